@@ -1,0 +1,55 @@
+// A file that appears whole or not at all: written beside its place under another name, then renamed.
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace vg {
+
+/// Buffered output to a temporary file beside `path`; commit() puts it in the place of `path`. Destroyed before that,
+/// it removes the temporary. Every failure is an IoError that names `path` and the system's reason.
+class AtomicFile {
+ public:
+  /// `where` begins the messages: "[write_nifti]".
+  AtomicFile(std::string where, const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  /// At least `bytes` (below 1 KiB) of buffer to print into; tell the end of what was printed with wrote().
+  char* room(std::size_t bytes) {
+    if (used_ + bytes > capacity) flush();
+    return buffer_.get() + used_;
+  }
+  void wrote(const char* end) { used_ = static_cast<std::size_t>(end - buffer_.get()); }
+  void put(std::string_view text);
+  void put(char c) {
+    char* to = room(1);
+    *to = c;
+    wrote(to + 1);
+  }
+  /// For writers with a buffer of their own (zlib); nothing may be waiting in this one. Owned by this object.
+  int descriptor() const { return fd_; }
+  /// Throws IoError for a write through descriptor() that failed with `error` (errno).
+  [[noreturn]] void fail(int error) const;
+  /// Flushes to the disk and renames.
+  void commit();
+
+ private:
+  static constexpr std::size_t capacity = std::size_t{1} << 18;
+  void create(mode_t mode);
+  void flush();
+  void sync_folder() const;
+
+  std::string where_;
+  std::filesystem::path path_, temporary_;
+  std::unique_ptr<char[]> buffer_;
+  std::size_t used_ = 0;
+  int fd_ = -1;
+};
+
+}  // namespace vg

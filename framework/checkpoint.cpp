@@ -1,0 +1,206 @@
+#include "framework/checkpoint.hpp"
+
+#include <functional>
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint_match.hpp"
+#include "framework/checkpoint_text.hpp"
+
+namespace vg {
+
+using checkpoint::Document;
+using checkpoint::match_description;
+using checkpoint::match_part;
+using checkpoint::match_states;
+using checkpoint::Problems;
+using checkpoint::SavedModel;
+
+namespace {
+
+// ------------------------------------------------------------------------------------------------------------- saving
+
+// Tensors are shared with the states, not copied.
+SavedModel saved_model(Module& model) {
+  SavedModel saved{model.description(), {}};
+  for (const auto& [path, state] : model.states()) {
+    checkpoint::SavedState s{std::string(name_of(state.kind())), {}};
+    for (const std::string& leaf : state.leaves()) s.leaves.emplace_back(leaf, state[leaf].value());
+    saved.states.emplace_back(path, std::move(s));
+  }
+  return saved;
+}
+
+// ------------------------------------------------------------------------------------------------------------ loading
+
+void throw_problems(const std::filesystem::path& path, const Problems& problems) {
+  if (problems.empty()) return;
+  throw ValueError(fmt::format("[checkpoint] load: {} does not fit and nothing was loaded; {} problem{}:\n  {}",
+                               path.string(), problems.size(), problems.size() == 1 ? "" : "s",
+                               fmt::join(problems, "\n  ")));
+}
+
+void match_model(const Document& file, Module& model, const LoadOptions& options, Problems& problems) {
+  if (!file.model) {
+    problems.emplace_back("missing: the file holds no model");
+    return;
+  }
+  match_states(*file.model, model.states(), problems);
+  if (!options.check_description) return;
+  const std::size_t before = problems.size();
+  match_description(file.model->description, model.description(), problems);
+  if (problems.size() != before)
+    problems.emplace_back(
+        "(where only descriptions differ: vg::LoadOptions{.check_description = false} loads all the same)");
+}
+
+// What was done so far, undone in reverse order unless all of it is done. Loading parts that were checked should not
+// throw, but they are others' code, and memory can run out.
+class Undo {
+ public:
+  ~Undo() {
+    for (auto it = steps_.rbegin(); it != steps_.rend(); ++it) {
+      try {
+        (*it)();
+      } catch (...) {  // the first exception is on its way already
+      }
+    }
+  }
+  void add(std::function<void()> step) { steps_.push_back(std::move(step)); }
+  void done() { steps_.clear(); }
+
+ private:
+  std::vector<std::function<void()>> steps_;
+};
+
+void apply_model(const SavedModel& saved, Module& model, Undo& undo) {
+  struct Before {
+    State state;
+    std::string leaf;
+    Tensor value;
+    Variable grad;
+  };
+  const States states = model.states();
+  std::vector<Before> before;
+  for (const auto& [path, state] : states)
+    for (const std::string& leaf : state.leaves())
+      before.push_back({state, leaf, state[leaf].value(), state[leaf].grad()});
+  undo.add([before = std::move(before)]() mutable {
+    for (Before& b : before) {
+      b.state.set(b.leaf, b.value);
+      if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
+    }
+  });
+  std::map<std::string_view, State> by_path(states.begin(), states.end());
+  for (const auto& [path, s] : saved.states) {
+    State& state = by_path.at(path);
+    for (const auto& [leaf, t] : s.leaves) state.set(leaf, t);
+  }
+}
+
+void apply_part(const Bundle& saved, Saveable& part, Undo& undo) {
+  undo.add([&part, old = part.save_state()]() { part.load_state(old); });
+  part.load_state(saved);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------- Checkpoint
+
+namespace {
+template <class T>
+void set_once(T*& place, T& thing, const char* name) {
+  if (place != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there is one already", name));
+  place = &thing;
+}
+
+std::string part_name(const std::string& name) { return "part " + checkpoint::shown(name); }
+
+template <class T>
+const T* find(const std::vector<std::pair<std::string, T>>& named, const std::string& name) {
+  for (const auto& [key, thing] : named)
+    if (key == name) return &thing;
+  return nullptr;
+}
+}  // namespace
+
+Checkpoint& Checkpoint::model(Module& m) {
+  set_once(model_, m, "model");
+  return *this;
+}
+Checkpoint& Checkpoint::optimizer(Saveable& o) {
+  set_once(optimizer_, o, "optimizer");
+  return *this;
+}
+Checkpoint& Checkpoint::generator(random::Generator& g) {
+  set_once(generator_, g, "generator");
+  return *this;
+}
+Checkpoint& Checkpoint::part(std::string name, Saveable& p) {
+  if (find(parts_, name) != nullptr)
+    throw ValueError(fmt::format("[checkpoint] {}: there is one already", part_name(name)));
+  parts_.emplace_back(std::move(name), &p);
+  return *this;
+}
+
+void Checkpoint::throw_no_value(std::string_view name) {
+  throw ValueError(
+      fmt::format("[checkpoint] progress: there is no value {} of the type asked for", checkpoint::shown(name)));
+}
+
+void Checkpoint::save(const std::filesystem::path& path) const {
+  Document document;
+  document.progress = progress;
+  if (generator_ != nullptr) document.generator = generator_->key();
+  if (model_ != nullptr) document.model = saved_model(*model_);
+  if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
+  for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
+  checkpoint::write(document, path);
+}
+
+void Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {
+  Document file = checkpoint::read(path);
+  Problems problems;
+  // Whether the file holds it and it is wanted; one without the other is a problem.
+  const auto there = [&](bool saved, bool wanted, const std::string& name) {
+    if (saved && !wanted)
+      problems.push_back(fmt::format("unexpected: the file holds {}, which this checkpoint was not given", name));
+    if (!saved && wanted) problems.push_back(fmt::format("missing: the file holds no {}", name));
+    return saved && wanted;
+  };
+  if (there(file.model.has_value(), model_ != nullptr, "model")) match_model(file, *model_, options, problems);
+  if (there(file.optimizer.has_value(), optimizer_ != nullptr, "optimizer"))
+    match_part("optimizer", *file.optimizer, *optimizer_, problems);
+  there(file.generator.has_value(), generator_ != nullptr, "generator");
+  for (const auto& [name, p] : parts_) {
+    const Bundle* saved = find(file.parts, name);
+    if (there(saved != nullptr, true, part_name(name))) match_part(part_name(name), *saved, *p, problems);
+  }
+  for (const auto& [name, bundle] : file.parts) there(true, find(parts_, name) != nullptr, part_name(name));
+  throw_problems(path, problems);
+
+  Undo undo;
+  if (model_ != nullptr) apply_model(*file.model, *model_, undo);
+  if (optimizer_ != nullptr) apply_part(*file.optimizer, *optimizer_, undo);
+  for (const auto& [name, p] : parts_) apply_part(*find(file.parts, name), *p, undo);
+  undo.done();
+  if (generator_ != nullptr) generator_->set_key(*file.generator);
+  progress = std::move(file.progress);
+}
+
+void save(Module& model, const std::filesystem::path& path) { Checkpoint().model(model).save(path); }
+
+void load(Module& model, const std::filesystem::path& path, const LoadOptions& options) {
+  const Document file = checkpoint::read(path);
+  Problems problems;
+  match_model(file, model, options, problems);
+  throw_problems(path, problems);
+  Undo undo;
+  apply_model(*file.model, model, undo);
+  undo.done();
+}
+
+}  // namespace vg

@@ -1,0 +1,76 @@
+// Checkpoint: everything that a run needs to go on, in one JSON file (docs/checkpoint-format.md).
+//
+//   vg::Checkpoint checkpoint;                       // refers to the parts, copies none
+//   checkpoint.model(model).optimizer(optimizer).generator(vg::random::default_generator()).part("loader", loader);
+//   checkpoint.progress = {{"step", 120}, {"best", 0.25}};
+//   checkpoint.save("checkpoint.json");
+//   ...
+//   checkpoint.load("checkpoint.json");              // all of it, or an exception and nothing changed
+//   auto step = checkpoint.value<std::int64_t>("step");
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "framework/description.hpp"
+#include "framework/error.hpp"
+#include "framework/module.hpp"
+#include "framework/random.hpp"
+
+namespace vg {
+
+struct LoadOptions {
+  /// Whether the kinds, options and names of the file's modules must be the model's. Without it only the states must
+  /// fit: for a model that was made with, say, another dropout rate or initializer.
+  bool check_description = true;
+};
+
+class Checkpoint {
+ public:
+  /// What belongs to the run. Each is referred to and must outlive the checkpoint's use. Throws ValueError for a second
+  /// model, optimizer or generator, and for a second part of the same name.
+  Checkpoint& model(Module& model);
+  Checkpoint& optimizer(Saveable& optimizer);
+  Checkpoint& generator(random::Generator& generator);
+  Checkpoint& part(std::string name, Saveable& part);
+
+  /// Anything small that says how far the run is. Saved with the rest; load() replaces it.
+  Values progress;
+  /// The entry of `progress` with that name and type (bool, std::int64_t, double, std::string or a vector of the last
+  /// three). Throws ValueError when there is none.
+  template <class T>
+  const T& value(std::string_view name) const {
+    for (const auto& [key, v] : progress)
+      if (key == name && std::holds_alternative<T>(v)) return std::get<T>(v);
+    throw_no_value(name);
+  }
+
+  /// Writes a temporary file in the same folder and renames it, so that `path` holds either the old file or the whole
+  /// new one. Throws IoError when the file cannot be written (the old one stays, the temporary is removed) and
+  /// ValueError for what a checkpoint cannot hold: two things of one name, text that is not UTF-8, an undefined tensor.
+  void save(const std::filesystem::path& path) const;
+
+  /// Strict: the file must hold exactly the parts named above, and the model's states by path, kind, leaf, dtype and
+  /// shape. Throws IoError for a file that is missing, truncated or malformed, and ValueError with the list of all that
+  /// does not fit; in both cases nothing has changed. Gradients of loaded leaves are dropped.
+  void load(const std::filesystem::path& path, const LoadOptions& options = {});
+
+ private:
+  [[noreturn]] static void throw_no_value(std::string_view name);
+
+  Module* model_ = nullptr;
+  Saveable* optimizer_ = nullptr;
+  random::Generator* generator_ = nullptr;
+  std::vector<std::pair<std::string, Saveable*>> parts_;
+};
+
+/// A checkpoint of only a model.
+void save(Module& model, const std::filesystem::path& path);
+/// The model out of any checkpoint, as strict as Checkpoint::load about the model; what else the file holds is read and
+/// left.
+void load(Module& model, const std::filesystem::path& path, const LoadOptions& options = {});
+
+}  // namespace vg

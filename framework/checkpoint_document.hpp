@@ -1,0 +1,46 @@
+// What stands in a checkpoint file, as plain data: the reader makes one, the writer prints one, and neither knows a
+// Module.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/description.hpp"
+#include "framework/random.hpp"
+
+namespace vg::checkpoint {
+
+inline constexpr const char* format_name = "voxgrad-checkpoint";
+inline constexpr int format_version = 1;
+/// Open objects and arrays at once. The reader refuses more, so the writer does too.
+inline constexpr int max_depth = 128;
+/// The only scheme of a generator so far: Threefry-2x32, 20 rounds.
+inline constexpr const char* generator_name = "threefry2x32";
+
+struct SavedState {
+  std::string kind;
+  std::vector<std::pair<std::string, Tensor>> leaves;
+};
+
+struct SavedModel {
+  Description description;
+  std::vector<std::pair<std::string, SavedState>> states;
+};
+
+struct Document {
+  Values progress;
+  std::optional<random::Key> generator;
+  std::optional<SavedModel> model;
+  std::optional<Bundle> optimizer;
+  std::vector<std::pair<std::string, Bundle>> parts;
+};
+
+/// Throws IoError naming the file, line, byte and JSON path of what is wrong.
+Document read(const std::filesystem::path& path);
+/// Atomic: see Checkpoint::save.
+void write(const Document& document, const std::filesystem::path& path);
+
+}  // namespace vg::checkpoint

@@ -1,0 +1,129 @@
+// The pieces that the grammar of a checkpoint is made of. A Level is one open object or list of the file: it is told
+// the keys and scalars as they are read, and makes the Levels of what opens within it. It throws Fault; the reader adds
+// file and place.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "framework/description.hpp"
+
+namespace vg::checkpoint {
+
+struct Fault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A JSON value that is neither object nor list. Integers come as JSON's readers give them: natural is written without
+/// a sign, negative with one, so that a negative 0 is the text "-0".
+struct Scalar {
+  enum class Kind { null, boolean, natural, negative, real, text };
+  Kind kind = Kind::null;
+  bool truth = false;
+  std::uint64_t natural = 0;
+  std::int64_t negative = 0;
+  double real = 0;                    ///< rounded once from *text
+  const std::string* text = nullptr;  ///< a text's contents, or a real's digits
+};
+
+/// For messages: "null", "12", "\"abc\"".
+std::string shown(const Scalar& s);
+/// These throw Fault for a scalar of another kind or out of range.
+const std::string& as_text(const Scalar& s);
+std::int64_t as_integer(const Scalar& s);
+template <class T>  // float, double or int32_t; a float or double may be "nan", "inf", ...
+T as_number(const Scalar& s);
+
+enum class Opened { object, list };
+
+class Level {
+ public:
+  virtual ~Level() = default;
+  virtual void key(const std::string&) {}
+  virtual void scalar(const Scalar& s);
+  virtual std::unique_ptr<Level> open(Opened what);
+  virtual void close() {}
+
+ protected:
+  /// For the messages of what is not allowed: "a list of integers".
+  virtual std::string expected() const = 0;
+};
+using LevelPtr = std::unique_ptr<Level>;
+
+/// An object whose keys are known.
+class Record : public Level {
+ public:
+  /// The first `leading` fields must stand first, in their order: what follows cannot be understood without them.
+  explicit Record(std::size_t leading = 0) : leading_(leading) {}
+
+  enum class Need { required, optional };
+  void scalar_field(std::string_view name, std::function<void(const Scalar&)> take, Need need = Need::required);
+  void object_field(std::string_view name, std::function<LevelPtr()> open, Need need = Need::required);
+  void list_field(std::string_view name, std::function<LevelPtr()> open, Need need = Need::required);
+  void text_field(std::string_view name, std::string& out);
+
+  void key(const std::string& name) override;
+  void scalar(const Scalar& s) override;
+  LevelPtr open(Opened what) override;
+  void close() override;
+
+ protected:
+  std::string expected() const override;
+
+ private:
+  struct Field {
+    std::string_view name;
+    std::string_view is;  // "a value", "an object", "a list"
+    std::function<void(const Scalar&)> take;
+    std::function<LevelPtr()> open;
+    Need need;
+    bool seen = false;
+  };
+  std::vector<Field> fields_;
+  Field* now_ = nullptr;
+  std::size_t leading_;
+};
+
+/// An object of any keys, each an object of the same kind.
+template <class T>
+class Map : public Level {
+ public:
+  using Entries = std::vector<std::pair<std::string, T>>;
+  Map(Entries& out, LevelPtr (*opener)(T&)) : out_(out), open_(opener) {}
+  void key(const std::string& name) override { out_.emplace_back(name, T{}); }
+  LevelPtr open(Opened what) override { return what == Opened::object ? open_(out_.back().second) : Level::open(what); }
+
+ protected:
+  std::string expected() const override { return "an object"; }
+
+ private:
+  Entries& out_;
+  LevelPtr (*open_)(T&);
+};
+
+/// A list of scalars of one type: std::int64_t, double or std::string.
+template <class T>
+class List : public Level {
+ public:
+  explicit List(std::vector<T>& out, std::size_t limit = SIZE_MAX) : out_(out), limit_(limit) {}
+  void scalar(const Scalar& s) override;
+
+ protected:
+  std::string expected() const override;
+
+ private:
+  std::vector<T>& out_;
+  std::size_t limit_;
+};
+
+/// An object of Values; and one tensor: {"dtype", "shape", "values"}.
+LevelPtr values_level(Values& out);
+LevelPtr tensor_level(Tensor& out);
+
+}  // namespace vg::checkpoint

@@ -1,0 +1,171 @@
+#include "framework/checkpoint_match.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "framework/checkpoint_text.hpp"
+
+namespace vg::checkpoint {
+
+namespace {
+
+template <class Entries>
+auto by_name(const Entries& entries) {
+  std::map<std::string_view, decltype(&entries.begin()->second)> found;
+  for (const auto& [name, thing] : entries) found.emplace(name, &thing);
+  return found;
+}
+
+// Calls both(name, saved, now), only_saved(name, saved) or only_now(name, now) for each name, in the order of the file
+// and then of the program.
+template <class Saved, class Now, class Both, class OnlySaved, class OnlyNow>
+void join(const Saved& saved, const Now& now, Both&& both, OnlySaved&& only_saved, OnlyNow&& only_now) {
+  const auto in_now = by_name(now);
+  const auto in_saved = by_name(saved);
+  for (const auto& [name, s] : saved) {
+    if (const auto it = in_now.find(name); it != in_now.end())
+      both(name, s, *it->second);
+    else
+      only_saved(name, s);
+  }
+  for (const auto& [name, n] : now)
+    if (!in_saved.contains(name)) only_now(name, n);
+}
+
+std::string kind_of(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
+
+std::vector<std::pair<std::string, Tensor>> leaves_of(const State& state) {
+  std::vector<std::pair<std::string, Tensor>> leaves;
+  for (const std::string& leaf : state.leaves()) leaves.emplace_back(leaf, state[leaf].value());
+  return leaves;
+}
+
+std::string listed(const std::vector<std::pair<std::string, Tensor>>& leaves) {
+  std::string text;
+  for (const auto& [leaf, t] : leaves) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", leaf, kind_of(t));
+  return text.empty() ? "no leaves" : text;
+}
+
+void match_state(const std::string& path, const SavedState& saved, const State& now, Problems& problems) {
+  if (saved.kind != name_of(now.kind()))
+    problems.push_back(fmt::format("state {}: the file has the kind {}, the model {}", shown(path), shown(saved.kind),
+                                   shown(name_of(now.kind()))));
+  join(
+      saved.leaves, leaves_of(now),
+      [&](const std::string& leaf, const Tensor& s, const Tensor& n) {
+        if (s.dtype() != n.dtype() || s.shape() != n.shape())
+          problems.push_back(fmt::format("state {}, leaf {}: the file has {}, the model {}", shown(path), shown(leaf),
+                                         kind_of(s), kind_of(n)));
+      },
+      [&](const std::string& leaf, const Tensor& s) {
+        problems.push_back(fmt::format("unexpected: state {}, leaf {} ({}) is in the file, not in the model",
+                                       shown(path), shown(leaf), kind_of(s)));
+      },
+      [&](const std::string& leaf, const Tensor& n) {
+        problems.push_back(fmt::format("missing: state {}, leaf {} ({}) is in the model, not in the file", shown(path),
+                                       shown(leaf), kind_of(n)));
+      });
+}
+
+struct ShowValue {
+  std::string operator()(bool v) const { return v ? "true" : "false"; }
+  std::string operator()(std::int64_t v) const { return std::to_string(v); }
+  std::string operator()(double v) const {
+    char text[number_room];
+    return {text, print_real(text, v)};
+  }
+  std::string operator()(const std::string& v) const { return shown(v); }
+  template <class T>
+  std::string operator()(const std::vector<T>& v) const {
+    std::string text;
+    for (std::size_t i = 0; i < std::min<std::size_t>(v.size(), 16); ++i) text += (i ? ", " : "") + (*this)(v[i]);
+    return "[" + text + (v.size() > 16 ? ", ...]" : "]");
+  }
+};
+
+bool equal(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || a == b; }
+
+// A NaN equals itself here.
+bool equal(const Value& a, const Value& b) {
+  if (a.index() != b.index()) return false;
+  if (const auto* x = std::get_if<double>(&a)) return equal(*x, std::get<double>(b));
+  if (const auto* x = std::get_if<std::vector<double>>(&a)) {
+    const auto& y = std::get<std::vector<double>>(b);
+    return std::equal(x->begin(), x->end(), y.begin(), y.end(), [](double p, double q) { return equal(p, q); });
+  }
+  return a == b;
+}
+
+void match_module(const std::string& path, const Description& saved, const Description& now, Problems& problems) {
+  const std::string module = path.empty() ? "the model" : "module " + shown(path);
+  const auto text = [](const Value& v) { return std::visit(ShowValue{}, v); };
+  if (saved.kind != now.kind) {  // then nothing below can be compared
+    problems.push_back(fmt::format("description of {}: the file has the kind {}, the model {}", module,
+                                   shown(saved.kind), shown(now.kind)));
+    return;
+  }
+  join(
+      saved.options, now.options,
+      [&](const std::string& name, const Value& s, const Value& n) {
+        if (!equal(s, n))
+          problems.push_back(fmt::format("description of {}, option {}: the file has {}, the model {}", module,
+                                         shown(name), text(s), text(n)));
+      },
+      [&](const std::string& name, const Value& s) {
+        problems.push_back(fmt::format("description of {}, option {}: the file has {}, the model no such option",
+                                       module, shown(name), text(s)));
+      },
+      [&](const std::string& name, const Value& n) {
+        problems.push_back(
+            fmt::format("description of {}, option {}: the file has none, the model {}", module, shown(name), text(n)));
+      });
+  const auto join_path = [&](const std::string& name) { return path.empty() ? name : path + "." + name; };
+  join(
+      saved.children, now.children,
+      [&](const std::string& name, const Description& s, const Description& n) {
+        match_module(join_path(name), s, n, problems);
+      },
+      [&](const std::string& name, const Description& s) {
+        problems.push_back(fmt::format("description of module {}: the file has a {}, the model nothing",
+                                       shown(join_path(name)), shown(s.kind)));
+      },
+      [&](const std::string& name, const Description& n) {
+        problems.push_back(fmt::format("description of module {}: the file has nothing, the model a {}",
+                                       shown(join_path(name)), shown(n.kind)));
+      });
+}
+
+}  // namespace
+
+void match_states(const SavedModel& saved, const States& states, Problems& problems) {
+  join(
+      saved.states, states,
+      [&](const std::string& path, const SavedState& s, const State& n) { match_state(path, s, n, problems); },
+      [&](const std::string& path, const SavedState& s) {
+        problems.push_back(
+            fmt::format("unexpected: state {} ({}) is in the file, not in the model", shown(path), listed(s.leaves)));
+      },
+      [&](const std::string& path, const State& n) {
+        problems.push_back(
+            fmt::format("missing: state {} ({}) is in the model, not in the file", shown(path), listed(leaves_of(n))));
+      });
+}
+
+void match_description(const Description& saved, const Description& now, Problems& problems) {
+  match_module("", saved, now, problems);
+}
+
+void match_part(const std::string& name, const Bundle& saved, const Saveable& part, Problems& problems) {
+  try {
+    for (const std::string& line : part.check_state(saved)) problems.push_back(name + ": " + line);
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& e) {
+    problems.push_back(name + ": " + e.what());
+  }
+}
+
+}  // namespace vg::checkpoint

@@ -1,0 +1,154 @@
+#include "framework/checkpoint_printer.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint_text.hpp"
+#include "framework/error.hpp"
+
+namespace vg::checkpoint {
+
+namespace {
+
+// Bytes of the UTF-8 sequence at the front of `s`; 0 when it is none (overlong, a surrogate, past U+10FFFF, cut short).
+std::size_t sequence(std::string_view s) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t n = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || s.size() < n) return 0;
+  for (std::size_t i = 1; i < n; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  const unsigned second = byte(1);
+  const bool bad = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                   (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+  return bad ? 0 : n;
+}
+
+std::string_view escape(char c, std::array<char, 8>& room) {
+  switch (c) {
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\n':
+      return "\\n";
+    case '\t':
+      return "\\t";
+    default:
+      break;
+  }
+  if (static_cast<unsigned char>(c) >= 0x20) return {};
+  const char* end = fmt::format_to(room.data(), "\\u{:04x}", static_cast<unsigned>(c));
+  return {room.data(), static_cast<std::size_t>(end - room.data())};
+}
+
+}  // namespace
+
+void Printer::line(std::size_t depth) {
+  constexpr std::string_view spaces = "                                ";
+  out_.put('\n');
+  for (std::size_t left = 2 * depth; left != 0;) {
+    const std::size_t n = std::min(left, spaces.size());
+    out_.put(spaces.substr(0, n));
+    left -= n;
+  }
+}
+
+std::string Printer::where() const {
+  std::string path = "$";
+  for (const Level& level : open_)
+    if (!level.name.empty()) path += "." + level.name;
+  return path + "." + key_;
+}
+
+void Printer::open_object() {
+  if (open_.size() + 2 > static_cast<std::size_t>(max_depth))  // one more for the list that may stand in it
+    throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", shown(where()), max_depth));
+  out_.put('{');
+  open_.push_back({key_, {}});
+}
+
+void Printer::close_object() {
+  const bool empty = open_.back().keys.empty();
+  open_.pop_back();
+  if (!empty) line(open_.size());
+  out_.put('}');
+  if (open_.empty()) out_.put('\n');
+}
+
+void Printer::key(std::string_view name) {
+  key_ = name;
+  auto& keys = open_.back().keys;
+  if (!keys.emplace(name).second)
+    throw ValueError(fmt::format("[checkpoint] save: there are two of the name {} in {}", shown(name), shown(where())));
+  if (keys.size() > 1) out_.put(',');
+  line(open_.size());
+  text(name);
+  out_.put(": ");
+}
+
+void Printer::open_tag(std::string_view type) {
+  out_.put("{\"");
+  out_.put(type);
+  out_.put("\": ");
+}
+void Printer::close_tag() { out_.put('}'); }
+
+void Printer::text(std::string_view value) {
+  std::array<char, 8> room{};
+  out_.put('"');
+  while (!value.empty()) {
+    const std::size_t n = sequence(value);
+    if (n == 0) throw ValueError(fmt::format("[checkpoint] save: the text at {} is not UTF-8", shown(where())));
+    const std::string_view escaped = escape(value.front(), room);
+    out_.put(escaped.empty() ? value.substr(0, n) : escaped);
+    value.remove_prefix(n);
+  }
+  out_.put('"');
+}
+
+void Printer::boolean(bool value) { out_.put(value ? "true" : "false"); }
+void Printer::integer(std::int64_t value) { out_.wrote(print(out_.room(number_room), value)); }
+void Printer::real(double value) { out_.wrote(print_real(out_.room(number_room), value)); }
+
+template <class PrintOne>
+void Printer::lines(std::int64_t count, std::int64_t per_line, PrintOne&& print_one) {
+  const bool broken = count > per_line;
+  out_.put('[');
+  for (std::int64_t first = 0; first < count; first += per_line) {
+    if (first != 0) out_.put(',');
+    if (broken) line(open_.size() + 1);
+    const std::int64_t last = std::min(count, first + per_line);
+    for (std::int64_t i = first; i < last; ++i) {
+      if (i != first) out_.put(", ");
+      print_one(i);
+    }
+  }
+  if (broken) line(open_.size());
+  out_.put(']');
+}
+
+template <class T>
+void Printer::list(const T* values, std::int64_t count, std::int64_t per_line) {
+  lines(count, per_line, [&](std::int64_t i) { out_.wrote(print(out_.room(number_room), values[i])); });
+}
+template void Printer::list(const float*, std::int64_t, std::int64_t);
+template void Printer::list(const double*, std::int64_t, std::int64_t);
+template void Printer::list(const std::int32_t*, std::int64_t, std::int64_t);
+template void Printer::list(const std::int64_t*, std::int64_t, std::int64_t);
+
+void Printer::reals(const std::vector<double>& values) {
+  lines(static_cast<std::int64_t>(values.size()), 8,
+        [&](std::int64_t i) { real(values[static_cast<std::size_t>(i)]); });
+}
+
+void Printer::texts(const std::vector<std::string>& values) {
+  lines(static_cast<std::int64_t>(values.size()), 8,
+        [&](std::int64_t i) { text(values[static_cast<std::size_t>(i)]); });
+}
+
+}  // namespace vg::checkpoint

@@ -1,0 +1,56 @@
+// JSON onto an AtomicFile, indented, value by value: no document is ever held.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "framework/atomic_file.hpp"
+
+namespace vg::checkpoint {
+
+class Printer {
+ public:
+  explicit Printer(AtomicFile& out) : out_(out) {}
+
+  /// Keys and values follow until close_object(). Throws ValueError past max_depth.
+  void open_object();
+  void close_object();
+  /// Throws ValueError for a key that this object has already.
+  void key(std::string_view name);
+
+  /// {"f64": and } around one value, all on its line.
+  void open_tag(std::string_view type);
+  void close_tag();
+
+  void text(std::string_view value);  ///< Throws ValueError unless it is UTF-8.
+  void boolean(bool value);
+  void integer(std::int64_t value);
+  void real(double value);  ///< Never looks like an integer.
+
+  /// A list on one line, or, past `per_line` entries, on lines of that many. A fixed number, not a width, so that a
+  /// value whose text grows changes its own line only.
+  template <class T>
+  void list(const T* values, std::int64_t count, std::int64_t per_line);
+  void reals(const std::vector<double>& values);
+  void texts(const std::vector<std::string>& values);
+
+ private:
+  template <class PrintOne>
+  void lines(std::int64_t count, std::int64_t per_line, PrintOne&& print_one);
+  void line(std::size_t depth);
+  std::string where() const;
+
+  struct Level {
+    std::string name;
+    std::set<std::string, std::less<>> keys;
+  };
+  AtomicFile& out_;
+  std::vector<Level> open_;
+  std::string key_;
+};
+
+}  // namespace vg::checkpoint

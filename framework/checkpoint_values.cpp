@@ -1,0 +1,191 @@
+// The two kinds of content of a checkpoint: Values, whose JSON carries each value's type, and tensors.
+#include <algorithm>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "framework/checkpoint_level.hpp"
+#include "framework/checkpoint_text.hpp"
+#include "framework/error.hpp"
+
+namespace vg::checkpoint {
+
+namespace {
+
+// A list in plain JSON: its first entry says its type.
+class UntypedList : public Level {
+ public:
+  explicit UntypedList(Value& out) : out_(out) {}
+
+  void scalar(const Scalar& s) override {
+    using Kind = Scalar::Kind;
+    const bool integer = s.kind == Kind::natural || s.kind == Kind::negative;
+    if (!list_) {
+      if (integer)
+        list_ = make<std::int64_t>();
+      else if (s.kind == Kind::real)
+        list_ = make<double>();
+      else if (s.kind == Kind::text)
+        list_ = make<std::string>();
+      else
+        Level::scalar(s);
+      real_ = s.kind == Kind::real;
+    }
+    if (integer && real_)
+      throw Fault(fmt::format("got the integer {} in a list of reals; write it with \".0\"", shown(s)));
+    if (s.kind == Kind::text && real_)
+      throw Fault(fmt::format("got {} in a list of reals; such a list is written {{\"f64\": [...]}}", shown(s)));
+    list_->scalar(s);
+  }
+  void close() override {
+    if (!list_) throw Fault("an empty list must say its type: {\"i64\": []}, {\"f64\": []} or {\"string\": []}");
+  }
+
+ protected:
+  std::string expected() const override { return "an integer, a real or a text"; }
+
+ private:
+  template <class T>
+  LevelPtr make() {
+    return std::make_unique<List<T>>(out_.emplace<std::vector<T>>());
+  }
+  Value& out_;
+  LevelPtr list_;
+  bool real_ = false;
+};
+
+// {"f64": "nan"}, {"i64": []}: a value with its type said.
+class Tagged : public Level {
+ public:
+  explicit Tagged(Value& out) : out_(out) {}
+
+  void key(const std::string& name) override {
+    if (!tag_.empty()) throw Fault(fmt::format("got the key {} after \"{}\"; one type is allowed", shown(name), tag_));
+    if (name != "f64" && name != "i64" && name != "string")
+      throw Fault(
+          fmt::format("got the key {}; a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"",
+                      shown(name)));
+    tag_ = name;
+  }
+  void scalar(const Scalar& s) override {
+    if (tag_ == "f64")
+      out_ = as_number<double>(s);
+    else if (tag_ == "i64")
+      out_ = as_integer(s);
+    else
+      out_ = as_text(s);
+  }
+  LevelPtr open(Opened what) override {
+    if (what == Opened::object) return Level::open(what);
+    if (tag_ == "f64") return std::make_unique<List<double>>(out_.emplace<std::vector<double>>());
+    if (tag_ == "i64") return std::make_unique<List<std::int64_t>>(out_.emplace<std::vector<std::int64_t>>());
+    return std::make_unique<List<std::string>>(out_.emplace<std::vector<std::string>>());
+  }
+  void close() override {
+    if (tag_.empty()) throw Fault("a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"");
+  }
+
+ protected:
+  std::string expected() const override { return "a scalar or a list"; }
+
+ private:
+  Value& out_;
+  std::string tag_;
+};
+
+class ValuesLevel : public Level {
+ public:
+  explicit ValuesLevel(Values& out) : out_(out) {}
+  void key(const std::string& name) override { out_.emplace_back(name, false); }
+  void scalar(const Scalar& s) override {
+    Value& value = out_.back().second;
+    switch (s.kind) {
+      case Scalar::Kind::boolean:
+        value = s.truth;
+        break;
+      case Scalar::Kind::natural:
+      case Scalar::Kind::negative:
+        value = as_integer(s);
+        break;
+      case Scalar::Kind::real:
+        // The reader before us takes an integer of more than 64 bits for a real.
+        if (s.text->find_first_of(".eE") == std::string::npos) as_integer(s);
+        value = s.real;
+        break;
+      case Scalar::Kind::text:
+        value = *s.text;
+        break;
+      default:
+        Level::scalar(s);
+    }
+  }
+  LevelPtr open(Opened what) override {
+    Value& value = out_.back().second;
+    if (what == Opened::list) return std::make_unique<UntypedList>(value);
+    return std::make_unique<Tagged>(value);
+  }
+
+ protected:
+  std::string expected() const override {
+    return "true, false, a number, a text, a list of them, or an object that says its type";
+  }
+
+ private:
+  Values& out_;
+};
+
+template <class T>
+class TensorValues : public Level {
+ public:
+  TensorValues(Tensor& out, const Shape& shape)
+      : out_(out), shape_(shape), numel_(static_cast<std::size_t>(shape.numel())) {}
+
+  void scalar(const Scalar& s) override {
+    if (values_.size() == numel_)
+      throw Fault(fmt::format("there are more values than the {} of shape {}", numel_, shape_.str()));
+    // Memory follows what has arrived: a shape alone can claim anything.
+    if (values_.size() == values_.capacity())
+      values_.reserve(std::min(numel_, std::max<std::size_t>(64, 2 * values_.size())));
+    values_.push_back(as_number<T>(s));
+  }
+  void close() override {
+    if (values_.size() != numel_)
+      throw Fault(fmt::format("there are {} values; shape {} needs {}", values_.size(), shape_.str(), numel_));
+    out_ = Tensor::of(shape_, values_);
+  }
+
+ protected:
+  std::string expected() const override { return "a number"; }
+
+ private:
+  Tensor& out_;
+  Shape shape_;
+  std::size_t numel_;
+  std::vector<T> values_;
+};
+
+class TensorLevel : public Record {
+ public:
+  explicit TensorLevel(Tensor& out) : Record(2) {
+    scalar_field("dtype", [this](const Scalar& s) { dtype_ = dtype_from_name(as_text(s)); });
+    list_field("shape", [this] { return std::make_unique<List<std::int64_t>>(extents_, Shape::max_rank); });
+    list_field("values", [this, &out] { return values(out); });
+  }
+
+ private:
+  LevelPtr values(Tensor& out) const {
+    const Shape shape(extents_);
+    return dispatch(dtype_,
+                    [&](auto tag) -> LevelPtr { return std::make_unique<TensorValues<decltype(tag)>>(out, shape); });
+  }
+
+  DType dtype_ = f32;
+  std::vector<std::int64_t> extents_;
+};
+
+}  // namespace
+
+LevelPtr values_level(Values& out) { return std::make_unique<ValuesLevel>(out); }
+LevelPtr tensor_level(Tensor& out) { return std::make_unique<TensorLevel>(out); }
+
+}  // namespace vg::checkpoint

@@ -1,0 +1,189 @@
+// A Document as JSON: the counterpart of checkpoint_grammar.cpp, key by key.
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint_printer.hpp"
+#include "framework/checkpoint_text.hpp"
+#include "framework/error.hpp"
+
+namespace vg::checkpoint {
+
+namespace {
+
+// What plain JSON would not bring back with its type stands in an object whose one key is the type: numbers that are
+// strings here, and empty lists.
+template <class F>
+void tagged(Printer& out, bool tag, std::string_view type, F&& print_it) {
+  if (tag) out.open_tag(type);
+  print_it();
+  if (tag) out.close_tag();
+}
+
+struct PrintValue {
+  Printer& out;
+  void operator()(bool v) const { out.boolean(v); }
+  void operator()(std::int64_t v) const { out.integer(v); }
+  void operator()(double v) const {
+    tagged(out, !std::isfinite(v), "f64", [&] { out.real(v); });
+  }
+  void operator()(const std::string& v) const { out.text(v); }
+  void operator()(const std::vector<std::int64_t>& v) const {
+    tagged(out, v.empty(), "i64", [&] { out.list(v.data(), static_cast<std::int64_t>(v.size()), 16); });
+  }
+  void operator()(const std::vector<double>& v) const {
+    bool tag = v.empty();
+    for (double x : v) tag = tag || !std::isfinite(x);
+    tagged(out, tag, "f64", [&] { out.reals(v); });
+  }
+  void operator()(const std::vector<std::string>& v) const {
+    tagged(out, v.empty(), "string", [&] { out.texts(v); });
+  }
+};
+
+void print_values(Printer& out, const Values& values) {
+  out.open_object();
+  for (const auto& [name, value] : values) {
+    out.key(name);
+    std::visit(PrintValue{out}, value);
+  }
+  out.close_object();
+}
+
+void print_tensor(Printer& out, const std::string& name, const Tensor& t) {
+  out.key(name);
+  if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", shown(name)));
+  out.open_object();
+  out.key("dtype");
+  out.text(name_of(t.dtype()));
+  out.key("shape");
+  out.list(t.shape().data(), t.rank(), Shape::max_rank);
+  out.key("values");
+  dispatch(t.dtype(), [&](auto tag) { out.list(t.data<decltype(tag)>(), t.numel(), t.dtype() == f64 ? 4 : 8); });
+  out.close_object();
+}
+
+void print_tensors(Printer& out, const std::vector<std::pair<std::string, Tensor>>& tensors) {
+  out.open_object();
+  for (const auto& [name, t] : tensors) print_tensor(out, name, t);
+  out.close_object();
+}
+
+void print_description(Printer& out, const Description& d) {
+  out.open_object();
+  out.key("kind");
+  out.text(d.kind);
+  if (!d.options.empty()) {
+    out.key("options");
+    print_values(out, d.options);
+  }
+  if (!d.children.empty()) {
+    out.key("children");
+    out.open_object();
+    for (const auto& [name, child] : d.children) {
+      out.key(name);
+      print_description(out, child);
+    }
+    out.close_object();
+  }
+  out.close_object();
+}
+
+void print_model(Printer& out, const SavedModel& model) {
+  out.open_object();
+  out.key("description");
+  print_description(out, model.description);
+  out.key("states");
+  out.open_object();
+  for (const auto& [path, state] : model.states) {
+    out.key(path);
+    out.open_object();
+    out.key("kind");
+    out.text(state.kind);
+    out.key("leaves");
+    print_tensors(out, state.leaves);
+    out.close_object();
+  }
+  out.close_object();
+  out.close_object();
+}
+
+void print_bundle(Printer& out, const Bundle& bundle);
+
+void print_bundles(Printer& out, const std::vector<std::pair<std::string, Bundle>>& bundles) {
+  out.open_object();
+  for (const auto& [name, b] : bundles) {
+    out.key(name);
+    print_bundle(out, b);
+  }
+  out.close_object();
+}
+
+void print_bundle(Printer& out, const Bundle& bundle) {
+  out.open_object();
+  if (!bundle.values.empty()) {
+    out.key("values");
+    print_values(out, bundle.values);
+  }
+  if (!bundle.tensors.empty()) {
+    out.key("tensors");
+    print_tensors(out, bundle.tensors);
+  }
+  if (!bundle.parts.empty()) {
+    out.key("parts");
+    print_bundles(out, bundle.parts);
+  }
+  out.close_object();
+}
+
+void print_generator(Printer& out, const random::Key& key) {
+  const std::int64_t words[] = {key[0], key[1]};
+  out.open_object();
+  out.key("algorithm");
+  out.text(generator_name);
+  out.key("key");
+  out.list(words, 2, 2);
+  out.close_object();
+}
+
+// Small things first: the head of the file tells a reader what it is and how far the run was.
+void print_document(Printer& out, const Document& d) {
+  out.open_object();
+  out.key("format");
+  out.text(format_name);
+  out.key("version");
+  out.integer(format_version);
+  if (!d.progress.empty()) {
+    out.key("progress");
+    print_values(out, d.progress);
+  }
+  if (d.generator) {
+    out.key("generator");
+    print_generator(out, *d.generator);
+  }
+  if (d.model) {
+    out.key("model");
+    print_model(out, *d.model);
+  }
+  if (d.optimizer) {
+    out.key("optimizer");
+    print_bundle(out, *d.optimizer);
+  }
+  if (!d.parts.empty()) {
+    out.key("parts");
+    print_bundles(out, d.parts);
+  }
+  out.close_object();
+}
+
+}  // namespace
+
+void write(const Document& document, const std::filesystem::path& path) {
+  AtomicFile file("[checkpoint] save:", path);
+  Printer out(file);
+  print_document(out, document);
+  file.commit();
+}
+
+}  // namespace vg::checkpoint

@@ -1,0 +1,40 @@
+// The tables of the instruction set whose simd_*.hpp was included before. Included only by kernels_*.cpp.
+#pragma once
+
+#include "framework/kernels/body_gather.hpp"
+#include "framework/kernels/body_grouped.hpp"
+#include "framework/kernels/body_pointwise.hpp"
+#include "framework/kernels/body_weight.hpp"
+#include "framework/kernels/kernel_table.hpp"
+
+namespace vg::kernels {
+namespace {
+
+template <class T>
+constexpr KernelTable<T> make_table() {
+  KernelTable<T> t{};
+  t.lanes = Simd<T>::lanes;
+  t.gather_dense = gather_dense<T>;
+  t.gather_few = gather_few<T>;
+  t.gather_depthwise = gather_depthwise<T>;
+  t.gather_grouped = gather_grouped<T>;
+  t.weight_dense = weight_dense<T>;
+  t.weight_few = weight_few<T>;
+  t.weight_depthwise = weight_depthwise<T>;
+  t.weight_grouped = weight_grouped<T>;
+  t.relu = relu<T>;
+  t.relu_grad = relu_grad<T>;
+  t.add = add<T>;
+  t.accumulate = accumulate<T>;
+  t.channel_sums = channel_sums<T>;
+  t.channel_centered_squares = channel_centered_squares<T>;
+  t.channel_dots = channel_dots<T>;
+  t.scale_shift = scale_shift<T>;
+  t.norm_backward = norm_backward<T>;
+  return t;
+}
+
+constexpr KernelTables tables = {make_table<float>(), make_table<double>()};
+
+}  // namespace
+}  // namespace vg::kernels

@@ -1,0 +1,94 @@
+#include "framework/kernels/kernel_set.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+
+#include "framework/error.hpp"
+#include "framework/kernels/kernel_table.hpp"
+
+namespace vg {
+
+namespace {
+
+struct Set {
+  const char* name;
+  const kernels::KernelTables* const* tables;
+  bool (*cpu_has)();
+};
+
+#if defined(__x86_64__) || defined(__i386__)
+// The compiler's check includes the operating system's: whether it saves the wide registers (xgetbv).
+bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool cpu_has_avx512() {
+  return cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#else
+bool cpu_has_avx2() { return false; }
+bool cpu_has_avx512() { return false; }
+#endif
+
+// Best first.
+constexpr std::array<Set, 3> sets = {{{"avx512", &kernels::avx512_kernels, cpu_has_avx512},
+                                      {"avx2", &kernels::avx2_kernels, cpu_has_avx2},
+                                      {"scalar", &kernels::scalar_kernels, [] { return true; }}}};
+
+bool compiled(const Set& set) { return *set.tables != nullptr; }
+bool available(const Set& set) { return compiled(set) && set.cpu_has(); }
+
+const Set& find(const char* where, std::string_view name) {
+  std::string names;
+  for (const Set& set : sets) {
+    if (!available(set)) continue;
+    if (name == set.name) return set;
+    names += (names.empty() ? "" : ", ") + std::string(set.name);
+  }
+  throw ValueError(std::string("[") + where + "] name: got '" + std::string(name) + "'; this CPU can run " + names);
+}
+
+std::atomic<const Set*> current{nullptr};
+
+// The first use decides; a wrong VOXGRAD_KERNELS throws at every use until a set is forced.
+const Set& current_set() {
+  if (const Set* set = current.load(std::memory_order_acquire)) return *set;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  if (const Set* set = current.load(std::memory_order_acquire)) return *set;
+  const char* const forced = std::getenv("VOXGRAD_KERNELS");
+  const Set* chosen = nullptr;
+  if (forced != nullptr && *forced != '\0') chosen = &find("VOXGRAD_KERNELS", forced);
+  for (const Set& set : sets)
+    if (chosen == nullptr && available(set)) chosen = &set;
+  const Set* expected = nullptr;  // a set that was forced meanwhile stays
+  current.compare_exchange_strong(expected, chosen);
+  return *current.load(std::memory_order_acquire);
+}
+
+}  // namespace
+
+std::vector<std::string> compiled_kernel_sets() {
+  std::vector<std::string> names;
+  for (const Set& set : sets)
+    if (compiled(set)) names.emplace_back(set.name);
+  return names;
+}
+
+std::vector<std::string> available_kernel_sets() {
+  std::vector<std::string> names;
+  for (const Set& set : sets)
+    if (available(set)) names.emplace_back(set.name);
+  return names;
+}
+
+std::string kernel_set() { return current_set().name; }
+
+void use_kernel_set(std::string_view name) { current.store(&find("use_kernel_set", name), std::memory_order_release); }
+
+KernelSetScope::KernelSetScope(std::string_view name) : before_(kernel_set()) { use_kernel_set(name); }
+KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
+
+const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
+
+}  // namespace vg

@@ -1,0 +1,32 @@
+// Which instruction set the kernels run on. The best one that the CPU has is chosen at the first use;
+// VOXGRAD_KERNELS=name or use_kernel_set(name) forces one, and what was forced is what runs.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vg {
+
+/// All sets that were compiled in, best first: "avx512", "avx2", "scalar".
+std::vector<std::string> compiled_kernel_sets();
+/// Those that this CPU can run, best first; "scalar" is always the last.
+std::vector<std::string> available_kernel_sets();
+/// The set that runs now.
+std::string kernel_set();
+/// Forces a set for the whole process. Throws ValueError, listing what is available, when the CPU cannot run it.
+void use_kernel_set(std::string_view name);
+
+/// Forces a set for a scope and restores the one before.
+class KernelSetScope {
+ public:
+  explicit KernelSetScope(std::string_view name);
+  ~KernelSetScope();
+  KernelSetScope(const KernelSetScope&) = delete;
+  KernelSetScope& operator=(const KernelSetScope&) = delete;
+
+ private:
+  std::string before_;
+};
+
+}  // namespace vg

@@ -1,0 +1,47 @@
+// The caching pool that every tensor and workspace comes from. Fresh pages cost more than a light layer, so a freed
+// block is kept and handed out again; large blocks are aligned to 2 MiB and advised to be huge pages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace vg::memory {
+
+/// All in bytes, but the two counts.
+struct Stats {
+  std::int64_t in_use = 0;       ///< held by live tensors and workspaces now
+  std::int64_t peak = 0;         ///< highest in_use since the start or reset_peak()
+  std::int64_t cached = 0;       ///< free, kept for reuse
+  std::int64_t reused = 0;       ///< allocations served from the cache (count)
+  std::int64_t from_system = 0;  ///< allocations that went to the system (count)
+};
+
+Stats stats();
+void reset_peak();
+/// Gives the free blocks back to the system.
+void release_cached();
+
+struct Deleter {
+  std::size_t bytes = 0;
+  void operator()(void* block) const noexcept;
+};
+/// A block of the pool, returned to it on destruction.
+using Block = std::unique_ptr<void, Deleter>;
+
+/// A 64-byte-aligned, uninitialised block of at least `bytes` (0 gives a valid block too). Throws std::bad_alloc.
+/// Under AddressSanitizer the bytes past `bytes` and freed blocks are poisoned.
+Block allocate(std::size_t bytes);
+
+/// Scratch memory of n elements for the length of a scope.
+template <class T>
+class Scratch {
+ public:
+  explicit Scratch(std::int64_t n) : block_(allocate(static_cast<std::size_t>(n) * sizeof(T))) {}
+  T* data() { return static_cast<T*>(block_.get()); }
+
+ private:
+  Block block_;
+};
+
+}  // namespace vg::memory

@@ -1,0 +1,47 @@
+// 3-D convolution on channels-last Variables. The three passes are bilinear, and each one's vjp is the other two, so
+// they are ops in their own right: that gives gradients of any order.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <utility>
+
+#include "framework/variable.hpp"
+
+namespace vg {
+
+using Triple = std::array<std::int64_t, 3>;
+
+/// Spatial arguments in the order H, W, D.
+struct Conv3dArgs {
+  Triple stride{1, 1, 1};
+  std::array<std::pair<std::int64_t, std::int64_t>, 3> padding{};  ///< (before, after); negative crops
+  Triple lhs_dilation{1, 1, 1};
+  Triple rhs_dilation{1, 1, 1};
+  std::int64_t groups = 1;
+};
+
+/// Output extents of a convolution of `in_size` with `kernel_size`: (in_eff + lo + hi - k_eff) / stride + 1, never
+/// below 0.
+Triple conv3d_out_size(const Triple& in_size, const Triple& kernel_size, const Conv3dArgs& args);
+
+/// x (B, H, W, D, C), w (kh, kw, kd, C / groups, O) -> (B, H', W', D', O): cross-correlation, as
+/// jax.lax.conv_general_dilated. Throws ValueError / TypeError beginning with "[conv3d]".
+Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args = {});
+/// The gradient of <conv3d(x, w), grad> with respect to x, of spatial extents in_size: also transposed convolution.
+Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args = {});
+/// The gradient of <conv3d(x, w), grad> with respect to w, of spatial extents kernel_size.
+Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Triple& kernel_size,
+                            const Conv3dArgs& args = {});
+
+/// brainstate.nn.ConvTranspose3d: x (B, H, W, D, C), w (kh, kw, kd, O, C / groups), flipped in space, over an input
+/// dilated by `stride` and padded by `padding` (added to the dilated input, the opposite of PyTorch's).
+struct ConvTranspose3dArgs {
+  Triple stride{1, 1, 1};
+  std::array<std::pair<std::int64_t, std::int64_t>, 3> padding{};
+  Triple rhs_dilation{1, 1, 1};
+  std::int64_t groups = 1;
+};
+Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTranspose3dArgs& args = {});
+
+}  // namespace vg

@@ -1,0 +1,52 @@
+#include "framework/ops/dropout.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "framework/error.hpp"
+#include "framework/threads.hpp"
+
+namespace vg {
+
+namespace {
+
+constexpr std::int64_t grain = 1 << 14;
+constexpr std::int64_t chunk = 1 << 10;
+
+template <class T>
+void mask_and_scale(const T* x, std::int64_t n, double keep, const random::Key& key, T* y) {
+  // uniform(key)[i] < keep, in integers: the uniform number is (bits >> 9) * 2^-23.
+  const auto limit = static_cast<std::int32_t>(std::ceil(static_cast<double>(static_cast<float>(keep)) * 8388608.0));
+  const T by = static_cast<T>(keep);
+  parallel_ranges(n, grain, [&](std::int64_t begin, std::int64_t end) {
+    std::uint32_t raw[chunk];
+    for (std::int64_t i = begin; i < end; i += chunk) {
+      const std::int64_t m = std::min(chunk, end - i);
+      random::bits(key, i, m, raw);
+      // Two loops, each without a branch: dividing inside the choice would keep the compiler from vectors.
+      T* to = y + i;
+      for (std::int64_t j = 0; j < m; ++j) to[j] = x[i + j] / by;
+      for (std::int64_t j = 0; j < m; ++j) to[j] = static_cast<std::int32_t>(raw[j] >> 9) < limit ? to[j] : T{0};
+    }
+  });
+}
+
+}  // namespace
+
+Variable dropout(const Variable& x, double keep, const random::Key& key) {
+  if (!(keep > 0 && keep <= 1)) throw ValueError(fmt::format("[dropout] keep: got {}; must be in (0, 1]", keep));
+  if (!is_float(x.dtype())) throw_not_float("dropout", x.dtype());
+  if (keep == 1) return x;
+  Tensor y(x.shape(), x.dtype());
+  dispatch_float("dropout", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    mask_and_scale(x.value().data<T>(), x.numel(), keep, key, y.data<T>());
+  });
+  // Linear with a diagonal matrix, so it is its own transpose: the mask is drawn again, not stored.
+  return record("dropout", std::move(y), {x},
+                [keep, key](const Pull& pull) -> Grads { return {dropout(pull.grad, keep, key)}; });
+}
+
+}  // namespace vg

@@ -1,0 +1,12 @@
+// Matrix products, by xtensor-blas (CBLAS).
+#pragma once
+
+#include "framework/variable.hpp"
+
+namespace vg {
+
+/// a (..., m, k) @ b (..., k, n) -> (..., m, n), leading axes broadcast; both at least rank 2. Throws ValueError when
+/// the inner extents differ, TypeError for mixed dtypes.
+Variable matmul(const Variable& a, const Variable& b);
+
+}  // namespace vg

@@ -1,0 +1,268 @@
+#include "framework/ops/loss.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <string_view>
+
+#include "framework/error.hpp"
+#include "framework/ops/detail/loss_volume.hpp"
+#include "framework/ops/elementwise.hpp"
+#include "framework/ops/norm.hpp"
+#include "framework/ops/reduce.hpp"
+#include "framework/ops/shape_ops.hpp"
+
+namespace vg {
+
+namespace {
+
+using detail::ClassVolume;
+using detail::VolumeSlopes;
+using detail::VolumeSums;
+
+std::string position_of(const Shape& shape, std::int64_t at) {
+  Shape index = shape;
+  for (std::size_t i = shape.size(); i-- > 0; at /= shape[i]) index[i] = at % shape[i];
+  return index.str();
+}
+
+// Every label in [0, classes) or the ignored one; else a ValueError that names the first other one.
+void check_labels(std::string_view op, const Tensor& labels, std::int64_t classes,
+                  const std::optional<std::int32_t>& ignored) {
+  if (labels.dtype() != i32)
+    throw TypeError(fmt::format("[{}] labels: got {}; must be i32", op, name_of(labels.dtype())));
+  const std::int32_t* at = labels.data<std::int32_t>();
+  const auto bad = [&](std::int32_t v) {
+    return static_cast<std::uint32_t>(v) >= static_cast<std::uint64_t>(classes) && !(ignored && v == *ignored);
+  };
+  const std::int64_t n = labels.numel(), grain = 32768, tasks = (n + grain - 1) / grain;
+  std::vector<std::int64_t> first(static_cast<std::size_t>(tasks), n);
+  parallel_for(tasks, [&](std::int64_t t) {
+    const std::int32_t *begin = at + t * grain, *end = at + std::min(n, (t + 1) * grain);
+    bool any = false;
+    for (const std::int32_t* v = begin; v < end; ++v) any |= bad(*v);
+    if (any) first[static_cast<std::size_t>(t)] = std::find_if(begin, end, bad) - at;
+  });
+  for (std::int64_t p : first)
+    if (p < n)
+      throw ValueError(fmt::format("[{}] labels: got {} at {}; must be in [0, {}){}", op, at[p],
+                                   position_of(labels.shape(), p), classes,
+                                   ignored ? fmt::format(" or ignore_index, {}", *ignored) : ""));
+}
+
+// One call of cross_entropy, soft_dice_loss or their sum.
+struct ClassLoss {
+  std::string_view op;
+  Variable logits;
+  Tensor labels;
+  bool cross_entropy, dice;
+  CrossEntropyOptions ce;
+  DiceOptions dice_options;
+
+  std::int64_t classes() const { return logits.shape().back(); }
+  std::int64_t first_class() const { return dice_options.include_background ? 0 : 1; }
+  double dice_classes() const { return static_cast<double>(classes() - first_class()); }
+  std::vector<double> weights() const {
+    return ce.weight.empty() ? std::vector<double>(static_cast<std::size_t>(classes()), 1.0) : ce.weight;
+  }
+  ClassVolume volume() const {
+    return {labels.numel(), classes(), labels.data<std::int32_t>(), ce.ignore_index.has_value(),
+            ce.ignore_index.value_or(0)};
+  }
+};
+
+void check(const ClassLoss& l) {
+  const Shape& shape = l.logits.shape();
+  if (!is_float(l.logits.dtype())) throw_not_float(l.op, l.logits.dtype());
+  if (shape.rank() < 2 || shape.back() < 1)
+    throw ValueError(fmt::format(
+        "[{}] logits: got shape {}; must be of rank 2 or more, (batch, ..., classes), with at least 1 class", l.op,
+        shape.str()));
+  const Shape wanted(std::span<const std::int64_t>(shape.begin(), shape.end() - 1));
+  if (l.labels.shape() != wanted)
+    throw ValueError(fmt::format("[{}] labels: got shape {}; must be {}, the logits' without classes", l.op,
+                                 l.labels.shape().str(), wanted.str()));
+  if (l.cross_entropy) {
+    if (!l.ce.weight.empty() && static_cast<std::int64_t>(l.ce.weight.size()) != l.classes())
+      throw ValueError(fmt::format("[{}] weight: got {} entries; must be one for each of the {} classes", l.op,
+                                   l.ce.weight.size(), l.classes()));
+    for (double w : l.ce.weight)
+      if (!(w >= 0) || std::isinf(w))
+        throw ValueError(fmt::format("[{}] weight: got {}; every entry must be finite and at least 0", l.op, w));
+    if (!(l.ce.label_smoothing >= 0 && l.ce.label_smoothing < 1))
+      throw ValueError(fmt::format("[{}] label_smoothing: got {}; must be in [0, 1)", l.op, l.ce.label_smoothing));
+  }
+  if (l.dice) {
+    if (l.classes() <= l.first_class())
+      throw ValueError(
+          fmt::format("[{}] logits: got {} class; must be at least 2, or set include_background", l.op, l.classes()));
+    if (!(l.dice_options.eps >= 0))
+      throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", l.op, l.dice_options.eps));
+  }
+  check_labels(l.op, l.labels, l.classes(), l.ce.ignore_index);
+}
+
+double value_of(const ClassLoss& l, const VolumeSums& sums) {
+  double value = 0;
+  if (l.cross_entropy) {
+    const double eps = l.ce.label_smoothing;
+    value +=
+        ((1 - eps) * sums.nll + (eps > 0 ? eps / static_cast<double>(l.classes()) * sums.smooth : 0)) / sums.weight;
+  }
+  if (l.dice) {
+    double score = 0;
+    for (auto k = static_cast<std::size_t>(l.first_class()); k < sums.overlap.size(); ++k)
+      score += 2 * sums.overlap[k] / (sums.predicted[k] + sums.present[k] + l.dice_options.eps);
+    value += 1 - score / l.dice_classes();
+  }
+  return value;
+}
+
+// The tables of the backward pass, for an incoming gradient g.
+VolumeSlopes slopes_of(const ClassLoss& l, const VolumeSums& sums, double g) {
+  const auto n = static_cast<std::size_t>(l.classes());
+  const std::vector<double> zeros(n);
+  VolumeSlopes s{zeros, zeros, zeros, zeros, zeros, l.dice};
+  if (l.cross_entropy) {
+    const std::vector<double> weight = l.weights();
+    const double by = g / sums.weight, eps = l.ce.label_smoothing, share = eps / static_cast<double>(n);
+    double all = 0;
+    for (double w : weight) all += w;
+    for (std::size_t k = 0; k < n; ++k) {
+      s.hit[k] = by * (1 - eps) * weight[k];
+      s.smooth[k] = by * share * weight[k];
+      s.row[k] = s.hit[k] + by * share * all;
+    }
+  }
+  for (auto k = static_cast<std::size_t>(l.first_class()); k < n && l.dice; ++k) {
+    const double size = sums.predicted[k] + sums.present[k] + l.dice_options.eps;
+    s.dice_hit[k] = -2 * g / (l.dice_classes() * size);
+    s.dice[k] = 2 * g * sums.overlap[k] / (l.dice_classes() * size * size);
+  }
+  return s;
+}
+
+Variable fused_grad(const ClassLoss& l, const VolumeSums& sums, double g) {
+  Tensor dz(l.logits.shape(), l.logits.dtype());
+  dispatch_float(l.op, dz.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::volume_backward(l.volume(), slopes_of(l, sums, g), l.logits.value().data<T>(), dz.data<T>());
+  });
+  return Variable(dz);
+}
+
+// The same gradient in ops on Variables, (positions, classes), so that it can be differentiated again.
+Variable composed_grad(const ClassLoss& l, const VolumeSums& sums, const Variable& g) {
+  const std::int64_t n = l.labels.numel(), classes = l.classes();
+  const ClassVolume v = l.volume();
+  Tensor mask(Shape{n, 1}, f64), target = Tensor::zeros(Shape{n, classes}, f64);
+  for (std::int64_t p = 0; p < n; ++p) {
+    mask.data<double>()[p] = v.counts(p);
+    if (v.counts(p)) target.data<double>()[p * classes + v.labels[p]] = 1;
+  }
+  const DType dtype = l.logits.dtype();
+  const auto constant = [&](const Tensor& t) { return Variable(t.to(dtype)); };
+  const Variable on = constant(mask), t = constant(target), p = softmax(reshape(l.logits, {n, classes}));
+  Variable dz;
+  if (l.cross_entropy) {
+    const VolumeSlopes s = slopes_of(l, sums, 1);
+    const auto table = [&](const std::vector<double>& values) {
+      return constant(Tensor::of(Shape{1, classes}, values));
+    };
+    const Variable row = sum(t * table(s.row), {1}, true);
+    dz = on * (p * row - t * table(s.hit) - table(s.smooth));
+  }
+  if (l.dice) {
+    Tensor chosen = Tensor::full(Shape{1, classes}, -2 / l.dice_classes(), f64), present(Shape{1, classes}, f64);
+    for (std::int64_t k = 0; k < classes; ++k) {
+      if (k < l.first_class()) chosen.data<double>()[k] = 0;
+      present.data<double>()[k] = sums.present[static_cast<std::size_t>(k)] + l.dice_options.eps;
+    }
+    const Variable size = sum(p * on, {0}, true) + constant(present), overlap = sum(p * t, {0}, true);
+    const Variable dp = on * (constant(chosen) * (t / size - overlap / square(size)));
+    const Variable from_dice = p * (dp - sum(dp * p, {1}, true));
+    dz = dz.defined() ? dz + from_dice : from_dice;
+  }
+  return reshape(dz * g, l.logits.shape().vec());
+}
+
+Variable class_loss(ClassLoss l) {
+  check(l);
+  VolumeSums sums = dispatch_float(l.op, l.logits.dtype(), [&](auto type) {
+    using T = decltype(type);
+    return detail::volume_forward(l.volume(), {l.cross_entropy, l.dice, l.ce.label_smoothing > 0}, l.weights().data(),
+                                  l.logits.value().data<T>());
+  });
+  Tensor value = Tensor::scalar(value_of(l, sums), l.logits.dtype());
+  const std::string_view op = l.op;
+  const Variable logits = l.logits;
+  return record(op, std::move(value), {logits}, [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
+    if (recording() && l.logits.numel() > 0) return {composed_grad(l, sums, pull.grad)};
+    return {fused_grad(l, sums, pull.grad.item())};
+  });
+}
+
+void check_pair(std::string_view op, const Variable& x, const Variable& target) {
+  if (!is_float(x.dtype())) throw_not_float(op, x.dtype());
+  if (target.dtype() != x.dtype())
+    throw TypeError(
+        fmt::format("[{}] target: got {}; must be {} as x", op, name_of(target.dtype()), name_of(x.dtype())));
+  if (target.shape() != x.shape())
+    throw ValueError(
+        fmt::format("[{}] target: got shape {}; must be {} as x", op, target.shape().str(), x.shape().str()));
+  if (x.numel() == 0)
+    throw ValueError(fmt::format("[{}] x: got shape {}; must have at least one element", op, x.shape().str()));
+}
+
+}  // namespace
+
+Variable cross_entropy(const Variable& logits, const Tensor& labels, const CrossEntropyOptions& options) {
+  return class_loss({"cross_entropy", logits, labels, true, false, options, {}});
+}
+
+Variable soft_dice_loss(const Variable& logits, const Tensor& labels, const DiceOptions& options) {
+  return class_loss({"soft_dice_loss", logits, labels, false, true, {}, options});
+}
+
+Variable dice_cross_entropy(const Variable& logits, const Tensor& labels, const CrossEntropyOptions& ce,
+                            const DiceOptions& dice) {
+  return class_loss({"dice_cross_entropy", logits, labels, true, true, ce, dice});
+}
+
+// log s(x) = -softplus(-x) and log(1 - s(x)) = -x - softplus(-x).
+Variable bce_with_logits(const Variable& x, const Variable& target, double pos_weight) {
+  check_pair("bce_with_logits", x, target);
+  if (!(pos_weight >= 0) || std::isinf(pos_weight))
+    throw ValueError(fmt::format("[bce_with_logits] pos_weight: got {}; must be finite and at least 0", pos_weight));
+  const Variable weight = target * (pos_weight - 1) + 1.0;
+  return mean((1.0 - target) * x + weight * softplus(neg(x)));
+}
+
+Variable mse_loss(const Variable& x, const Variable& target) {
+  check_pair("mse_loss", x, target);
+  return mean(square(x - target));
+}
+
+Variable l1_loss(const Variable& x, const Variable& target) {
+  check_pair("l1_loss", x, target);
+  return mean(abs(x - target));
+}
+
+Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
+  if (classes < 1) throw ValueError(fmt::format("[one_hot] classes: got {}; must be at least 1", classes));
+  check_labels("one_hot", labels, classes, std::nullopt);
+  Shape shape = labels.shape();
+  shape.push_back(classes);
+  Tensor out = Tensor::zeros(shape, dtype);
+  dispatch(dtype, [&](auto type) {
+    using T = decltype(type);
+    T* to = out.data<T>();
+    const std::int32_t* at = labels.data<std::int32_t>();
+    parallel_ranges(labels.numel(), 32768, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; ++i) to[i * classes + at[i]] = T{1};
+    });
+  });
+  return out;
+}
+
+}  // namespace vg

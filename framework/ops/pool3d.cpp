@@ -1,0 +1,137 @@
+#include "framework/ops/pool3d.hpp"
+
+#include <fmt/format.h>
+
+#include <string_view>
+
+#include "framework/error.hpp"
+#include "framework/ops/detail/pool3d_kernels.hpp"
+#include "framework/ops/reduce.hpp"
+
+namespace vg {
+
+namespace {
+
+using detail::Pool3dGeometry;
+
+std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
+
+void check_volume(std::string_view where, const Variable& x) {
+  if (x.rank() != 5)
+    throw ValueError(fmt::format("[{}] x: got shape {}; must be of rank 5, (batch, height, width, depth, channels)",
+                                 where, x.shape().str()));
+  if (!is_float(x.dtype())) throw_not_float(where, x.dtype());
+}
+
+void check_positive(std::string_view where, std::string_view name, const Triple& t) {
+  for (auto v : t)
+    if (v < 1 || v > INT32_MAX)
+      throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", where, name, str(t)));
+}
+
+Pool3dGeometry geometry_of(std::string_view where, const Variable& x, const Pool3dArgs& args) {
+  check_volume(where, x);
+  check_positive(where, "kernel_size", args.kernel_size);
+  check_positive(where, "stride", args.stride);
+  Pool3dGeometry g{x.dim(0), x.dim(4), {x.dim(1), x.dim(2), x.dim(3)}, {}, args.kernel_size, args.stride, {}};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto [lo, hi] = args.padding[i];
+    if (lo < 0 || hi < 0 || lo >= g.kernel[i] || hi >= g.kernel[i])
+      throw ValueError(fmt::format(
+          "[{}] padding: got ({}, {}) for a kernel of {}; every entry must be at least 0 and below the kernel size",
+          where, lo, hi, g.kernel[i]));
+    if (g.in[i] < 1)
+      throw ValueError(fmt::format("[{}] x: got spatial size {}; every extent must be at least 1", where, str(g.in)));
+    const std::int64_t span = g.in[i] + lo + hi - g.kernel[i];
+    g.before[i] = lo;
+    g.out[i] = span < 0 ? 0 : span / g.stride[i] + 1;
+  }
+  return g;
+}
+
+Shape in_shape(const Pool3dGeometry& g) { return {g.batch, g.in[0], g.in[1], g.in[2], g.channels}; }
+Shape out_shape(const Pool3dGeometry& g) { return {g.batch, g.out[0], g.out[1], g.out[2], g.channels}; }
+
+// Picking by saved places, and putting back to them: linear, and each is the other's vjp.
+Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g);
+
+Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
+  Tensor y(out_shape(g), x.dtype());
+  dispatch_float("max_pool3d", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::pool_pick(g, x.value().data<T>(), index.data<std::int32_t>(), y.data<T>());
+  });
+  return record("pool_pick", std::move(y), {x},
+                [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; });
+}
+
+Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g) {
+  Tensor dx(in_shape(g), grad.dtype());
+  dispatch_float("max_pool3d", grad.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::pool_put(g, grad.value().data<T>(), index.data<std::int32_t>(), dx.data<T>());
+  });
+  return record("pool_put", std::move(dx), {grad},
+                [index, g](const Pull& pull) -> Grads { return {pick(pull.grad, index, g)}; });
+}
+
+// Sums (or means) over windows, and their adjoint: linear, and each is the other's vjp.
+Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g, bool average);
+
+Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& g, bool average) {
+  Tensor y(out_shape(g), x.dtype());
+  dispatch_float(op, x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::window_sum(g, average, x.value().data<T>(), y.data<T>());
+  });
+  return record(op, std::move(y), {x},
+                [op, g, average](const Pull& pull) -> Grads { return {spread(op, pull.grad, g, average)}; });
+}
+
+Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g, bool average) {
+  Tensor dx(in_shape(g), grad.dtype());
+  dispatch_float(op, grad.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::window_spread(g, average, grad.value().data<T>(), dx.data<T>());
+  });
+  return record(op, std::move(dx), {grad},
+                [op, g, average](const Pull& pull) -> Grads { return {gathered(op, pull.grad, g, average)}; });
+}
+
+}  // namespace
+
+Variable max_pool3d(const Variable& x, const Pool3dArgs& args) {
+  const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
+  if (g.in_voxels() > INT32_MAX)
+    throw ValueError(
+        fmt::format("[max_pool3d] x: got spatial size {}; a sample may have at most 2147483647 voxels", str(g.in)));
+  Tensor y(out_shape(g), x.dtype());
+  const bool keep = will_record({x});
+  Tensor index = keep ? Tensor(out_shape(g), i32) : Tensor();
+  dispatch_float("max_pool3d", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::max_pool(g, x.value().data<T>(), y.data<T>(), keep ? index.data<std::int32_t>() : nullptr);
+  });
+  return record("max_pool3d", std::move(y), {x},
+                [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; });
+}
+
+Variable avg_pool3d(const Variable& x, const Pool3dArgs& args) {
+  return gathered("avg_pool3d", x, geometry_of("avg_pool3d", x, args), true);
+}
+
+Variable global_avg_pool3d(const Variable& x) {
+  check_volume("global_avg_pool3d", x);
+  return mean(x, {1, 2, 3});
+}
+
+// The adjoint of summing over windows that lie side by side.
+Variable upsample_nearest3d(const Variable& x, const Triple& scale) {
+  check_volume("upsample_nearest3d", x);
+  check_positive("upsample_nearest3d", "scale", scale);
+  Pool3dGeometry g{x.dim(0), x.dim(4), {}, {x.dim(1), x.dim(2), x.dim(3)}, scale, scale, {0, 0, 0}};
+  for (std::size_t i = 0; i < 3; ++i) g.in[i] = g.out[i] * scale[i];
+  return spread("upsample_nearest3d", x, g, false);
+}
+
+}  // namespace vg

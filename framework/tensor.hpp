@@ -1,0 +1,106 @@
+// Tensor: data. A shared, 64-byte-aligned, contiguous row-major buffer with a shape and a dtype; it knows no graph.
+#pragma once
+
+#include <concepts>
+#include <cstring>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "framework/dtype.hpp"
+#include "framework/shape.hpp"
+
+namespace vg {
+
+class Storage;
+
+/// Copying a Tensor shares its buffer; clone() copies the data. A default Tensor holds nothing (defined() is false).
+class Tensor {
+ public:
+  Tensor() = default;
+  /// Uninitialised. Throws ValueError when the bytes pass 2^63 - 1, std::bad_alloc when there is no memory.
+  explicit Tensor(const Shape& shape, DType dtype = f32);
+
+  static Tensor zeros(const Shape& shape, DType dtype = f32);
+  static Tensor ones(const Shape& shape, DType dtype = f32);
+  /// Every element equal to `value`, converted to the dtype.
+  static Tensor full(const Shape& shape, double value, DType dtype = f32);
+  static Tensor scalar(double value, DType dtype = f32) { return full({}, value, dtype); }
+  /// [0, n) as the dtype.
+  static Tensor arange(std::int64_t n, DType dtype = f32);
+  /// Copies `values` (row-major). Throws ValueError unless their number is shape.numel().
+  template <class T>
+  static Tensor of(const Shape& shape, const std::vector<T>& values) {
+    Tensor t(shape, dtype_of<T>());
+    t.copy_in(values.data(), static_cast<std::int64_t>(values.size()));
+    return t;
+  }
+  template <class T>
+  static Tensor of(const Shape& shape, std::initializer_list<T> values) {
+    return of(shape, std::vector<T>(values));
+  }
+  /// Evaluates an xtensor expression into a new Tensor of its value type. Defined in framework/array.hpp.
+  template <class Expression>
+  static Tensor from(const Expression& expression);
+
+  bool defined() const { return storage_ != nullptr; }
+  const Shape& shape() const { return shape_; }
+  std::int64_t dim(int axis) const { return shape_.at(axis); }
+  int rank() const { return shape_.rank(); }
+  DType dtype() const { return dtype_; }
+  std::int64_t numel() const { return numel_; }
+  std::int64_t bytes() const { return numel_ * size_of(dtype_); }
+
+  /// The first element. Throws TypeError when T is not the dtype, ValueError for an undefined Tensor.
+  /// A const Tensor gives const memory, but copies share it: see make_unique().
+  template <class T>
+  T* data() {
+    return static_cast<T*>(checked(dtype_of<T>()));
+  }
+  template <class T>
+  const T* data() const {
+    return static_cast<const T*>(checked(dtype_of<T>()));
+  }
+  const void* raw() const;
+  void* raw();
+
+  /// The value of a one-element Tensor of any dtype. Throws ValueError for another number of elements.
+  double item() const;
+  /// Element i in row-major order, of any dtype, as double (exact: no dtype is wider).
+  double value_at(std::int64_t i) const;
+  std::vector<double> values() const;
+
+  Tensor clone() const;
+  /// The same buffer in another shape; one extent may be -1 (inferred). Throws ValueError when the sizes differ.
+  Tensor reshape(const std::vector<std::int64_t>& extents) const;
+  Tensor reshape(const Shape& shape) const;
+  Tensor reshape(std::initializer_list<std::int64_t> extents) const {
+    return reshape(std::vector<std::int64_t>(extents));
+  }
+  /// A converted copy (itself when the dtype is the same). Float to i32 truncates.
+  Tensor to(DType dtype) const;
+  /// Whether no other Tensor shares the buffer, so that writing to it is seen by nobody else.
+  bool unique() const;
+  /// Copies the buffer if it is shared.
+  void make_unique();
+  /// An xtensor adaptor over this memory (no copy). Defined in framework/array.hpp.
+  template <class T>
+  auto array();
+  template <class T>
+  auto array() const;
+
+  /// dtype, shape and the first values: for messages and debugging.
+  std::string str() const;
+
+ private:
+  void copy_in(const void* values, std::int64_t count);
+  void* checked(DType wanted) const;
+
+  std::shared_ptr<Storage> storage_;
+  Shape shape_;
+  std::int64_t numel_ = 0;
+  DType dtype_ = f32;
+};
+
+}  // namespace vg
