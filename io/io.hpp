@@ -1,0 +1,4 @@
+// Everything in io/.
+#pragma once
+
+#include "io/nifti.hpp"

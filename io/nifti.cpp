@@ -1,0 +1,329 @@
+#include "io/nifti.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/atomic_file.hpp"
+#include "framework/error.hpp"
+#include "io/nifti_header.hpp"
+
+namespace vg {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Bytes = std::vector<unsigned char>;
+
+constexpr std::int64_t planes_a_block = 16;
+constexpr std::int64_t largest_step = std::int64_t{1} << 26;  // zlib counts in unsigned int
+constexpr std::int64_t deflate_limit = 1032;                  // deflate expands no further than this
+
+/// Calls f with a value of the C++ type that a stored voxel has.
+template <class F>
+void dispatch_stored(NiftiType type, F&& f) {
+  switch (type) {
+    case NiftiType::uint8:
+      return f(std::uint8_t{});
+    case NiftiType::int8:
+      return f(std::int8_t{});
+    case NiftiType::int16:
+      return f(std::int16_t{});
+    case NiftiType::uint16:
+      return f(std::uint16_t{});
+    case NiftiType::int32:
+      return f(std::int32_t{});
+    case NiftiType::uint32:
+      return f(std::uint32_t{});
+    case NiftiType::int64:
+      return f(std::int64_t{});
+    case NiftiType::uint64:
+      return f(std::uint64_t{});
+    case NiftiType::float32:
+      return f(float{});
+    case NiftiType::float64:
+      return f(double{});
+  }
+}
+
+/// A plain or gzip file, read from the front.
+class Reader {
+ public:
+  explicit Reader(const fs::path& path) : name_(path.string()) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    if (!fs::exists(status)) fail("there is no such file");
+    if (!fs::is_regular_file(status)) fail("not a regular file");
+    file_bytes_ = static_cast<std::int64_t>(fs::file_size(path, error));
+    if (error) fail(error.message());
+    if (file_bytes_ == 0) fail("the file is empty");
+    file_.reset(gzopen(path.c_str(), "rb"));
+    if (!file_) fail(fmt::format("could not open it: {}", std::strerror(errno)));
+    gzbuffer(file_.get(), 1 << 17);
+  }
+
+  const std::string& name() const { return name_; }
+
+  /// Throws IoError unless `bytes` can be there. `what` names them.
+  void read(void* to, std::int64_t bytes, const char* what) {
+    auto* out = static_cast<unsigned char*>(to);
+    while (bytes > 0) {
+      const int got = gzread(file_.get(), out, static_cast<unsigned>(std::min(bytes, largest_step)));
+      if (got <= 0) fail_read(what);
+      out += got;
+      bytes -= got;
+    }
+  }
+  void skip(std::int64_t bytes, const char* what) {
+    Bytes nothing(static_cast<std::size_t>(std::min<std::int64_t>(bytes, 1 << 16)));
+    for (std::int64_t left = bytes; left > 0; left -= static_cast<std::int64_t>(nothing.size()))
+      read(nothing.data(), std::min(left, static_cast<std::int64_t>(nothing.size())), what);
+  }
+  /// Throws IoError when the file cannot hold as many bytes: before memory is taken for them.
+  void expect(std::int64_t bytes) const {
+    const bool plain = gzdirect(file_.get()) != 0;
+    const std::int64_t most =
+        plain || file_bytes_ < INT64_MAX / deflate_limit ? file_bytes_ * (plain ? 1 : deflate_limit) : INT64_MAX;
+    if (bytes > most)
+      fail(
+          fmt::format("truncated, or its header is damaged: the header declares {} bytes of header and data; the file "
+                      "has {} bytes{}",
+                      bytes, file_bytes_, plain ? "" : " of gzip"));
+  }
+  /// Reads on behind the data, so that a gzip stream which ends there has its checksum tested.
+  void finish() {
+    unsigned char byte = 0;
+    gzread(file_.get(), &byte, 1);
+    int code = Z_OK;  // gzread gives 0, not -1, for a stream that is cut within its checksum
+    gzerror(file_.get(), &code);
+    if (code != Z_OK && code != Z_STREAM_END) fail_read("the end of its gzip stream");
+  }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw IoError(fmt::format("[read_nifti] {}: {}", name_, what));
+  }
+
+ private:
+  [[noreturn]] void fail_read(const char* what) const {
+    int code = Z_OK;
+    const char* message = gzerror(file_.get(), &code);
+    if (code == Z_ERRNO) fail(fmt::format("reading {}: {}", what, std::strerror(errno)));
+    if (code == Z_OK || code == Z_BUF_ERROR) fail(fmt::format("truncated: it ends within {}", what));
+    fail(fmt::format("damaged gzip stream, reading {}: {}", what, message));
+  }
+  struct Close {
+    void operator()(gzFile f) const { gzclose(f); }
+  };
+
+  std::string name_;
+  std::int64_t file_bytes_ = 0;
+  std::unique_ptr<std::remove_pointer_t<gzFile>, Close> file_;
+};
+
+/// A stored value at any address, in the other byte order if `swapped`.
+template <class T>
+T load(const unsigned char* from, bool swapped) {
+  std::array<unsigned char, sizeof(T)> raw;
+  std::copy_n(from, sizeof(T), raw.begin());
+  if (swapped) std::reverse(raw.begin(), raw.end());
+  return std::bit_cast<T>(raw);
+}
+
+template <class T>
+T converted(double value, const Reader& file, const std::array<std::int64_t, 4>& at) {
+  if constexpr (std::is_same_v<T, std::int32_t>) {
+    if (!(value >= -2147483648.0 && value <= 2147483647.0 && std::trunc(value) == value))
+      file.fail(fmt::format(
+          "voxel ({}, {}, {}), channel {}, is {}; read as labels (i32) every value must be a whole number of 32 bits",
+          at[0], at[1], at[2], at[3], value));
+  }
+  (void)file, (void)at;
+  return static_cast<T>(value);
+}
+
+/// Puts a block of planes [z][y][x] of one channel at its place in (x, y, z, channel) data.
+template <class T>
+void place(const std::vector<double>& block, std::int64_t first, std::int64_t planes, std::int64_t channel,
+           const Reader& file, const detail::NiftiHeader& h, T* out) {
+  const auto [width, height, depth] = h.extent;
+  for (std::int64_t x = 0; x < width; ++x)
+    for (std::int64_t y = 0; y < height; ++y) {
+      const double* from = block.data() + y * width + x;
+      T* to = out + ((x * height + y) * depth + first) * h.channels + channel;
+      for (std::int64_t z = 0; z < planes; ++z)
+        to[z * h.channels] = converted<T>(from[z * width * height], file, {x, y, first + z, channel});
+    }
+}
+
+void read_voxels(Reader& file, const detail::NiftiHeader& h, Tensor& data) {
+  const std::int64_t plane = h.extent[0] * h.extent[1];
+  const std::int64_t bytes = detail::size_of(h.type);
+  const std::int64_t step = std::min(planes_a_block, h.extent[2]);
+  Bytes raw(static_cast<std::size_t>(plane * step * bytes));
+  std::vector<double> block(static_cast<std::size_t>(plane * step));
+  for (std::int64_t channel = 0; channel < h.channels; ++channel)
+    for (std::int64_t first = 0; first < h.extent[2]; first += step) {
+      const std::int64_t planes = std::min(step, h.extent[2] - first);
+      file.read(raw.data(), plane * planes * bytes, "its voxels");
+      dispatch_stored(h.type, [&](auto zero) {
+        using Stored = decltype(zero);
+        for (std::int64_t i = 0; i < plane * planes; ++i)
+          block[static_cast<std::size_t>(i)] =
+              static_cast<double>(load<Stored>(raw.data() + i * bytes, h.swapped)) * h.slope + h.intercept;
+      });
+      dispatch(data.dtype(),
+               [&](auto zero) { place(block, first, planes, channel, file, h, data.data<decltype(zero)>()); });
+    }
+  file.finish();
+}
+
+/// A file written through zlib: compressed, or plain ("T").
+class Writer {
+ public:
+  Writer(AtomicFile& target, bool compress) : target_(target) {
+    const int copy = ::dup(target.descriptor());  // gzclose closes it; the AtomicFile keeps its own
+    if (copy < 0) target.fail(errno);
+    file_ = gzdopen(copy, compress ? "wb" : "wbT");
+    if (file_ == nullptr) {
+      ::close(copy);
+      target.fail(errno);
+    }
+    gzbuffer(file_, 1 << 17);
+  }
+  ~Writer() {
+    if (file_ != nullptr) gzclose(file_);
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  void write(const void* from, std::int64_t bytes) {
+    const auto* in = static_cast<const unsigned char*>(from);
+    while (bytes > 0) {
+      const int put = gzwrite(file_, in, static_cast<unsigned>(std::min(bytes, largest_step)));
+      if (put <= 0) target_.fail(errno);
+      in += put;
+      bytes -= put;
+    }
+  }
+  void close() {
+    if (gzclose(std::exchange(file_, nullptr)) != Z_OK) target_.fail(errno);
+  }
+
+ private:
+  AtomicFile& target_;
+  gzFile file_ = nullptr;
+};
+
+/// Throws ValueError unless the stored type holds the value.
+template <class Stored>
+void check_holds(double value, const std::array<std::int64_t, 4>& at, NiftiType type) {
+  if constexpr (std::is_integral_v<Stored>) {
+    // 2^bits as double is exact, the type's largest value need not be.
+    constexpr double above = 2.0 * static_cast<double>(std::numeric_limits<Stored>::max() / 2 + 1);
+    if (!(value >= static_cast<double>(std::numeric_limits<Stored>::min()) && value < above &&
+          std::trunc(value) == value))
+      throw ValueError(fmt::format("[write_nifti] voxel ({}, {}, {}), channel {}: got {}, which {} does not hold",
+                                   at[0], at[1], at[2], at[3], value, detail::name_of(type)));
+  }
+  (void)value, (void)at, (void)type;
+}
+
+/// Collects planes [first, first + planes) of one channel as [z][y][x] and converts them to the stored type.
+template <class Stored, class T>
+void collect(const Volume& volume, const T* data, std::int64_t first, std::int64_t planes, std::int64_t channel,
+             NiftiType type, unsigned char* out) {
+  const auto [width, height, depth] = volume.extent();
+  const std::int64_t channels = volume.channels();
+  for (std::int64_t x = 0; x < width; ++x)
+    for (std::int64_t y = 0; y < height; ++y) {
+      const T* from = data + ((x * height + y) * depth + first) * channels + channel;
+      for (std::int64_t z = 0; z < planes; ++z) {
+        const auto value = static_cast<double>(from[z * channels]);
+        check_holds<Stored>(value, {x, y, first + z, channel}, type);
+        const auto stored = static_cast<Stored>(value);
+        std::memcpy(out + ((z * height + y) * width + x) * static_cast<std::int64_t>(sizeof(Stored)), &stored,
+                    sizeof(Stored));
+      }
+    }
+}
+
+void write_voxels(Writer& file, const Volume& volume, NiftiType type) {
+  const Index3 extent = volume.extent();
+  const std::int64_t plane_bytes = extent[0] * extent[1] * detail::size_of(type);
+  const std::int64_t step = std::min(planes_a_block, extent[2]);
+  Bytes raw(static_cast<std::size_t>(plane_bytes * step));
+  for (std::int64_t channel = 0; channel < volume.channels(); ++channel)
+    for (std::int64_t first = 0; first < extent[2]; first += step) {
+      const std::int64_t planes = std::min(step, extent[2] - first);
+      dispatch_stored(type, [&](auto stored) {
+        dispatch(volume.data.dtype(), [&](auto zero) {
+          collect<decltype(stored)>(volume, volume.data.data<decltype(zero)>(), first, planes, channel, type,
+                                    raw.data());
+        });
+      });
+      file.write(raw.data(), plane_bytes * planes);
+    }
+}
+
+NiftiType stored_type(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+      return NiftiType::float64;
+    case DType::i32:
+      return NiftiType::int32;
+    default:
+      return NiftiType::float32;
+  }
+}
+
+}  // namespace
+
+Volume read_nifti(const std::filesystem::path& path, DType dtype) {
+  Reader file(path);
+  std::array<unsigned char, detail::nifti2_header_bytes> bytes{};
+  file.read(bytes.data(), 4, "its header");
+  const std::size_t size = detail::nifti_header_size(file.name(), std::span(bytes).first<4>());
+  file.read(bytes.data() + 4, static_cast<std::int64_t>(size) - 4, "its header");
+  const detail::NiftiHeader h = detail::parse_nifti_header(file.name(), std::span(bytes).first(size));
+  file.expect(h.data_offset + h.data_bytes);
+  file.skip(h.data_offset - static_cast<std::int64_t>(size), "what stands between its header and its voxels");
+  Shape shape{h.extent[0], h.extent[1], h.extent[2]};
+  if (h.rank > 3) shape.push_back(h.channels);
+  Volume volume{Tensor(shape, dtype), h.affine};
+  read_voxels(file, h, volume.data);
+  return volume;
+}
+
+Volume read_nifti_labels(const std::filesystem::path& path) { return read_nifti(path, i32); }
+
+void write_nifti(const std::filesystem::path& path, const Volume& volume, std::optional<NiftiType> type) {
+  const std::string name = path.filename().string();
+  const bool compress = name.ends_with(".nii.gz");
+  if (!compress && !name.ends_with(".nii"))
+    throw ValueError(fmt::format("[write_nifti] path: got {}; its name must end in .nii or .nii.gz", path.string()));
+  volume.extent();  // throws for a wrong rank
+  if (volume.data.numel() == 0)
+    throw ValueError(
+        fmt::format("[write_nifti] data: got shape {}; an empty volume cannot be written", volume.data.shape().str()));
+  const NiftiType stored = type.value_or(stored_type(volume.data.dtype()));
+  const std::string header = detail::make_nifti_header(volume, stored);
+  AtomicFile target("[write_nifti]", path);
+  Writer file(target, compress);
+  file.write(header.data(), static_cast<std::int64_t>(header.size()));
+  write_voxels(file, volume, stored);
+  file.close();
+  target.commit();
+}
+
+}  // namespace vg

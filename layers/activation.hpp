@@ -1,0 +1,81 @@
+// Activations as layers, for Sequential; they take any shape. Defaults are those of brainstate's classes.
+#pragma once
+
+#include "framework/module.hpp"
+#include "framework/ops/elementwise.hpp"
+#include "framework/ops/norm.hpp"
+
+namespace vg {
+
+/// max(x, 0).
+struct ReLU : Module {
+  Variable update(const Variable& x) override { return relu(x); }
+  std::string kind() const override { return "ReLU"; }
+};
+
+struct LeakyReLUOptions {
+  double negative_slope = 0.01;
+};
+/// x, or negative_slope * x below 0.
+struct LeakyReLU : Module {
+  explicit LeakyReLU(LeakyReLUOptions options = {}) : options_(options) {}
+  Variable update(const Variable& x) override { return leaky_relu(x, options_.negative_slope); }
+  std::string kind() const override { return "LeakyReLU"; }
+  Values options() const override { return {{"negative_slope", options_.negative_slope}}; }
+
+ private:
+  LeakyReLUOptions options_;
+};
+
+struct GELUOptions {
+  bool approximate = false;  ///< by tanh; the op vg::gelu has true, as brainstate's function has
+};
+/// x * Phi(x).
+struct GELU : Module {
+  explicit GELU(GELUOptions options = {}) : options_(options) {}
+  Variable update(const Variable& x) override { return gelu(x, options_.approximate); }
+  std::string kind() const override { return "GELU"; }
+  Values options() const override { return {{"approximate", options_.approximate}}; }
+
+ private:
+  GELUOptions options_;
+};
+
+/// x * sigmoid(x).
+struct SiLU : Module {
+  Variable update(const Variable& x) override { return silu(x); }
+  std::string kind() const override { return "SiLU"; }
+};
+
+/// 1 / (1 + e^-x).
+struct Sigmoid : Module {
+  Variable update(const Variable& x) override { return sigmoid(x); }
+  std::string kind() const override { return "Sigmoid"; }
+};
+
+struct Tanh : Module {
+  Variable update(const Variable& x) override { return tanh(x); }
+  std::string kind() const override { return "Tanh"; }
+};
+
+struct SoftmaxOptions {
+  int axis = -1;
+};
+/// e^x / sum(e^x) along an axis. A ValueError when called for an axis that the input has not.
+struct Softmax : Module {
+  explicit Softmax(SoftmaxOptions options = {}) : options_(options) {}
+  Variable update(const Variable& x) override { return softmax(x, options_.axis); }
+  std::string kind() const override { return "Softmax"; }
+  Values options() const override { return {{"axis", std::int64_t{options_.axis}}}; }
+
+ private:
+  SoftmaxOptions options_;
+};
+
+/// x.
+struct Identity : Module {
+  Variable update(const Variable& x) override { return x; }
+  std::string kind() const override { return "Identity"; }
+};
+
+}  // namespace vg

@@ -1,0 +1,46 @@
+#include "layers/layer.hpp"
+
+#include <fmt/format.h>
+
+#include "framework/error.hpp"
+#include "framework/ops/shape_ops.hpp"
+
+namespace vg {
+
+bool fits(const Shape& x, std::size_t first, const Size& size) {
+  if (x.size() != first + size.size()) return false;
+  for (std::size_t i = 0; i < size.size(); ++i)
+    if (size[i] != any && x[first + i] != size[i]) return false;
+  return true;
+}
+
+Variable with_batch(const Variable& x) {
+  std::vector<std::int64_t> shape = x.shape().vec();
+  shape.insert(shape.begin(), 1);
+  return reshape(x, shape);
+}
+
+Variable without_batch(const Variable& x) { return reshape(x, {x.shape().begin() + 1, x.shape().end()}); }
+
+void Layer::require_built() const {
+  if (!built())
+    throw ValueError(fmt::format(
+        "[{}] in_size: not given; pass it, call build(in_size), or put the layer in a Sequential", where()));
+}
+
+bool Layer::has_batch(const Variable& x) const {
+  require_built();
+  if (fits(x.shape(), 0, in_size())) return false;
+  if (x.rank() > 0 && fits(x.shape(), 1, in_size())) return true;
+  const std::string sample = size_text(in_size());
+  throw ValueError(
+      fmt::format("[{}] input: got {}; must be {}, or (B, {}", where(), x.shape().str(), sample, sample.substr(1)));
+}
+
+void Layer::require_trailing(const Variable& x) const {
+  require_built();
+  if (x.shape().size() >= in_size().size() && fits(x.shape(), x.shape().size() - in_size().size(), in_size())) return;
+  throw ValueError(fmt::format("[{}] input: got {}; must end with {}", where(), x.shape().str(), size_text(in_size())));
+}
+
+}  // namespace vg

@@ -1,0 +1,37 @@
+// Linear: brainstate.nn.Linear in C++.
+#pragma once
+
+#include "layers/init.hpp"
+#include "layers/layer.hpp"
+
+namespace vg {
+
+struct LinearOptions {
+  Size in_size{};                 ///< (..., features); all but the features may be vg::any
+  std::int64_t out_features = 0;  ///< required
+  Initializer w_init = init::KaimingNormal();
+  Initializer b_init = init::ZeroInit();  ///< None: no bias
+  Initializer w_mask = std::nullopt;      ///< multiplied into the weight in every pass
+  std::string name{};
+};
+
+/// x @ w + b over the last axis: (..., features) -> (..., out_features). Weight (features, out_features), bias
+/// (out_features,).
+class Linear : public Layer {
+ public:
+  explicit Linear(LinearOptions options);
+  ParamState weight;  ///< leaf "weight", and "bias" unless b_init is None
+
+  Variable update(const Variable& x) override;
+  void visit(Visitor& v) override { v("weight", weight); }
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "Linear"; }
+  Values options() const override;
+
+ private:
+  LinearOptions options_;
+  Tensor mask_;
+  std::string w_init_, b_init_, w_mask_;
+};
+
+}  // namespace vg

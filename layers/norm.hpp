@@ -1,0 +1,136 @@
+// Normalisation: BatchNorm3d, GroupNorm and LayerNorm as in brainstate, InstanceNorm3d with PyTorch's numbers.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "layers/init.hpp"
+#include "layers/layer.hpp"
+
+namespace vg {
+
+/// What the normalisation layers share: one state of leaves "scale" and "bias", either of which may be missing.
+class NormLayer : public Layer {
+ public:
+  ParamState weight;
+
+  void visit(Visitor& v) override { v("weight", weight); }
+
+ protected:
+  NormLayer(std::string name, double epsilon, Initializer scale_init, Initializer bias_init);
+  /// Adds the leaves, of that shape. An initializer of None: no such leaf.
+  void make_weight(const Shape& shape);
+  /// The leaf as a vector of its entries, or undefined.
+  Variable flat(std::string_view leaf) const;
+  double epsilon() const { return epsilon_; }
+  Values norm_options() const;
+
+ private:
+  double epsilon_;
+  Initializer scale_init_, bias_init_;
+  std::string scale_text_, bias_text_;
+};
+
+struct BatchNorm3dOptions {
+  Size in_size{};  ///< (H, W, D, C); spatial extents may be vg::any
+  double epsilon = 1e-5;
+  double momentum = 0.99;  ///< the part of the running statistics that is kept
+  bool affine = true;      ///< scale and bias, of shape (1, 1, 1, C)
+  Initializer bias_initializer = init::Constant(0);
+  Initializer scale_initializer = init::Constant(1);
+  std::string name{};
+};
+
+/// Training: normalises each channel by its mean and biased variance over batch and space, and moves the running ones:
+/// running = momentum * running + (1 - momentum) * batch. Evaluation: normalises by the running ones.
+class BatchNorm3d : public NormLayer {
+ public:
+  explicit BatchNorm3d(BatchNorm3dOptions options = {});
+  BatchState running_mean, running_var;  ///< leaf "value", (1, 1, 1, C); they start at 0 and 1
+
+  Variable update(const Variable& x) override;
+  void visit(Visitor& v) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "BatchNorm3d"; }
+  Values options() const override;
+
+ private:
+  double momentum_;
+  bool affine_;
+};
+
+struct GroupNormOptions {
+  Size in_size{};                               ///< (C,), or a whole sample (..., C)
+  std::optional<std::int64_t> num_groups = 32;  ///< divides C
+  std::optional<std::int64_t> group_size{};     ///< instead of num_groups, which must then be std::nullopt
+  double epsilon = 1e-6;
+  bool use_bias = true;
+  bool use_scale = true;
+  Initializer bias_init = init::ZeroInit();
+  Initializer scale_init = init::Constant(1);
+  std::string name{};
+};
+
+/// Normalises each sample within groups of channels. x (B, ..., C), or one sample of in_size when that is a whole one.
+/// Scale and bias have shape (C,).
+class GroupNorm : public NormLayer {
+ public:
+  explicit GroupNorm(GroupNormOptions options = {});
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "GroupNorm"; }
+  Values options() const override;
+
+ private:
+  std::optional<std::int64_t> num_groups_, group_size_;
+  bool use_bias_, use_scale_;
+};
+
+struct InstanceNorm3dOptions {
+  Size in_size{};  ///< (C,), or a whole sample (H, W, D, C)
+  double epsilon = 1e-5;
+  bool affine = false;  ///< scale and bias, of shape (C,)
+  std::string name{};
+};
+
+/// Normalises each channel of each sample over space. x (B, H, W, D, C), or one sample of in_size when that is a whole
+/// one.
+class InstanceNorm3d : public NormLayer {
+ public:
+  explicit InstanceNorm3d(InstanceNorm3dOptions options = {});
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "InstanceNorm3d"; }
+  Values options() const override;
+
+ private:
+  bool affine_;
+};
+
+struct LayerNormOptions {
+  Size in_size{};                          ///< the last axes of x; those that are normalised or scaled must be fixed
+  std::vector<int> reduction_axes = {-1};  ///< axes of in_size over which mean and variance are taken
+  std::vector<int> feature_axes = {-1};    ///< axes of in_size that scale and bias keep; the others have extent 1 there
+  double epsilon = 1e-6;
+  bool use_bias = true;
+  bool use_scale = true;
+  Initializer bias_init = init::ZeroInit();
+  Initializer scale_init = init::Constant(1);
+  std::string name{};
+};
+
+/// Normalises x (..., in_size) over the reduction axes.
+class LayerNorm : public NormLayer {
+ public:
+  explicit LayerNorm(LayerNormOptions options = {});
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "LayerNorm"; }
+  Values options() const override;
+
+ private:
+  std::vector<int> reduction_axes_, feature_axes_;
+  bool use_bias_, use_scale_;
+};
+
+}  // namespace vg

@@ -1,0 +1,82 @@
+// Pooling: MaxPool3d and AvgPool3d as in brainstate, GlobalAvgPool3d.
+#pragma once
+
+#include "framework/ops/pool3d.hpp"
+#include "layers/layer.hpp"
+
+namespace vg {
+
+struct MaxPool3dOptions {
+  Extent3 kernel_size{};  ///< required
+  Extent3 stride{};       ///< not given: kernel_size
+  Padding padding = "VALID";
+  Size in_size{};  ///< (H, W, D, C), optional: spatial extents may be vg::any
+  std::string name{};
+};
+
+struct AvgPool3dOptions {
+  Extent3 kernel_size{};
+  Extent3 stride = 1;  ///< 1, as in brainstate; not kernel_size
+  Padding padding = "VALID";
+  Size in_size{};
+  std::string name{};
+};
+
+/// Windows over x (B, H, W, D, C), or (H, W, D, C) without a batch axis. Explicit padding must be in [0, kernel_size).
+/// Throws ValueError for an output that would be empty.
+class PoolLayer3d : public Layer {
+ public:
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  Values options() const override;
+
+ protected:
+  PoolLayer3d(std::string name, Padding padding) : Layer(std::move(name)), padding_(std::move(padding)) {}
+  /// For a constructor's end, when kind() can be called.
+  void start(const Extent3& kernel_size, const Extent3& stride, const Size& in_size);
+  virtual Variable pool(const Variable& x, const Pool3dArgs& args) const = 0;
+
+ private:
+  Pool3dArgs args_for(const Triple& in) const;
+  Triple checked_out(const Triple& in) const;
+
+  Triple kernel_{1, 1, 1}, stride_{1, 1, 1};
+  Padding padding_;
+};
+
+/// The largest value of each window; padding never wins.
+class MaxPool3d : public PoolLayer3d {
+ public:
+  explicit MaxPool3d(MaxPool3dOptions options);
+  std::string kind() const override { return "MaxPool3d"; }
+
+ protected:
+  Variable pool(const Variable& x, const Pool3dArgs& args) const override { return max_pool3d(x, args); }
+};
+
+/// The mean of each window; padding is not counted.
+class AvgPool3d : public PoolLayer3d {
+ public:
+  explicit AvgPool3d(AvgPool3dOptions options);
+  std::string kind() const override { return "AvgPool3d"; }
+
+ protected:
+  Variable pool(const Variable& x, const Pool3dArgs& args) const override { return avg_pool3d(x, args); }
+};
+
+struct GlobalAvgPool3dOptions {
+  Size in_size{};  ///< (H, W, D, C), optional
+  std::string name{};
+};
+
+/// The mean over space: (B, H, W, D, C) -> (B, C), or (H, W, D, C) -> (C,).
+class GlobalAvgPool3d : public Layer {
+ public:
+  explicit GlobalAvgPool3d(GlobalAvgPool3dOptions options = {});
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "GlobalAvgPool3d"; }
+  Values options() const override { return {{"in_size", in_size()}, {"name", name()}}; }
+};
+
+}  // namespace vg

@@ -1,0 +1,179 @@
+#include "optim/optimizer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "framework/error.hpp"
+#include "optim/checks.hpp"
+#include "optim/clip.hpp"
+
+namespace vg {
+
+namespace {
+
+bool is_under(std::string_view name, std::string_view prefix) {
+  return name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '.');
+}
+
+bool fits(const ParamGroup& group, const std::string& path, const std::string& leaf) {
+  if (!group.leaf.empty() && group.leaf != leaf) return false;
+  return group.path.empty() || is_under(path, group.path) || group.path == path + "." + leaf;
+}
+
+std::string name_of_group(const ParamGroup& group) {
+  return fmt::format("path \"{}\"{}", group.path, group.leaf.empty() ? "" : fmt::format(", leaf \"{}\"", group.leaf));
+}
+
+}  // namespace
+
+Optimizer::Optimizer(std::string kind, const States& states, Common common)
+    : kind_(std::move(kind)), common_(std::move(common)) {
+  check_common();
+  add_slots(states);
+  if (slots_.empty())
+    throw ValueError(fmt::format("[{}] states: there is no floating parameter among {} states", kind_, states.size()));
+  for (std::size_t g = 0; g < common_.groups.size(); ++g)
+    if (std::none_of(slots_.begin(), slots_.end(),
+                     [&](const Slot& s) { return fits(common_.groups[g], s.path, s.leaf); }))
+      throw ValueError(fmt::format("[{}] groups: {} fits no parameter; the first one is \"{}\", leaf \"{}\"", kind_,
+                                   name_of_group(common_.groups[g]), slots_[0].path, slots_[0].leaf));
+}
+
+void Optimizer::check_common() const {
+  detail::require_rate(kind_, "weight_decay", common_.weight_decay);
+  if (common_.clip_norm) detail::require_positive(kind_, "clip_norm", *common_.clip_norm);
+  if (common_.clip_value) detail::require_positive(kind_, "clip_value", *common_.clip_value);
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const ParamGroup& g : common_.groups) {
+    if (g.path.empty() && g.leaf.empty())
+      throw ValueError(fmt::format("[{}] groups: each needs a path or a leaf", kind_));
+    if (!seen.emplace(g.path, g.leaf).second)
+      throw ValueError(fmt::format("[{}] groups: {} is given twice", kind_, name_of_group(g)));
+    detail::require_rate(kind_, "groups: lr_scale", g.lr_scale);
+    if (g.weight_decay) detail::require_rate(kind_, "groups: weight_decay", *g.weight_decay);
+  }
+}
+
+void Optimizer::add_slots(const States& states) {
+  std::set<std::string> paths;
+  std::map<const void*, std::string> first_path;
+  for (const auto& [path, state] : states) {
+    if (state.kind() != StateKind::param)
+      throw ValueError(fmt::format("[{}] states: \"{}\" is a {}; must be a ParamState (pass model.parameters())", kind_,
+                                   path, name_of(state.kind())));
+    if (!paths.insert(path).second)
+      throw ValueError(fmt::format("[{}] states: the path \"{}\" is there twice", kind_, path));
+    const auto [known, is_new] = first_path.emplace(state.identity(), path);
+    for (const std::string& leaf : state.leaves()) {
+      if (!is_float(state[leaf].dtype())) continue;
+      if (is_new) slots_.push_back({path, leaf, state, group_of(path, leaf)});
+      slot_of_[{path, leaf}] = is_new ? slots_.size() - 1 : slot_of_.at({known->second, leaf});
+    }
+  }
+}
+
+int Optimizer::group_of(const std::string& path, const std::string& leaf) const {
+  int best = -1;
+  const auto rank = [](const ParamGroup& g) { return std::pair(g.path.size(), !g.leaf.empty()); };
+  for (std::size_t g = 0; g < common_.groups.size(); ++g)
+    if (fits(common_.groups[g], path, leaf) &&
+        (best < 0 || rank(common_.groups[g]) > rank(common_.groups[static_cast<std::size_t>(best)])))
+      best = static_cast<int>(g);
+  return best;
+}
+
+Optimizer::Rates Optimizer::rates(int group) const {
+  const ParamGroup* g = group < 0 ? nullptr : &common_.groups[static_cast<std::size_t>(group)];
+  const ScheduleValue value = (g && g->lr ? *g->lr : common_.lr).at(steps_);
+  detail::require_rate(kind_, "lr (from the schedule)", value.lr);
+  if (value.momentum) detail::require_decay(kind_, "momentum (from the schedule)", *value.momentum);
+  return {value.lr * (g ? g->lr_scale : 1.0), g && g->weight_decay ? *g->weight_decay : common_.weight_decay,
+          value.momentum};
+}
+
+double Optimizer::lr() const { return rates(-1).lr; }
+
+double Optimizer::lr(std::string_view path, std::string_view leaf) const {
+  const auto found = slot_of_.find(std::pair(std::string(path), std::string(leaf)));
+  if (found == slot_of_.end())
+    throw ValueError(fmt::format("[{}] lr: there is no parameter \"{}\", leaf \"{}\"", kind_, path, leaf));
+  return rates(slots_[found->second].group).lr;
+}
+
+std::optional<double> Optimizer::scheduled_momentum() const { return rates(-1).momentum; }
+
+bool Optimizer::momentum_is_scheduled() const {
+  return common_.lr.gives_momentum() || std::any_of(common_.groups.begin(), common_.groups.end(),
+                                                    [](const ParamGroup& g) { return g.lr && g.lr->gives_momentum(); });
+}
+
+void Optimizer::zero_grad() {
+  for (Slot& slot : slots_) slot.state.zero_grad();
+}
+
+void Optimizer::step() {
+  std::vector<Tensor> grads(slots_.size());
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (const Variable& g = slots_[i].state[slots_[i].leaf].grad(); g.defined()) grads[i] = g.value();
+  apply(grads);
+}
+
+void Optimizer::update(const StateGrads& given) {
+  std::vector<Tensor> grads(slots_.size());
+  for (const auto& entry : given.entries)
+    for (const auto& [leaf, g] : entry.leaves) {
+      const auto found = slot_of_.find(std::pair(entry.path, leaf));
+      if (found == slot_of_.end())
+        throw ValueError(
+            fmt::format("[{}] update: there is no parameter \"{}\", leaf \"{}\"", kind_, entry.path, leaf));
+      // A state reachable by two paths has its whole gradient under each of them: the first is enough.
+      if (g.defined() && !grads[found->second].defined()) grads[found->second] = g.value();
+    }
+  apply(grads);
+}
+
+void Optimizer::check_gradient(const Slot& slot, const Tensor& grad) const {
+  const Tensor& value = slot.state[slot.leaf].value();
+  const auto same_form = [&](const Tensor& t) { return t.shape() == value.shape() && t.dtype() == value.dtype(); };
+  const auto refuse = [&](std::string_view what, const Tensor& t) {
+    throw ValueError(fmt::format("[{}] {}: {} is {} {}; the parameter is {} {}", kind_, slot.name(), what,
+                                 vg::name_of(t.dtype()), t.shape().str(), vg::name_of(value.dtype()),
+                                 value.shape().str()));
+  };
+  if (!same_form(grad)) refuse("the gradient", grad);
+  for (const Tensor& m : slot.moments)
+    if (!same_form(m)) refuse("the moment kept from earlier steps", m);
+}
+
+void Optimizer::apply(const std::vector<Tensor>& grads) {
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (grads[i].defined()) check_gradient(slots_[i], grads[i]);
+  std::vector<Rates> by_group;
+  for (int g = -1; g < static_cast<int>(common_.groups.size()); ++g) by_group.push_back(rates(g));
+  const double scale = common_.clip_norm ? detail::clip_factor(detail::norm_of(grads), *common_.clip_norm) : 1.0;
+
+  // All that can run out of memory comes before the first change.
+  const std::size_t moments = moment_names().size();
+  std::vector<Tensor*> values(slots_.size());
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!grads[i].defined()) continue;
+    Slot& slot = slots_[i];
+    values[i] = &slot.state.writable(slot.leaf);
+    while (slot.moments.size() < moments) slot.moments.push_back(Tensor::zeros(values[i]->shape(), values[i]->dtype()));
+    for (Tensor& m : slot.moments) m.make_unique();  // a saved bundle may hold it
+  }
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!grads[i].defined()) continue;
+    Slot& slot = slots_[i];
+    const Rates& r = by_group[static_cast<std::size_t>(slot.group + 1)];
+    update_leaf({*values[i], grads[i], slot.moments, ++slot.updates, r.lr, r.weight_decay, r.momentum, scale,
+                 common_.clip_value.value_or(std::numeric_limits<double>::infinity())});
+  }
+  ++steps_;
+}
+
+}  // namespace vg

@@ -1,0 +1,142 @@
+// Optimizer: what all optimizers share. A step is, in braintools' order: clip by norm, clip by value, [add weight_decay
+// * p for the L2 ones], moments, [decay p for AdamW], p -= lr * direction. The numbers are PyTorch's.
+//
+//   vg::AdamW optimizer(model.parameters(), {.lr = 1e-3});
+//   loss.backward(); optimizer.step(); optimizer.zero_grad();   // from each parameter's grad()
+//   optimizer.update(grads.states);                             // or from the gradients that vg::grad returned
+//
+// Options that every optimizer takes:
+//   lr            a number or a Schedule (optim/schedule.hpp) of the steps done so far
+//   weight_decay  at least 0
+//   clip_norm     the norm of all gradients together is limited to it, as by clip_by_global_norm (optim/clip.hpp)
+//   clip_value    then each element to [-clip_value, clip_value]
+//   groups        parts of the model with settings of their own, see ParamGroup
+// Neither clipping changes the gradients that you see. A setting that is not allowed is a ValueError.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "framework/description.hpp"
+#include "framework/grad.hpp"
+#include "framework/state.hpp"
+#include "optim/schedule.hpp"
+
+namespace vg {
+
+/// Settings for the parameters whose path, or path and leaf ("head.weight.bias"), is `path` or begins with "path.", and
+/// whose leaf is `leaf`; either may be left out. Where several groups fit, the longest path wins, then the one with a
+/// leaf:
+///   .groups = {{.path = "head", .lr_scale = 0.1}, {.leaf = "bias", .weight_decay = 0.0}}
+struct ParamGroup {
+  std::string path{};
+  std::string leaf{};
+  std::optional<Schedule> lr{};  ///< in place of the optimizer's
+  double lr_scale = 1.0;         ///< times it; at least 0
+  std::optional<double> weight_decay{};
+};
+
+/// One leaf's part of a step, for an optimizer's update_leaf().
+struct LeafUpdate {
+  Tensor& value;                 ///< to be changed in place
+  const Tensor& grad;            ///< of the same shape and dtype, before clipping
+  std::vector<Tensor>& moments;  ///< as named by moment_names(), zeros before the first update; to be changed in place
+  std::int64_t updates;          ///< of this leaf, this one included
+  double lr;
+  double weight_decay;
+  std::optional<double> momentum;  ///< the schedule's, if it gives one
+  double clip_scale;               ///< the gradient is to be multiplied by this,
+  double clip_value;               ///< then limited to this (infinity: not)
+};
+
+class Optimizer : public Saveable {
+ public:
+  /// One step from each parameter's grad(). A parameter without one is skipped and its moments stay, as in torch. The
+  /// values change in place; where a graph or another tensor still holds the old value, that one is left and a copy is
+  /// changed. Throws ValueError, having changed nothing, when a parameter's dtype or shape is not what its moments
+  /// have, or when a schedule of your own gives a bad rate.
+  void step();
+  /// One step from gradients by path and leaf; those undefined or not there are skipped. Throws ValueError for a path
+  /// or leaf that the optimizer does not have, or a gradient of another shape or dtype than its parameter's.
+  void update(const StateGrads& grads);
+  void zero_grad();
+
+  /// The rate that the next step will use; of the parameters under a path that no group changes, or of one leaf.
+  double lr() const;
+  double lr(std::string_view path, std::string_view leaf) const;
+  /// The momentum (or first beta) that the next step will use, if the schedule gives one.
+  std::optional<double> scheduled_momentum() const;
+  /// Steps done.
+  std::int64_t steps() const { return steps_; }
+  /// "SGD", "Adam", ...
+  const std::string& kind() const { return kind_; }
+
+  /// values kind, steps; parts settings (with the schedules), moments (path -> leaf -> updates and tensors, shared with
+  /// the optimizer until its next step).
+  Bundle save_state() const override;
+  /// What does not fit, one line each: kind, settings, and every leaf that is missing, unexpected, or of another shape
+  /// or dtype.
+  std::vector<std::string> check_state(const Bundle& state) const override;
+  /// Continues where the saved optimizer stopped, bit for bit. Throws IoError, having changed nothing, if it does not
+  /// fit.
+  void load_state(const Bundle& state) override;
+  /// Lets load_state() take the moments and the step count of an optimizer with other settings: the settings here stay.
+  void allow_other_settings(bool on = true) { other_settings_ = on; }
+
+ protected:
+  struct Common {
+    Schedule lr;
+    double weight_decay;
+    std::optional<double> clip_norm, clip_value;
+    std::vector<ParamGroup> groups;
+  };
+  /// Throws ValueError for bad settings, no parameters, a state that is not a ParamState, a path given twice, a group
+  /// that fits no parameter. A state reachable by two paths is updated once, under the first.
+  Optimizer(std::string kind, const States& states, Common common);
+
+  /// Settings of its own that a checkpoint must agree on.
+  virtual Values own_settings() const = 0;
+  /// Names of the tensors that it keeps for each leaf, in the leaf's shape and dtype.
+  virtual std::vector<std::string> moment_names() const = 0;
+  virtual void update_leaf(const LeafUpdate& u) const = 0;
+  /// Whether some schedule moves the momentum.
+  bool momentum_is_scheduled() const;
+
+ private:
+  struct Slot {
+    std::string path, leaf;
+    State state;
+    int group;  // -1: none
+    std::int64_t updates = 0;
+    std::vector<Tensor> moments{};
+    std::string name() const { return path + "." + leaf; }
+  };
+  struct Rates {
+    double lr, weight_decay;
+    std::optional<double> momentum;
+  };
+
+  void add_slots(const States& states);
+  int group_of(const std::string& path, const std::string& leaf) const;
+  void check_common() const;
+  void check_gradient(const Slot& slot, const Tensor& grad) const;
+  Rates rates(int group) const;
+  void apply(const std::vector<Tensor>& grads);
+  Bundle settings() const;
+  std::vector<std::string> check_leaf(const Slot& slot, const Bundle& saved) const;
+
+  std::string kind_;
+  Common common_;
+  std::vector<Slot> slots_;
+  std::map<std::pair<std::string, std::string>, std::size_t, std::less<>>
+      slot_of_;  // by path and leaf, other paths included
+  std::int64_t steps_ = 0;
+  bool other_settings_ = false;
+};
+
+}  // namespace vg

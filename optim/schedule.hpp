@@ -1,0 +1,188 @@
+// Learning-rate schedules: small values, each a pure function of the step number t = 0, 1, 2, ... (t = 0 is the first
+// step), so that a checkpoint needs to hold nothing of them but the step. `lr` of an optimizer takes a number or any of
+// these:
+//
+//   vg::SGD optimizer(model.parameters(), {.lr = vg::CosineWarmup({.lr = 0.1, .warmup_steps = 10, .total_steps =
+//   200})});
+//
+// A schedule of your own is any copyable type with `double at(std::int64_t step) const` (or a ScheduleValue) and
+// `vg::Description description() const`, whose kind and options tell it from every other schedule.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "framework/description.hpp"
+
+namespace vg {
+
+/// What a schedule gives for one step.
+struct ScheduleValue {
+  double lr;
+  /// Of one that cycles it: replaces SGD's and RMSProp's momentum and Adam's and AdamW's first beta. Every step or
+  /// none.
+  std::optional<double> momentum;
+  ScheduleValue(double rate, std::optional<double> cycled = {})
+      : lr(rate), momentum(cycled) {}  // NOLINT: a bare rate will do
+};
+
+namespace detail {
+/// The default of an option that must be given: no check lets it through.
+inline constexpr double must_be_given = std::numeric_limits<double>::quiet_NaN();
+
+template <class S>
+concept ScheduleLike = requires(const S& schedule, std::int64_t step) {
+  { schedule.at(step) } -> std::convertible_to<ScheduleValue>;
+  { schedule.description() } -> std::convertible_to<Description>;
+};
+}  // namespace detail
+
+/// Any schedule. Copies share the (unchanging) schedule inside.
+class Schedule {
+ public:
+  /// Constant(lr).
+  Schedule(double lr);  // NOLINT: a number stands for a schedule wherever one is wanted
+  template <class S>
+  requires(!std::same_as<S, Schedule> && !std::is_arithmetic_v<S> && detail::ScheduleLike<S>) Schedule(S schedule)
+      : inside_(std::make_shared<const Of<S>>(std::move(schedule))) {}  // NOLINT: implicit on purpose
+
+  /// Throws ValueError for a negative step.
+  ScheduleValue at(std::int64_t step) const;
+  /// Its kind and options.
+  Description description() const { return inside_->description(); }
+  /// Whether it sets the momentum, too.
+  bool gives_momentum() const { return at(0).momentum.has_value(); }
+
+ private:
+  struct Any {
+    virtual ~Any() = default;
+    virtual ScheduleValue at(std::int64_t step) const = 0;
+    virtual Description description() const = 0;
+  };
+  template <class S>
+  struct Of final : Any {
+    explicit Of(S schedule) : schedule_(std::move(schedule)) {}
+    ScheduleValue at(std::int64_t step) const override { return schedule_.at(step); }
+    Description description() const override { return schedule_.description(); }
+    S schedule_;
+  };
+  std::shared_ptr<const Any> inside_;
+};
+
+/// lr, always.
+class Constant {
+ public:
+  /// Throws ValueError unless lr is finite and at least 0, as every schedule does for its rates.
+  explicit Constant(double lr);
+  double at(std::int64_t) const { return lr_; }
+  Description description() const;
+
+ private:
+  double lr_;
+};
+
+struct StepDecayOptions {
+  double lr = detail::must_be_given;
+  std::int64_t step_size = 0;  ///< at least 1; must be given
+  double gamma = 0.1;          ///< above 0
+};
+/// lr * gamma^floor(t / step_size); goes on for ever. torch's StepLR.
+class StepDecay {
+ public:
+  explicit StepDecay(const StepDecayOptions& options);
+  double at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  StepDecayOptions options_;
+};
+
+struct MultiStepDecayOptions {
+  double lr = detail::must_be_given;
+  std::vector<std::int64_t> milestones{};  ///< at least 0, rising (equal ones count twice)
+  double gamma = 0.1;                      ///< above 0
+};
+/// lr * gamma^(number of milestones <= t). torch's MultiStepLR.
+class MultiStepDecay {
+ public:
+  explicit MultiStepDecay(MultiStepDecayOptions options);
+  double at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  MultiStepDecayOptions options_;
+};
+
+struct ExponentialOptions {
+  double lr = detail::must_be_given;
+  double gamma = detail::must_be_given;  ///< above 0
+};
+/// lr * gamma^t; goes on for ever. torch's ExponentialLR.
+class Exponential {
+ public:
+  explicit Exponential(const ExponentialOptions& options);
+  double at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  ExponentialOptions options_;
+};
+
+struct CosineWarmupOptions {
+  double lr = detail::must_be_given;  ///< reached at the end of the warm-up
+  std::int64_t warmup_steps = 0;      ///< in [0, total_steps)
+  std::int64_t total_steps = 0;       ///< must be given
+  double warmup_start_lr = 0.0;
+  double eta_min = 0.0;  ///< the rate at t = total_steps, held from there on
+};
+/// Linear warm-up, then half a cosine:
+///   t < warmup_steps: warmup_start_lr + (lr - warmup_start_lr) * t / warmup_steps
+///   else: eta_min + (lr - eta_min) * (1 + cos(pi * min(1, (t - warmup_steps) / (total_steps - warmup_steps)))) / 2
+/// torch's LinearLR and CosineAnnealingLR in sequence; braintools' WarmupCosineSchedule.
+class CosineWarmup {
+ public:
+  explicit CosineWarmup(const CosineWarmupOptions& options);
+  double at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  CosineWarmupOptions options_;
+};
+
+struct OneCycleOptions {
+  double max_lr = detail::must_be_given;
+  std::int64_t total_steps = 0;         ///< at least 1; must be given
+  double pct_start = 0.3;               ///< the part of the steps that the rise takes, in [0, 1]
+  std::string anneal_strategy = "cos";  ///< "cos" or "linear"
+  /// Moves the momentum (SGD, RMSProp) or the first beta (Adam, AdamW) against the rate, in place of the optimizer's
+  /// own; even of an SGD made with momentum 0, as in torch.
+  bool cycle_momentum = true;
+  double base_momentum = 0.85;    ///< where the rate is highest
+  double max_momentum = 0.95;     ///< at both ends
+  double div_factor = 25.0;       ///< the first rate is max_lr / div_factor
+  double final_div_factor = 1e4;  ///< the last is max_lr / div_factor / final_div_factor
+};
+/// Up to max_lr and down to almost nothing, exactly as torch's OneCycleLR with two phases. With end1 = pct_start *
+/// total_steps - 1, end2 = total_steps - 1 and go(a, b, x) = b + (a - b) / 2 * (1 + cos(pi x)), or a + (b - a) x:
+///   t <= end1: lr = go(max_lr / div_factor, max_lr, t / end1), momentum = go(max_momentum, base_momentum, t / end1)
+///   else, x = (t - end1) / (end2 - end1): lr = go(max_lr, max_lr / div_factor / final_div_factor, x), momentum =
+///   go(base_momentum, max_momentum, x)
+/// From t = total_steps on (where torch throws) the last values are held.
+class OneCycle {
+ public:
+  explicit OneCycle(OneCycleOptions options);
+  ScheduleValue at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  double go(double from, double to, double x) const;
+  OneCycleOptions options_;
+};
+
+}  // namespace vg
