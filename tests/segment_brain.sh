@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# segment_brain at a coarse spacing: what it writes, that a run resumed is the run undisturbed, and what it says to bad options.
+# usage: segment_brain.sh PROGRAM WORK_DIR
+set -u
+program=$1 work=$2
+rm -rf "$work" && mkdir -p "$work" || exit 2
+failed=0
+expect() { if ! eval "$2"; then echo "FAILED: $1"; failed=1; fi; }
+run() { "$program" --spacing 6 "$@"; }
+
+run --steps 12 --threads 2 --checkpoint-every 6 --output "$work/whole" >"$work/whole.txt" 2>&1
+expect 'a run of 12 steps ends with 0' "[ $? = 0 ]"
+expect 'the last line is the mean Dice' "tail -n 1 '$work/whole.txt' | grep -qE '^held-out mean Dice 0\.[0-9]{3}$'"
+expect 'Dice is given a class' "[ \$(grep -cE '(frontal|parietal|temporal|occipital|limbic and insula|deep grey nuclei|cerebellum) +0\.' '$work/whole.txt') -ge 7 ]"
+expect 'no control characters where there is no terminal' "! grep -q \$'\\r' '$work/whole.txt'"
+for file in checkpoint.json history.json prediction.nii.gz report.html; do expect "$file is written" "[ -s '$work/whole/$file' ]"; done
+expect 'the history has 12 losses' "python3 -c 'import json,sys; sys.exit(len(json.load(open(sys.argv[1]))[\"loss\"]) != 12)' '$work/whole/history.json'"
+expect 'the report needs nothing from outside' "! grep -qE 'https?://|src=.[^d]' '$work/whole/report.html'"
+expect 'nothing else is left in the folder' "[ \$(ls -A '$work/whole' | wc -l) = 4 ]"
+
+run --steps 12 --stop-after 6 --checkpoint-every 6 --output "$work/part" >/dev/null 2>&1
+run --steps 12 --resume --output "$work/part" --threads 1 >"$work/part.txt" 2>&1
+expect 'a resumed run ends with 0' "[ $? = 0 ]"
+expect 'a resumed run says where it goes on' "grep -q 'after step 6' '$work/part.txt'"
+expect 'a resumed run ends with the same bytes, with another number of threads' "cmp '$work/whole/checkpoint.json' '$work/part/checkpoint.json'"
+expect 'and has the same history' "cmp '$work/whole/history.json' '$work/part/history.json'"
+
+refuses() { # words expected in the message, then the options
+  local words=$1
+  shift
+  if "$program" "$@" >"$work/error.txt" 2>&1; then echo "FAILED: accepted: $*"; failed=1; fi
+  grep -qF -- "$words" "$work/error.txt" || { echo "FAILED: no \"$words\" in the answer to: $*"; cat "$work/error.txt"; failed=1; }
+}
+mkdir -p "$work/empty"
+refuses mricron-data --data "$work/empty" --output "$work/x"
+refuses ch2.nii.gz --data "$work/empty" --output "$work/x"
+refuses checkpoint.json --resume --output "$work/empty"
+refuses 'steps' --steps 0 --output "$work/x"
+refuses 'spacing' --spacing 2.5 --output "$work/x"
+refuses 'steps' --resume --steps 13 --spacing 6 --output "$work/part"
+refuses '--nonsense' --nonsense
+mkdir -p "$work/bad"
+cp /usr/share/mricron/templates/aal.nii.txt "$work/bad"
+head -c 2000 /usr/share/mricron/templates/ch2.nii.gz >"$work/bad/ch2.nii.gz"
+cp /usr/share/mricron/templates/aal.nii.gz "$work/bad"
+refuses ch2.nii.gz --data "$work/bad" --output "$work/x"
+expect 'nothing is written when a run is refused' "[ ! -e '$work/x' ]"
+exit $failed

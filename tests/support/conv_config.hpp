@@ -1,0 +1,18 @@
+// Options of the convolution layers from the "config" of a golden case.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "layers/conv3d.hpp"
+#include "layers/conv_transpose3d.hpp"
+
+namespace golden {
+
+vg::Extent3 extent(const nlohmann::json& value);
+vg::Padding padding(const nlohmann::json& value);
+/// The options by their names. Throws vg::IoError for a name that is none.
+vg::Conv3dOptions conv3d_options(const nlohmann::json& config);
+vg::ConvTranspose3dOptions conv_transpose3d_options(const nlohmann::json& config);
+vg::ScaledWSConv3dOptions scaled_ws_options(const nlohmann::json& config);
+
+}  // namespace golden

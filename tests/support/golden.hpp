@@ -1,0 +1,33 @@
+// Reading the reference files of tests/golden: arrays are {"shape": [...], "data": [flat, row-major]}, i32 with
+// "dtype": "i32".
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "framework/tensor.hpp"
+
+namespace golden {
+
+/// tests/golden/NAME.
+std::filesystem::path path_of(const std::string& name);
+/// The *.json files of a folder, sorted by name. Throws vg::IoError for a folder that is missing or holds none.
+std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder);
+/// Throws vg::IoError, naming the file, when it is missing or no JSON.
+nlohmann::json read(const std::filesystem::path& file);
+
+/// The array as that dtype (one marked "i32" stays i32). Throws vg::IoError when shape and data do not fit.
+vg::Tensor tensor(const nlohmann::json& array, vg::DType dtype);
+/// tensor(record[key]), or an undefined Tensor where the key is missing or null.
+vg::Tensor optional_tensor(const nlohmann::json& record, const std::string& key, vg::DType dtype);
+/// One int, or a list of ints.
+std::vector<std::int64_t> ints(const nlohmann::json& value);
+
+/// max |got - want| / max(1, |want|): infinity for shapes that differ or a NaN on one side only.
+double error(const vg::Tensor& got, const vg::Tensor& want);
+/// max |got - want| / scale elementwise: 0 / 0 counts as 0.
+double error(const vg::Tensor& got, const vg::Tensor& want, const vg::Tensor& scale);
+
+}  // namespace golden

@@ -1,0 +1,150 @@
+#include "support/layer_cases.hpp"
+
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "layers/layers.hpp"
+#include "support/conv_config.hpp"
+#include "support/golden.hpp"
+
+namespace golden {
+
+using namespace vg;
+using nlohmann::json;
+
+namespace {
+
+using Made = std::shared_ptr<Module>;
+
+template <class M, class... Args>
+Made make(Args&&... args) {
+  return std::make_shared<M>(std::forward<Args>(args)...);
+}
+
+Initializer bias(bool wanted) { return wanted ? init::ZeroInit() : Initializer(); }
+
+Made linear(const json& c, const json& states) {
+  return make<Linear>(LinearOptions{.in_size = ints(c.at("in_size")),
+                                    .out_features = ints(c.at("out_size")).back(),
+                                    .b_init = bias(states.contains("bias"))});
+}
+
+Made batch_norm(const json& c, const json&) {
+  return make<BatchNorm3d>(BatchNorm3dOptions{.in_size = ints(c.at("in_size")),
+                                              .epsilon = c.value("epsilon", 1e-5),
+                                              .momentum = c.value("momentum", 0.99),
+                                              .affine = c.value("affine", true)});
+}
+
+Made group_norm(const json& c, const json&) {
+  GroupNormOptions o{.in_size = ints(c.at("in_size")), .epsilon = c.value("epsilon", 1e-6)};
+  if (c.contains("group_size")) {
+    o.num_groups.reset();
+    o.group_size = c.at("group_size").get<std::int64_t>();
+  } else {
+    o.num_groups = c.at("num_groups").get<std::int64_t>();
+  }
+  o.use_scale = c.value("use_scale", true);
+  o.use_bias = c.value("use_bias", true);
+  return make<GroupNorm>(o);
+}
+
+Made layer_norm(const json& c, const json&) {
+  LayerNormOptions o{
+      .in_size = ints(c.at("in_size")), .epsilon = c.value("epsilon", 1e-6), .use_bias = c.value("use_bias", true)};
+  const auto axes = [&](const char* name) {
+    const auto list = ints(c.at(name));
+    return std::vector<int>(list.begin(), list.end());
+  };
+  if (c.contains("reduction_axes")) o.reduction_axes = axes("reduction_axes");
+  if (c.contains("feature_axes")) o.feature_axes = axes("feature_axes");
+  return make<LayerNorm>(o);
+}
+
+Made instance_norm(const json& c, const json&) {
+  return make<InstanceNorm3d>(InstanceNorm3dOptions{
+      .in_size = {c.at("channels").get<std::int64_t>()}, .epsilon = c.at("eps"), .affine = c.at("affine")});
+}
+
+Made scaled_ws(const json& c, const json& states) {
+  ScaledWSConv3dOptions o = scaled_ws_options(c);
+  o.b_init = bias(states.contains("bias"));
+  if (states.contains("w_mask")) o.w_mask = tensor(states.at("w_mask"), f64);
+  return make<ScaledWSConv3d>(o);
+}
+
+Made separable(const json& c, const json&) {
+  return make<DepthwiseSeparableConv3d>(DepthwiseSeparableConv3dOptions{.in_size = ints(c.at("in_size")),
+                                                                        .out_channels = c.at("out_channels"),
+                                                                        .kernel_size = extent(c.at("kernel_size")),
+                                                                        .stride = extent(c.at("stride")),
+                                                                        .padding = padding(c.at("padding")),
+                                                                        .multiplier = c.at("multiplier"),
+                                                                        .b_init = bias(c.at("bias"))});
+}
+
+template <class Pool, class Options>
+Made pool(const json& c, const json&) {
+  Options o;
+  o.kernel_size = extent(c.at("kernel_size"));
+  if (c.contains("stride")) o.stride = extent(c.at("stride"));
+  if (c.contains("padding")) o.padding = padding(c.at("padding"));
+  return make<Pool>(o);
+}
+
+Made upsample(const json& c, const json&) {
+  if (c.at("mode") != "nearest") return nullptr;
+  return make<Upsample>(UpsampleOptions{.scale = extent(c.at("scale"))});
+}
+
+Made dropout(const json& c, const json&) {
+  return make<Dropout>(DropoutOptions{.prob = c.at("prob"), .seed = c.at("seed").get<std::uint64_t>()});
+}
+
+template <class M>
+Made plain(const json&, const json&) {
+  return make<M>();
+}
+
+// brainstate's functions; gelu's default differs from that of the layer.
+Made leaky(const json& c, const json&) { return make<LeakyReLU>(LeakyReLUOptions{c.value("negative_slope", 0.01)}); }
+Made gelu_of(const json& c, const json&) { return make<GELU>(GELUOptions{c.value("approximate", true)}); }
+Made softmax_of(const json& c, const json&) { return make<Softmax>(SoftmaxOptions{c.value("axis", -1)}); }
+
+}  // namespace
+
+Made layer_of(const json& record) {
+  static const std::map<std::string, std::function<Made(const json&, const json&)>> makers{
+      {"Linear", linear},
+      {"BatchNorm3d", batch_norm},
+      {"GroupNorm", group_norm},
+      {"LayerNorm", layer_norm},
+      {"InstanceNorm3d", instance_norm},
+      {"ScaledWSConv3d", scaled_ws},
+      {"DepthwiseSeparableConv3d", separable},
+      {"MaxPool3d", pool<MaxPool3d, MaxPool3dOptions>},
+      {"AvgPool3d", pool<AvgPool3d, AvgPool3dOptions>},
+      {"GlobalAvgPool3d", plain<GlobalAvgPool3d>},
+      {"Upsample", upsample},
+      {"Dropout", dropout},
+      {"relu", plain<ReLU>},
+      {"silu", plain<SiLU>},
+      {"sigmoid", plain<Sigmoid>},
+      {"tanh", plain<Tanh>},
+      {"leaky_relu", leaky},
+      {"gelu", gelu_of},
+      {"softmax", softmax_of},
+  };
+  const auto maker = makers.find(record.at("layer").get<std::string>());
+  return maker == makers.end() ? nullptr : maker->second(record.at("config"), record.at("states"));
+}
+
+std::pair<std::string, std::string> leaf_of(const std::string& name) {
+  if (name.starts_with("running_")) return {name, "value"};
+  const std::size_t dot = name.rfind('.');
+  if (dot == std::string::npos) return {"weight", name};
+  return {name.substr(0, dot) + ".weight", name.substr(dot + 1)};
+}
+
+}  // namespace golden

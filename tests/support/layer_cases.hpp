@@ -1,0 +1,17 @@
+// The layers of tests/golden/layers/*.json, by the names and arguments that those files use.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "framework/module.hpp"
+
+namespace golden {
+
+/// The module of a case, its states not yet set. nullptr for a layer that voxgrad does not have.
+std::shared_ptr<vg::Module> layer_of(const nlohmann::json& record);
+/// The path and leaf of a state that the files call "weight", "depthwise.bias" or "running_mean".
+std::pair<std::string, std::string> leaf_of(const std::string& name);
+
+}  // namespace golden

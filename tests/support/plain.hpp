@@ -1,0 +1,38 @@
+// The plain way to compute: index loops in double, for tests to compare with.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "framework/tensor.hpp"
+
+namespace vg::test {
+
+using Index = std::vector<std::int64_t>;
+
+/// Calls f for every index of a shape, in row-major order.
+void each_index(const Shape& shape, const std::function<void(const Index&)>& f);
+/// x at an index of a shape that x broadcasts to.
+double at(const Tensor& x, const Index& index);
+/// The f64 tensor of f(index).
+Tensor build(const Shape& shape, const std::function<double(const Index&)>& f);
+
+/// Fixed pseudo-random numbers in [low, high), whole ones for i32.
+Tensor numbers(const Shape& shape, DType dtype, std::uint64_t seed, double low = -3, double high = 3);
+/// A fixed pseudo-random sequence of whole numbers.
+class Dice {
+ public:
+  explicit Dice(std::uint64_t seed) : state_(seed) {}
+  std::int64_t roll(std::int64_t low, std::int64_t high);  ///< in [low, high]
+ private:
+  std::uint64_t state_;
+};
+
+/// The largest |a - b| / max(1, |b|); infinite when shapes differ or only one is NaN.
+double distance(const Tensor& a, const Tensor& b);
+/// Same dtype, shape and bits.
+bool same_bits(const Tensor& a, const Tensor& b);
+
+}  // namespace vg::test

@@ -1,0 +1,290 @@
+// Every pass of the Conv3d kernels on every kernel set that this CPU has, against the naive loop.
+// VOXGRAD_CONV3D_CASE="line" (as a failure prints it) runs that problem alone in the random test.
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "framework/error.hpp"
+#include "framework/kernels/conv3d.hpp"
+#include "framework/kernels/kernel_set.hpp"
+#include "framework/kernels/kernel_table.hpp"
+#include "framework/memory.hpp"
+#include "framework/threads.hpp"
+#include "tests/support/conv3d_cases.hpp"
+#include "tests/support/naive_conv3d.hpp"
+
+namespace {
+
+using namespace vg::test;
+using std::int64_t;
+
+/// A vector in a block of the pool: the bytes past its end are poisoned under AddressSanitizer.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(const std::vector<double>& values) : Buffer(static_cast<int64_t>(values.size())) {
+    for (std::size_t i = 0; i < values.size(); ++i) data()[i] = static_cast<T>(values[i]);
+  }
+  explicit Buffer(int64_t n) : size_(n), memory_(n) { std::fill_n(data(), n, std::numeric_limits<T>::quiet_NaN()); }
+  T* data() { return memory_.data(); }
+  int64_t size() const { return size_; }
+  std::vector<double> values() { return std::vector<double>(data(), data() + size_); }
+
+ private:
+  int64_t size_;
+  vg::memory::Scratch<T> memory_;
+};
+
+/// The three passes on the set in force; outputs begin as NaN.
+template <class T>
+NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
+                const std::vector<double>& dy) {
+  Buffer<T> xb(x), wb(w), dyb(dy), y(y_size(p)), dx(x_size(p)), dw(w_size(p));
+  vg::kernels::conv3d_forward<T>(p, xb.data(), wb.data(), y.data());
+  vg::kernels::conv3d_grad_input<T>(p, dyb.data(), wb.data(), dx.data());
+  vg::kernels::conv3d_grad_weight<T>(p, xb.data(), dyb.data(), dw.data());
+  return {y.values(), dx.values(), dw.values()};
+}
+
+/// The first index where a and b differ (two NaNs are equal), or -1.
+int64_t first_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return static_cast<int64_t>(i);
+  return -1;
+}
+
+void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
+  CHECK(first_difference(got.y, want.y) == -1);
+  CHECK(first_difference(got.dx, want.dx) == -1);
+  CHECK(first_difference(got.dw, want.dw) == -1);
+}
+
+void check_problem(const Conv3dProblem& p, std::uint64_t seed = 1) {
+  const auto x = small_integers(x_size(p), seed), w = small_integers(w_size(p), seed + 1),
+             dy = small_integers(y_size(p), seed + 2);
+  const NaiveConv3d want = naive_conv3d(p, x, w, dy);
+  for (const std::string& set : vg::available_kernel_sets()) {
+    const vg::KernelSetScope scope(set);
+    INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\" seed " << seed);
+    check_equal(run<float>(p, x, w, dy), want);
+    check_equal(run<double>(p, x, w, dy), want);
+  }
+}
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+std::vector<double> reals(int64_t n, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<double> v(static_cast<std::size_t>(n));
+  for (double& a : v) a = static_cast<double>(normal(random));
+  return v;
+}
+
+Conv3dProblem with(Conv3dProblem p, std::vector<int64_t> lhs, std::vector<int64_t> rhs, std::vector<int64_t> stride,
+                   std::vector<int64_t> low, std::vector<int64_t> high) {
+  for (int a = 0; a < 3; ++a) {
+    const auto i = static_cast<std::size_t>(a);
+    p.lhs_dilation[a] = lhs[i];
+    p.rhs_dilation[a] = rhs[i];
+    p.stride[a] = stride[i];
+    p.pad[a] = low[i];
+    set_out_size(p, a, high[i]);
+  }
+  return p;
+}
+
+}  // namespace
+
+TEST_CASE("conv3d kernels: the shapes of a U-Net, in small", "[conv3d][kernels]") {
+  for (const auto& [ci, co] : std::vector<std::pair<int64_t, int64_t>>{{4, 16}, {16, 16}, {32, 16}, {32, 32}, {64, 32}})
+    check_problem(cubic(1, {4, 6, 16}, ci, co, 3, 1, 1));
+  check_problem(cubic(1, {5, 6, 18}, 1, 16, 3, 1, 1));
+  check_problem(cubic(2, {4, 6, 16}, 16, 32, 3, 2, 1));
+  check_problem(cubic(1, {4, 5, 7}, 32, 64, 3, 2, 1));
+  check_problem(cubic(1, {8, 6, 8}, 32, 64, 2, 2, 0));  // its grad_input is the transposed convolution
+  check_problem(cubic(2, {3, 4, 5}, 16, 8, 1, 1, 0));
+  check_problem(cubic(1, {4, 6, 40}, 16, 1, 3, 1, 1));
+  check_problem(cubic(1, {4, 6, 40}, 16, 4, 1, 1, 0));
+  check_problem(cubic(1, {4, 4, 4}, 70, 130, 3, 1, 1));
+  check_problem(cubic(1, {1, 1, 2500}, 3, 5, 1, 1, 0));
+  check_problem(cubic(1, {2, 3, 1300}, 2, 3, 3, 2, 1));
+}
+
+TEST_CASE("conv3d kernels: groups and depthwise", "[conv3d][kernels]") {
+  check_problem(cubic(1, {4, 5, 9}, 20, 20, 3, 1, 1, 20));
+  check_problem(cubic(1, {4, 5, 9}, 40, 40, 3, 2, 1, 40));
+  check_problem(cubic(2, {4, 5, 9}, 7, 21, 3, 1, 1, 7));
+  check_problem(cubic(1, {4, 5, 9}, 24, 12, 3, 1, 1, 3));
+  check_problem(cubic(1, {4, 5, 9}, 34, 68, 2, 1, 0, 2));
+  check_problem(cubic(1, {4, 5, 9}, 64, 64, 5, 1, 2, 64));
+}
+
+TEST_CASE("conv3d kernels: dilations, strides and odd pads", "[conv3d][kernels]") {
+  const Conv3dProblem p = cubic(2, {4, 5, 6}, 3, 5, 3, 1, 1);
+  check_problem(with(p, {2, 3, 2}, {2, 1, 3}, {3, 2, 1}, {3, 0, -1}, {3, 2, 4}));
+  check_problem(with(p, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {9, 8, 7}, {10, 8, 9}));     // beyond the kernel
+  check_problem(with(p, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 0, -1}));  // crops
+  check_problem(with(p, {4, 4, 4}, {2, 2, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}));      // outputs that meet nothing
+  check_problem(with(p, {1, 1, 1}, {100, 9, 50}, {1, 1, 1}, {100, 9, 50}, {100, 9, 50}));
+  check_problem(with(p, {1, 1, 1}, {1, 1, 1}, {5, 7, 9}, {0, 0, 0}, {0, 0, 0}));  // stride beyond the kernel
+}
+
+TEST_CASE("conv3d kernels: empty sizes", "[conv3d][kernels]") {
+  Conv3dProblem p = cubic(0, {4, 5, 6}, 3, 5, 3, 1, 1);
+  check_problem(p);  // dw is zero
+  p = cubic(2, {4, 5, 6}, 3, 5, 3, 1, 1);
+  p.out_size[1] = 0;
+  check_problem(p);
+  p = cubic(2, {4, 0, 6}, 3, 5, 3, 1, 2);
+  REQUIRE(y_size(p) > 0);
+  check_problem(p);  // y is zero
+  check_problem(cubic(0, {4, 5, 6}, 8, 8, 3, 1, 1, 8));
+  check_problem(cubic(0, {4, 5, 6}, 8, 8, 1, 1, 0));
+}
+
+TEST_CASE("conv3d kernels: random problems", "[conv3d][kernels]") {
+  if (const char* line = std::getenv("VOXGRAD_CONV3D_CASE")) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) check_problem(from_line(line), seed);
+    return;
+  }
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    const Conv3dProblem p = random_problem(seed);
+    REQUIRE(to_line(from_line(to_line(p))) == to_line(p));
+    check_problem(p, seed);
+  }
+}
+
+TEST_CASE("conv3d kernels: <y, g> == <x, dx> == <w, dw> on integers", "[conv3d][kernels]") {
+  for (std::uint64_t seed = 1001; seed <= 1040; ++seed) {
+    const Conv3dProblem p = random_problem(seed);
+    const auto x = small_integers(x_size(p), seed), w = small_integers(w_size(p), seed + 1),
+               g = small_integers(y_size(p), seed + 2);
+    for (const std::string& set : vg::available_kernel_sets()) {
+      const vg::KernelSetScope scope(set);
+      INFO("VOXGRAD_KERNELS=" << set << " " << to_line(p));
+      const NaiveConv3d r = run<float>(p, x, w, g);
+      CHECK(dot(r.y, g) == dot(x, r.dx));
+      CHECK(dot(r.y, g) == dot(w, r.dw));
+    }
+  }
+}
+
+TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][kernels][threads]") {
+  const int before = vg::num_threads();
+  for (const Conv3dProblem& p : {cubic(1, {8, 12, 32}, 16, 16, 3, 1, 1), cubic(2, {6, 10, 20}, 5, 33, 3, 2, 1),
+                                 cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
+                                 cubic(1, {8, 12, 40}, 24, 48, 3, 1, 1, 4), cubic(3, {8, 12, 40}, 16, 8, 1, 1, 0),
+                                 cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1)}) {
+    const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
+    for (const std::string& set : vg::available_kernel_sets()) {
+      const vg::KernelSetScope scope(set);
+      INFO(set << " " << to_line(p));
+      vg::set_num_threads(1);
+      const NaiveConv3d one = run<float>(p, x, w, dy);
+      for (const int threads : {2, 3, 8}) {
+        vg::set_num_threads(threads);
+        check_equal(run<float>(p, x, w, dy), one);
+      }
+    }
+  }
+  vg::set_num_threads(before);
+}
+
+TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv3d][kernels]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const Conv3dProblem& p : {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(1, {5, 6, 9}, 20, 3, 3, 2, 1),
+                                 cubic(1, {5, 6, 9}, 20, 20, 3, 1, 1, 20), cubic(1, {5, 6, 9}, 6, 9, 3, 1, 1, 3),
+                                 cubic(2, {3, 3, 5}, 19, 33, 1, 1, 0)}) {
+    auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
+    x[x.size() / 2] = dy[dy.size() / 2] = nan;
+    const NaiveConv3d want = naive_conv3d(p, x, w, dy);
+    for (const std::string& set : vg::available_kernel_sets()) {
+      const vg::KernelSetScope scope(set);
+      INFO(set << " " << to_line(p));
+      check_equal(run<float>(p, x, w, dy), want);
+      check_equal(run<double>(p, x, w, dy), want);
+    }
+  }
+}
+
+TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d][kernels]") {
+  const Conv3dProblem p = cubic(1, {40, 40, 40}, 2, 16, 3, 1, 1);
+  const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
+  for (const std::string& set : vg::available_kernel_sets()) {
+    const vg::KernelSetScope scope(set);
+    const NaiveConv3d single = run<float>(p, x, w, dy), exact = run<double>(p, x, w, dy);
+    double error = 0, norm = 0;
+    for (std::size_t i = 0; i < exact.dw.size(); ++i) {
+      error += (single.dw[i] - exact.dw[i]) * (single.dw[i] - exact.dw[i]);
+      norm += exact.dw[i] * exact.dw[i];
+    }
+    CHECK(std::sqrt(error / norm) < 1e-6);
+  }
+}
+
+TEST_CASE("kernel sets: what is forced is what runs", "[kernels]") {
+  const auto compiled = vg::compiled_kernel_sets(), available = vg::available_kernel_sets();
+  REQUIRE(compiled.back() == "scalar");
+  REQUIRE(available.back() == "scalar");
+  for (const std::string& name : available) {
+    CHECK(std::count(compiled.begin(), compiled.end(), name) == 1);
+    const std::string before = vg::kernel_set();
+    {
+      const vg::KernelSetScope scope(name);
+      CHECK(vg::kernel_set() == name);
+      const auto* tables = name == "avx512" ? vg::kernels::avx512_kernels
+                           : name == "avx2" ? vg::kernels::avx2_kernels
+                                            : vg::kernels::scalar_kernels;
+      CHECK(&vg::kernels::current_kernels() == tables);
+    }
+    CHECK(vg::kernel_set() == before);
+  }
+  const std::string before = vg::kernel_set();
+  CHECK_THROWS_AS(vg::use_kernel_set("sse9"), vg::ValueError);
+  CHECK_THROWS_WITH(vg::use_kernel_set("sse9"), Catch::Contains("sse9") && Catch::Contains("scalar"));
+  CHECK(vg::kernel_set() == before);
+}
+
+// Run by the next test in a process of its own: the environment counts at the first use.
+TEST_CASE("kernel sets: print the set in force", "[.kernel-set-of-environment]") {
+  try {
+    std::printf("<%s>\n", vg::kernel_set().c_str());
+  } catch (const vg::ValueError& e) {
+    std::printf("<ValueError: %s>\n", e.what());
+  }
+}
+
+TEST_CASE("kernel sets: VOXGRAD_KERNELS", "[kernels]") {
+  char self[4096] = {};
+  std::FILE* link = popen(("readlink /proc/" + std::to_string(getpid()) + "/exe").c_str(), "r");
+  REQUIRE(link != nullptr);
+  REQUIRE(std::fscanf(link, "%4095s", self) == 1);
+  pclose(link);
+  const auto set_with = [&self](const std::string& value) {
+    const std::string command = "VOXGRAD_KERNELS='" + value + "' '" + self + "' '[.kernel-set-of-environment]'";
+    std::FILE* pipe = popen(command.c_str(), "r");
+    std::string out;
+    for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
+    pclose(pipe);
+    return out;
+  };
+  for (const std::string& name : vg::available_kernel_sets())
+    CHECK_THAT(set_with(name), Catch::Contains("<" + name + ">"));
+  CHECK_THAT(set_with(""), Catch::Contains("<" + vg::available_kernel_sets().front() + ">"));
+  CHECK_THAT(set_with("sse9"),
+             Catch::Contains("<ValueError: ") && Catch::Contains("sse9") && Catch::Contains("scalar"));
+}
