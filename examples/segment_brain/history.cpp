@@ -1,0 +1,55 @@
+#include "segment_brain/history.hpp"
+
+#include <fstream>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+double History::Evaluation::mean() const {
+  return std::accumulate(dice.begin(), dice.end(), 0.0) / static_cast<double>(dice.size());
+}
+
+vg::Bundle History::save_state() const {
+  vg::Bundle b;
+  b.values.emplace_back("loss", loss);
+  std::vector<std::int64_t> steps;
+  for (const Evaluation& e : evaluations) steps.push_back(e.step);
+  b.values.emplace_back("evaluated_at", steps);
+  for (std::size_t i = 0; i < evaluations.size(); ++i)
+    b.values.emplace_back(fmt::format("dice_{}", i), evaluations[i].dice);
+  return b;
+}
+
+std::vector<std::string> History::check_state(const vg::Bundle& state) const {
+  try {
+    History probe;
+    probe.load_state(state);
+    return {};
+  } catch (const std::exception& e) {
+    return {e.what()};
+  }
+}
+
+void History::load_state(const vg::Bundle& state) {
+  History h;
+  h.loss = state.get<std::vector<double>>("loss");
+  for (std::int64_t step : state.get<std::vector<std::int64_t>>("evaluated_at"))
+    h.evaluations.push_back({step, state.get<std::vector<double>>(fmt::format("dice_{}", h.evaluations.size()))});
+  loss = std::move(h.loss);
+  evaluations = std::move(h.evaluations);
+}
+
+void History::write_json(const std::string& path, const std::vector<std::string>& classes) const {
+  nlohmann::ordered_json j;
+  j["loss"] = loss;
+  j["evaluations"] = nlohmann::ordered_json::array();
+  for (const Evaluation& e : evaluations) {
+    nlohmann::ordered_json dice;
+    for (std::size_t c = 0; c < e.dice.size(); ++c) dice[classes[c + 1]] = e.dice[c];
+    j["evaluations"].push_back({{"step", e.step}, {"mean", e.mean()}, {"dice", dice}});
+  }
+  std::ofstream file(path);
+  file << j.dump(1) << "\n";
+  if (!file.flush()) throw vg::IoError(fmt::format("[history] {}: could not be written", path));
+}

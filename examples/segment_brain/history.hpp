@@ -1,0 +1,25 @@
+// What a run has gone through: the loss of every step and the held-out Dice of every evaluation. Saved with the
+// checkpoint, so that a resumed run's curves are whole, and as history.json for other programs.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <voxgrad/voxgrad.hpp>
+
+class History : public vg::Saveable {
+ public:
+  struct Evaluation {
+    std::int64_t step;
+    std::vector<double> dice;  // one a class, background left out
+    double mean() const;
+  };
+  std::vector<double> loss;  // of steps 1, 2, ...
+  std::vector<Evaluation> evaluations;
+
+  vg::Bundle save_state() const override;
+  std::vector<std::string> check_state(const vg::Bundle& state) const override;
+  void load_state(const vg::Bundle& state) override;
+  /// {"loss": [...], "evaluations": [{"step", "dice": {class: value}, "mean"}]}. Throws IoError.
+  void write_json(const std::string& path, const std::vector<std::string>& classes) const;
+};

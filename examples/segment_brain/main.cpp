@@ -1,0 +1,165 @@
+// segment_brain: a 3-D U-Net learns brain regions on one hemisphere of a real MRI and is tested on the other, which it
+// never sees.
+#include <chrono>
+#include <cstdio>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "segment_brain/brain_data.hpp"
+#include "segment_brain/history.hpp"
+#include "segment_brain/progress.hpp"
+#include "segment_brain/report.hpp"
+#include "segment_brain/settings.hpp"
+#include "segment_brain/unet.hpp"
+
+namespace {
+
+constexpr double highest_rate = 1e-2;
+
+// What the network sees of a half brain: intensity and three normalised coordinates.
+vg::Sample seen(const vg::Sample& s) { return {vg::add_coordinates(s.x), s.y}; }
+
+// Shifts image and labels by up to 2 voxels, changes the image's contrast and brightness and adds noise. Coordinates
+// come last: they are where the network looks from, not part of the picture.
+vg::Sample augmented(const vg::Sample& sample, const vg::random::Key& key) {
+  const auto keys = vg::random::split(key, 3);
+  const vg::Sample shifted = vg::augment::random_shift(keys[0], sample, 2, vg::augment::Edge::wrap);
+  return seen(vg::augment::random_noise(keys[2], vg::augment::random_intensity(keys[1], shifted, 0.2, 0.1), 0.1));
+}
+
+vg::Tensor predict(UNet& model, const HalfBrain& half) {
+  vg::NoGrad no_grad;
+  return vg::argmax(model(vg::expand_dims(vg::add_coordinates(half.image), 0)).value(), -1);
+}
+
+// 2 |P and T| / (|P| + |T|) of each class but the background.
+std::vector<double> dice_of(const vg::Tensor& prediction, const vg::Tensor& truth, std::size_t classes) {
+  std::vector<double> both(classes), total(classes);
+  const auto *p = prediction.data<std::int32_t>(), *t = truth.data<std::int32_t>();
+  for (std::int64_t i = 0; i < truth.numel(); ++i) {
+    const auto a = static_cast<std::size_t>(p[i]), b = static_cast<std::size_t>(t[i]);
+    total[a] += 1, total[b] += 1;
+    if (a == b) both[a] += 1;
+  }
+  std::vector<double> dice;
+  for (std::size_t c = 1; c < classes; ++c) dice.push_back(total[c] > 0 ? 2 * both[c] / total[c] : 1);
+  return dice;
+}
+
+class Run {
+ public:
+  explicit Run(const Settings& settings)
+      : settings_(settings),
+        data_(load_brain(settings.data, settings.spacing)),
+        model_(seeded_model(settings, data_)),
+        optimizer_(model_.parameters(), {.lr = vg::OneCycle({.max_lr = highest_rate, .total_steps = settings.steps})}),
+        loader_(vg::SampleDataset({{data_.train.image, data_.train.labels}}),
+                {.seed = settings.seed, .transform = augmented}) {
+    checkpoint_.model(model_)
+        .optimizer(optimizer_)
+        .part("loader", loader_)
+        .part("history", history_)
+        .part("settings", settings_);
+    if (settings.resume) resume();
+    std::filesystem::create_directories(settings.output);
+  }
+
+  void train() {
+    const std::int64_t first = done(), last = settings_.stop_after > 0 ? std::min(settings_.stop_after, settings_.steps)
+                                                                       : settings_.steps;
+    Progress progress(first, settings_.steps, data_.train.labels.numel());
+    const auto start = std::chrono::steady_clock::now();
+    for (std::int64_t n = first + 1; n <= last; ++n) {
+      progress.show(n, step(), optimizer_.lr());
+      if (n % 50 == 0 || n == settings_.steps) {
+        evaluate();
+        progress.line(fmt::format("step {}: held-out mean Dice {:.3f}", n, history_.evaluations.back().mean()));
+      }
+      if (n % settings_.checkpoint_every == 0 || n == last) checkpoint_.save(settings_.output / "checkpoint.json");
+    }
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (last > first)
+      progress.line(fmt::format("{} steps in {:.1f} s, {:.3f} s a step with all that belongs to it", last - first,
+                                seconds, seconds / static_cast<double>(last - first)));
+  }
+
+  void finish() {
+    if (history_.evaluations.empty()) evaluate();
+    history_.write_json((settings_.output / "history.json").string(), data_.classes);
+    const vg::Volume prediction = data_.assemble(predict(model_, data_.train), predict(model_, data_.held_out));
+    vg::write_nifti(settings_.output / "prediction.nii.gz", prediction, vg::NiftiType::uint8);
+    write_report((settings_.output / "report.html").string(),
+                 Report{data_.classes, history_, settings_.rows(model_.parameters().numel()), describe_machine(),
+                        data_.image.data, data_.labels.data, prediction.data});
+    const History::Evaluation& result = history_.evaluations.back();
+    for (std::size_t c = 1; c < data_.classes.size(); ++c)
+      fmt::print("  {:<18} {:.3f}\n", data_.classes[c], result.dice[c - 1]);
+    fmt::print("Report: {}\n", (settings_.output / "report.html").string());
+    fmt::print("held-out mean Dice {:.3f}\n", result.mean());
+  }
+
+  std::int64_t done() const { return static_cast<std::int64_t>(history_.loss.size()); }
+  std::string summary() {
+    const vg::Shape& s = data_.train.labels.shape();
+    return model_.summary({1, s[0], s[1], s[2], 4});
+  }
+
+ private:
+  static UNet seeded_model(const Settings& settings, const BrainData& data) {
+    vg::random::seed(settings.seed);
+    return UNet(4, static_cast<std::int64_t>(data.classes.size()));
+  }
+
+  void resume() {
+    const auto path = settings_.output / "checkpoint.json";
+    checkpoint_.load(path);
+    fmt::print("Resuming {} after step {}\n", path.string(), done());
+  }
+
+  double step() {
+    const vg::Batch batch = loader_.next();
+    const vg::Variable loss = vg::dice_cross_entropy(model_(batch.x), batch.y);
+    loss.backward();
+    optimizer_.step();
+    optimizer_.zero_grad();
+    history_.loss.push_back(loss.item());
+    return loss.item();
+  }
+
+  void evaluate() {
+    const vg::Tensor prediction = predict(model_, data_.held_out);
+    history_.evaluations.push_back({done(), dice_of(prediction, data_.held_out.labels, data_.classes.size())});
+  }
+
+  Settings settings_;
+  BrainData data_;
+  UNet model_;
+  vg::AdamW optimizer_;
+  vg::DataLoader loader_;
+  History history_;
+  vg::Checkpoint checkpoint_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Settings settings;
+  CLI::App app{
+      "Trains a 3-D U-Net to find brain regions on one half of a real MRI (Debian package mricron-data) and tests it "
+      "on the other half."};
+  settings.declare(app);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    if (settings.threads > 0) vg::set_num_threads(settings.threads);
+    Run run(settings);
+    if (settings.summary) fmt::print("{}", run.summary());
+    run.train();
+    run.finish();
+    return 0;
+  } catch (const std::exception& e) {
+    std::fflush(stdout);
+    fmt::print(stderr, "error: {}\n", e.what());
+    return 1;
+  }
+}

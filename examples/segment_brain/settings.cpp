@@ -1,0 +1,52 @@
+#include "segment_brain/settings.hpp"
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+void Settings::declare(CLI::App& app) {
+  app.add_option("--data", data, "Folder with ch2.nii.gz, aal.nii.gz and aal.nii.txt")->capture_default_str();
+  app.add_option("--steps", steps, "Training steps, one half brain each")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
+      ->capture_default_str();
+  app.add_option("--seed", seed, "Of the first weights and the augmentation")->capture_default_str();
+  app.add_option("--threads", threads, "Threads; the result does not depend on them (default: all cores)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--spacing", spacing, "Voxel size in mm, a multiple of the files' 1 mm")->capture_default_str();
+  app.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--stop-after", stop_after, "Stop after this step of a longer run, to go on later with --resume")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--resume", resume, "Go on from checkpoint.json in the output folder; without it a run starts afresh");
+  app.add_flag("--summary", summary, "Print the table of the network's layers first");
+  app.add_option("--output", output, "Folder for checkpoint.json, history.json, prediction.nii.gz, report.html")
+      ->capture_default_str();
+}
+
+std::vector<std::pair<std::string, std::string>> Settings::rows(std::int64_t parameters) const {
+  return {{"data", data.string()},
+          {"network", fmt::format("U-Net 16-32-64, {} parameters", parameters)},
+          {"loss", "cross-entropy + soft Dice"},
+          {"optimizer", "AdamW, one-cycle learning rate to 1e-2"},
+          {"augmentation", "shift up to 2 voxels, contrast, brightness, noise"},
+          {"steps", fmt::format("{}", steps)},
+          {"seed", fmt::format("{}", seed)},
+          {"spacing", fmt::format("{} mm", spacing)}};
+}
+
+vg::Bundle Settings::save_state() const {
+  vg::Bundle b;
+  b.values = {{"steps", steps}, {"seed", std::to_string(seed)}, {"spacing", spacing}};
+  return b;
+}
+
+std::vector<std::string> Settings::check_state(const vg::Bundle& state) const {
+  std::vector<std::string> problems;
+  const auto differ = [&](const char* name, const std::string& was, const std::string& now) {
+    if (was != now) problems.push_back(fmt::format("{}: the checkpoint's run has {}, asked for {}", name, was, now));
+  };
+  differ("steps", fmt::format("{}", state.get<std::int64_t>("steps")), fmt::format("{}", steps));
+  differ("seed", state.get<std::string>("seed"), std::to_string(seed));
+  differ("spacing", fmt::format("{}", state.get<double>("spacing")), fmt::format("{}", spacing));
+  return problems;
+}

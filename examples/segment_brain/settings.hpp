@@ -1,0 +1,35 @@
+// The options of a run. Those that decide its result are saved with the checkpoint: a run is resumed with its own.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <voxgrad/voxgrad.hpp>
+
+namespace CLI {
+class App;
+}
+
+struct Settings : vg::Saveable {
+  std::filesystem::path data = "/usr/share/mricron/templates";
+  std::filesystem::path output = "output";
+  std::int64_t steps = 400;
+  std::uint64_t seed = 0;
+  int threads = 0;  // 0: all cores
+  double spacing = 3;
+  std::int64_t checkpoint_every = 100;
+  std::int64_t stop_after = 0;  // 0: at the end
+  bool resume = false;
+  bool summary = false;
+
+  void declare(CLI::App& app);
+  /// Name and value of each, for the report.
+  std::vector<std::pair<std::string, std::string>> rows(std::int64_t parameters) const;
+
+  vg::Bundle save_state() const override;
+  /// Names each setting that differs from the checkpoint's.
+  std::vector<std::string> check_state(const vg::Bundle& state) const override;
+  void load_state(const vg::Bundle&) override {}
+};
