@@ -72,7 +72,8 @@ TEST_CASE("Conv3d: every way to write sizes and paddings") {
 }
 
 TEST_CASE("Conv3d: bad arguments are errors that say what is wrong, legal ones are as in brainstate") {
-  for (const json& c : golden::read(golden::path_of("bad_arguments.json")).at("cases")) {
+  const json file = golden::read(golden::path_of("bad_arguments.json"));
+  for (const json& c : file.at("cases")) {
     INFO(c.dump());
     REQUIRE(c.at("layer") == "Conv3d");
     const bool had_error = !c.at("error").is_null();

@@ -46,7 +46,8 @@ double scaled_error(const Tensor& got, const Tensor& want) {
 }  // namespace
 
 TEST_CASE("initializers draw brainstate's numbers, one key a call") {
-  for (const json& c : golden::read(golden::path_of("initializers.json")).at("cases")) {
+  const json file = golden::read(golden::path_of("initializers.json"));
+  for (const json& c : file.at("cases")) {
     if (!c.contains("initializer")) continue;
     const auto name = c.at("initializer").get<std::string>();
     random::seed(c.at("seed").get<std::uint64_t>());
@@ -61,7 +62,8 @@ TEST_CASE("initializers draw brainstate's numbers, one key a call") {
 }
 
 TEST_CASE("layers draw in the order of their construction, as in brainstate") {
-  for (const json& c : golden::read(golden::path_of("initializers.json")).at("cases")) {
+  const json file = golden::read(golden::path_of("initializers.json"));
+  for (const json& c : file.at("cases")) {
     if (!c.contains("model")) continue;
     random::seed(c.at("seed").get<std::uint64_t>());
     Conv3d first({.in_size = {8, 8, 8, 2}, .out_channels = 4, .kernel_size = 3, .b_init = init::Normal(0, 0.1)});
