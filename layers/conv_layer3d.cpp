@@ -60,7 +60,7 @@ Triple ConvLayer3d::checked_out(const Triple& in) const {
   for (std::size_t i = 0; i < 3; ++i) {
     if (out[i] < 1)
       throw ValueError(
-          fmt::format("[{}] output: would be empty, ({}) for an input of {}; the padded input must hold the kernel",
+          fmt::format("[{}] output: would be empty, got ({}) for an input of {}; the padded input must hold the kernel",
                       where(), fmt::join(out, ", "), size_text({in.begin(), in.end()})));
     if (in[i] == any) out[i] = any;
   }

@@ -28,10 +28,10 @@ void Progress::show(std::int64_t step, double loss, double rate) {
   // A terminal is redrawn at most 10 times a second; elsewhere every 20th step is enough to follow.
   if (!last && (terminal_ ? now - shown_ < milliseconds(100) : step % 20 != 0 && step != first_ + 1)) return;
   shown_ = now;
-  const double seconds = duration<double>(now - start_).count(), done = static_cast<double>(step - first_);
+  const double elapsed = duration<double>(now - start_).count(), done = static_cast<double>(step - first_);
   const std::string figures = fmt::format("step {}/{}  loss {:.4f}  rate {:.2e}  {:.2f} Mvoxel/s  left {}", step,
-                                          total_, loss, rate, done * static_cast<double>(voxels_) / seconds / 1e6,
-                                          clock_time(seconds / done * static_cast<double>(total_ - step)));
+                                          total_, loss, rate, done * static_cast<double>(voxels_) / elapsed / 1e6,
+                                          clock_time(elapsed / done * static_cast<double>(total_ - step)));
   if (terminal_) {
     constexpr int width = 24;
     const int full = static_cast<int>(step * width / std::max<std::int64_t>(total_, 1));

@@ -230,12 +230,32 @@ Variable dice_cross_entropy(const Variable& logits, const Tensor& labels, const 
 }
 
 // log s(x) = -softplus(-x) and log(1 - s(x)) = -x - softplus(-x).
+namespace {
+// Both terms by softplus, which neither overflows nor cancels: -log s(x) = softplus(-x), -log(1 - s(x)) = x +
+// softplus(-x).
+Variable weighted_bce(const Variable& x, const Variable& target, const Variable& pos_weight) {
+  const Variable weight = target * (pos_weight - 1.0) + 1.0;
+  return mean((1.0 - target) * x + weight * softplus(neg(x)));
+}
+}  // namespace
+
 Variable bce_with_logits(const Variable& x, const Variable& target, double pos_weight) {
   check_pair("bce_with_logits", x, target);
   if (!(pos_weight >= 0) || std::isinf(pos_weight))
     throw ValueError(fmt::format("[bce_with_logits] pos_weight: got {}; must be finite and at least 0", pos_weight));
-  const Variable weight = target * (pos_weight - 1) + 1.0;
-  return mean((1.0 - target) * x + weight * softplus(neg(x)));
+  return weighted_bce(x, target, Tensor::scalar(pos_weight, x.dtype()));
+}
+
+Variable bce_with_logits(const Variable& x, const Variable& target, const Tensor& pos_weight) {
+  check_pair("bce_with_logits", x, target);
+  if (x.rank() == 0 || pos_weight.shape() != Shape{x.shape().back()} || pos_weight.dtype() != x.dtype())
+    throw ValueError(
+        fmt::format("[bce_with_logits] pos_weight: got {} {}; must be {} with one entry for each of x's last axis {}",
+                    name_of(pos_weight.dtype()), pos_weight.shape().str(), name_of(x.dtype()), x.shape().str()));
+  for (double w : pos_weight.values())
+    if (!(w >= 0) || std::isinf(w))
+      throw ValueError(fmt::format("[bce_with_logits] pos_weight: got {}; must be finite and at least 0", w));
+  return weighted_bce(x, target, pos_weight);
 }
 
 Variable mse_loss(const Variable& x, const Variable& target) {

@@ -20,6 +20,8 @@ Variable cross_entropy(const Variable& logits, const Tensor& labels, const Cross
 
 /// Mean of -(w * t * log s(x) + (1 - t) * log(1 - s(x))), w = pos_weight. Targets have x's shape and dtype.
 Variable bce_with_logits(const Variable& x, const Variable& target, double pos_weight = 1);
+/// The same with one weight for each entry of the last axis: pos_weight (K), of x's dtype.
+Variable bce_with_logits(const Variable& x, const Variable& target, const Tensor& pos_weight);
 Variable mse_loss(const Variable& x, const Variable& target);
 Variable l1_loss(const Variable& x, const Variable& target);
 

@@ -140,6 +140,12 @@ const bool losses = add_op_cases({
      [](In v) { return dice_cross_entropy(v[0], with_ignored, weighted, {.include_background = true}); },
      {{2, 3, 3}}},
     {"bce_with_logits", "", [](In v) { return bce_with_logits(v[0], v[1]); }, {{2, 4}, {2, 4}}},
+    {"bce_with_logits",
+     "pos_weight by class",
+     [](In v) {
+       return bce_with_logits(v[0], v[1], Tensor::of<double>({4}, {0.5, 1, 2, 0}));
+     },
+     {{2, 4}, {2, 4}}},
     {"bce_with_logits", "pos_weight", [](In v) { return bce_with_logits(v[0], v[1], 2.5); }, {{2, 4}, {2, 4}}},
     {"mse_loss", "", [](In v) { return mse_loss(v[0], v[1]); }, {{2, 4}, {2, 4}}},
     {"l1_loss", "", [](In v) { return l1_loss(v[0], v[1]); }, {{2, 4}, {2, 4}}},
