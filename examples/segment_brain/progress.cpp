@@ -24,9 +24,9 @@ Progress::Progress(std::int64_t first, std::int64_t total, std::int64_t voxels)
 void Progress::show(std::int64_t step, double loss, double rate) {
   using namespace std::chrono;
   const auto now = steady_clock::now();
-  const bool last = step == total_;
+  const bool done_now = step == total_;
   // A terminal is redrawn at most 10 times a second; elsewhere every 20th step is enough to follow.
-  if (!last && (terminal_ ? now - shown_ < milliseconds(100) : step % 20 != 0 && step != first_ + 1)) return;
+  if (!done_now && (terminal_ ? now - shown_ < milliseconds(100) : step % 20 != 0 && step != first_ + 1)) return;
   shown_ = now;
   const double elapsed = duration<double>(now - start_).count(), done = static_cast<double>(step - first_);
   const std::string figures = fmt::format("step {}/{}  loss {:.4f}  rate {:.2e}  {:.2f} Mvoxel/s  left {}", step,
