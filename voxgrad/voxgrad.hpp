@@ -7,6 +7,7 @@
 #include "framework/error.hpp"
 #include "framework/grad.hpp"
 #include "framework/gradcheck.hpp"
+#include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/memory.hpp"
 #include "framework/module.hpp"

@@ -1,0 +1,35 @@
+// Which algorithm Conv3d's passes use. "auto" chooses by shape and CPU; VOXGRAD_CONV3D=name or
+// use_conv3d_algorithm(name) keeps to one wherever it applies (the direct one elsewhere).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vg {
+
+/// "auto", "direct", "winograd".
+std::vector<std::string> conv3d_algorithms();
+/// The one in force.
+std::string conv3d_algorithm();
+/// For the whole process. Throws ValueError, listing the names, for any other.
+void use_conv3d_algorithm(std::string_view name);
+
+/// Forces an algorithm for a scope and restores the one before.
+class Conv3dAlgorithmScope {
+ public:
+  explicit Conv3dAlgorithmScope(std::string_view name);
+  ~Conv3dAlgorithmScope();
+  Conv3dAlgorithmScope(const Conv3dAlgorithmScope&) = delete;
+  Conv3dAlgorithmScope& operator=(const Conv3dAlgorithmScope&) = delete;
+
+ private:
+  std::string before_;
+};
+
+namespace kernels {
+enum class Algorithm { automatic, direct, winograd };
+Algorithm current_algorithm();
+}  // namespace kernels
+
+}  // namespace vg

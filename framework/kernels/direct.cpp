@@ -1,0 +1,219 @@
+// Plans (conv3d_plan.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
+//
+// Tasks are boxes of about `positions_of` outputs, cut by shape; each writes its own outputs, so forward and grad_input
+// have no reductions. grad_weight deals the boxes, in order, to a number of slabs that depends on the shape only; a
+// slab sums its boxes into its own copy of dw, and the copies are added in order.
+#include "framework/kernels/direct.hpp"
+
+#include <algorithm>
+
+#include "framework/kernels/driver.hpp"
+#include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/packing.hpp"
+#include "framework/memory.hpp"
+#include "framework/threads.hpp"
+
+namespace vg::kernels::direct {
+
+using std::int64_t;
+
+namespace {
+
+/// Whether lanes over the reduction beat lanes over the output channels: FMAs of an output, and four steps a channel to
+/// sum its lanes.
+bool is_few(const Conv3dProblem& p, int64_t lanes, int64_t sum_cost) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  const int64_t phase = std::max<int64_t>(1, p.kernel_size[2] / p.lhs_dilation[2]);
+  const int64_t merged = p.groups == 1 && p.rhs_dilation[2] == p.lhs_dilation[2] ? phase : 1;
+  const int64_t runs = std::max<int64_t>(1, taps(p) / p.kernel_size[2] * phase / merged);
+  return runs * ceil_div(merged * ci, lanes) * co + sum_cost * co < runs * merged * ci * ceil_div(co, lanes);
+}
+
+/// Whether lanes over the output channels of several groups pay: a group fills at most half a vector, and the input
+/// channels that a vector of output channels meets fit two (gather_grouped).
+bool is_grouped(const Conv3dProblem& p, int64_t lanes) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  if (p.groups == 1 || 2 * co > lanes) return false;
+  const int64_t groups = lanes % co == 0 ? lanes / co : (lanes - 2) / co + 2;
+  return std::min(groups, p.groups) * ci <= 2 * lanes;
+}
+
+// ---- forward and grad_input ----------------------------------------------------------------------------------------
+
+/// One call a chunk, for all channels: depthwise and small groups.
+template <class T>
+void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  const KernelTable<T>& table = current_table<T>();
+  const bool depthwise = is_depthwise(p);
+  const auto kernel = depthwise ? table.gather_depthwise : table.gather_grouped;
+  const bool packs = transpose && !depthwise;  // a depthwise kernel is reversed by its taps alone
+  memory::Scratch<T> packed(packs ? taps(p) * p.in_channels / p.groups * p.out_channels : 0);
+  if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
+  const T* const rows = packs ? packed.data() : w;
+
+  const Plan plan(p, positions_of(p));
+  const int64_t last_tap = taps(p) - 1;
+  parallel_for(
+      plan.boxes(),
+      [&](int64_t task) {
+        const Box box = plan.box(task);
+        Lists lists(plan);
+        for (int64_t d = box.d_begin; d < box.d_end; ++d) {
+          const int64_t tap_count = plan.taps(box, d, false, lists.taps());
+          if (transpose && depthwise)
+            for (int64_t t = 0; t < tap_count; ++t) lists.taps()[t].w = last_tap - lists.taps()[t].w;
+          const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
+          kernel({x + box.batch * in_volume(p), rows, y + box.batch * out_volume(p), lists.taps(), tap_count,
+                  lists.x_off(), lists.y_off(), positions, 0, p.out_channels, 0, p.out_channels,
+                  p.in_channels / p.groups, p.out_channels / p.groups});
+        }
+      },
+      is_small(p));
+}
+
+}  // namespace
+
+template <class T>
+void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  const KernelTable<T>& table = current_table<T>();
+  if (is_depthwise(p) || is_grouped(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
+  const int64_t lanes = table.lanes, ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  const bool few = is_few(p, lanes, 4);
+  const auto kernel = few ? table.gather_few : table.gather_dense;
+  const int64_t group_size = packed_size(p, few, lanes);
+  memory::Scratch<T> packed(p.groups * group_size);
+  pack(p, weights_of(p, w, transpose), few, lanes, packed.data());
+
+  const Plan plan(p, positions_of(p));
+  // Small volumes with many channels: cut the channels too.
+  const int64_t blocks = ceil_div(co, 2 * lanes);
+  const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
+  const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
+  parallel_for(
+      plan.boxes() * parts,
+      [&](int64_t task) {
+        const Box box = plan.box(task / parts);
+        const int64_t co_begin = task % parts * part_channels, co_end = std::min(co, co_begin + part_channels);
+        if (co_begin >= co_end) return;
+        Lists lists(plan);
+        const T* const xs = x + box.batch * in_volume(p);
+        T* const ys = y + box.batch * out_volume(p);
+        for (int64_t d = box.d_begin; d < box.d_end; ++d) {
+          const int64_t tap_count = plan.taps(box, d, true, lists.taps());
+          const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
+          for (int64_t g = 0; g < p.groups; ++g)
+            kernel({xs + g * ci, packed.data() + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(),
+                    lists.y_off(), positions, taps(p) * ci, 0, co_begin, co_end, ci, co});
+        }
+      },
+      is_small(p));
+}
+
+// ---- grad_weight ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// How the sum over the volume is cut: `slabs` copies of dw, each of which takes its boxes in order; `parts` cuts the
+/// output channels (or the groups) where few slabs pay.
+struct Split {
+  int64_t slabs, parts, part_size;
+  bool by_group;  ///< part_size counts groups, else output channels
+};
+
+/// Whether a call of a kernel takes the channels of all groups.
+template <class T>
+bool lanes_over_groups(const Conv3dProblem& p) {
+  return is_depthwise(p) || is_grouped(p, current_table<T>().lanes);
+}
+
+template <class T>
+Split split_of(const Conv3dProblem& p, const Plan& plan) {
+  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, lanes = current_table<T>().lanes;
+  const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * static_cast<int64_t>(sizeof(T)));
+  const int64_t by_work = outputs(p) / 512;  // adding a copy costs about as much as some ten positions
+  Split s;
+  s.slabs = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
+  s.by_group = p.groups > 1 && !lanes_over_groups<T>(p);
+  const int64_t block = s.by_group ? 1 : p.groups > 1 ? lanes : 2 * lanes;
+  const int64_t blocks = ceil_div(s.by_group ? p.groups : p.out_channels, block);
+  s.part_size = ceil_div(blocks, std::clamp<int64_t>(ceil_div(16, s.slabs), 1, blocks)) * block;
+  s.parts = ceil_div(s.by_group ? p.groups : p.out_channels, s.part_size);
+  return s;
+}
+
+template <class T>
+auto weight_kernel(const Conv3dProblem& p) {
+  const KernelTable<T>& table = current_table<T>();
+  if (is_depthwise(p)) return table.weight_depthwise;
+  if (is_grouped(p, table.lanes)) return table.weight_grouped;
+  return is_few(p, table.lanes, 0) ? table.weight_few : table.weight_dense;
+}
+
+/// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end).
+template <class T>
+void weight_boxes(const Conv3dProblem& p, const Plan& plan, int64_t begin, int64_t end, bool by_group,
+                  int64_t part_begin, int64_t part_end, const T* x, const T* dy, T* dw) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  const auto kernel = weight_kernel<T>(p);
+  Lists lists(plan);
+  for (int64_t b = begin; b < end; ++b) {
+    const Box box = plan.box(b);
+    const T* const xs = x + box.batch * in_volume(p);
+    const T* const ys = dy + box.batch * out_volume(p);
+    for (int64_t d = box.d_begin; d < box.d_end; ++d) {
+      const int64_t tap_count = plan.taps(box, d, p.groups == 1, lists.taps());
+      if (tap_count == 0) continue;
+      const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
+      if (!by_group) {
+        kernel({xs, ys, dw, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions, p.out_channels,
+                part_begin, part_end, ci, co});
+        continue;
+      }
+      for (int64_t g = part_begin; g < part_end; ++g)
+        kernel({xs + g * ci, ys + g * co, dw + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions,
+                p.out_channels, 0, co, ci, co});
+    }
+  }
+}
+
+template <class T>
+void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
+  parallel_ranges(size, 4096, [&](int64_t begin, int64_t end) {
+    std::copy(slabs + begin, slabs + end, dw + begin);
+    for (int64_t s = 1; s < count; ++s)
+      current_table<T>().accumulate(end - begin, slabs + s * size + begin, dw + begin);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  const Plan plan(p, positions_of(p));
+  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
+  const Split split = split_of<T>(p, plan);
+  memory::Scratch<T> copies(split.slabs > 1 ? split.slabs * size : 0);
+  T* const slabs = split.slabs > 1 ? copies.data() : dw;
+  const int64_t all = split.by_group ? p.groups : p.out_channels,
+                columns = split.by_group ? p.out_channels / p.groups : 1;
+  parallel_for(
+      split.slabs * split.parts,
+      [&](int64_t task) {
+        const int64_t slab = task / split.parts, part = task % split.parts;
+        const int64_t part_begin = part * split.part_size, part_end = std::min(all, part_begin + split.part_size);
+        T* const to = slabs + slab * size;
+        for (int64_t row = 0; row < size; row += p.out_channels)
+          std::fill(to + row + part_begin * columns, to + row + part_end * columns, T(0));
+        weight_boxes(p, plan, boxes * slab / split.slabs, boxes * (slab + 1) / split.slabs, split.by_group, part_begin,
+                     part_end, x, dy, to);
+      },
+      is_small(p));
+  if (split.slabs > 1) add_slabs(slabs, split.slabs, size, dw);
+}
+
+template void gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
+template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
+template void gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
+template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
+
+}  // namespace vg::kernels::direct
