@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdio>
@@ -14,8 +15,10 @@
 
 #include "framework/error.hpp"
 #include "framework/kernels/conv3d.hpp"
+#include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/winograd.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 #include "tests/support/conv3d_cases.hpp"
@@ -68,16 +71,28 @@ void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
   CHECK(first_difference(got.dw, want.dw) == -1);
 }
 
+/// On every set that this CPU has, with every algorithm that applies.
+template <class F>
+void each_variant(const Conv3dProblem& p, const F& f) {
+  for (const std::string& set : vg::available_kernel_sets())
+    for (const std::string algorithm : {"direct", "winograd"}) {
+      if (algorithm == "winograd" && !vg::kernels::winograd::applies(p)) continue;
+      const vg::KernelSetScope set_scope(set);
+      const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
+      INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
+      f();
+    }
+}
+
 void check_problem(const Conv3dProblem& p, std::uint64_t seed = 1) {
   const auto x = small_integers(x_size(p), seed), w = small_integers(w_size(p), seed + 1),
              dy = small_integers(y_size(p), seed + 2);
   const NaiveConv3d want = naive_conv3d(p, x, w, dy);
-  for (const std::string& set : vg::available_kernel_sets()) {
-    const vg::KernelSetScope scope(set);
-    INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\" seed " << seed);
+  each_variant(p, [&] {
+    INFO("VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\" seed " << seed);
     check_equal(run<float>(p, x, w, dy), want);
     check_equal(run<double>(p, x, w, dy), want);
-  }
+  });
 }
 
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
@@ -92,6 +107,12 @@ std::vector<double> reals(int64_t n, std::uint64_t seed) {
   std::vector<double> v(static_cast<std::size_t>(n));
   for (double& a : v) a = static_cast<double>(normal(random));
   return v;
+}
+
+double rms_error(const std::vector<double>& got, const std::vector<double>& want) {
+  double error = 0;
+  for (std::size_t i = 0; i < want.size(); ++i) error += (got[i] - want[i]) * (got[i] - want[i]);
+  return std::sqrt(error / static_cast<double>(want.size()));
 }
 
 Conv3dProblem with(Conv3dProblem p, std::vector<int64_t> lhs, std::vector<int64_t> rhs, std::vector<int64_t> stride,
@@ -168,6 +189,69 @@ TEST_CASE("conv3d kernels: random problems", "[conv3d][kernels]") {
   }
 }
 
+TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][winograd]") {
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    const Conv3dProblem p = random_winograd_problem(seed);
+    REQUIRE(vg::kernels::winograd::applies(p));
+    check_problem(p, seed);
+  }
+  // blocks that end within a run, a strip, a sample; more channels than a part of grad_weight's; lanes +- 1
+  check_problem(cubic(3, {4, 4, 4}, 33, 17, 3, 1, 1));
+  check_problem(cubic(1, {13, 9, 70}, 3, 5, 3, 1, 1));
+  check_problem(cubic(1, {3, 37, 6}, 15, 16, 3, 1, 1));
+  check_problem(cubic(1, {3, 4, 5}, 130, 200, 3, 1, 1));
+}
+
+TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kernels][winograd]") {
+  const Conv3dProblem p = cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1);
+  CHECK(vg::kernels::winograd::applies(p));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 2, 1)));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2)));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 1, 1, 0)));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1, 2)));
+  CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
+  CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
+}
+
+// Forward and grad_input: chains of Cin terms instead of 27 Cin. grad_weight: two thirds of a dimension's taps are
+// differences of larger sums (2.15 times the error of a chain in all), which shorter chains make up for in all but the
+// smallest volumes, where the direct kernels' chains are as short (128 positions).
+TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd]") {
+  for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
+                                 cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1)}) {
+    const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
+    const auto exact = [&] {
+      const vg::Conv3dAlgorithmScope scope("direct");
+      return run<double>(p, x, w, dy);
+    }();
+    for (const std::string& set : vg::available_kernel_sets()) {
+      const vg::KernelSetScope set_scope(set);
+      const auto errors = [&](const char* algorithm) {
+        const vg::Conv3dAlgorithmScope scope(algorithm);
+        const NaiveConv3d got = run<float>(p, x, w, dy);
+        return std::array{rms_error(got.y, exact.y), rms_error(got.dx, exact.dx), rms_error(got.dw, exact.dw)};
+      };
+      const auto direct = errors("direct"), winograd = errors("winograd");
+      for (std::size_t pass = 0; pass < 3; ++pass) {
+        INFO(set << " pass " << pass << ": direct " << direct[pass] << ", winograd " << winograd[pass]);
+        CHECK(winograd[pass] <= (pass < 2 ? 0.9 : x_size(p) / p.in_channels < 10000 ? 2.0 : 1.0) * direct[pass]);
+      }
+    }
+  }
+}
+
+TEST_CASE("conv3d algorithms: what is forced is what runs", "[conv3d][kernels]") {
+  const std::string before = vg::conv3d_algorithm();
+  for (const std::string& name : vg::conv3d_algorithms()) {
+    const vg::Conv3dAlgorithmScope scope(name);
+    CHECK(vg::conv3d_algorithm() == name);
+  }
+  CHECK(vg::conv3d_algorithm() == before);
+  CHECK_THROWS_WITH(vg::use_conv3d_algorithm("fft"), Catch::Contains("fft") && Catch::Contains("winograd"));
+  CHECK_THROWS_AS(vg::use_conv3d_algorithm(""), vg::ValueError);
+  CHECK(vg::conv3d_algorithm() == before);
+}
+
 TEST_CASE("conv3d kernels: <y, g> == <x, dx> == <w, dw> on integers", "[conv3d][kernels]") {
   for (std::uint64_t seed = 1001; seed <= 1040; ++seed) {
     const Conv3dProblem p = random_problem(seed);
@@ -190,16 +274,15 @@ TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][k
                                  cubic(1, {8, 12, 40}, 24, 48, 3, 1, 1, 4), cubic(3, {8, 12, 40}, 16, 8, 1, 1, 0),
                                  cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
-    for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope scope(set);
-      INFO(set << " " << to_line(p));
+    each_variant(p, [&] {
+      INFO(to_line(p));
       vg::set_num_threads(1);
       const NaiveConv3d one = run<float>(p, x, w, dy);
       for (const int threads : {2, 3, 8}) {
         vg::set_num_threads(threads);
         check_equal(run<float>(p, x, w, dy), one);
       }
-    }
+    });
   }
   vg::set_num_threads(before);
 }

@@ -13,15 +13,11 @@
 
 #include <cstdint>
 
+#include "framework/kernels/constant.hpp"
 #include "framework/kernels/kernel_table.hpp"
 
 namespace vg::kernels {
 namespace {
-
-template <int N>
-struct Int {
-  static constexpr int value = N;
-};
 
 /// f(Int<n>()), for 1 <= n <= Max.
 template <int Max, class F>

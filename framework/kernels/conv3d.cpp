@@ -1,24 +1,49 @@
 // Chooses the algorithm of a pass.
 #include "framework/kernels/conv3d.hpp"
 
+#include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/conv3d_plan.hpp"
 #include "framework/kernels/direct.hpp"
+#include "framework/kernels/winograd.hpp"
 
 namespace vg::kernels {
 
+namespace {
+
+bool use_winograd(const Conv3dProblem& p) {
+  const Algorithm forced = current_algorithm();
+  if (forced == Algorithm::direct || !winograd::applies(p)) return false;
+  if (forced == Algorithm::winograd) return true;
+  return p.in_channels >= 8 && p.out_channels >= 8;
+}
+
+template <class T>
+void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  if (use_winograd(p))
+    winograd::gather(p, transpose, x, w, y);
+  else
+    direct::gather(p, transpose, x, w, y);
+}
+
+}  // namespace
+
 template <class T>
 void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
-  direct::gather(collapsed(p), false, x, w, y);
+  gather(collapsed(p), false, x, w, y);
 }
 
 template <class T>
 void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
-  direct::gather(transposed(collapsed(p)), true, dy, w, dx);
+  gather(transposed(collapsed(p)), true, dy, w, dx);
 }
 
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  direct::grad_weight(collapsed(p), x, dy, dw);
+  const Conv3dProblem q = collapsed(p);
+  if (use_winograd(q))
+    winograd::grad_weight(q, x, dy, dw);
+  else
+    direct::grad_weight(q, x, dy, dw);
 }
 
 template void conv3d_forward<float>(const Conv3dProblem&, const float*, const float*, float*);

@@ -1,0 +1,15 @@
+// Compiled as kernels_avx2.cpp.
+#if defined(__AVX2__) && defined(__FMA__)
+#include "framework/kernels/simd_avx2.hpp"
+// after the Simd that the bodies use
+#include "framework/kernels/body_winograd.hpp"
+
+namespace vg::kernels {
+const WinogradTables* const avx2_winograd = &winograd_tables;
+}
+#else
+#include "framework/kernels/winograd_table.hpp"
+namespace vg::kernels {
+const WinogradTables* const avx2_winograd = nullptr;
+}
+#endif

@@ -1,0 +1,85 @@
+// What an instruction set provides for Winograd convolutions, besides its direct kernels. Plain data and pointers, as
+// in kernel_table.hpp. `points` of an axis: 4 where the kernel has 3 taps, and 1 where it has one (left as it is).
+#pragma once
+
+#include <cstdint>
+
+namespace vg::kernels {
+
+/// A run of tiles, neighbours along D, in one slice (one point along H): a slice is plane a + sign * plane b, by the
+/// transform along H. From x: tiles of as many elements along W and D as there are points, one tile two (one) further
+/// than the last. From a gradient: tiles of 2 x 2 (1) elements. The result is transformed along W and D.
+template <class T>
+struct WinogradGather {
+  const T* a[4];  ///< the rows along W, at depth 0; null where they are outside and count as zero
+  const T* b[4];
+  T sign;
+  std::int64_t depth;  ///< of a row: elements outside [0, depth) are zero
+  std::int64_t first;  ///< depth of the first tile's first element
+  std::int64_t tiles;
+  std::int64_t channels;
+  std::int64_t stride;  ///< from one depth to the next
+  T* to;                ///< tile t of point (w, d), n points along D: at to + (w * n + d) * point_stride + t * ld
+  std::int64_t point_stride, ld;
+};
+
+/// The inverse along W and D of a run's products in one slice, added into the outputs by the inverse along H.
+template <class T>
+struct WinogradScatter {
+  const T* from;  ///< as WinogradGather's `to`
+  std::int64_t point_stride, ld;
+  std::int64_t tiles;
+  std::int64_t channels;
+  T* y[2][2];          ///< rows (h, w) of the outputs, at the depth of the first tile's first; null where outside
+  std::int64_t depth;  ///< outputs along D that exist, from there on
+  std::int64_t stride;
+  int slice;  ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
+};
+
+/// Weights of `rows` x `channels` between taps and points: tap t, row r at w + t * tap_stride + r * row_stride.
+template <class T, class W>
+struct WinogradWeights {
+  W* w;
+  std::int64_t tap_stride, row_stride;
+  std::int64_t rows, channels;
+  T* u;  ///< point p, row r at u + p * point_stride + r * u_stride
+  std::int64_t point_stride, u_stride;
+  std::int64_t width;  ///< lanes of u that are written (zeros beyond `channels`): a multiple of the lanes
+  bool three[3];       ///< whether an axis has three taps (four points)
+};
+
+template <class T>
+struct WinogradTable {
+  /// Points along W and D: [4 along W][4 along D].
+  void (*input[2][2])(const WinogradGather<T>&);
+  void (*gradient[2][2])(const WinogradGather<T>&);
+  void (*output[2][2])(const WinogradScatter<T>&);
+  void (*weights)(const WinogradWeights<T, const T>&);
+  /// w = the transpose of `weights` applied to u: what turns a gradient by points into one by taps.
+  void (*weights_transposed)(const WinogradWeights<const T, T>&);
+  /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
+  void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
+};
+
+struct WinogradTables {
+  WinogradTable<float> f32;
+  WinogradTable<double> f64;
+};
+
+// Null where the file was compiled without its instruction set.
+extern const WinogradTables* const scalar_winograd;
+extern const WinogradTables* const avx2_winograd;
+extern const WinogradTables* const avx512_winograd;
+
+/// Of the set in force (kernel_set.hpp).
+const WinogradTables& current_winograd_tables();
+
+template <class T>
+const WinogradTable<T>& current_winograd_table() {
+  if constexpr (sizeof(T) == sizeof(float))
+    return current_winograd_tables().f32;
+  else
+    return current_winograd_tables().f64;
+}
+
+}  // namespace vg::kernels

@@ -1,0 +1,58 @@
+// How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
+//
+// A tile is 2 outputs wide in each dimension with three taps, 1 in the others. Tiles that are neighbours along D form
+// runs; a block is some consecutive runs, about `tiles` tiles, whose transforms stay in L2 between the transforms and
+// the products. Runs are ordered by sample, then by strips along W, then by H: so consecutive blocks move along H, and
+// the planes that they share are still in L2. Small volumes share blocks, across H and samples, by the same order.
+#pragma once
+
+#include <cstdint>
+
+#include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/winograd_table.hpp"
+
+namespace vg::kernels::winograd {
+
+class Tiling {
+ public:
+  Tiling(const Conv3dProblem& p, std::int64_t tiles);
+
+  /// Along H; the slices of a block are worked on one after the other.
+  int slices() const { return three_[0] ? 4 : 1; }
+  /// Of a slice.
+  int points() const { return (three_[1] ? 4 : 1) * (three_[2] ? 4 : 1); }
+  bool three(int axis) const { return three_[axis]; }
+  /// All tiles.
+  std::int64_t tiles() const;
+
+  std::int64_t blocks() const { return block_count_ * depth_parts_; }
+  std::int64_t most_tiles() const { return runs_ * depth_; }
+
+  struct Block {
+    std::int64_t run_begin, run_end, depth_begin, depth_tiles;
+    std::int64_t tiles() const { return (run_end - run_begin) * depth_tiles; }
+  };
+  Block block(std::int64_t index) const;
+
+  /// The sides of a run (run_begin <= run < run_end) in one slice. `from`, `to` and strides are left to the caller.
+  template <class T>
+  WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x) const;
+  template <class T>
+  WinogradGather<T> gradient(const Block& b, std::int64_t run, int slice, const T* dy) const;
+  template <class T>
+  WinogradScatter<T> output(const Block& b, std::int64_t run, int slice, T* y) const;
+
+ private:
+  struct Place {
+    std::int64_t sample, h, w;  // tiles
+  };
+  Place place(std::int64_t run) const;
+
+  Conv3dProblem p_;
+  bool three_[3];
+  std::int64_t step_[3], tiles_[3];          // outputs of a tile; tiles in all
+  std::int64_t depth_, depth_parts_;         // most tiles of a run
+  std::int64_t strip_, runs_, block_count_;  // runs of a strip along W, of a block; blocks over all runs
+};
+
+}  // namespace vg::kernels::winograd
