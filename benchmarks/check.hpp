@@ -51,7 +51,8 @@ class Checker {
   Error check(Pass pass) {
     std::vector<double> got, want;
     double summands = 1;
-    for (std::int64_t n = samples(pass); n > 0; --n) {
+    const std::int64_t n = samples(pass);
+    for (sample_ = 0; sample_ < n; ++sample_) {
       terms_ = 0;
       const Sample s = draw(pass);
       got.push_back(static_cast<double>(s.got));
@@ -76,8 +77,11 @@ class Checker {
   }
 
   std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(n)); }
-  // Every other position at an edge, where most mistakes are.
-  std::int64_t position(std::int64_t n) { return below(4) == 0 ? 0 : below(3) == 0 ? n - 1 : below(n); }
+  // The first and the last element, then random ones with every other position at an edge, where most mistakes are.
+  std::int64_t position(std::int64_t n) {
+    if (sample_ < 2) return sample_ == 0 ? 0 : n - 1;
+    return below(4) == 0 ? 0 : below(3) == 0 ? n - 1 : below(n);
+  }
 
   Sample draw(Pass pass) {
     const std::int64_t b = position(p_.batch), ci = position(p_.in_channels);
@@ -169,7 +173,8 @@ class Checker {
   const vg::kernels::Conv3dProblem& p_;
   Tensors<T> t_;
   std::mt19937_64 random_{1};
-  double terms_ = 0;
+  std::int64_t sample_ = 0;
+  double terms_ = 0;  // products in the sample's sum
 };
 
 }  // namespace bench
