@@ -41,8 +41,16 @@ def machine():
     names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
     return names[0] if names else "unknown CPU"
 
+def environment():
+    """What may change how the programs run."""
+    return {k: v for k, v in os.environ.items() if k.startswith(("ONEDNN_", "DNNL_", "OMP_", "KMP_", "VOXGRAD_", "XLA_"))}
+
 def roofline(build, threads):
-    return json.loads(run([os.path.join(build, "release/benchmarks/roofline"), "--threads", str(threads)]))
+    return json.loads(run([os.path.join(build, "release/benchmarks/roofline"), "--threads", str(threads), "--seconds", "0.3"]))
+
+def higher(a, b):
+    """The higher of each two rates: another program on the machine can only lower one."""
+    return {k: higher(a[k], b[k]) for k in a} if isinstance(a, dict) else max(a, b)
 
 def plot(venv, table, picture):
     run([python(venv), os.path.join(here, "plot.py"), table, picture])
