@@ -1,0 +1,111 @@
+"""The programs that compare runs: installed, built, and kept alive, stopped while another one is measured."""
+import ctypes, json, os, signal, subprocess, sys
+from peers import geometry
+
+here = os.path.dirname(os.path.abspath(__file__))
+packages = {"torch": ["torch", "numpy"], "jax": ["jax", "numpy"], "onednn": ["onednn", "onednn-devel"], "plot": ["matplotlib"]}
+
+def run(command, **more):
+    result = subprocess.run(command, capture_output=True, text=True, **more)
+    if result.returncode != 0: sys.exit(f"error: {' '.join(command)} failed:\n{result.stdout[-3000:]}{result.stderr[-3000:]}")
+    return result.stdout
+
+def build_voxgrad(root):
+    if not os.path.exists(os.path.join(root, "build/release/build.ninja")): run(["cmake", "--preset", "release"], cwd=root)
+    run(["cmake", "--build", "build/release", "--target", "conv3d_bench", "roofline"], cwd=root)
+
+def python(venv): return os.path.join(venv, "bin/python")
+
+def install(venv, peers):
+    """Makes the virtual environment and installs what is missing; builds onednn_bench there."""
+    if not os.path.exists(python(venv)): run([sys.executable, "-m", "venv", venv])
+    have = {p["name"].lower() for p in json.loads(run([python(venv), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))}
+    missing = sorted({name for p in [*peers, "plot"] for name in packages[p]} - have)
+    if missing:
+        print(f"installing {' '.join(missing)} into {venv}", flush=True)
+        run([python(venv), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing])
+    if "onednn" in peers: build_onednn(venv)
+
+def onednn_program(venv): return os.path.join(venv, "bin/voxgrad_onednn_bench")
+
+def build_onednn(venv):
+    source, program = os.path.join(here, "onednn_bench.cpp"), onednn_program(venv)
+    if os.path.exists(program) and os.path.getmtime(program) > os.path.getmtime(source): return
+    run(["g++", "-O2", "-std=c++17", source, f"-I{venv}/include", f"-L{venv}/lib", "-ldnnl", f"-Wl,-rpath,{venv}/lib", "-o", program])
+
+def versions(venv, peers):
+    listed = json.loads(run([python(venv), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))
+    return {p["name"]: p["version"] for p in listed if p["name"].lower() in peers}
+
+def machine():
+    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return names[0] if names else "unknown CPU"
+
+def environment():
+    """What may change how the programs run."""
+    return {k: v for k, v in os.environ.items() if k.startswith(("ONEDNN_", "DNNL_", "OMP_", "KMP_", "VOXGRAD_", "XLA_"))}
+
+def roofline(build, threads):
+    return json.loads(run([os.path.join(build, "release/benchmarks/roofline"), "--threads", str(threads), "--seconds", "0.3"]))
+
+def higher(a, b):
+    """The higher of each two rates: another program on the machine can only lower one."""
+    return {k: higher(a[k], b[k]) for k in a} if isinstance(a, dict) else max(a, b)
+
+def plot(venv, table, picture):
+    run([python(venv), os.path.join(here, "plot.py"), table, picture])
+
+class Worker:
+    """A program that answers a line with a line of JSON. It is stopped while it waits: threads that spin for work would take the cores from the
+    program that is measured, and OMP_WAIT_POLICY=passive would slow its own short parallel regions."""
+
+    def __init__(self, command, threads, env=None, line=json.dumps):
+        self.command, self.threads, self.line, self.process = command, threads, line, None
+        self.env = {**os.environ, "OMP_NUM_THREADS": str(threads), **(env or {})}
+
+    def start(self):
+        cores = sorted(os.sched_getaffinity(0))[: self.threads]
+        libc = ctypes.CDLL(None)
+        def child():
+            os.sched_setaffinity(0, cores)
+            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a stopped program must not outlive compare
+        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self.env, preexec_fn=child)
+
+    def ask(self, problem):
+        if (text := self.line(problem)) is None: return {}
+        if self.process is None: self.start()
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            print(text, file=self.process.stdin, flush=True)
+            answer = self.process.stdout.readline()
+        except BrokenPipeError: answer = ""
+        if not answer:
+            status, self.process = self.process.wait(), None  # a new one answers the next problem
+            return {"error": f"{self.command[0]} ended with {status}"}
+        self.process.send_signal(signal.SIGSTOP)
+        return json.loads(answer)
+
+    def end(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+def onednn_line(problem):
+    """What onednn_bench reads; None for what oneDNN has not."""
+    q = geometry(problem)
+    if q["dtype"] == "f64": return None
+    pads = [v for pair in q["pads"] for v in pair]
+    return " ".join(str(v) for v in (problem["name"], q["dtype"], q["n"], *q["sp"], q["ci"], q["co"], *q["k"], *q["s"], *pads, *q["r"], q["g"], *q["l"], *q["out"]))
+
+def start(a, build):
+    """The workers by name, voxgrad's first."""
+    common = ["--threads", str(a.threads), "--seconds", str(a.seconds)]
+    ours = [os.path.join(build, "release/benchmarks/conv3d_bench"), *common]
+    if a.kernels: ours += ["--kernels", a.kernels]
+    if a.algorithm: ours += ["--algorithm", a.algorithm]
+    lib = os.path.join(a.venv, "lib")
+    sycl = {"LD_LIBRARY_PATH": lib, "OCL_ICD_FILENAMES": os.path.join(lib, "libintelocl.so"), "DPCPP_CPU_NUM_CUS": str(a.threads)}
+    makers = {"torch": lambda: Worker([python(a.venv), os.path.join(here, "peers.py"), "torch", *common], a.threads),
+              "jax": lambda: Worker([python(a.venv), os.path.join(here, "peers.py"), "jax", *common], a.threads),
+              "onednn": lambda: Worker([onednn_program(a.venv), str(a.seconds)], a.threads, sycl, onednn_line)}
+    return {"voxgrad": Worker(ours, a.threads), **{p: makers[p]() for p in a.peers}}
