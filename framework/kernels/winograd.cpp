@@ -10,8 +10,9 @@
 
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
-#include "framework/kernels/packing.hpp"
+#include "framework/kernels/winograd_points.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
+#include "framework/kernels/winograd_weights.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
@@ -20,8 +21,6 @@ namespace vg::kernels::winograd {
 using std::int64_t;
 
 namespace {
-
-int64_t round_up(int64_t n, int64_t unit) { return ceil_div(n, unit) * unit; }
 
 int points_of_slice(const Conv3dProblem& p) {
   return (p.kernel_size[1] == 3 ? 4 : 1) * (p.kernel_size[2] == 3 ? 4 : 1);
@@ -38,97 +37,6 @@ int64_t block_tiles(const Conv3dProblem& p, int points, std::size_t element) {
 int64_t weight_block_tiles(const Conv3dProblem& p, int points, std::size_t element) {
   const int64_t bytes = points * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
   return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
-}
-
-/// What a block's points are kept in: point p, tile t at p * point_stride + t * ld. The odd line a point keeps the
-/// points out of each other's cache sets.
-struct PointLayout {
-  int64_t ld, point_stride;
-  PointLayout(int64_t channels, int64_t tiles, int64_t lanes)
-      : ld(round_up(channels, lanes)), point_stride(tiles * ld + lanes) {}
-};
-
-/// Weights by point, each point packed as gather_dense wants.
-template <class T>
-class PointWeights {
- public:
-  PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
-      : lanes_(current_table<T>().lanes),
-        point_stride_(p.in_channels * round_up(p.out_channels, lanes_) + lanes_),
-        u_(tiling.slices() * tiling.points() * point_stride_) {
-    const int64_t blocks = ceil_div(p.out_channels, 2 * lanes_), chunks = ceil_div(p.in_channels, lanes_);
-    const Weights<T> from = weights_of(p, w, transpose);
-    parallel_for(blocks * chunks, [&](int64_t task) {
-      WinogradWeights<T, const T> a{};
-      for (int i = 0; i < 3; ++i) a.three[i] = tiling.three(i);
-      const int64_t row = task % chunks * lanes_, c = task / chunks * 2 * lanes_;
-      a.rows = std::min(lanes_, p.in_channels - row);
-      a.channels = std::min(2 * lanes_, p.out_channels - c);
-      a.width = a.u_stride = round_up(a.channels, lanes_);
-      a.point_stride = point_stride_;
-      a.u = u_.data() + c * p.in_channels + row * a.u_stride;
-      if (transpose)
-        transform_transposed(p, from, row, c, a);
-      else
-        transform(from, row, c, a);
-    });
-  }
-
-  const T* point(int64_t index) { return u_.data() + index * point_stride_; }
-
- private:
-  void transform(const Weights<T>& from, int64_t row, int64_t c, WinogradWeights<T, const T>& a) {
-    a.w = from.origin + row * from.ci_stride + c;
-    a.tap_stride = from.tap_stride;
-    a.row_stride = from.ci_stride;
-    current_winograd_table<T>().weights(a);
-  }
-
-  /// Channels of the output are rows in memory: a square of all taps is turned in L1 first.
-  void transform_transposed(const Conv3dProblem& p, const Weights<T>& from, int64_t row, int64_t c,
-                            WinogradWeights<T, const T> a) {
-    const WinogradTable<T>& table = current_winograd_table<T>();
-    memory::Scratch<T> square(taps(p) * lanes_ * lanes_);
-    a.w = square.data();
-    a.tap_stride = lanes_ * lanes_;
-    a.row_stride = lanes_;
-    const int64_t end = c + a.channels;
-    a.width = lanes_;
-    for (; c < end; c += lanes_, a.u += lanes_) {
-      a.channels = std::min(lanes_, end - c);
-      for (int64_t t = 0; t < taps(p); ++t)
-        table.transpose(from.origin + t * from.tap_stride + c * from.co_stride + row, from.co_stride, a.rows,
-                        a.channels, square.data() + t * a.tap_stride);
-      table.weights(a);
-    }
-  }
-
-  int64_t lanes_, point_stride_;
-  memory::Scratch<T> u_;
-};
-
-/// 0, ld, 2 ld ...
-class Offsets {
- public:
-  Offsets(int64_t n, int64_t ld) : offsets_(n) {
-    for (int64_t i = 0; i < n; ++i) offsets_.data()[i] = i * ld;
-  }
-  const int64_t* data() { return offsets_.data(); }
-
- private:
-  memory::Scratch<int64_t> offsets_;
-};
-
-/// One slice of a block to points, by `kernel` and the sides that `side(run)` gives.
-template <class T, class Kernel, class Side>
-void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const Kernel& kernel, const Side& side) {
-  for (int64_t run = b.run_begin; run < b.run_end; ++run) {
-    WinogradGather<T> g = side(run);
-    g.to = to + (run - b.run_begin) * b.depth_tiles * layout.ld;
-    g.ld = layout.ld;
-    g.point_stride = layout.point_stride;
-    kernel(g);
-  }
 }
 
 /// Brings what the next block reads into L2 while this one multiplies: without it, the transforms wait for memory (rows
@@ -295,21 +203,14 @@ template <class T>
 void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
   constexpr int64_t chunk = 8;
   parallel_for(ceil_div(p.in_channels, chunk), [&](int64_t task) {
-    WinogradWeights<const T, T> a{};
-    const int64_t row = task * chunk;
-    a.rows = std::min(chunk, p.in_channels - row);
+    const int64_t row = task * chunk, rows = std::min(chunk, p.in_channels - row);
     for (int64_t s = 1; s < slabs; ++s)
       for (int64_t i = 0; i < u.points(); ++i)
-        current_table<T>().accumulate(a.rows * u.stride(), u.point(s, i) + row * u.stride(),
+        current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + row * u.stride(),
                                       u.point(0, i) + row * u.stride());
-    for (int i = 0; i < 3; ++i) a.three[i] = tiling.three(i);
-    a.w = dw + row * p.out_channels;
-    a.tap_stride = p.in_channels * p.out_channels;
-    a.row_stride = a.channels = p.out_channels;
-    a.u = u.point(0, 0) + row * u.stride();
-    a.point_stride = u.point_stride();
-    a.u_stride = u.stride();
-    current_winograd_table<T>().weights_transposed(a);
+    for (int slice = 0; slice < tiling.slices(); ++slice)
+      points_to_taps<T>(p, tiling, slice, row, rows, 0, p.out_channels,
+                        u.point(0, slice * tiling.points()) + row * u.stride(), u.point_stride(), u.stride(), dw);
   });
 }
 

@@ -2,7 +2,7 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include "framework/kernels/simd_avx2.hpp"
 // after the Simd that the bodies use
-#include "framework/kernels/body_winograd.hpp"
+#include "framework/kernels/body_winograd_weights.hpp"
 
 namespace vg::kernels {
 const WinogradTables* const avx2_winograd = &winograd_tables;

@@ -2,7 +2,7 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
 #include "framework/kernels/simd_avx512.hpp"
 // after the Simd that the bodies use
-#include "framework/kernels/body_winograd.hpp"
+#include "framework/kernels/body_winograd_weights.hpp"
 
 namespace vg::kernels {
 const WinogradTables* const avx512_winograd = &winograd_tables;

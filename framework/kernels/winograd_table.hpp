@@ -36,16 +36,18 @@ struct WinogradScatter {
   int slice;  ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
 };
 
-/// Weights of `rows` x `channels` between taps and points: tap t, row r at w + t * tap_stride + r * row_stride.
+/// Weights of `rows` x `channels`, in one slice, between taps and points: tap t, row r at w + t * tap_stride + r *
+/// row_stride; point p of the slice, row r at u + p * point_stride + r * u_stride.
 template <class T, class W>
 struct WinogradWeights {
   W* w;
   std::int64_t tap_stride, row_stride;
   std::int64_t rows, channels;
-  T* u;  ///< point p, row r at u + p * point_stride + r * u_stride
+  T* u;
   std::int64_t point_stride, u_stride;
   std::int64_t width;  ///< lanes of u that are written (zeros beyond `channels`): a multiple of the lanes
   bool three[3];       ///< whether an axis has three taps (four points)
+  int slice;           ///< as WinogradScatter's
 };
 
 template <class T>
@@ -55,8 +57,8 @@ struct WinogradTable {
   void (*gradient[2][2])(const WinogradGather<T>&);
   void (*output[2][2])(const WinogradScatter<T>&);
   void (*weights)(const WinogradWeights<T, const T>&);
-  /// w = the transpose of `weights` applied to u: what turns a gradient by points into one by taps.
-  void (*weights_transposed)(const WinogradWeights<const T, T>&);
+  /// The transpose of `weights`, added into w by slices as `output` adds: a gradient by points becomes one by taps.
+  void (*taps)(const WinogradWeights<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
 };

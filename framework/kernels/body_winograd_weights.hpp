@@ -1,0 +1,217 @@
+// The weights' side of Winograd's F(2, 3) (body_winograd.hpp): taps to points by G, and back by its transpose. Included
+// only by winograd_*.cpp; everything has internal linkage.
+//
+// As the tiles, weights are worked on by slice, one point along H: its plane of taps is combined from up to three as it
+// is loaded, then D and W are transformed in registers (16 vectors). Back, a slice is added to the planes it came from.
+#pragma once
+
+#include <cstdint>
+
+#include "framework/kernels/body_winograd.hpp"
+
+namespace vg::kernels {
+namespace {
+
+template <int K, class V>
+inline __attribute__((always_inline)) void weight_points(const V (&w)[K], V half, V (&u)[K == 3 ? 4 : 1]) {
+  u[0] = w[0];
+  if constexpr (K == 3) {
+    const V even = half * (w[0] + w[2]), odd = half * w[1];
+    u[1] = even + odd;
+    u[2] = even - odd;
+    u[3] = w[2];
+  }
+}
+
+template <int K, class V>
+inline __attribute__((always_inline)) void weight_taps(const V (&u)[K == 3 ? 4 : 1], V half, V (&w)[K]) {
+  w[0] = u[0];
+  if constexpr (K == 3) {
+    const V sum = half * (u[1] + u[2]);
+    w[0] = u[0] + sum;
+    w[1] = half * (u[1] - u[2]);
+    w[2] = sum + u[3];
+  }
+}
+
+/// f(Int<KW>, Int<KD>) for taps of 3 or 1.
+template <class F>
+inline void with_taps(const bool (&three)[3], const F& f) {
+  const auto d = [&](auto w) { three[2] ? f(w, Int<3>()) : f(w, Int<1>()); };
+  three[1] ? d(Int<3>()) : d(Int<1>());
+}
+
+/// Which planes of taps make a slice: the first, the last, or half of (first + last) + sign * middle.
+enum class Plane { first, last, both };
+
+template <Plane P, class T, int KW, int KD>
+void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  constexpr int PW = KW == 3 ? 4 : 1, PD = KD == 3 ? 4 : 1;
+  const V half = S::set1(T(0.5)), sign = S::set1(sign_of_middle * T(0.5));
+  const std::int64_t tap = a.tap_stride, plane = KW * KD * tap, point = a.point_stride;
+  for (std::int64_t r = 0; r < a.rows; ++r)
+    for (std::int64_t c = 0; c < a.width; c += S::lanes) {
+      const std::int64_t n = a.channels - c;
+      const auto load = [n](const T* p) {
+        return n >= S::lanes ? S::load(p) : n > 0 ? S::load_first(p, n) : S::zero();
+      };
+      const T* const w = a.w + r * a.row_stride + c;
+      T* const u = a.u + r * a.u_stride + c;
+      V rows[KW][PD];
+#pragma GCC unroll 3
+      for (int j = 0; j < KW; ++j) {
+        V x[KD];
+#pragma GCC unroll 3
+        for (int k = 0; k < KD; ++k) {
+          const T* const p = w + (j * KD + k) * tap;
+          if constexpr (P == Plane::first) x[k] = load(p);
+          if constexpr (P == Plane::last) x[k] = load(p + 2 * plane);
+          if constexpr (P == Plane::both) x[k] = S::fma(sign, load(p + plane), half * (load(p) + load(p + 2 * plane)));
+        }
+        weight_points<KD>(x, half, rows[j]);
+      }
+#pragma GCC unroll 4
+      for (int k = 0; k < PD; ++k) {
+        V x[KW], out[PW];
+#pragma GCC unroll 3
+        for (int j = 0; j < KW; ++j) x[j] = rows[j][k];
+        weight_points<KW>(x, half, out);
+#pragma GCC unroll 4
+        for (int j = 0; j < PW; ++j) S::store(u + (j * PD + k) * point, out[j]);
+      }
+    }
+}
+
+template <class T>
+void winograd_weights(const WinogradWeights<T, const T>& a) {
+  with_taps(a.three, [&](auto w, auto d) {
+    constexpr int KW = decltype(w)::value, KD = decltype(d)::value;
+    switch (a.slice) {
+      case 1:
+        return weights_slice<Plane::both, T, KW, KD>(a, T(1));
+      case 2:
+        return weights_slice<Plane::both, T, KW, KD>(a, T(-1));
+      case 3:
+        return weights_slice<Plane::last, T, KW, KD>(a, T(0));
+      default:
+        return weights_slice<Plane::first, T, KW, KD>(a, T(0));
+    }
+  });
+}
+
+/// What a slice adds to the three planes of taps; slice 0 is the first that is written.
+constexpr Into into_taps[5][3] = {{Into::set, Into::nothing, Into::nothing},  // no transform along H
+                                  {Into::set, Into::nothing, Into::nothing},
+                                  {Into::add, Into::set, Into::set},
+                                  {Into::add, Into::subtract, Into::add},
+                                  {Into::nothing, Into::nothing, Into::add}};
+
+template <int Slice, class T, int KW, int KD>
+void taps_slice(const WinogradWeights<const T, T>& a) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  constexpr int PW = KW == 3 ? 4 : 1, PD = KD == 3 ? 4 : 1;
+  const V half = S::set1(T(0.5)), share = S::set1(Slice == 2 || Slice == 3 ? T(0.5) : T(1));
+  const std::int64_t tap = a.tap_stride, plane = KW * KD * tap, point = a.point_stride;
+  for (std::int64_t r = 0; r < a.rows; ++r)
+    each_vector<T>(a.channels, [&](std::int64_t c, auto io) {
+      const T* const u = a.u + r * a.u_stride + c;
+      T* const w = a.w + r * a.row_stride + c;
+      V rows[PW][KD];
+#pragma GCC unroll 4
+      for (int j = 0; j < PW; ++j) {
+        V x[PD];
+#pragma GCC unroll 4
+        for (int k = 0; k < PD; ++k) x[k] = S::load(u + (j * PD + k) * point);
+        weight_taps<KD>(x, half, rows[j]);
+      }
+#pragma GCC unroll 3
+      for (int k = 0; k < KD; ++k) {
+        V x[PW], out[KW];
+#pragma GCC unroll 4
+        for (int j = 0; j < PW; ++j) x[j] = rows[j][k];
+        weight_taps<KW>(x, half, out);
+#pragma GCC unroll 3
+        for (int j = 0; j < KW; ++j) {
+          T* const p = w + (j * KD + k) * tap;
+          const V value = share * out[j];
+          put<into_taps[Slice][0]>(io, p, value);
+          put<into_taps[Slice][1]>(io, p + plane, value);
+          put<into_taps[Slice][2]>(io, p + 2 * plane, value);
+        }
+      }
+    });
+}
+
+template <class T>
+void winograd_taps(const WinogradWeights<const T, T>& a) {
+  with_taps(a.three, [&](auto w, auto d) {
+    constexpr int KW = decltype(w)::value, KD = decltype(d)::value;
+    switch (a.slice) {
+      case 0:
+        return taps_slice<1, T, KW, KD>(a);
+      case 1:
+        return taps_slice<2, T, KW, KD>(a);
+      case 2:
+        return taps_slice<3, T, KW, KD>(a);
+      case 3:
+        return taps_slice<4, T, KW, KD>(a);
+      default:
+        return taps_slice<0, T, KW, KD>(a);
+    }
+  });
+}
+
+/// v[r] lane c <- v[c] lane r, by exchanging blocks of 1, 2, 4 ... lanes.
+template <class T>
+inline void transpose(typename Simd<T>::V (&v)[Simd<T>::lanes]) {
+  using S = Simd<T>;
+  constexpr int lanes = S::lanes;
+#pragma GCC unroll 4
+  for (int s = 1; s < lanes; s *= 2) {
+    alignas(64) std::int32_t low[lanes], high[lanes];
+    for (int l = 0; l < lanes; ++l) {
+      low[l] = (l & s) == 0 ? l : lanes + l - s;
+      high[l] = (l & s) == 0 ? l + s : lanes + l;
+    }
+    const typename S::Index to_low = S::index(low), to_high = S::index(high);
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i)
+      if ((i & s) == 0) {
+        const typename S::V a = v[i], b = v[i + s];
+        v[i] = S::permute(a, b, to_low);
+        v[i + s] = S::permute(a, b, to_high);
+      }
+  }
+}
+
+template <class T>
+void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to) {
+  using S = Simd<T>;
+  typename S::V v[S::lanes];
+  for (int c = 0; c < S::lanes; ++c)
+    v[c] = c >= columns      ? S::zero()
+           : rows < S::lanes ? S::load_first(from + c * stride, rows)
+                             : S::load(from + c * stride);
+  transpose<T>(v);
+  for (int r = 0; r < S::lanes; ++r)
+    if (r < rows) S::store(to + r * S::lanes, v[r]);
+}
+
+template <class T>
+constexpr WinogradTable<T> make_winograd_table() {
+  return {{{winograd_input<T, 1, 1>, winograd_input<T, 1, 4>}, {winograd_input<T, 4, 1>, winograd_input<T, 4, 4>}},
+          {{winograd_gradient<T, 1, 1>, winograd_gradient<T, 1, 4>},
+           {winograd_gradient<T, 4, 1>, winograd_gradient<T, 4, 4>}},
+          {{winograd_output<T, 1, 1>, winograd_output<T, 1, 4>}, {winograd_output<T, 4, 1>, winograd_output<T, 4, 4>}},
+          winograd_weights<T>,
+          winograd_taps<T>,
+          transpose_block<T>};
+}
+
+constexpr WinogradTables winograd_tables = {make_winograd_table<float>(), make_winograd_table<double>()};
+
+}  // namespace
+}  // namespace vg::kernels

@@ -1,0 +1,113 @@
+#include "framework/kernels/winograd_weights.hpp"
+
+#include "framework/threads.hpp"
+
+namespace vg::kernels::winograd {
+
+using std::int64_t;
+
+namespace {
+
+template <class T, class W>
+WinogradWeights<T, W> arguments(const Tiling& tiling, int slice) {
+  WinogradWeights<T, W> a{};
+  for (int i = 0; i < 3; ++i) a.three[i] = tiling.three(i);
+  a.slice = tiling.three(0) ? slice : -1;
+  return a;
+}
+
+/// Planes of taps that a slice reads.
+struct Planes {
+  int64_t begin, end;
+};
+Planes planes_of(const Tiling& tiling, int slice) {
+  if (!tiling.three(0) || slice == 0) return {0, 1};
+  if (slice == 3) return {2, 3};
+  return {0, 3};
+}
+
+}  // namespace
+
+template <class T>
+void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
+                       const WeightBlock<T>& block) {
+  const int64_t lanes = current_table<T>().lanes, width = round_up(block.channels, lanes);
+  const WinogradTable<T>& table = current_winograd_table<T>();
+  auto a = arguments<T, const T>(tiling, block.slice);
+  a.point_stride = block.point_stride;
+  a.u_stride = width;
+  if (!transpose) {
+    a.w = from.origin + block.row_begin * from.ci_stride + block.co_begin;
+    a.tap_stride = from.tap_stride;
+    a.row_stride = from.ci_stride;
+    a.rows = block.row_end - block.row_begin;
+    a.channels = block.channels;
+    a.width = width;
+    a.u = block.u;
+    table.weights(a);
+    return;
+  }
+  // Channels of the output are rows in memory: a square of each tap is turned in L1 first.
+  memory::Scratch<T> square(taps(p) * lanes * lanes);
+  const Planes planes = planes_of(tiling, block.slice);
+  const int64_t plane = taps(p) / p.kernel_size[0];
+  a.w = square.data();
+  a.tap_stride = lanes * lanes;
+  a.row_stride = a.width = lanes;
+  for (int64_t row = block.row_begin; row < block.row_end; row += lanes)
+    for (int64_t c = 0; c < block.channels; c += lanes) {
+      a.rows = std::min(lanes, block.row_end - row);
+      a.channels = std::min(lanes, block.channels - c);
+      a.u = block.u + (row - block.row_begin) * width + c;
+      for (int64_t t = planes.begin * plane; t < planes.end * plane; ++t)
+        table.transpose(from.origin + t * from.tap_stride + (block.co_begin + c) * from.co_stride + row, from.co_stride,
+                        a.rows, a.channels, square.data() + t * a.tap_stride);
+      table.weights(a);
+    }
+}
+
+template <class T>
+PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
+    : lanes_(current_table<T>().lanes),
+      point_stride_(p.in_channels * round_up(p.out_channels, lanes_) + lanes_),  // a line apart: other cache sets
+      u_(tiling.slices() * tiling.points() * point_stride_) {
+  const int64_t blocks = ceil_div(p.out_channels, 2 * lanes_), chunks = ceil_div(p.in_channels, lanes_);
+  const Weights<T> from = weights_of(p, w, transpose);
+  parallel_for(blocks * chunks, [&](int64_t task) {
+    const int64_t row = task % chunks * lanes_, c = task / chunks * 2 * lanes_;
+    const int64_t channels = std::min(2 * lanes_, p.out_channels - c);
+    T* const u = u_.data() + c * p.in_channels + row * round_up(channels, lanes_);
+    for (int slice = 0; slice < tiling.slices(); ++slice)
+      weights_to_points<T>(p, tiling, from, transpose,
+                           {row, std::min(row + lanes_, p.in_channels), c, channels, slice,
+                            u + slice * tiling.points() * point_stride_, point_stride_});
+  });
+}
+
+template <class T>
+void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, int slice, int64_t row, int64_t rows, int64_t co,
+                    int64_t channels, const T* u, int64_t point_stride, int64_t u_stride, T* dw) {
+  auto a = arguments<const T, T>(tiling, slice);
+  a.w = dw + row * p.out_channels + co;
+  a.tap_stride = p.in_channels * p.out_channels;
+  a.row_stride = p.out_channels;
+  a.rows = rows;
+  a.channels = channels;
+  a.u = u;
+  a.point_stride = point_stride;
+  a.u_stride = u_stride;
+  current_winograd_table<T>().taps(a);
+}
+
+template void weights_to_points<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
+                                       const WeightBlock<float>&);
+template class PointWeights<float>;
+template void points_to_taps<float>(const Conv3dProblem&, const Tiling&, int, int64_t, int64_t, int64_t, int64_t,
+                                    const float*, int64_t, int64_t, float*);
+template void weights_to_points<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
+                                        const WeightBlock<double>&);
+template class PointWeights<double>;
+template void points_to_taps<double>(const Conv3dProblem&, const Tiling&, int, int64_t, int64_t, int64_t, int64_t,
+                                     const double*, int64_t, int64_t, double*);
+
+}  // namespace vg::kernels::winograd
