@@ -199,7 +199,8 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
   check_problem(cubic(3, {4, 4, 4}, 33, 17, 3, 1, 1));
   check_problem(cubic(1, {13, 9, 70}, 3, 5, 3, 1, 1));
   check_problem(cubic(1, {3, 37, 6}, 15, 16, 3, 1, 1));
-  check_problem(cubic(1, {3, 4, 5}, 130, 200, 3, 1, 1));
+  check_problem(cubic(1, {3, 4, 5}, 130, 200, 3, 1, 1));  // more weights than volume
+  check_problem(cubic(2, {4, 9, 2}, 100, 97, 3, 1, 1));
 }
 
 TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kernels][winograd]") {

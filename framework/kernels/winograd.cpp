@@ -10,6 +10,7 @@
 
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/winograd_few_tiles.hpp"
 #include "framework/kernels/winograd_points.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/kernels/winograd_weights.hpp"
@@ -228,6 +229,7 @@ bool applies(const Conv3dProblem& p) {
 
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  if (has_few_tiles(p, sizeof(T))) return gather_few_tiles(p, transpose, x, w, y);
   const int points = points_of_slice(p);
   const Tiling tiling(p, block_tiles(p, points, sizeof(T)));
   if (tiling.tiles() == 0) return;
@@ -250,6 +252,7 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  if (has_few_tiles(p, sizeof(T))) return grad_weight_few_tiles(p, x, dy, dw);
   const Tiling tiling(p, weight_block_tiles(p, points_of_slice(p), sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);

@@ -1,0 +1,17 @@
+// Winograd for few tiles and many channels, where the weights are the larger part. Internal; winograd.cpp chooses.
+#pragma once
+
+#include "framework/kernels/conv3d_problem.hpp"
+
+namespace vg::kernels::winograd {
+
+/// Whether all tiles by point are smaller than the weights by point, and fit the workspace.
+bool has_few_tiles(const Conv3dProblem& p, std::int64_t element);
+
+template <class T>
+void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
+
+template <class T>
+void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+
+}  // namespace vg::kernels::winograd
