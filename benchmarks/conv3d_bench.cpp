@@ -1,0 +1,202 @@
+// Times Conv3d's three passes on problems, one JSON line each, and checks every timed result against f64.
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "check.hpp"
+#include "framework/error.hpp"
+#include "framework/kernels/conv3d.hpp"
+#include "framework/kernels/conv3d_algorithm.hpp"
+#include "framework/kernels/kernel_set.hpp"
+#include "framework/memory.hpp"
+#include "framework/threads.hpp"
+#include "problem.hpp"
+#include "stopwatch.hpp"
+
+namespace {
+
+using bench::Pass;
+using bench::w_size;
+using bench::x_size;
+using bench::y_size;
+using Json = nlohmann::ordered_json;
+using vg::memory::Scratch;
+
+struct Options {
+  std::string problems = "-", dtype, kernels, algorithm;
+  std::vector<std::string> passes{std::begin(bench::pass_names), std::end(bench::pass_names)};
+  int threads = vg::num_threads();
+  double seconds = 0.25;
+  bool cold = false;
+};
+
+// What is worth printing of a time or an error.
+double rounded(double value) { return std::stod(fmt::format("{:.5g}", value)); }
+
+// Uniform in [-1, 1).
+template <class T>
+void fill(T* values, std::int64_t n, std::uint64_t seed) {
+  vg::parallel_ranges(n, 1 << 20, [&](std::int64_t begin, std::int64_t end) {
+    std::uint64_t state = (seed << 40) + static_cast<std::uint64_t>(begin);
+    for (std::int64_t i = begin; i < end; ++i) {
+      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+      values[i] = static_cast<T>(static_cast<double>(state >> 11) * 0x1p-52 - 1.0);
+    }
+  });
+}
+
+// Pushes what the caches hold out of them: each thread writes twice the last level cache, and its core's own go with
+// it.
+void flush_caches() {
+  static const std::int64_t bytes = std::max<std::int64_t>(2 * sysconf(_SC_LEVEL3_CACHE_SIZE), 64 << 20);
+  static Scratch<char> buffer(bytes * vg::num_threads());
+  vg::parallel_for(vg::num_threads(), [&](std::int64_t t) {
+    char* const own = buffer.data() + t * bytes;
+    for (std::int64_t i = 0; i < bytes; i += 64) ++own[i];
+  });
+}
+
+template <class T>
+class Run {
+ public:
+  Run(const vg::kernels::Conv3dProblem& p, const Options& options)
+      : p_(p), options_(options), x_(x_size(p)), w_(w_size(p)), dy_(y_size(p)) {
+    fill(x_.data(), x_size(p), 1);
+    fill(w_.data(), w_size(p), 2);
+    fill(dy_.data(), y_size(p), 3);
+  }
+
+  void measure(Pass pass, Json& line) {
+    const std::int64_t n = pass == Pass::forward ? y_size(p_) : pass == Pass::grad_input ? x_size(p_) : w_size(p_);
+    Scratch<T> memory(n);
+    T* const out = memory.data();
+    std::fill_n(out, n, static_cast<T>(std::numeric_limits<float>::quiet_NaN()));  // what is never written is an error
+    const std::string name = bench::pass_names[static_cast<int>(pass)];
+    const auto cool = [&] {
+      if (options_.cold) flush_caches();
+    };
+    line[name] = rounded(bench::shortest_ms(
+        options_.seconds, [&] { call(pass, out); }, cool));
+    const bench::Error error = check(pass, out);
+    line["error_" + name] = rounded(error.largest);
+    if (error.largest <= error.tolerance) return;
+    const std::string before = line.contains("error") ? line["error"].get<std::string>() + "; " : "";
+    line["error"] = fmt::format("{}{}: differs from f64 by {:.2e} of the results' rms; rounding explains {:.2e}",
+                                before, name, error.largest, error.tolerance);
+  }
+
+ private:
+  void call(Pass pass, T* out) {
+    switch (pass) {
+      case Pass::forward:
+        return vg::kernels::conv3d_forward<T>(p_, x_.data(), w_.data(), out);
+      case Pass::grad_input:
+        return vg::kernels::conv3d_grad_input<T>(p_, dy_.data(), w_.data(), out);
+      case Pass::grad_weight:
+        return vg::kernels::conv3d_grad_weight<T>(p_, x_.data(), dy_.data(), out);
+    }
+  }
+
+  bench::Error check(Pass pass, const T* out) {
+    bench::Tensors<T> t{x_.data(), w_.data(), dy_.data()};
+    (pass == Pass::forward ? t.y : pass == Pass::grad_input ? t.x : t.w) = out;
+    return bench::Checker<T>(p_, t).check(pass);
+  }
+
+  const vg::kernels::Conv3dProblem& p_;
+  const Options& options_;
+  Scratch<T> x_, w_, dy_;
+};
+
+template <class T>
+void measure(const bench::Problem& problem, const Options& options, Json& line) {
+  Run<T> run(problem.sizes, options);
+  for (int i = 0; i < 3; ++i) {
+    const auto& wanted = options.passes;
+    if (std::find(wanted.begin(), wanted.end(), bench::pass_names[i]) != wanted.end())
+      run.measure(static_cast<Pass>(i), line);
+  }
+}
+
+// A new dtype is added here.
+void measure_as(const std::string& dtype, const bench::Problem& problem, const Options& options, Json& line) {
+  if (dtype == "f32") return measure<float>(problem, options, line);
+  if (dtype == "f64") return measure<double>(problem, options, line);
+  if (dtype == "bf16") throw vg::ValueError("[problem] dtype: bf16: not available yet");
+  throw vg::ValueError(fmt::format("[problem] dtype: got {}; must be f32, f64 or bf16", dtype));
+}
+
+// The JSON line of a problem; what went wrong is its "error".
+Json answer(const std::string& text, const Options& options) {
+  Json line;
+  try {
+    const bench::Problem problem = bench::parse_problem(text);
+    const std::string dtype = options.dtype.empty() ? problem.dtype : options.dtype;
+    line["name"] = problem.name;
+    line["flops"] = bench::flops(problem.sizes);
+    line["dtype"] = dtype;
+    measure_as(dtype, problem, options, line);
+  } catch (const std::exception& e) {
+    line["error"] = e.what();
+  }
+  return line;
+}
+
+// Each line is answered at once, so that a program that waits for it can go on. Returns the number of errors.
+int answer_all(std::istream& in, const Options& options) {
+  int errors = 0, number = 0;
+  for (std::string text; std::getline(in, text);) {
+    ++number;
+    if (text.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const Json line = answer(text, options);
+    std::cout << line.dump() << std::endl;
+    if (!line.contains("error")) continue;
+    ++errors;
+    fmt::print(stderr, "error: {}:{}: {}\n", options.problems, number, line["error"].get<std::string>());
+  }
+  return errors;
+}
+
+void read_options(CLI::App& app, Options& o) {
+  app.add_option("--problems", o.problems, "A file of problems, one JSON object a line; - reads them from stdin")
+      ->capture_default_str();
+  app.add_option("--passes", o.passes, "forward, grad_input, grad_weight")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"forward", "grad_input", "grad_weight"}));
+  app.add_option("--threads", o.threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--kernels", o.kernels, "Instruction set: avx512, avx2 or scalar (default: the best one)");
+  app.add_option("--algorithm", o.algorithm, "auto, direct or winograd");
+  app.add_option("--dtype", o.dtype, "f32, f64 or bf16, in place of the problems' own")
+      ->check(CLI::IsMember({"f32", "f64", "bf16"}));
+  app.add_option("--seconds", o.seconds, "How long each pass is repeated")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_flag("--cold", o.cold, "Flush the caches before each repetition");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Times Conv3d's passes (shortest ms) and checks the results against f64: one JSON line a problem."};
+  read_options(app, options);
+  CLI11_PARSE(app, argc, argv);
+  try {
+    vg::set_num_threads(options.threads);
+    if (!options.kernels.empty()) vg::use_kernel_set(options.kernels);
+    if (!options.algorithm.empty()) vg::use_conv3d_algorithm(options.algorithm);
+    if (options.problems == "-") return answer_all(std::cin, options) == 0 ? 0 : 1;
+    std::ifstream file(options.problems);
+    if (!file) throw vg::IoError(fmt::format("cannot read {}", options.problems));
+    return answer_all(file, options) == 0 ? 0 : 1;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    return 1;
+  }
+}
