@@ -4,7 +4,9 @@
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -296,4 +298,30 @@ TEST_CASE("bf16 kernel sets: what is forced is what runs", "[bf16][kernels]") {
   }
   CHECK_THROWS_AS(vg::use_bf16_kernel_set("bf17"), vg::ValueError);
   CHECK_THROWS_WITH(vg::use_bf16_kernel_set("bf17"), Catch::Contains("bf17") && Catch::Contains("emulated"));
+}
+
+// Run by the next test in a process of its own: the environment counts at the first use.
+TEST_CASE("bf16 kernel sets: print the set in force", "[.bf16-kernel-set-of-environment]") {
+  try {
+    std::printf("<%s>\n", vg::bf16_kernel_set().c_str());
+  } catch (const vg::ValueError& e) {
+    std::printf("<ValueError: %s>\n", e.what());
+  }
+}
+
+TEST_CASE("bf16 kernel sets: VOXGRAD_BF16_KERNELS", "[bf16][kernels]") {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const auto set_with = [&self](const std::string& environment) {
+    const std::string command = environment + " '" + self + "' '[.bf16-kernel-set-of-environment]'";
+    std::FILE* pipe = popen(command.c_str(), "r");
+    std::string out;
+    for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
+    pclose(pipe);
+    return out;
+  };
+  for (const std::string& name : vg::available_bf16_kernel_sets())
+    CHECK_THAT(set_with("VOXGRAD_BF16_KERNELS=" + name), Catch::Contains("<" + name + ">"));
+  CHECK_THAT(set_with("VOXGRAD_BF16_KERNELS= VOXGRAD_KERNELS=scalar"), Catch::Contains("<emulated>"));
+  CHECK_THAT(set_with("VOXGRAD_BF16_KERNELS=bf17"),
+             Catch::Contains("<ValueError: ") && Catch::Contains("bf17") && Catch::Contains("emulated"));
 }

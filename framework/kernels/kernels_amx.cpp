@@ -1,6 +1,6 @@
 // Compiled with -mamx-tile -mamx-bf16; without them the set does not exist. The instructions are written out because
 // g++'s intrinsics take a tile's number as a literal only, no template argument.
-#if defined(__AMX_TILE__) && defined(__AMX_BF16__)
+#if (defined(__AMX_TILE__) && defined(__AMX_BF16__)) || (defined(__AMXTILE__) && defined(__AMXBF16__))  // g++; clang 14
 #include "framework/kernels/body_tiles.hpp"
 
 namespace vg::kernels {
