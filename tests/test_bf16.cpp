@@ -14,6 +14,7 @@
 #include "framework/error.hpp"
 #include "framework/kernels/bf16.hpp"
 #include "framework/kernels/bf16_set.hpp"
+#include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
@@ -66,8 +67,10 @@ void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
   CHECK(first_difference(got.dw, want.dw) == -1);
 }
 
+/// Emulated sums are f32's, which are exact by the direct algorithm only.
 template <class F>
 void on_each_set(const Conv3dProblem& p, const F& f) {
+  const vg::Conv3dAlgorithmScope direct("direct");
   for (const std::string& set : vg::available_bf16_kernel_sets()) {
     const vg::Bf16KernelSetScope scope(set);
     INFO("VOXGRAD_BF16_KERNELS=" << set << " VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\"");
