@@ -11,6 +11,8 @@
 
 #include "check.hpp"
 #include "framework/error.hpp"
+#include "framework/kernels/bf16.hpp"
+#include "framework/kernels/bf16_set.hpp"
 #include "framework/kernels/conv3d.hpp"
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
@@ -29,7 +31,7 @@ using Json = nlohmann::ordered_json;
 using vg::memory::Scratch;
 
 struct Options {
-  std::string problems = "-", dtype, kernels, algorithm;
+  std::string problems = "-", dtype, kernels, bf16_kernels, algorithm;
   std::vector<std::string> passes{std::begin(bench::pass_names), std::end(bench::pass_names)};
   int threads = vg::num_threads();
   double seconds = 0.25;
@@ -51,6 +53,11 @@ void fill(T* values, std::int64_t n, std::uint64_t seed) {
   });
 }
 
+// Numbers that bf16 holds, so that the check can multiply them as they are.
+void round_to_bf16(float* values, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] = vg::kernels::from_bf16(vg::kernels::to_bf16(values[i]));
+}
+
 // Pushes what the caches hold out of them: each thread writes twice the last level cache, and its core's own go with
 // it.
 void flush_caches() {
@@ -62,7 +69,22 @@ void flush_caches() {
   });
 }
 
+// How the passes are computed on tensors of T.
 template <class T>
+struct InFull {
+  static constexpr auto forward = vg::kernels::conv3d_forward<T>;
+  static constexpr auto grad_input = vg::kernels::conv3d_grad_input<T>;
+  static constexpr auto grad_weight = vg::kernels::conv3d_grad_weight<T>;
+  static void prepare(T*, std::int64_t) {}
+};
+struct InBf16 {
+  static constexpr auto forward = vg::kernels::conv3d_forward_bf16;
+  static constexpr auto grad_input = vg::kernels::conv3d_grad_input_bf16;
+  static constexpr auto grad_weight = vg::kernels::conv3d_grad_weight_bf16;
+  static void prepare(float* values, std::int64_t n) { round_to_bf16(values, n); }
+};
+
+template <class T, class Compute>
 class Run {
  public:
   Run(const vg::kernels::Conv3dProblem& p, const Options& options)
@@ -70,6 +92,9 @@ class Run {
     fill(x_.data(), x_size(p), 1);
     fill(w_.data(), w_size(p), 2);
     fill(dy_.data(), y_size(p), 3);
+    Compute::prepare(x_.data(), x_size(p));
+    Compute::prepare(w_.data(), w_size(p));
+    Compute::prepare(dy_.data(), y_size(p));
   }
 
   void measure(Pass pass, Json& line) {
@@ -95,11 +120,11 @@ class Run {
   void call(Pass pass, T* out) {
     switch (pass) {
       case Pass::forward:
-        return vg::kernels::conv3d_forward<T>(p_, x_.data(), w_.data(), out);
+        return Compute::forward(p_, x_.data(), w_.data(), out);
       case Pass::grad_input:
-        return vg::kernels::conv3d_grad_input<T>(p_, dy_.data(), w_.data(), out);
+        return Compute::grad_input(p_, dy_.data(), w_.data(), out);
       case Pass::grad_weight:
-        return vg::kernels::conv3d_grad_weight<T>(p_, x_.data(), dy_.data(), out);
+        return Compute::grad_weight(p_, x_.data(), dy_.data(), out);
     }
   }
 
@@ -114,9 +139,9 @@ class Run {
   Scratch<T> x_, w_, dy_;
 };
 
-template <class T>
+template <class T, class Compute = InFull<T>>
 void measure(const bench::Problem& problem, const Options& options, Json& line) {
-  Run<T> run(problem.sizes, options);
+  Run<T, Compute> run(problem.sizes, options);
   for (int i = 0; i < 3; ++i) {
     const auto& wanted = options.passes;
     if (std::find(wanted.begin(), wanted.end(), bench::pass_names[i]) != wanted.end())
@@ -128,7 +153,7 @@ void measure(const bench::Problem& problem, const Options& options, Json& line) 
 void measure_as(const std::string& dtype, const bench::Problem& problem, const Options& options, Json& line) {
   if (dtype == "f32") return measure<float>(problem, options, line);
   if (dtype == "f64") return measure<double>(problem, options, line);
-  if (dtype == "bf16") throw vg::ValueError("[problem] dtype: bf16: not available yet");
+  if (dtype == "bf16") return measure<float, InBf16>(problem, options, line);  // f32 tensors, multiplied in bf16
   throw vg::ValueError(fmt::format("[problem] dtype: got {}; must be f32, f64 or bf16", dtype));
 }
 
@@ -171,6 +196,7 @@ void read_options(CLI::App& app, Options& o) {
       ->check(CLI::IsMember({"forward", "grad_input", "grad_weight"}));
   app.add_option("--threads", o.threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--kernels", o.kernels, "Instruction set: avx512, avx2 or scalar (default: the best one)");
+  app.add_option("--bf16-kernels", o.bf16_kernels, "amx, avx512bf16, emulated or portable (default: the best one)");
   app.add_option("--algorithm", o.algorithm, "auto, direct or winograd");
   app.add_option("--dtype", o.dtype, "f32, f64 or bf16, in place of the problems' own")
       ->check(CLI::IsMember({"f32", "f64", "bf16"}));
@@ -190,6 +216,7 @@ int main(int argc, char** argv) {
   try {
     vg::set_num_threads(options.threads);
     if (!options.kernels.empty()) vg::use_kernel_set(options.kernels);
+    if (!options.bf16_kernels.empty()) vg::use_bf16_kernel_set(options.bf16_kernels);
     if (!options.algorithm.empty()) vg::use_conv3d_algorithm(options.algorithm);
     if (options.problems == "-") return answer_all(std::cin, options) == 0 ? 0 : 1;
     std::ifstream file(options.problems);

@@ -38,12 +38,13 @@ ConvWindow::ConvWindow(std::string_view where, const Extent3& kernel_size, const
                     where, padding.mode() == Padding::Mode::same ? "SAME" : "VALID", fmt::join(lhs_dilation, ", ")));
 }
 
-Conv3dArgs ConvWindow::args(const Triple& in, std::int64_t groups) const {
+Conv3dArgs ConvWindow::args(const Triple& in, std::int64_t groups, Compute compute) const {
   return {.stride = stride,
           .padding = padding.resolve(in, dilated(kernel, rhs_dilation), stride),
           .lhs_dilation = lhs_dilation,
           .rhs_dilation = rhs_dilation,
-          .groups = groups};
+          .groups = groups,
+          .compute = compute};
 }
 
 Triple ConvWindow::out_size(const Triple& in) const { return conv3d_out_size(in, kernel, args(in, 1)); }
@@ -58,7 +59,7 @@ Values ConvWindow::options() const {
 
 Conv3d::Conv3d(Conv3dOptions o)
     : ConvLayer3d(o.name, {o.out_channels, o.groups, std::move(o.w_init), std::move(o.b_init), std::move(o.w_mask),
-                           o.channel_first}),
+                           o.channel_first, o.compute}),
       window_(where(), o) {
   start(o.in_size);
 }
@@ -68,7 +69,7 @@ Shape Conv3d::kernel_shape(std::int64_t in_channels) const {
 }
 
 Variable Conv3d::convolve(const Variable& x) {
-  return conv3d(x, masked(weight["weight"]), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups()));
+  return conv3d(x, masked(weight["weight"]), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups(), compute()));
 }
 
 Values Conv3d::options() const {
@@ -77,7 +78,7 @@ Values Conv3d::options() const {
 
 ScaledWSConv3d::ScaledWSConv3d(ScaledWSConv3dOptions o)
     : ConvLayer3d(o.name, {o.out_channels, o.groups, std::move(o.w_init), std::move(o.b_init), std::move(o.w_mask),
-                           o.channel_first}),
+                           o.channel_first, o.compute}),
       window_(where(), o),
       ws_gain_(o.ws_gain),
       eps_(o.eps) {
@@ -100,7 +101,7 @@ Variable ScaledWSConv3d::convolve(const Variable& x) {
   const Variable average = mean(w, all_but_last, true);
   Variable scale = rsqrt(maximum(var(w, all_but_last, true) * fan_in, Tensor::scalar(eps_, w.dtype())));
   if (ws_gain_) scale = weight["gain"] * scale;
-  return conv3d(x, masked((w - average) * scale), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups()));
+  return conv3d(x, masked((w - average) * scale), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups(), compute()));
 }
 
 Values ScaledWSConv3d::options() const {

@@ -27,6 +27,7 @@ class ConvLayer3d : public Layer {
     std::int64_t out_channels, groups;
     Initializer w_init, b_init, w_mask;
     bool channel_first;
+    Compute compute;
   };
   ConvLayer3d(std::string name, Frame frame);
   /// For a constructor's end, when kernel_shape() and the rest can be called: checks, and builds unless in_size is
@@ -47,6 +48,7 @@ class ConvLayer3d : public Layer {
 
   std::int64_t out_channels() const { return frame_.out_channels; }
   std::int64_t groups() const { return frame_.groups; }
+  Compute compute() const { return frame_.compute; }
 
  private:
   Triple checked_out(const Triple& in) const;
@@ -66,7 +68,7 @@ struct ConvWindow {
   ConvWindow(std::string_view where, const Extent3& kernel_size, const Extent3& stride, const Padding& padding,
              const Extent3& lhs_dilation, const Extent3& rhs_dilation);
 
-  Conv3dArgs args(const Triple& in, std::int64_t groups) const;
+  Conv3dArgs args(const Triple& in, std::int64_t groups, Compute compute = Compute::automatic) const;
   Triple out_size(const Triple& in) const;
   Shape kernel_shape(std::int64_t inputs, std::int64_t outputs) const {
     return {kernel[0], kernel[1], kernel[2], inputs, outputs};
@@ -90,6 +92,7 @@ struct Conv3dOptions {
   Initializer b_init = std::nullopt;  ///< no bias
   Initializer w_mask = std::nullopt;  ///< multiplied into the kernel in every pass, so into its gradient too
   bool channel_first = false;
+  Compute compute = Compute::automatic;  ///< bf16: as in a vg::Autocast scope, always; full: never
   std::string name{};
 };
 
@@ -128,6 +131,7 @@ struct ScaledWSConv3dOptions {
   Initializer b_init = std::nullopt;
   Initializer w_mask = std::nullopt;
   bool channel_first = false;
+  Compute compute = Compute::automatic;
   std::string name{};
 };
 

@@ -111,12 +111,15 @@ Variable ConvLayer3d::update(const Variable& x) {
 }
 
 Values ConvLayer3d::frame_options() const {
-  return {{"groups", frame_.groups},
-          {"w_init", w_init_},
-          {"b_init", b_init_},
-          {"w_mask", w_mask_},
-          {"channel_first", frame_.channel_first},
-          {"name", name()}};
+  Values values{{"groups", frame_.groups},
+                {"w_init", w_init_},
+                {"b_init", b_init_},
+                {"w_mask", w_mask_},
+                {"channel_first", frame_.channel_first}};
+  // only where it was set, so that checkpoints from before there was the option fit
+  if (compute() != Compute::automatic) values.emplace_back("compute", std::string(name_of(compute())));
+  values.emplace_back("name", name());
+  return values;
 }
 
 }  // namespace vg

@@ -6,7 +6,7 @@ namespace vg {
 
 ConvTranspose3d::ConvTranspose3d(ConvTranspose3dOptions o)
     : ConvLayer3d(o.name, {o.out_channels, o.groups, std::move(o.w_init), std::move(o.b_init), std::move(o.w_mask),
-                           o.channel_first}),
+                           o.channel_first, o.compute}),
       kernel_(o.kernel_size.checked(where(), "kernel_size")),
       stride_(o.stride.checked(where(), "stride")),
       rhs_dilation_(o.rhs_dilation.checked(where(), "rhs_dilation")),
@@ -40,8 +40,9 @@ Triple ConvTranspose3d::spatial_out(const Triple& in) const {
 }
 
 Variable ConvTranspose3d::convolve(const Variable& x) {
-  return conv_transpose3d(x, masked(weight["weight"]),
-                          {.stride = stride_, .padding = pads(), .rhs_dilation = rhs_dilation_, .groups = groups()});
+  return conv_transpose3d(
+      x, masked(weight["weight"]),
+      {.stride = stride_, .padding = pads(), .rhs_dilation = rhs_dilation_, .groups = groups(), .compute = compute()});
 }
 
 Values ConvTranspose3d::options() const {

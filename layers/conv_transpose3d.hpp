@@ -17,6 +17,7 @@ struct ConvTranspose3dOptions {
   Initializer b_init = std::nullopt;
   Initializer w_mask = std::nullopt;
   bool channel_first = false;
+  Compute compute = Compute::automatic;
   std::string name{};
 };
 

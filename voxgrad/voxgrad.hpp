@@ -3,10 +3,12 @@
 
 #include "data/data.hpp"
 #include "framework/array.hpp"
+#include "framework/autocast.hpp"
 #include "framework/checkpoint.hpp"
 #include "framework/error.hpp"
 #include "framework/grad.hpp"
 #include "framework/gradcheck.hpp"
+#include "framework/kernels/bf16_set.hpp"
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/memory.hpp"

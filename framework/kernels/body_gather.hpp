@@ -120,7 +120,7 @@ __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, st
   }
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    T* const y = a.y + y_off[m] + co;
+    Sum<T>* const y = a.y + y_off[m] + co;
 #pragma GCC unroll 4
     for (int v = 0; v + 1 < NV; ++v) S::store(y + v * S::lanes, acc[m][v]);
     S::store_first(y + (NV - 1) * S::lanes, acc[m][NV - 1], last_lanes);
@@ -184,12 +184,12 @@ __attribute__((noinline)) void few_tile(const GatherArgs<T>& a, std::int64_t fir
     if (left > 0) few_step<T, MR, NC, true>(acc, x, x_off, wt, a.w_rows, left);
   }
 
-  T sums[sums_count];
+  Sum<T> sums[sums_count];
 #pragma GCC unroll 6
   for (int i = 0; i < sums_count; i += 4) S::sum4(acc + i, sums + i);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    T* const y = a.y + a.y_off[first + m] + co;
+    Sum<T>* const y = a.y + a.y_off[first + m] + co;
 #pragma GCC unroll 4
     for (int c = 0; c < NC; ++c) y[c] = sums[m * NC + c];
   }

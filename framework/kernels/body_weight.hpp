@@ -54,10 +54,10 @@ __attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t 
   outer_product<T, MR, NV, Masked>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    T* const d = a.dw + (row + m) * a.dw_stride + co;
+    Sum<T>* const d = a.dw + (row + m) * a.dw_stride + co;
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) {
-      T* const p = d + v * S::lanes;
+      Sum<T>* const p = d + v * S::lanes;
       if (Masked && v == NV - 1)
         S::store_first(p, S::add(S::load_first(p, last_lanes), acc[m][v]), last_lanes);
       else
@@ -97,12 +97,12 @@ __attribute__((noinline)) void weight_few_tile(const WeightArgs<T>& a, std::int6
   using S = Simd<T>;
   typename S::V acc[MR][NV];
   outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_off, a.x + x, a.x_off, a.positions, last_lanes);
-  T sums[NV * S::lanes];
+  Sum<T> sums[NV * S::lanes];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) S::store(sums + v * S::lanes, acc[m][v]);
-    T* d = a.dw + row * a.dw_stride + co + m;
+    Sum<T>* d = a.dw + row * a.dw_stride + co + m;
     for (std::int64_t i = 0; i < (NV - 1) * S::lanes + last_lanes; ++i, d += a.dw_stride) *d += sums[i];
   }
 }

@@ -17,8 +17,6 @@ namespace vg::kernels::direct {
 
 using std::int64_t;
 
-namespace {
-
 /// Whether lanes over the reduction beat lanes over the output channels: FMAs of an output, and four steps a channel to
 /// sum its lanes.
 bool is_few(const Conv3dProblem& p, int64_t lanes, int64_t sum_cost) {
@@ -28,6 +26,8 @@ bool is_few(const Conv3dProblem& p, int64_t lanes, int64_t sum_cost) {
   const int64_t runs = std::max<int64_t>(1, taps(p) / p.kernel_size[2] * phase / merged);
   return runs * ceil_div(merged * ci, lanes) * co + sum_cost * co < runs * merged * ci * ceil_div(co, lanes);
 }
+
+namespace {
 
 /// Whether lanes over the output channels of several groups pay: a group fills at most half a vector, and the input
 /// channels that a vector of output channels meets fit two (gather_grouped).
@@ -73,17 +73,23 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
 
 }  // namespace
 
+bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthwise(p) || is_grouped(p, lanes); }
+
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const KernelTable<T>& table = current_table<T>();
-  if (is_depthwise(p) || is_grouped(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
-  const int64_t lanes = table.lanes, ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  const bool few = is_few(p, lanes, 4);
-  const auto kernel = few ? table.gather_few : table.gather_dense;
-  const int64_t group_size = packed_size(p, few, lanes);
-  memory::Scratch<T> packed(p.groups * group_size);
-  pack(p, weights_of(p, w, transpose), few, lanes, packed.data());
+  if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
+  const bool few = is_few(p, table.lanes, 4);
+  memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
+  pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
+  gather_packed(p, few ? table.gather_few : table.gather_dense, table.lanes, x, packed.data(),
+                packed_size(p, few, table.lanes), y);
+}
 
+template <class T>
+void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes, const T* x, const T* w,
+                   int64_t group_size, Sum<T>* y) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const Plan plan(p, positions_of(p));
   // Small volumes with many channels: cut the channels too.
   const int64_t blocks = ceil_div(co, 2 * lanes);
@@ -97,13 +103,13 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
         if (co_begin >= co_end) return;
         Lists lists(plan);
         const T* const xs = x + box.batch * in_volume(p);
-        T* const ys = y + box.batch * out_volume(p);
+        Sum<T>* const ys = y + box.batch * out_volume(p);
         for (int64_t d = box.d_begin; d < box.d_end; ++d) {
           const int64_t tap_count = plan.taps(box, d, true, lists.taps());
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
           for (int64_t g = 0; g < p.groups; ++g)
-            kernel({xs + g * ci, packed.data() + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(),
-                    lists.y_off(), positions, taps(p) * ci, 0, co_begin, co_end, ci, co});
+            kernel({xs + g * ci, w + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
+                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co});
         }
       },
       is_small(p));
@@ -120,20 +126,13 @@ struct Split {
   bool by_group;  ///< part_size counts groups, else output channels
 };
 
-/// Whether a call of a kernel takes the channels of all groups.
-template <class T>
-bool lanes_over_groups(const Conv3dProblem& p) {
-  return is_depthwise(p) || is_grouped(p, current_table<T>().lanes);
-}
-
-template <class T>
-Split split_of(const Conv3dProblem& p, const Plan& plan) {
-  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, lanes = current_table<T>().lanes;
-  const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * static_cast<int64_t>(sizeof(T)));
+Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool over_groups, int64_t bytes) {
+  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
+  const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * bytes);
   const int64_t by_work = outputs(p) / 512;  // adding a copy costs about as much as some ten positions
   Split s;
   s.slabs = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
-  s.by_group = p.groups > 1 && !lanes_over_groups<T>(p);
+  s.by_group = p.groups > 1 && !over_groups;
   const int64_t block = s.by_group ? 1 : p.groups > 1 ? lanes : 2 * lanes;
   const int64_t blocks = ceil_div(s.by_group ? p.groups : p.out_channels, block);
   s.part_size = ceil_div(blocks, std::clamp<int64_t>(ceil_div(16, s.slabs), 1, blocks)) * block;
@@ -142,7 +141,7 @@ Split split_of(const Conv3dProblem& p, const Plan& plan) {
 }
 
 template <class T>
-auto weight_kernel(const Conv3dProblem& p) {
+WeightKernel<T> weight_kernel(const Conv3dProblem& p) {
   const KernelTable<T>& table = current_table<T>();
   if (is_depthwise(p)) return table.weight_depthwise;
   if (is_grouped(p, table.lanes)) return table.weight_grouped;
@@ -151,10 +150,9 @@ auto weight_kernel(const Conv3dProblem& p) {
 
 /// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end).
 template <class T>
-void weight_boxes(const Conv3dProblem& p, const Plan& plan, int64_t begin, int64_t end, bool by_group,
-                  int64_t part_begin, int64_t part_end, const T* x, const T* dy, T* dw) {
+void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kernel, int64_t begin, int64_t end,
+                  bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy, Sum<T>* dw) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  const auto kernel = weight_kernel<T>(p);
   Lists lists(plan);
   for (int64_t b = begin; b < end; ++b) {
     const Box box = plan.box(b);
@@ -189,11 +187,18 @@ void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  const int64_t lanes = current_table<T>().lanes;
+  grad_weight_by(p, weight_kernel<T>(p), lanes, lanes_over_groups(p, lanes), x, dy, dw);
+}
+
+template <class T>
+void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
+                    const T* dy, Sum<T>* dw) {
   const Plan plan(p, positions_of(p));
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
-  const Split split = split_of<T>(p, plan);
-  memory::Scratch<T> copies(split.slabs > 1 ? split.slabs * size : 0);
-  T* const slabs = split.slabs > 1 ? copies.data() : dw;
+  const Split split = split_of(p, plan, lanes, over_groups, sizeof(*dw));
+  memory::Scratch<Sum<T>> copies(split.slabs > 1 ? split.slabs * size : 0);
+  Sum<T>* const slabs = split.slabs > 1 ? copies.data() : dw;
   const int64_t all = split.by_group ? p.groups : p.out_channels,
                 columns = split.by_group ? p.out_channels / p.groups : 1;
   parallel_for(
@@ -201,11 +206,11 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
       [&](int64_t task) {
         const int64_t slab = task / split.parts, part = task % split.parts;
         const int64_t part_begin = part * split.part_size, part_end = std::min(all, part_begin + split.part_size);
-        T* const to = slabs + slab * size;
+        Sum<T>* const to = slabs + slab * size;
         for (int64_t row = 0; row < size; row += p.out_channels)
-          std::fill(to + row + part_begin * columns, to + row + part_end * columns, T(0));
-        weight_boxes(p, plan, boxes * slab / split.slabs, boxes * (slab + 1) / split.slabs, split.by_group, part_begin,
-                     part_end, x, dy, to);
+          std::fill(to + row + part_begin * columns, to + row + part_end * columns, Sum<T>(0));
+        weight_boxes(p, plan, kernel, boxes * slab / split.slabs, boxes * (slab + 1) / split.slabs, split.by_group,
+                     part_begin, part_end, x, dy, to);
       },
       is_small(p));
   if (split.slabs > 1) add_slabs(slabs, split.slabs, size, dw);
@@ -215,5 +220,9 @@ template void gather<float>(const Conv3dProblem&, bool, const float*, const floa
 template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template void gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
+template void gather_packed<Bf16Pair>(const Conv3dProblem&, GatherKernel<Bf16Pair>, int64_t, const Bf16Pair*,
+                                      const Bf16Pair*, int64_t, float*);
+template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WeightKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
+                                       const Bf16Pair*, float*);
 
 }  // namespace vg::kernels::direct

@@ -1,7 +1,11 @@
-// The direct algorithm: every multiplication of the definition, on any problem. Internal; conv3d.cpp chooses.
+// The direct algorithm: every multiplication of the definition, on any problem. Internal; conv3d.cpp chooses, and
+// bf16.cpp brings operands of its own.
 #pragma once
 
+#include <cstdint>
+
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/kernel_table.hpp"
 
 namespace vg::kernels::direct {
 
@@ -11,5 +15,21 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+
+/// Whether lanes run over the output channels of several groups: what DenseKernels do not do.
+bool lanes_over_groups(const Conv3dProblem& p, std::int64_t lanes);
+
+/// Whether gather_few (sum_cost 4) or weight_few (0) is the faster one of the DenseKernels.
+bool is_few(const Conv3dProblem& p, std::int64_t lanes, std::int64_t sum_cost);
+
+/// gather with `kernel`, one of the DenseKernels, on weights that were packed for it, `group_size` a group.
+template <class T>
+void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
+                   std::int64_t group_size, Sum<T>* y);
+
+/// grad_weight with `kernel`; over_groups: it takes the channels of all groups at once.
+template <class T>
+void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, std::int64_t lanes, bool over_groups, const T* x,
+                    const T* dy, Sum<T>* dw);
 
 }  // namespace vg::kernels::direct

@@ -1,11 +1,26 @@
-// What an instruction set provides: one table of function pointers for f32 and one for f64. Plain data and pointers
-// only, so that the files compiled for newer CPUs include nothing that could leak an inline function
-// (tools/check_kernel_objects.sh).
+// What an instruction set provides: one table of function pointers for f32 and one for f64, and, where it multiplies
+// bf16, one for that. Plain data and pointers only, so that the files compiled for newer CPUs include nothing that
+// could leak an inline function (tools/check_kernel_objects.sh).
 #pragma once
 
 #include <cstdint>
 
 namespace vg::kernels {
+
+/// Two bf16, the first in the low half: what bf16 kernels multiply with another pair at a time, adding both products.
+enum class Bf16Pair : std::uint32_t {};
+
+/// What products of a type of operands are summed in.
+template <class T>
+struct SumOf {
+  using type = T;
+};
+template <>
+struct SumOf<Bf16Pair> {
+  using type = float;
+};
+template <class T>
+using Sum = typename SumOf<T>::type;
 
 /// A run of weight rows that meet contiguous elements of an input: for 0 <= j < k, element x + j meets row w + j.
 /// With one group, adjacent taps along D are one run.
@@ -20,7 +35,7 @@ template <class T>
 struct GatherArgs {
   const T* x;
   const T* w;  ///< layout: see the function
-  T* y;
+  Sum<T>* y;
   const Tap* taps;
   std::int64_t tap_count;
   const std::int64_t* x_off;
@@ -37,7 +52,7 @@ template <class T>
 struct WeightArgs {
   const T* x;
   const T* dy;
-  T* dw;  ///< row r is at dw + r * dw_stride
+  Sum<T>* dw;  ///< row r is at dw + r * dw_stride
   const Tap* taps;
   std::int64_t tap_count;
   const std::int64_t* x_off;
@@ -49,22 +64,32 @@ struct WeightArgs {
 };
 
 template <class T>
-struct KernelTable {
+using GatherKernel = void (*)(const GatherArgs<T>&);
+template <class T>
+using WeightKernel = void (*)(const WeightArgs<T>&);
+
+/// The convolutions that every type of operands has.
+template <class T>
+struct DenseKernels {
   std::int64_t lanes;
   /// y = sum over taps; w packed as [block of 2 * lanes channels, the last one of `lanes` if that holds
   /// it][row][block], zero-filled.
-  void (*gather_dense)(const GatherArgs<T>&);
+  GatherKernel<T> gather_dense;
   /// The same for few output channels, lanes over the reduction; w packed as [output channel][row].
-  void (*gather_few)(const GatherArgs<T>&);
+  GatherKernel<T> gather_few;
+  WeightKernel<T> weight_dense;
+  WeightKernel<T> weight_few;  ///< for few output channels: lanes over weight rows
+};
+
+template <class T>
+struct KernelTable : DenseKernels<T> {
   /// Depthwise, lanes over channels; w[tap][channel]; every run has k = 1 and w = its tap.
-  void (*gather_depthwise)(const GatherArgs<T>&);
+  GatherKernel<T> gather_depthwise;
   /// Small groups, lanes over the output channels of several; w[row][output channel of all]; every run has k =
   /// group_in. The input channels that `lanes` output channels meet must fit 2 * lanes.
-  void (*gather_grouped)(const GatherArgs<T>&);
-  void (*weight_dense)(const WeightArgs<T>&);
-  void (*weight_few)(const WeightArgs<T>&);  ///< for few output channels: lanes over weight rows
-  void (*weight_depthwise)(const WeightArgs<T>&);
-  void (*weight_grouped)(const WeightArgs<T>&);  ///< as gather_grouped
+  GatherKernel<T> gather_grouped;
+  WeightKernel<T> weight_depthwise;
+  WeightKernel<T> weight_grouped;  ///< as gather_grouped
 
   void (*relu)(std::int64_t n, const T* x, T* y);
   void (*relu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
@@ -79,6 +104,18 @@ struct KernelTable {
                         const T* c, T* dx);
 };
 
+/// Convolutions of bf16 pairs, and the pairs themselves. Rounding is to nearest even; NaN stays NaN.
+struct Bf16Kernels : DenseKernels<Bf16Pair> {
+  /// As gather_dense, by tiles of `tile_step(group_in)` input channels at a time, which must divide group_in; null
+  /// where the set has no tiles.
+  GatherKernel<Bf16Pair> gather_tiles;
+  /// Row by row, y[j] = (x[2 j], x[2 j + 1]) with zeros for what lies beyond the n elements; rows of y have y_step.
+  void (*pair_adjacent)(std::int64_t rows, std::int64_t n, const float* x, Bf16Pair* y, std::int64_t y_step);
+  /// Row by row, y[j] = (a[j], b[j]) for 0 <= j < n; null stands for zeros; rows of a and b have `step`, of y n.
+  /// Returns whether all pairs are finite.
+  bool (*pair)(std::int64_t rows, std::int64_t n, const float* a, const float* b, std::int64_t step, Bf16Pair* y);
+};
+
 struct KernelTables {
   KernelTable<float> f32;
   KernelTable<double> f64;
@@ -88,6 +125,11 @@ struct KernelTables {
 extern const KernelTables* const scalar_kernels;
 extern const KernelTables* const avx2_kernels;
 extern const KernelTables* const avx512_kernels;
+
+// Null where the file was compiled without its instruction set.
+extern const Bf16Kernels* const portable_bf16_kernels;
+extern const Bf16Kernels* const avx512_bf16_kernels;
+extern const GatherKernel<Bf16Pair> amx_gather_tiles;
 
 /// The tables of the set in force (kernel_set.hpp). Throws ValueError when VOXGRAD_KERNELS names none that is
 /// available.

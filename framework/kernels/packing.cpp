@@ -77,6 +77,8 @@ void pack_rows(const Conv3dProblem& p, const Weights<T>& w, T* packed) {
 template Weights<float> weights_of<float>(const Conv3dProblem&, const float*, bool);
 template void pack<float>(const Conv3dProblem&, const Weights<float>&, bool, int64_t, float*);
 template void pack_rows<float>(const Conv3dProblem&, const Weights<float>&, float*);
+template Weights<Bf16Pair> weights_of<Bf16Pair>(const Conv3dProblem&, const Bf16Pair*, bool);
+template void pack<Bf16Pair>(const Conv3dProblem&, const Weights<Bf16Pair>&, bool, int64_t, Bf16Pair*);
 template Weights<double> weights_of<double>(const Conv3dProblem&, const double*, bool);
 template void pack<double>(const Conv3dProblem&, const Weights<double>&, bool, int64_t, double*);
 template void pack_rows<double>(const Conv3dProblem&, const Weights<double>&, double*);

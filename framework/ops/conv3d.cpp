@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <string_view>
+#include <type_traits>
 
 #include "framework/error.hpp"
+#include "framework/kernels/bf16.hpp"
 #include "framework/kernels/conv3d.hpp"
 #include "framework/op_count.hpp"
 #include "framework/ops/shape_ops.hpp"
@@ -107,48 +109,67 @@ void count(const Conv3dProblem& p) {
   count_multiply_adds(n);
 }
 
+/// A problem, and whether its operands are multiplied in bf16: gradients are computed as their op was, wherever that
+/// is.
+struct Convolution {
+  Conv3dProblem p;
+  bool bf16;
+};
+
+Convolution convolution(const Conv3dProblem& p, Compute compute, DType dtype) {
+  return {p, dtype == f32 && (compute == Compute::automatic ? autocast() : compute) == Compute::bf16};
+}
+
 // The three passes. <y, grad> is linear in x, w and grad, and each pass is its derivative by one of them: so the vjp of
 // each pass is made of the other two.
-Variable forward(const Variable& x, const Variable& w, const Conv3dProblem& p);
-Variable grad_input(const Variable& grad, const Variable& w, const Conv3dProblem& p);
-Variable grad_weight(const Variable& x, const Variable& grad, const Conv3dProblem& p);
+Variable forward(const Variable& x, const Variable& w, const Convolution& c);
+Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c);
+Variable grad_weight(const Variable& x, const Variable& grad, const Convolution& c);
 
-Variable forward(const Variable& x, const Variable& w, const Conv3dProblem& p) {
-  Tensor y(y_shape(p), x.dtype());
-  count(p);
+Variable forward(const Variable& x, const Variable& w, const Convolution& c) {
+  Tensor y(y_shape(c.p), x.dtype());
+  count(c.p);
   dispatch_float("conv3d", x.dtype(), [&](auto type) {
     using T = decltype(type);
-    kernels::conv3d_forward<T>(p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
+    if constexpr (std::is_same_v<T, float>)
+      if (c.bf16) return kernels::conv3d_forward_bf16(c.p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
+    kernels::conv3d_forward<T>(c.p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
   });
-  return record("conv3d", std::move(y), {x, w}, [x, w, p](const Pull& pull) -> Grads {
-    return {pull.needs(0) ? grad_input(pull.grad, w, p) : Variable{},
-            pull.needs(1) ? grad_weight(x, pull.grad, p) : Variable{}};
+  return record("conv3d", std::move(y), {x, w}, [x, w, c](const Pull& pull) -> Grads {
+    return {pull.needs(0) ? grad_input(pull.grad, w, c) : Variable{},
+            pull.needs(1) ? grad_weight(x, pull.grad, c) : Variable{}};
   });
 }
 
-Variable grad_input(const Variable& grad, const Variable& w, const Conv3dProblem& p) {
-  Tensor dx(x_shape(p), grad.dtype());
-  count(p);
+Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
+  Tensor dx(x_shape(c.p), grad.dtype());
+  count(c.p);
   dispatch_float("conv3d_grad_input", grad.dtype(), [&](auto type) {
     using T = decltype(type);
-    kernels::conv3d_grad_input<T>(p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
+    if constexpr (std::is_same_v<T, float>)
+      if (c.bf16)
+        return kernels::conv3d_grad_input_bf16(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
+    kernels::conv3d_grad_input<T>(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
   });
-  return record("conv3d_grad_input", std::move(dx), {grad, w}, [grad, w, p](const Pull& pull) -> Grads {
-    return {pull.needs(0) ? forward(pull.grad, w, p) : Variable{},
-            pull.needs(1) ? grad_weight(pull.grad, grad, p) : Variable{}};
+  return record("conv3d_grad_input", std::move(dx), {grad, w}, [grad, w, c](const Pull& pull) -> Grads {
+    return {pull.needs(0) ? forward(pull.grad, w, c) : Variable{},
+            pull.needs(1) ? grad_weight(pull.grad, grad, c) : Variable{}};
   });
 }
 
-Variable grad_weight(const Variable& x, const Variable& grad, const Conv3dProblem& p) {
-  Tensor dw(w_shape(p), x.dtype());
-  count(p);
+Variable grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
+  Tensor dw(w_shape(c.p), x.dtype());
+  count(c.p);
   dispatch_float("conv3d_grad_weight", x.dtype(), [&](auto type) {
     using T = decltype(type);
-    kernels::conv3d_grad_weight<T>(p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
+    if constexpr (std::is_same_v<T, float>)
+      if (c.bf16)
+        return kernels::conv3d_grad_weight_bf16(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
+    kernels::conv3d_grad_weight<T>(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
   });
-  return record("conv3d_grad_weight", std::move(dw), {x, grad}, [x, grad, p](const Pull& pull) -> Grads {
-    return {pull.needs(0) ? grad_input(grad, pull.grad, p) : Variable{},
-            pull.needs(1) ? forward(x, pull.grad, p) : Variable{}};
+  return record("conv3d_grad_weight", std::move(dw), {x, grad}, [x, grad, c](const Pull& pull) -> Grads {
+    return {pull.needs(0) ? grad_input(grad, pull.grad, c) : Variable{},
+            pull.needs(1) ? forward(x, pull.grad, c) : Variable{}};
   });
 }
 
@@ -177,7 +198,8 @@ Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args) {
   check_operand("conv3d", "w", w, w_layout, x.dtype());
   const Triple out = conv3d_out_size(spatial(x), kernel_of(w), args);
   check_channels("conv3d", x.dim(4), w.dim(3), w.dim(4), args.groups);
-  return forward(x, w, problem_of(x.dim(0), spatial(x), kernel_of(w), out, x.dim(4), w.dim(4), args));
+  const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_of(w), out, x.dim(4), w.dim(4), args);
+  return forward(x, w, convolution(p, args.compute, x.dtype()));
 }
 
 Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args) {
@@ -186,8 +208,8 @@ Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple
   const Triple out = conv3d_out_size(in_size, kernel_of(w), args);
   check_channels("conv3d_grad_input", w.dim(3) * args.groups, w.dim(3), w.dim(4), args.groups);
   check_out("conv3d_grad_input", spatial(grad), out, grad.dim(4), w.dim(4));
-  return grad_input(grad, w,
-                    problem_of(grad.dim(0), in_size, kernel_of(w), out, w.dim(3) * args.groups, w.dim(4), args));
+  const Conv3dProblem p = problem_of(grad.dim(0), in_size, kernel_of(w), out, w.dim(3) * args.groups, w.dim(4), args);
+  return grad_input(grad, w, convolution(p, args.compute, grad.dtype()));
 }
 
 Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Triple& kernel_size,
@@ -200,7 +222,8 @@ Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Tripl
   if (x.dim(0) != grad.dim(0))
     throw ValueError(
         fmt::format("[conv3d_grad_weight] grad: its batch is {}; must be {} as x's", grad.dim(0), x.dim(0)));
-  return grad_weight(x, grad, problem_of(x.dim(0), spatial(x), kernel_size, out, x.dim(4), grad.dim(4), args));
+  const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_size, out, x.dim(4), grad.dim(4), args);
+  return grad_weight(x, grad, convolution(p, args.compute, x.dtype()));
 }
 
 // Output i and input m meet at tap k of the flipped kernel when m * stride = i - lo + (k_eff - 1) - k * dilation: that
@@ -232,7 +255,8 @@ Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTransp
     kernel = transpose(reshape(w, {k[0], k[1], k[2], groups, o, c}), {0, 1, 2, 4, 3, 5});
     kernel = reshape(kernel, {k[0], k[1], k[2], o, in_channels});
   }
-  return grad_input(x, kernel, problem_of(x.dim(0), out, kernel_of(w), spatial(x), out_channels, in_channels, of));
+  const Conv3dProblem p = problem_of(x.dim(0), out, kernel_of(w), spatial(x), out_channels, in_channels, of);
+  return grad_input(x, kernel, convolution(p, args.compute, x.dtype()));
 }
 
 }  // namespace vg

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "framework/autocast.hpp"
 #include "framework/variable.hpp"
 
 namespace vg {
@@ -19,6 +20,7 @@ struct Conv3dArgs {
   Triple lhs_dilation{1, 1, 1};
   Triple rhs_dilation{1, 1, 1};
   std::int64_t groups = 1;
+  Compute compute = Compute::automatic;  ///< of the op and of its gradients
 };
 
 /// Output extents of a convolution of `in_size` with `kernel_size`: (in_eff + lo + hi - k_eff) / stride + 1, never
@@ -41,6 +43,7 @@ struct ConvTranspose3dArgs {
   std::array<std::pair<std::int64_t, std::int64_t>, 3> padding{};
   Triple rhs_dilation{1, 1, 1};
   std::int64_t groups = 1;
+  Compute compute = Compute::automatic;  ///< of the op and of its gradients
 };
 Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTranspose3dArgs& args = {});
 
