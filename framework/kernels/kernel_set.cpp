@@ -7,6 +7,7 @@
 
 #include "framework/error.hpp"
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/sliding_table.hpp"
 
 namespace vg {
 
@@ -15,6 +16,7 @@ namespace {
 struct Set {
   const char* name;
   const kernels::KernelTables* const* tables;
+  const kernels::SlidingTables* const* sliding;
   bool (*cpu_has)();
 };
 
@@ -31,9 +33,10 @@ bool cpu_has_avx512() { return false; }
 #endif
 
 // Best first.
-constexpr std::array<Set, 3> sets = {{{"avx512", &kernels::avx512_kernels, cpu_has_avx512},
-                                      {"avx2", &kernels::avx2_kernels, cpu_has_avx2},
-                                      {"scalar", &kernels::scalar_kernels, [] { return true; }}}};
+constexpr std::array<Set, 3> sets = {
+    {{"avx512", &kernels::avx512_kernels, &kernels::avx512_sliding, cpu_has_avx512},
+     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, cpu_has_avx2},
+     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, [] { return true; }}}};
 
 bool compiled(const Set& set) { return *set.tables != nullptr; }
 bool available(const Set& set) { return compiled(set) && set.cpu_has(); }
@@ -90,5 +93,6 @@ KernelSetScope::KernelSetScope(std::string_view name) : before_(kernel_set()) { 
 KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
 
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
+const kernels::SlidingTables& kernels::current_sliding() { return **current_set().sliding; }
 
 }  // namespace vg

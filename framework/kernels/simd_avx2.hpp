@@ -31,6 +31,11 @@ struct Simd<float> {
   /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
   static void store_first(float* p, V a, std::int64_t n) { _mm256_maskstore_ps(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm256_add_ps(a, b); }
   static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
   using Index = __m256i;
@@ -68,6 +73,11 @@ struct Simd<double> {
     return _mm256_cvtps_pd(_mm_maskload_ps(p, m));
   }
   static void store_first(double* p, V a, std::int64_t n) { _mm256_maskstore_pd(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm256_add_pd(a, b); }
   using Index = __m256i;  // of pairs of 32-bit lanes: there is no permutation of doubles by a variable
   static Index index(const std::int32_t* p) {

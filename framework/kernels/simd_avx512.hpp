@@ -29,6 +29,11 @@ struct Simd<float> {
   /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm512_add_ps(a, b); }
   static V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
   using Index = __m512i;
@@ -63,6 +68,11 @@ struct Simd<double> {
   static V widen_first(const double* p, std::int64_t n) { return load_first(p, n); }
   static V widen_first(const float* p, std::int64_t n) { return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask(n), p)); }
   static void store_first(double* p, V a, std::int64_t n) { _mm512_mask_storeu_pd(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm512_add_pd(a, b); }
   using Index = __m512i;
   static Index index(const std::int32_t* p) {
