@@ -76,7 +76,7 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
 
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  if (sliding::applies<T>(p) && sliding::gather(p, transpose, x, w, y)) return;
+  if (sliding::applies<T>(p, false) && sliding::gather(p, transpose, x, w, y)) return;
   const KernelTable<T>& table = current_table<T>();
   if (is_depthwise(p) || is_grouped(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
   const int64_t lanes = table.lanes, ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
@@ -191,7 +191,7 @@ void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  if (sliding::applies<T>(p) && sliding::grad_weight(p, x, dy, dw)) return;
+  if (sliding::applies<T>(p, true) && sliding::grad_weight(p, x, dy, dw)) return;
   const Plan plan(p, positions_of(p));
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
   const Split split = split_of<T>(p, plan);

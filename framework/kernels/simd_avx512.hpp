@@ -16,6 +16,10 @@ namespace {
 template <class T>
 struct Simd;
 
+/// Whether a vector is a cache line: less of a line is not worth a store past the caches.
+constexpr bool can_stream = true;
+inline void stream_end() { _mm_sfence(); }
+
 template <>
 struct Simd<float> {
   using V = __m512;
@@ -25,6 +29,8 @@ struct Simd<float> {
   static V set1(float a) { return _mm512_set1_ps(a); }
   static V load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, V a) { _mm512_storeu_ps(p, a); }
+  /// Past the caches; p is aligned to a line. Ends with stream_end().
+  static void stream(float* p, V a) { _mm512_stream_ps(p, a); }
   static __mmask16 mask(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
   /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
@@ -61,6 +67,7 @@ struct Simd<double> {
   static V set1(double a) { return _mm512_set1_pd(a); }
   static V load(const double* p) { return _mm512_loadu_pd(p); }
   static void store(double* p, V a) { _mm512_storeu_pd(p, a); }
+  static void stream(double* p, V a) { _mm512_stream_pd(p, a); }
   static __mmask8 mask(std::int64_t n) { return static_cast<__mmask8>((1U << n) - 1U); }
   static V load_first(const double* p, std::int64_t n) { return _mm512_maskz_loadu_pd(mask(n), p); }
   static V widen(const double* p) { return load(p); }

@@ -27,13 +27,23 @@ namespace {
 
 constexpr int64_t most_lanes = 16;
 
+struct Identity {
+  std::int32_t lane[most_lanes];
+  constexpr Identity() : lane() {
+    for (int l = 0; l < most_lanes; ++l) lane[l] = l;
+  }
+};
+constexpr Identity identity;
+
 /// How a problem is cut. Sizes of blocks are upper bounds; the last ones may be smaller.
 struct Cut {
   int64_t lanes, ci, co;     ///< channels of a group
   int64_t vectors;           ///< of output channels
   bool shared;               ///< all vectors meet the same inputs
   int64_t v_size, v_blocks;  ///< vectors of a task
-  int64_t sources;           ///< copies of the inputs that a task needs
+  SlidingInput input;        ///< what the kernels do with the copies of the inputs
+  int64_t sources, x_step;   ///< copies that a task needs; elements of a voxel in one
+  bool stream;               ///< stores past the caches
   int64_t vector_size;       ///< elements of a vector's weights, [input channel][tap][lane]
   int64_t h_size, w_size, d_size, h_blocks, w_blocks, d_blocks;
 
@@ -47,6 +57,17 @@ int64_t blocks_of(int64_t n, int64_t most, int64_t* size) {
   return ceil_div(n, *size);
 }
 
+/// Permuted where the input channels that every vector of output channels meets fit one vector.
+SlidingInput input_of(const Conv3dProblem& p, const Cut& c) {
+  if (c.shared) return SlidingInput::broadcast;
+  if (c.ci == 1) return SlidingInput::vectors;  // a copy is for one input channel anyway
+  for (int64_t v = 0; v < c.vectors; ++v) {
+    const int64_t first = v * c.lanes / c.co, last = (std::min(p.out_channels, (v + 1) * c.lanes) - 1) / c.co;
+    if ((last - first + 1) * c.ci > c.lanes) return SlidingInput::vectors;
+  }
+  return SlidingInput::permuted;
+}
+
 template <class T>
 Cut cut_of(const Conv3dProblem& p) {
   Cut c{};
@@ -55,12 +76,14 @@ Cut cut_of(const Conv3dProblem& p) {
   c.co = p.out_channels / p.groups;
   c.vectors = ceil_div(p.out_channels, c.lanes);
   c.shared = p.groups == 1;
-  c.v_blocks = blocks_of(c.vectors, c.shared ? c.vectors : std::max<int64_t>(1, 4 / c.ci), &c.v_size);
-  c.sources = c.shared ? c.ci : c.ci * c.v_size;
+  c.v_blocks = blocks_of(c.vectors, c.shared ? c.vectors : std::max<int64_t>(1, c.ci == 1 ? 4 : 4 / c.ci), &c.v_size);
+  c.input = input_of(p, c);
+  c.sources = c.shared ? 1 : c.input == SlidingInput::vectors ? c.ci * c.v_size : c.v_size;
+  c.x_step = c.shared ? c.ci : c.lanes;
   c.vector_size = c.ci * taps(p) * c.lanes;
   c.d_blocks = blocks_of(p.out_size[2], 128 / std::min<int64_t>(c.sources, 4), &c.d_size);
   // a ring of half the L2, but not too many rows read twice
-  const int64_t row = p.kernel_size[0] * c.sources * (c.d_size + p.kernel_size[2] - 1) * c.lanes * int64_t{sizeof(T)};
+  const int64_t row = p.kernel_size[0] * c.sources * (c.d_size + p.kernel_size[2] - 1) * c.x_step * int64_t{sizeof(T)};
   const int64_t rows = std::max(p.kernel_size[1] + 7, (int64_t{512} << 10) / row);
   c.w_blocks = blocks_of(p.out_size[1], rows - p.kernel_size[1] + 1, &c.w_size);
   const int64_t others = p.batch * c.w_blocks * c.d_blocks * c.v_blocks;
@@ -94,14 +117,13 @@ Unit unit_of(const Conv3dProblem& p, const Cut& c, int64_t index) {
           std::min(c.d_size, p.out_size[2] - d)};
 }
 
-/// The input channels that the lanes of a vector of output channels meet, for the first input channel of their groups.
+/// The input channels that the lanes of a vector of output channels meet.
 struct Lanes {
-  int64_t first, span, count;
-  std::int32_t lane[most_lanes];  ///< relative to `first`
+  int64_t first, span, count;     ///< their first, one past their last, relative to it; of how many output channels
+  std::int32_t lane[most_lanes];  ///< relative to `first`, for the first input channel of their groups
 };
 
 Lanes lanes_of(const Conv3dProblem& p, const Cut& c, int64_t vector) {
-  if (c.shared) return {0, 1, c.lanes, {}};
   const int64_t channel = vector * c.lanes;
   Lanes s{channel / c.co * c.ci, 0, std::min(c.lanes, p.out_channels - channel), {}};
   for (int64_t l = 0; l < s.count; ++l) s.lane[l] = static_cast<std::int32_t>((channel + l) / c.co * c.ci - s.first);
@@ -117,16 +139,23 @@ class Ring {
       : p_(p),
         c_(c),
         x_(x),
-        row_((c.d_size + p.kernel_size[2] - 1) * c.lanes),
+        row_((c.d_size + p.kernel_size[2] - 1) * c.x_step),
         source_(row_ * (c.w_size + p.kernel_size[1] - 1)),
-        memory_(source_ * c.sources * p.kernel_size[0]) {}
+        memory_(source_ * c.sources * p.kernel_size[0]),
+        index_(c.shared ? 0 : c.v_size * c.ci * most_lanes) {}
 
   /// For the vectors [v_begin, v_end).
   void begin(const Unit& unit, int64_t v_begin, int64_t v_end) {
     unit_ = unit;
     next_plane_ = unit.h_begin;
-    vectors_ = c_.shared ? 1 : v_end - v_begin;
-    for (int64_t v = 0; v < vectors_; ++v) lanes_[v] = lanes_of(p_, c_, v_begin + v);
+    vectors_ = c_.shared ? 0 : v_end - v_begin;
+    sources_ = c_.shared ? 1 : c_.input == SlidingInput::vectors ? vectors_ * c_.ci : vectors_;
+    for (int64_t v = 0; v < vectors_; ++v) {
+      lanes_[v] = lanes_of(p_, c_, v_begin + v);
+      for (int64_t j = 0; j < c_.ci; ++j)
+        for (int64_t l = 0; l < most_lanes; ++l)
+          index_.data()[(v * c_.ci + j) * most_lanes + l] = lanes_[v].lane[l] + static_cast<std::int32_t>(j);
+    }
   }
 
   /// Copies the planes that output plane h meets and that are not there yet. `zero_rows`: also the rows outside W.
@@ -137,7 +166,7 @@ class Ring {
         if (has_row(r))
           fill_row(r);
         else if (zero_rows)
-          for (int64_t s = 0; s < vectors_ * c_.ci; ++s) std::fill_n(plane(next_plane_, s) + r * row_, row_, T(0));
+          for (int64_t s = 0; s < sources_; ++s) std::fill_n(plane(next_plane_, s) + r * row_, row_, T(0));
       }
     }
   }
@@ -145,9 +174,14 @@ class Ring {
   /// Whether the row r of the block, which output row r meets for tap 0, is inside the input.
   bool has_row(int64_t r) const { return inside(1, unit_.w_begin + r); }
   bool has_plane(int64_t h) const { return inside(0, h); }
-  /// The plane that output plane h meets for tap 0; source: vector * ci + input channel, or the channel where shared.
-  T* plane(int64_t h, int64_t source) {
-    return memory_.data() + (h % p_.kernel_size[0] * c_.sources + source) * source_;
+  /// The plane that output plane h meets for tap 0, for input channel j of vector v (from v_begin on).
+  const T* inputs(int64_t h, int64_t v, int64_t j) {
+    if (c_.input == SlidingInput::broadcast) return plane(h, 0) + j;
+    return plane(h, c_.input == SlidingInput::vectors ? v * c_.ci + j : v);
+  }
+  /// Where inputs are permuted: how.
+  const std::int32_t* lane(int64_t v, int64_t j) {
+    return c_.shared ? nullptr : index_.data() + (v * c_.ci + j) * most_lanes;
   }
   int64_t row_size() const { return row_; }
 
@@ -162,15 +196,32 @@ class Ring {
     const int64_t h = next_plane_ - p_.pad[0], w = unit_.w_begin + r - p_.pad[1];
     const int64_t row = ((unit_.batch * p_.in_size[0] + h) * p_.in_size[1] + w) * p_.in_size[2];
     const T* const x = x_ + (row + (begin < end ? at + begin : 0)) * p_.in_channels;
+    if (c_.shared) return copy_row(x, begin, end, width, plane(next_plane_, 0) + r * row_);
+    const int64_t inputs = c_.input == SlidingInput::vectors ? c_.ci : 1;
     for (int64_t v = 0; v < vectors_; ++v)
-      for (int64_t j = 0; j < c_.ci; ++j) {
+      for (int64_t j = 0; j < inputs; ++j) {
         const Lanes& s = lanes_[v];
-        T* const to = plane(next_plane_, v * c_.ci + j) + r * row_;
+        T* const to = plane(next_plane_, v * inputs + j) + r * row_;
         std::fill_n(to, begin * c_.lanes, T(0));
-        current_sliding_table<T>().fill(
-            {x + s.first + j, p_.in_channels, end - begin, s.lane, s.span, s.count, to + begin * c_.lanes});
+        if (c_.input == SlidingInput::vectors)
+          fill({x + s.first + j, p_.in_channels, end - begin, s.lane, s.span, s.count, to + begin * c_.lanes});
+        else
+          fill({x + s.first, p_.in_channels, end - begin, identity.lane, s.span + c_.ci - 1, s.span + c_.ci - 1,
+                to + begin * c_.lanes});
         std::fill_n(to + end * c_.lanes, (width - end) * c_.lanes, T(0));
       }
+  }
+
+  void fill(const SlidingFill<T>& a) const { current_sliding_table<T>().fill(a); }
+
+  void copy_row(const T* x, int64_t begin, int64_t end, int64_t width, T* to) const {
+    std::fill_n(to, begin * c_.ci, T(0));
+    std::copy_n(x, (end - begin) * c_.ci, to + begin * c_.ci);
+    std::fill_n(to + end * c_.ci, (width - end) * c_.ci, T(0));
+  }
+
+  T* plane(int64_t h, int64_t source) {
+    return memory_.data() + (h % p_.kernel_size[0] * c_.sources + source) * source_;
   }
 
   const Conv3dProblem& p_;
@@ -179,8 +230,9 @@ class Ring {
   int64_t row_, source_;
   memory::Scratch<T> memory_;
   Unit unit_{};
-  int64_t next_plane_ = 0, vectors_ = 0;
+  int64_t next_plane_ = 0, vectors_ = 0, sources_ = 0;
   Lanes lanes_[4];
+  memory::Scratch<std::int32_t> index_;
 };
 
 // ---- forward and grad_input ----------------------------------------------------------------------------------------
@@ -201,12 +253,12 @@ void pack_vectors(const Conv3dProblem& p, const Cut& c, const Weights<T>& w, T* 
 
 /// The rows of taps that output plane h meets, for output row 0 and the first tap along W; and their number.
 template <class T>
-int64_t list_planes(const Conv3dProblem& p, const Cut& c, Ring<T>& ring, int64_t h, int64_t source, const T* weights,
+int64_t list_planes(const Conv3dProblem& p, const Cut& c, Ring<T>& ring, int64_t h, int64_t v, const T* weights,
                     SlidingTap<T>* list) {
   SlidingTap<T>* t = list;
   for (int64_t j = 0; j < c.ci; ++j)
     for (int64_t kh = 0; kh < p.kernel_size[0]; ++kh, weights += p.kernel_size[1] * p.kernel_size[2] * c.lanes)
-      if (ring.has_plane(h + kh)) *t++ = {ring.plane(h + kh, source + j), weights};
+      if (ring.has_plane(h + kh)) *t++ = {ring.inputs(h + kh, v, j), weights, ring.lane(v, j)};
   return t - list;
 }
 
@@ -219,7 +271,7 @@ int64_t list_taps(const Conv3dProblem& p, const Cut& c, const Ring<T>& ring, int
   SlidingTap<T>* t = list;
   for (int64_t i = 0; i < count; ++i)
     for (int64_t kw = begin; kw < end; ++kw)
-      *t++ = {planes[i].x + (w + kw) * ring.row_size(), planes[i].w + kw * p.kernel_size[2] * c.lanes};
+      *t++ = {planes[i].x + (w + kw) * ring.row_size(), planes[i].w + kw * p.kernel_size[2] * c.lanes, planes[i].lane};
   return t - list;
 }
 
@@ -233,13 +285,14 @@ void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
     ring.fill(h, false);
     for (int64_t v = v_begin; v < v_end; ++v) {
-      const int64_t source = c.shared ? 0 : (v - v_begin) * c.ci, channel = v * c.lanes;
-      const int64_t count = list_planes(p, c, ring, h, source, packed + v * c.vector_size, planes);
+      const int64_t channel = v * c.lanes;
+      const int64_t count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
       for (int64_t w = 0; w < unit.w_count; ++w) {
         const int64_t voxel =
             ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
-        kernel({lists, list_taps(p, c, ring, w, planes, count, lists), p.kernel_size[2], unit.d_count,
-                y + voxel * p.out_channels + channel, p.out_channels, std::min(c.lanes, p.out_channels - channel)});
+        kernel({lists, list_taps(p, c, ring, w, planes, count, lists), p.kernel_size[2], unit.d_count, c.input,
+                c.x_step, y + voxel * p.out_channels + channel, p.out_channels,
+                std::min(c.lanes, p.out_channels - channel), c.stream});
       }
     }
   }
@@ -248,19 +301,20 @@ void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
 }  // namespace
 
 template <class T>
-bool applies(const Conv3dProblem& p) {
+bool applies(const Conv3dProblem& p, bool weight) {
   for (int a = 0; a < 3; ++a)
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1 || p.rhs_dilation[a] != 1) return false;
   const int64_t lanes = current_sliding_table<T>().lanes, ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   if (p.kernel_size[2] > sliding_most_taps || taps(p) < 3) return false;
-  if (p.groups == 1) return ci <= 4 && 2 * co >= lanes;
-  return ci <= 4 || (ci <= lanes && 2 * co <= lanes);
+  if (p.groups == 1) return !weight && ci <= 4 && 2 * co >= lanes;  // outer products of dy are as fast
+  return ci <= 4 || (ci <= lanes && (weight ? 2 * co <= lanes : co <= lanes));
 }
 
 template <class T>
 bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return false;
-  const Cut c = cut_of<T>(p);
+  Cut c = cut_of<T>(p);
+  c.stream = should_stream(p, y);
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
   parallel_for(
@@ -271,6 +325,7 @@ bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
         const int64_t v = task % c.v_blocks * c.v_size;
         gather_unit(p, c, unit_of(p, c, task / c.v_blocks), ring, v, std::min(v + c.v_size, c.vectors), packed.data(),
                     lists.data(), y);
+        if (c.stream) current_sliding_table<T>().stream_end();
       },
       is_small(p));
   return true;
@@ -287,14 +342,12 @@ constexpr int64_t dy_rows = 8;
 template <class T>
 void fill_dy(const Conv3dProblem& p, const Cut& c, const Unit& unit, int64_t h, int64_t w, int64_t count,
              int64_t vector, const T* dy, T* to) {
-  std::int32_t lane[most_lanes];
-  for (int l = 0; l < most_lanes; ++l) lane[l] = l;
   const int64_t channel = vector * c.lanes, n = std::min(c.lanes, p.out_channels - channel);
   for (int64_t r = 0; r < count; ++r, to += unit.d_count * c.lanes) {
     const int64_t voxel =
         ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w + r) * p.out_size[2] + unit.d_begin;
     current_sliding_table<T>().fill(
-        {dy + voxel * p.out_channels + channel, p.out_channels, unit.d_count, lane, n, n, to});
+        {dy + voxel * p.out_channels + channel, p.out_channels, unit.d_count, identity.lane, n, n, to});
   }
 }
 
@@ -312,12 +365,11 @@ void weight_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
       T* to = sums;
       for (int64_t v = v_begin; v < v_end; ++v) {
         fill_dy(p, c, unit, h, w, rows, v, dy, dy_copy);
-        const int64_t source = c.shared ? 0 : (v - v_begin) * c.ci;
         for (int64_t j = 0; j < c.ci; ++j)
           for (int64_t kh = 0; kh < p.kernel_size[0]; ++kh, to += plane_size)
             if (ring.has_plane(h + kh))
-              kernel({ring.plane(h + kh, source + j) + w * ring.row_size(), ring.row_size(), dy_copy, rows,
-                      unit.d_count, p.kernel_size[1], p.kernel_size[2], to});
+              kernel({ring.inputs(h + kh, v - v_begin, j) + w * ring.row_size(), c.input, c.x_step, ring.row_size(),
+                      ring.lane(v - v_begin, j), dy_copy, rows, unit.d_count, p.kernel_size[1], p.kernel_size[2], to});
       }
     }
   }
@@ -363,8 +415,8 @@ bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   return all_finite(dw, c.ci * taps(p) * p.out_channels);
 }
 
-template bool applies<float>(const Conv3dProblem&);
-template bool applies<double>(const Conv3dProblem&);
+template bool applies<float>(const Conv3dProblem&, bool);
+template bool applies<double>(const Conv3dProblem&, bool);
 template bool gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
 template bool gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
 template bool grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);

@@ -6,11 +6,19 @@
 
 namespace vg::kernels {
 
-/// One row of taps along D: vector x + i (in vectors) meets weight vector w + k at output i - k.
+/// One row of taps along D: input i meets weight vector w + k at output i - k.
 template <class T>
 struct SlidingTap {
-  const T* x;  ///< of output 0 and the row's first tap
-  const T* w;  ///< kd vectors
+  const T* x;                ///< of output 0 and the row's first tap
+  const T* w;                ///< kd vectors
+  const std::int32_t* lane;  ///< where inputs are permuted: the input lane of each lane
+};
+
+/// How an input of the kernels becomes a vector.
+enum class SlidingInput {
+  vectors,    ///< it is one
+  permuted,   ///< lane l is lane[l] of one
+  broadcast,  ///< it is one number
 };
 
 /// A row of outputs along D, one vector of channels wide.
@@ -18,16 +26,21 @@ template <class T>
 struct SlidingRow {
   const SlidingTap<T>* taps;
   std::int64_t tap_count, kd, depth;
-  T* y;  ///< output d is at y + d * y_stride
+  SlidingInput input;
+  std::int64_t x_step;  ///< elements from input to input along D
+  T* y;                 ///< output d is at y + d * y_stride
   std::int64_t y_stride, channels;
+  bool stream;  ///< store past the caches: y and y_stride are whole lines, and stream_end is called at the end
 };
 
 /// dw[r][k] += sum over rows w and outputs d of x[w + r][d + k] * dy[w][d], all vectors of channels.
 template <class T>
 struct SlidingWeights {
   const T* x;
-  std::int64_t x_row;  ///< elements from row to row
-  const T* dy;         ///< contiguous
+  SlidingInput input;          ///< not `broadcast`
+  std::int64_t x_step, x_row;  ///< elements from input to input along D, and from row to row
+  const std::int32_t* lane;    ///< as in SlidingTap
+  const T* dy;                 ///< contiguous
   std::int64_t rows, depth, kw, kd;
   T* dw;  ///< [kw][kd]
 };
@@ -49,6 +62,7 @@ struct SlidingTable {
   void (*row)(const SlidingRow<T>&);
   void (*weights)(const SlidingWeights<T>&);
   void (*fill)(const SlidingFill<T>&);
+  void (*stream_end)();
 };
 
 /// Taps along D that a row may have: each number has its own unrolled kernels.
