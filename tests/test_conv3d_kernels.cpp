@@ -154,6 +154,34 @@ TEST_CASE("conv3d kernels: groups and depthwise", "[conv3d][kernels]") {
   check_problem(cubic(1, {4, 5, 9}, 64, 64, 5, 1, 2, 64));
 }
 
+TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a block", "[conv3d][kernels]") {
+  for (const int64_t depth : {1, 2, 3, 7, 8, 9, 15, 16, 17, 33})  // tiles along D
+    check_problem(cubic(1, {3, 4, depth}, 20, 20, 3, 1, 1, 20));
+  for (const int64_t k : {1, 2, 4, 5, 6, 7, 8})  // each number of taps has its own kernels; 8 is beyond them
+    for (const int64_t depth : {6, 19}) {
+      Conv3dProblem p = cubic(1, {4, 5, depth}, 17, 17, 3, 1, 1, 17);
+      p.kernel_size[2] = k;
+      p.pad[2] = k / 2;
+      set_out_size(p, 2, k / 2);
+      check_problem(p);
+    }
+  for (const int64_t channels : {2, 5, 15, 16, 31, 64, 65, 130})  // vectors, and vectors of a task
+    check_problem(cubic(1, {3, 4, 5}, channels, channels, 3, 1, 1, channels));
+  for (const int64_t multiplier : {2, 3, 8, 17})
+    for (const int64_t channels : {2, 9, 24})
+      check_problem(cubic(1, {3, 4, 5}, channels, multiplier * channels, 3, 1, 1, channels));
+  for (const auto& [ci, co] : std::vector<std::pair<int64_t, int64_t>>{{8, 8}, {4, 8}, {8, 4}, {3, 5}, {2, 30}})
+    check_problem(cubic(2, {3, 4, 9}, 5 * ci, 5 * co, 3, 1, 1, 5));
+  for (const int64_t ci : {1, 2, 3, 4}) check_problem(cubic(2, {3, 4, 9}, ci, 33, 3, 1, 1));
+  check_problem(cubic(1, {40, 3, 4}, 20, 20, 3, 1, 1, 20));   // runs of planes
+  check_problem(cubic(1, {3, 70, 40}, 65, 65, 3, 1, 1, 65));  // blocks of W
+  check_problem(cubic(1, {3, 3, 300}, 4, 4, 3, 1, 1, 4));     // blocks of D
+  check_problem(cubic(1, {5, 6, 7}, 6, 6, 7, 1, 3, 6));
+  check_problem(with(cubic(1, {5, 6, 7}, 6, 12, 3, 1, 1, 6), {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {4, 5, 6}, {6, 5, 4}));
+  check_problem(
+      with(cubic(1, {5, 6, 7}, 6, 12, 3, 1, 1, 6), {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 3, -1}));
+}
+
 TEST_CASE("conv3d kernels: dilations, strides and odd pads", "[conv3d][kernels]") {
   const Conv3dProblem p = cubic(2, {4, 5, 6}, 3, 5, 3, 1, 1);
   check_problem(with(p, {2, 3, 2}, {2, 1, 3}, {3, 2, 1}, {3, 0, -1}, {3, 2, 4}));
@@ -273,7 +301,8 @@ TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][k
   for (const Conv3dProblem& p : {cubic(1, {8, 12, 32}, 16, 16, 3, 1, 1), cubic(2, {6, 10, 20}, 5, 33, 3, 2, 1),
                                  cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
                                  cubic(1, {8, 12, 40}, 24, 48, 3, 1, 1, 4), cubic(3, {8, 12, 40}, 16, 8, 1, 1, 0),
-                                 cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1)}) {
+                                 cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1), cubic(1, {8, 12, 40}, 20, 40, 3, 1, 1, 20),
+                                 cubic(1, {8, 12, 40}, 2, 40, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     each_variant(p, [&] {
       INFO(to_line(p));
@@ -294,14 +323,20 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
                                  cubic(1, {5, 6, 9}, 20, 20, 3, 1, 1, 20), cubic(1, {5, 6, 9}, 6, 9, 3, 1, 1, 3),
                                  cubic(2, {3, 3, 5}, 19, 33, 1, 1, 0)}) {
     auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
+    const auto check_sets = [&] {
+      const NaiveConv3d want = naive_conv3d(p, x, w, dy);
+      for (const std::string& set : vg::available_kernel_sets()) {
+        const vg::KernelSetScope scope(set);
+        INFO(set << " " << to_line(p));
+        check_equal(run<float>(p, x, w, dy), want);
+        check_equal(run<double>(p, x, w, dy), want);
+      }
+    };
     x[x.size() / 2] = dy[dy.size() / 2] = nan;
-    const NaiveConv3d want = naive_conv3d(p, x, w, dy);
-    for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope scope(set);
-      INFO(set << " " << to_line(p));
-      check_equal(run<float>(p, x, w, dy), want);
-      check_equal(run<double>(p, x, w, dy), want);
-    }
+    check_sets();
+    x[x.size() / 2] = dy[dy.size() / 2] = 1;
+    dy[0] = w[0] = nan;  // what the padding would multiply
+    check_sets();
   }
 }
 

@@ -10,6 +10,7 @@
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/packing.hpp"
+#include "framework/kernels/sliding.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
@@ -77,6 +78,7 @@ bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthw
 
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  if (sliding::applies<T>(p, false) && sliding::gather(p, transpose, x, w, y)) return;
   const KernelTable<T>& table = current_table<T>();
   if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
   const bool few = is_few(p, table.lanes, 4);
@@ -187,6 +189,7 @@ void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  if (sliding::applies<T>(p, true) && sliding::grad_weight(p, x, dy, dw)) return;
   const int64_t lanes = current_table<T>().lanes;
   grad_weight_by(p, weight_kernel<T>(p), lanes, lanes_over_groups(p, lanes), x, dy, dw);
 }

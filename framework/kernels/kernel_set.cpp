@@ -7,6 +7,7 @@
 
 #include "framework/error.hpp"
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/sliding_table.hpp"
 #include "framework/kernels/winograd_table.hpp"
 
 namespace vg {
@@ -16,6 +17,7 @@ namespace {
 struct Set {
   const char* name;
   const kernels::KernelTables* const* tables;
+  const kernels::SlidingTables* const* sliding;
   const kernels::WinogradTables* const* winograd;
   bool (*cpu_has)();
 };
@@ -34,9 +36,9 @@ bool cpu_has_avx512() { return false; }
 
 // Best first.
 constexpr std::array<Set, 3> sets = {
-    {{"avx512", &kernels::avx512_kernels, &kernels::avx512_winograd, cpu_has_avx512},
-     {"avx2", &kernels::avx2_kernels, &kernels::avx2_winograd, cpu_has_avx2},
-     {"scalar", &kernels::scalar_kernels, &kernels::scalar_winograd, [] { return true; }}}};
+    {{"avx512", &kernels::avx512_kernels, &kernels::avx512_sliding, &kernels::avx512_winograd, cpu_has_avx512},
+     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, &kernels::avx2_winograd, cpu_has_avx2},
+     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, &kernels::scalar_winograd, [] { return true; }}}};
 
 bool compiled(const Set& set) { return *set.tables != nullptr; }
 bool available(const Set& set) { return compiled(set) && set.cpu_has(); }
@@ -94,5 +96,6 @@ KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
 
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
 const kernels::WinogradTables& kernels::current_winograd_tables() { return **current_set().winograd; }
+const kernels::SlidingTables& kernels::current_sliding() { return **current_set().sliding; }
 
 }  // namespace vg

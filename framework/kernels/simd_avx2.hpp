@@ -16,6 +16,9 @@ struct Simd;
 alignas(64) const std::int32_t mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 alignas(64) const std::int64_t mask_window64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
 
+constexpr bool can_stream = false;  // half lines are not worth a store past the caches
+inline void stream_end() {}
+
 template <>
 struct Simd<float> {
   using V = __m256;
@@ -25,12 +28,18 @@ struct Simd<float> {
   static V set1(float a) { return _mm256_set1_ps(a); }
   static V load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, V a) { _mm256_storeu_ps(p, a); }
+  static void stream(float* p, V a) { store(p, a); }
   static __m256i mask(std::int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - n));
   }
   /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
   static void store_first(float* p, V a, std::int64_t n) { _mm256_maskstore_ps(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm256_add_ps(a, b); }
   static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
   using Index = __m256i;
@@ -56,6 +65,7 @@ struct Simd<double> {
   static V set1(double a) { return _mm256_set1_pd(a); }
   static V load(const double* p) { return _mm256_loadu_pd(p); }
   static void store(double* p, V a) { _mm256_storeu_pd(p, a); }
+  static void stream(double* p, V a) { store(p, a); }
   static __m256i mask(std::int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window64 + 4 - n));
   }
@@ -68,6 +78,11 @@ struct Simd<double> {
     return _mm256_cvtps_pd(_mm_maskload_ps(p, m));
   }
   static void store_first(double* p, V a, std::int64_t n) { _mm256_maskstore_pd(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm256_add_pd(a, b); }
   using Index = __m256i;  // of pairs of 32-bit lanes: there is no permutation of doubles by a variable
   static Index index(const std::int32_t* p) {

@@ -16,6 +16,10 @@ namespace {
 template <class T>
 struct Simd;
 
+/// Whether a vector is a cache line: less of a line is not worth a store past the caches.
+constexpr bool can_stream = true;
+inline void stream_end() { _mm_sfence(); }
+
 template <>
 struct Simd<float> {
   using V = __m512;
@@ -25,10 +29,17 @@ struct Simd<float> {
   static V set1(float a) { return _mm512_set1_ps(a); }
   static V load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, V a) { _mm512_storeu_ps(p, a); }
+  /// Past the caches; p is aligned to a line. Ends with stream_end().
+  static void stream(float* p, V a) { _mm512_stream_ps(p, a); }
   static __mmask16 mask(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
   /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm512_add_ps(a, b); }
   static V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
   using Index = __m512i;
@@ -56,6 +67,7 @@ struct Simd<double> {
   static V set1(double a) { return _mm512_set1_pd(a); }
   static V load(const double* p) { return _mm512_loadu_pd(p); }
   static void store(double* p, V a) { _mm512_storeu_pd(p, a); }
+  static void stream(double* p, V a) { _mm512_stream_pd(p, a); }
   static __mmask8 mask(std::int64_t n) { return static_cast<__mmask8>((1U << n) - 1U); }
   static V load_first(const double* p, std::int64_t n) { return _mm512_maskz_loadu_pd(mask(n), p); }
   static V widen(const double* p) { return load(p); }
@@ -63,6 +75,11 @@ struct Simd<double> {
   static V widen_first(const double* p, std::int64_t n) { return load_first(p, n); }
   static V widen_first(const float* p, std::int64_t n) { return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask(n), p)); }
   static void store_first(double* p, V a, std::int64_t n) { _mm512_mask_storeu_pd(p, mask(n), a); }
+  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  static V held(V a) {
+    __asm__("" : "+v"(a));
+    return a;
+  }
   static V add(V a, V b) { return _mm512_add_pd(a, b); }
   using Index = __m512i;
   static Index index(const std::int32_t* p) {

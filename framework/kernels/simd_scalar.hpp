@@ -18,6 +18,9 @@ struct PortableVector<double> {
   typedef double type __attribute__((vector_size(16)));
 };
 
+constexpr bool can_stream = false;
+inline void stream_end() {}
+
 template <class T>
 struct Simd {
   using V = typename PortableVector<T>::type;
@@ -30,6 +33,7 @@ struct Simd {
     __builtin_memcpy(&a, p, sizeof a);
     return a;
   }
+  static void stream(T* p, V a) { store(p, a); }
   static void store(T* p, V a) { __builtin_memcpy(p, &a, sizeof a); }
   /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
   static V load_first(const T* p, std::int64_t n) {
@@ -40,6 +44,7 @@ struct Simd {
   static void store_first(T* p, V a, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) p[i] = a[i];
   }
+  static V held(V a) { return a; }
   template <class From>
   static V widen(const From* p) {
     V a;

@@ -1,0 +1,92 @@
+// What an instruction set provides for the sliding kernels (sliding.hpp). Plain data and pointers only, as in
+// kernel_table.hpp.
+#pragma once
+
+#include <cstdint>
+
+namespace vg::kernels {
+
+/// One row of taps along D: input i meets weight vector w + k at output i - k.
+template <class T>
+struct SlidingTap {
+  const T* x;                ///< of output 0 and the row's first tap
+  const T* w;                ///< kd vectors
+  const std::int32_t* lane;  ///< where inputs are permuted: the input lane of each lane
+};
+
+/// How an input of the kernels becomes a vector.
+enum class SlidingInput {
+  vectors,    ///< it is one
+  permuted,   ///< lane l is lane[l] of one
+  broadcast,  ///< it is one number
+};
+
+/// A row of outputs along D, one vector of channels wide.
+template <class T>
+struct SlidingRow {
+  const SlidingTap<T>* taps;
+  std::int64_t tap_count, kd, depth;
+  SlidingInput input;
+  std::int64_t x_step;  ///< elements from input to input along D
+  T* y;                 ///< output d is at y + d * y_stride
+  std::int64_t y_stride, channels;
+  bool stream;  ///< store past the caches: y and y_stride are whole lines, and stream_end is called at the end
+};
+
+/// dw[r][k] += sum over rows w and outputs d of x[w + r][d + k] * dy[w][d], all vectors of channels.
+template <class T>
+struct SlidingWeights {
+  const T* x;
+  SlidingInput input;          ///< not `broadcast`
+  std::int64_t x_step, x_row;  ///< elements from input to input along D, and from row to row
+  const std::int32_t* lane;    ///< as in SlidingTap
+  const T* dy;                 ///< contiguous
+  std::int64_t rows, depth, kw, kd;
+  T* dw;  ///< [kw][kd]
+};
+
+/// Lane l of vector i of `to` becomes x[i * stride + lane[l]]; lanes from `channels` on are unspecified but finite
+/// where x is, or zero.
+template <class T>
+struct SlidingFill {
+  const T* x;
+  std::int64_t stride, count;
+  const std::int32_t* lane;  ///< `lanes` of them, all below `span`
+  std::int64_t span, channels;
+  T* to;
+};
+
+template <class T>
+struct SlidingTable {
+  std::int64_t lanes;
+  void (*row)(const SlidingRow<T>&);
+  void (*weights)(const SlidingWeights<T>&);
+  void (*fill)(const SlidingFill<T>&);
+  void (*stream_end)();
+};
+
+/// Taps along D that a row may have: each number has its own unrolled kernels.
+constexpr std::int64_t sliding_most_taps = 7;
+
+struct SlidingTables {
+  SlidingTable<float> f32;
+  SlidingTable<double> f64;
+};
+
+// Null where the file was compiled without its instruction set.
+extern const SlidingTables* const scalar_sliding;
+extern const SlidingTables* const avx2_sliding;
+extern const SlidingTables* const avx512_sliding;
+
+/// The tables of the set in force.
+const SlidingTables& current_sliding();
+
+template <class T>
+const SlidingTable<T>& current_sliding_table() {
+  if constexpr (sizeof(T) == sizeof(float))
+    return current_sliding().f32;
+  else
+    return current_sliding().f64;
+}
+
+}  // namespace vg::kernels
