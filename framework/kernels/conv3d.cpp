@@ -1,25 +1,19 @@
-// Chooses the algorithm of a pass.
+// The three passes: to the algorithm that conv3d_choice.cpp names.
 #include "framework/kernels/conv3d.hpp"
 
-#include "framework/kernels/conv3d_algorithm.hpp"
+#include "framework/kernels/conv3d_choice.hpp"
 #include "framework/kernels/conv3d_plan.hpp"
 #include "framework/kernels/direct.hpp"
+#include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
 
 namespace vg::kernels {
 
 namespace {
 
-bool use_winograd(const Conv3dProblem& p) {
-  const Algorithm forced = current_algorithm();
-  if (forced == Algorithm::direct || !winograd::applies(p)) return false;
-  if (forced == Algorithm::winograd) return true;
-  return p.in_channels >= 8 && p.out_channels >= 8;
-}
-
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  if (use_winograd(p))
+  if (use_winograd(p, current_table<T>().lanes))
     winograd::gather(p, transpose, x, w, y);
   else
     direct::gather(p, transpose, x, w, y);
@@ -40,7 +34,7 @@ void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Conv3dProblem q = collapsed(p);
-  if (use_winograd(q))
+  if (use_winograd(q, current_table<T>().lanes))
     winograd::grad_weight(q, x, dy, dw);
   else
     direct::grad_weight(q, x, dy, dw);

@@ -1,0 +1,61 @@
+// The cost model. Products count as they are executed: whole vectors of output channels for both algorithms, so tails
+// weigh the same. Winograd saves products and pays for its transforms, which run at the speed of the caches: the costs
+// below are cycles of a vector, fitted on Zen 4 from 8 to 256 channels, 4^3 to 64^3 (they are ratios of cache to
+// arithmetic speed, which differ little between x86 CPUs).
+#include "framework/kernels/conv3d_choice.hpp"
+
+#include <limits>
+
+#include "framework/kernels/conv3d_algorithm.hpp"
+#include "framework/kernels/driver.hpp"
+#include "framework/kernels/winograd.hpp"
+
+namespace vg::kernels {
+
+namespace {
+
+constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
+constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
+constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
+constexpr double call = 40'000;                // lists, threads, memory of a call
+constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
+
+double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
+  double tiles = static_cast<double>(p.batch), points = 1;
+  for (int a = 0; a < 3; ++a) {
+    const bool three = p.kernel_size[a] == 3;
+    tiles *= static_cast<double>(three ? ceil_div(p.out_size[a], 2) : p.out_size[a]);
+    points *= three ? 4 : 1;
+  }
+  const double ci = static_cast<double>(p.in_channels),
+               in_vectors = static_cast<double>(ceil_div(p.in_channels, lanes)),
+               out_vectors = static_cast<double>(ceil_div(p.out_channels, lanes));
+  return tiles * points * (short_products * ci * out_vectors + point_in * in_vectors + point_out * out_vectors) +
+         weight_point * points * ci * out_vectors + call;
+}
+
+}  // namespace
+
+Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
+  const double products = static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) *
+                          static_cast<double>(p.in_channels / p.groups) *
+                          static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes));
+  if (!winograd::applies(p)) return {products, std::numeric_limits<double>::infinity()};
+  return {products, winograd_cost(p, lanes)};
+}
+
+bool use_winograd(const Conv3dProblem& p, std::int64_t lanes) {
+  switch (current_algorithm()) {
+    case Algorithm::direct:
+      return false;
+    case Algorithm::winograd:
+      return winograd::applies(p);
+    case Algorithm::automatic:
+      break;
+  }
+  if (p.in_channels < fewest_channels || p.out_channels < fewest_channels) return false;
+  const Cost cost = cost_of(p, lanes);
+  return cost.winograd < cost.direct;
+}
+
+}  // namespace vg::kernels

@@ -1,0 +1,18 @@
+// Which algorithm a pass takes. Internal.
+#pragma once
+
+#include "framework/kernels/conv3d_problem.hpp"
+
+namespace vg::kernels {
+
+/// Estimated time of a pass in vector multiply-adds, of `lanes` lanes: what the choice compares.
+struct Cost {
+  double direct, winograd;  ///< winograd: infinite where it does not apply
+};
+Cost cost_of(const Conv3dProblem& p, std::int64_t lanes);
+
+/// Whether Winograd's algorithm is the one for the gather over p, or p's grad_weight: what is forced
+/// (conv3d_algorithm.hpp), else the cheaper by estimate.
+bool use_winograd(const Conv3dProblem& p, std::int64_t lanes);
+
+}  // namespace vg::kernels
