@@ -38,8 +38,8 @@ std::vector<float> convolve(vg::kernels::GatherKernel<Bf16Pair> kernel, int64_t 
       x_off.push_back((r * in_depth + d * stride) * ci);
       y_off.push_back((r * depth + d) * co);
     }
-  kernel(
-      {x.data(), w.data(), y.data(), runs, 2, x_off.data(), y_off.data(), rows * depth, taps * ci, 0, 0, co, ci, co});
+  kernel({x.data(), w.data(), y.data(), runs, 2, x_off.data(), y_off.data(), rows * depth, taps * ci, 0, 0, co, ci, co,
+          false});
   return y;
 }
 

@@ -182,6 +182,13 @@ TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a
       with(cubic(1, {5, 6, 7}, 6, 12, 3, 1, 1, 6), {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 3, -1}));
 }
 
+TEST_CASE("conv3d kernels: outputs stored past the caches", "[conv3d][kernels]") {  // from 12 MiB on
+  check_problem(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1));
+  check_problem(cubic(1, {32, 32, 57}, 32, 32, 3, 1, 1, 32));
+  check_problem(cubic(2, {20, 40, 53}, 4, 32, 1, 1, 0));
+  check_problem(cubic(2, {20, 40, 53}, 32, 4, 1, 1, 0));
+}
+
 TEST_CASE("conv3d kernels: dilations, strides and odd pads", "[conv3d][kernels]") {
   const Conv3dProblem p = cubic(2, {4, 5, 6}, 3, 5, 3, 1, 1);
   check_problem(with(p, {2, 3, 2}, {2, 1, 3}, {3, 2, 1}, {3, 0, -1}, {3, 2, 4}));

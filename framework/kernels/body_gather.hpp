@@ -111,6 +111,13 @@ __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, st
     for (; left > 0; --left, ++x, wt += NV * S::lanes) dense_step<T, MR, NV, 1>(acc, x, x_off, wt);
   }
 
+  if (can_stream && a.stream) {
+#pragma GCC unroll 16
+    for (int m = 0; m < MR; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) S::stream(a.y + y_off[m] + co + v * S::lanes, acc[m][v]);
+    return;
+  }
   if (last_lanes == S::lanes) {
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
@@ -145,6 +152,7 @@ void gather_dense(const GatherArgs<T>& a) {
     else
       dense_block<T, 1>(a, co, left);
   }
+  if (can_stream && a.stream) stream_end();
 }
 
 template <class T, int MR, int NC, bool Masked>
@@ -165,12 +173,25 @@ inline __attribute__((always_inline)) void few_step(typename Simd<T>::V (&acc)[(
   }
 }
 
+/// Asks for the inputs of the outputs some tiles ahead, where each is met once: 1x1x1 waits for memory otherwise (32 ->
+/// 4 channels, 64^3: 2.6 -> 1.6 ms). The lists go on evenly, or the lines are not used.
+template <class T, int MR>
+inline __attribute__((always_inline)) void prefetch_inputs(const GatherArgs<T>& a, std::int64_t first) {
+  if (MR == 1 || a.tap_count != 1) return;
+  const std::int64_t* const off = a.x_off + first;
+  const T* const x = a.x + a.taps->x + 24 * (off[1] - off[0]);
+  for (int m = 0; m < MR; ++m)
+    for (std::int64_t i = 0; i < a.taps->k; i += 64 / static_cast<std::int64_t>(sizeof(T)))
+      __builtin_prefetch(x + off[m] + i);
+}
+
 template <class T, int MR, int NC>
 __attribute__((noinline)) void few_tile(const GatherArgs<T>& a, std::int64_t first, std::int64_t co) {
   using S = Simd<T>;
   const std::int64_t* const x_off = a.x_off + first;
   const T* const w = a.w + co * a.w_rows;
   constexpr int sums_count = (MR * NC + 3) / 4 * 4;
+  prefetch_inputs<T, MR>(a, first);
   typename S::V acc[sums_count];
 #pragma GCC unroll 24
   for (int i = 0; i < sums_count; ++i) acc[i] = S::zero();
@@ -184,6 +205,11 @@ __attribute__((noinline)) void few_tile(const GatherArgs<T>& a, std::int64_t fir
     if (left > 0) few_step<T, MR, NC, true>(acc, x, x_off, wt, a.w_rows, left);
   }
 
+  if constexpr (NC == 4) {
+#pragma GCC unroll 16
+    for (int m = 0; m < MR; ++m) S::sum4(acc + 4 * m, a.y + a.y_off[first + m] + co);
+    return;
+  }
   Sum<T> sums[sums_count];
 #pragma GCC unroll 6
   for (int i = 0; i < sums_count; i += 4) S::sum4(acc + i, sums + i);

@@ -66,7 +66,7 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
           kernel({x + box.batch * in_volume(p), rows, y + box.batch * out_volume(p), lists.taps(), tap_count,
                   lists.x_off(), lists.y_off(), positions, 0, p.out_channels, 0, p.out_channels,
-                  p.in_channels / p.groups, p.out_channels / p.groups});
+                  p.in_channels / p.groups, p.out_channels / p.groups, false});
         }
       },
       is_small(p));
@@ -93,6 +93,8 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
                    int64_t group_size, Sum<T>* y) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const Plan plan(p, positions_of(p));
+  // An output is written once: where little is computed for it, that is what takes the time.
+  const bool stream = p.groups == 1 && taps(p) * ci <= 128 && should_stream(p, y);
   // Small volumes with many channels: cut the channels too.
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
@@ -111,7 +113,7 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
           for (int64_t g = 0; g < p.groups; ++g)
             kernel({xs + g * ci, w + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
-                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co});
+                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream});
         }
       },
       is_small(p));

@@ -98,7 +98,7 @@ void gather_block(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Bl
       prefetch.run(point, tiling.points());
       current_table<T>().gather_dense({v + point * in.point_stride, u.point(slice * tiling.points() + point),
                                        m + point * out.point_stride, &all, 1, v_off.data(), m_off.data(), block.tiles(),
-                                       p.in_channels, 0, 0, p.out_channels, 0, 0});
+                                       p.in_channels, 0, 0, p.out_channels, 0, 0, false});
     }
     for (int64_t run = block.run_begin; run < block.run_end; ++run) {
       WinogradScatter<T> g = tiling.output(block, run, slice, y);

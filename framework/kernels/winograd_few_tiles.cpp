@@ -82,7 +82,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
     for (int64_t i = 0; i < tiling.points(); ++i)
       current_table<T>().gather_dense({v.point(slice * tiling.points() + i) + begin * all.depth_tiles * v.ld(),
                                        u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
-                                       p.in_channels, 0, 0, panel.channels, 0, 0});
+                                       p.in_channels, 0, 0, panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
       WinogradScatter<T> g = tiling.output(all, run, slice, y + panel.co_begin);
       g.channels = panel.channels;
