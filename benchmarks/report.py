@@ -14,6 +14,7 @@ targets = {
     "pointwise": asked(1.0), "depthwise": asked(1.05, 10, 10), "grouped": asked(1.4), "dilated": asked(1.0, 1.0, 2.5), "transposed": asked(1.05),
     "f64_dense": asked(6), "f64_depthwise": asked(40), "tiny": asked(2),
 }
+most_load = 0.1  # cores that others may use before the figures are called unreliable
 all_asked, least_asked, jax_asked = 2.6, 0.95, 20  # geometric mean over problems.jsonl; each problem and pass; geometric mean against JAX
 
 def mean(values): return math.exp(sum(map(math.log, values)) / len(values)) if values else None
@@ -52,7 +53,8 @@ def summary(problems):
     files = {f: line_of(ratios([p for p in problems if p["file"] == f]), all_asked if f == "problems.jsonl" else None)
              for f in sorted({p["file"] for p in problems})}
     below = [e for e in sorted(ratios(problems)) if e[0] < least_asked]
-    return dict(classes=by_class(problems), files=files, below=below, jax=line_of(ratios(problems, "jax_ratio"), jax_asked))
+    load = sum(p["cores_of_others"] for p in problems) / len(problems)
+    return dict(classes=by_class(problems), files=files, below=below, cores_of_others=load, jax=line_of(ratios(problems, "jax_ratio"), jax_asked))
 
 def verdict(entry):
     if entry["asked"] is None: return ""
@@ -70,4 +72,7 @@ def text(s):
         if e["count"]: lines.append(f"{name}, all passes: geometric mean {e['mean']:.2f}{' of ' + str(e['asked']) + ' asked' if e['asked'] else ''}, "
                                     f"least {e['min']:.2f} ({e['min_problem']})")
     lines.append(f"below {least_asked}: {len(s['below'])}" + "".join(f"\n  {r:.2f} {name} {q}" for r, name, q in s["below"]))
+    if s["cores_of_others"] > most_load:
+        lines.append(f"UNRELIABLE: other programs kept {s['cores_of_others']:.1f} cores busy. A pass that waits for a thread without a core takes some "
+                     "milliseconds more, and not every program waits alike.")
     return "\n".join(lines)

@@ -1,5 +1,5 @@
 """The programs that compare runs: installed, built, and kept alive, stopped while another one is measured."""
-import ctypes, json, os, signal, subprocess, sys
+import ctypes, json, os, signal, subprocess, sys, time
 from peers import geometry
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -55,6 +55,24 @@ def higher(a, b):
 def plot(venv, table, picture):
     run([python(venv), os.path.join(here, "plot.py"), table, picture])
 
+def busy_seconds():
+    """CPU time that all programs on the machine have used, and the host has taken."""
+    fields = [int(v) for v in open("/proc/stat").readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # without idle and iowait
+
+class Load:
+    """How many cores other programs kept busy since the last look: what they take makes times, and ratios, worthless."""
+
+    def __init__(self, programs):
+        self.programs, self.seen = programs, None
+        self.cores_of_others()
+
+    def cores_of_others(self):
+        ours = sum(p.cpu_seconds() for p in self.programs.values()) + sum(os.times()[:4])
+        now, before = (time.monotonic(), busy_seconds() - ours), self.seen
+        self.seen = now
+        return max(0.0, (now[1] - before[1]) / (now[0] - before[0])) if before else 0.0
+
 class Worker:
     """A program that answers a line with a line of JSON. It is stopped while it waits: threads that spin for work would take the cores from the
     program that is measured, and OMP_WAIT_POLICY=passive would slow its own short parallel regions."""
@@ -84,6 +102,11 @@ class Worker:
             return {"error": f"{self.command[0]} ended with {status}"}
         self.process.send_signal(signal.SIGSTOP)
         return json.loads(answer)
+
+    def cpu_seconds(self):
+        if self.process is None: return 0.0
+        fields = open(f"/proc/{self.process.pid}/stat").read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def end(self):
         if self.process is not None:
