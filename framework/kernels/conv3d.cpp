@@ -1,8 +1,9 @@
-// The three passes: to the algorithm that conv3d_choice.cpp names.
+// The three passes: to the algorithm that conv3d_choice.cpp names, or that a measurement does (conv3d_tune.hpp).
 #include "framework/kernels/conv3d.hpp"
 
 #include "framework/kernels/conv3d_choice.hpp"
 #include "framework/kernels/conv3d_plan.hpp"
+#include "framework/kernels/conv3d_tune.hpp"
 #include "framework/kernels/direct.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
@@ -11,12 +12,21 @@ namespace vg::kernels {
 
 namespace {
 
+template <class T, class Direct, class Winograd>
+void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd& winograd) {
+  const bool take_winograd = is_tuning() && may_choose(p) ? faster_is_second(p, pass, sizeof(T), direct, winograd)
+                                                          : use_winograd(p, current_table<T>().lanes);
+  if (take_winograd)
+    winograd();
+  else
+    direct();
+}
+
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  if (use_winograd(p, current_table<T>().lanes))
-    winograd::gather(p, transpose, x, w, y);
-  else
-    direct::gather(p, transpose, x, w, y);
+  run<T>(
+      p, transpose ? Pass::grad_input : Pass::forward, [&] { direct::gather(p, transpose, x, w, y); },
+      [&] { winograd::gather(p, transpose, x, w, y); });
 }
 
 }  // namespace
@@ -34,10 +44,8 @@ void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Conv3dProblem q = collapsed(p);
-  if (use_winograd(q, current_table<T>().lanes))
-    winograd::grad_weight(q, x, dy, dw);
-  else
-    direct::grad_weight(q, x, dy, dw);
+  run<T>(
+      q, Pass::grad_weight, [&] { direct::grad_weight(q, x, dy, dw); }, [&] { winograd::grad_weight(q, x, dy, dw); });
 }
 
 template void conv3d_forward<float>(const Conv3dProblem&, const float*, const float*, float*);

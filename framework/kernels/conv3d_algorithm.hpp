@@ -1,5 +1,7 @@
 // Which algorithm Conv3d's passes use. "auto" chooses by shape and CPU; VOXGRAD_CONV3D=name or
-// use_conv3d_algorithm(name) keeps to one wherever it applies (the direct one elsewhere).
+// use_conv3d_algorithm(name) keeps to one wherever it applies (the direct one elsewhere). VOXGRAD_TUNE=1 lets "auto"
+// measure: the first call of a shape runs both and the faster is remembered for the process. Runs may then differ in
+// rounding, as what is faster may.
 #pragma once
 
 #include <string>

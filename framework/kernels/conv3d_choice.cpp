@@ -58,4 +58,6 @@ bool use_winograd(const Conv3dProblem& p, std::int64_t lanes) {
   return cost.winograd < cost.direct;
 }
 
+bool may_choose(const Conv3dProblem& p) { return current_algorithm() == Algorithm::automatic && winograd::applies(p); }
+
 }  // namespace vg::kernels

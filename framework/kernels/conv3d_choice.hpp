@@ -15,4 +15,7 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes);
 /// (conv3d_algorithm.hpp), else the cheaper by estimate.
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes);
 
+/// Whether there is a choice: nothing is forced and Winograd's algorithm applies.
+bool may_choose(const Conv3dProblem& p);
+
 }  // namespace vg::kernels

@@ -1,6 +1,8 @@
 #include "framework/kernels/conv3d_plan.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <mutex>
 #include <numeric>
 
 namespace vg::kernels {
@@ -158,6 +160,29 @@ std::int64_t Plan::positions(const Box& box, std::int64_t d, std::int64_t* x_off
       }
     }
   return n;
+}
+
+std::shared_ptr<const Plan> plan_of(const Conv3dProblem& p, std::int64_t positions) {
+  struct Entry {
+    Conv3dProblem p;
+    std::int64_t positions;
+    std::shared_ptr<const Plan> plan;
+  };
+  constexpr std::size_t most = 64;
+  static std::mutex mutex;
+  static std::vector<Entry> entries;  // in the order of their making: a ring
+  static std::size_t next = 0;
+  const auto same = [&](const Entry& e) {  // 64-bit integers only: no padding
+    return e.positions == positions && std::memcmp(&e.p, &p, sizeof p) == 0;
+  };
+  const std::lock_guard lock(mutex);
+  if (const auto found = std::find_if(entries.begin(), entries.end(), same); found != entries.end()) return found->plan;
+  auto plan = std::make_shared<const Plan>(p, positions);
+  if (entries.size() < most)
+    entries.push_back({p, positions, plan});
+  else
+    entries[next++ % most] = {p, positions, plan};
+  return plan;
 }
 
 Conv3dProblem transposed(const Conv3dProblem& p) {

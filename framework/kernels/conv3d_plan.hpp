@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "framework/kernels/conv3d_problem.hpp"
@@ -68,6 +69,9 @@ class Plan {
   std::vector<Chunk> chunks_[3];
   std::int64_t d_parts_, most_taps_, most_positions_;
 };
+
+/// The plan of a problem: made once, then kept for as long as it is among the last 64 that were made.
+std::shared_ptr<const Plan> plan_of(const Conv3dProblem& p, std::int64_t positions);
 
 /// The problem whose forward pass is p's grad_input (with the weights' taps reversed and channels transposed).
 Conv3dProblem transposed(const Conv3dProblem& p);

@@ -6,6 +6,7 @@
 #include "framework/kernels/direct.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
@@ -52,7 +53,8 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
   if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
   const T* const rows = packs ? packed.data() : w;
 
-  const Plan plan(p, positions_of(p));
+  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
+  const Plan& plan = *kept;
   const int64_t last_tap = taps(p) - 1;
   parallel_for(
       plan.boxes(),
@@ -88,13 +90,37 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
                 packed_size(p, few, table.lanes), y);
 }
 
+namespace {
+
+/// Whether most outputs meet no tap: more phases than taps in some dimension, as in grad_input of a stride beyond the
+/// kernel. They are zeroed as a whole, and skipped.
+bool is_sparse(const Conv3dProblem& p) {
+  int64_t phases = 1, used = 1;
+  for (int a = 0; a < 3; ++a) {
+    const int64_t step = p.lhs_dilation[a] / std::gcd(p.lhs_dilation[a], p.stride[a]);
+    phases *= step;
+    used *= std::min(step, p.kernel_size[a]);
+  }
+  return 2 * used < phases;
+}
+
+template <class T>
+void zero(int64_t n, T* y) {
+  parallel_ranges(n, int64_t{1} << 18, [&](int64_t begin, int64_t end) { std::fill(y + begin, y + end, T(0)); });
+}
+
+}  // namespace
+
 template <class T>
 void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes, const T* x, const T* w,
                    int64_t group_size, Sum<T>* y) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  const Plan plan(p, positions_of(p));
+  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
+  const Plan& plan = *kept;
   // An output is written once: where little is computed for it, that is what takes the time.
   const bool stream = p.groups == 1 && taps(p) * ci <= 128 && should_stream(p, y);
+  const bool sparse = is_sparse(p);
+  if (sparse) zero(p.batch * out_volume(p), y);
   // Small volumes with many channels: cut the channels too.
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
@@ -110,6 +136,7 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
         Sum<T>* const ys = y + box.batch * out_volume(p);
         for (int64_t d = box.d_begin; d < box.d_end; ++d) {
           const int64_t tap_count = plan.taps(box, d, true, lists.taps());
+          if (tap_count == 0 && sparse) continue;
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
           for (int64_t g = 0; g < p.groups; ++g)
             kernel({xs + g * ci, w + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
@@ -133,7 +160,8 @@ struct Split {
 Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool over_groups, int64_t bytes) {
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
   const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * bytes);
-  const int64_t by_work = outputs(p) / 512;  // adding a copy costs about as much as some ten positions
+  // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
+  const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / 512;
   Split s;
   s.slabs = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
   s.by_group = p.groups > 1 && !over_groups;
@@ -199,7 +227,8 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 template <class T>
 void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
                     const T* dy, Sum<T>* dw) {
-  const Plan plan(p, positions_of(p));
+  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
+  const Plan& plan = *kept;
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
   const Split split = split_of(p, plan, lanes, over_groups, sizeof(*dw));
   memory::Scratch<Sum<T>> copies(split.slabs > 1 ? split.slabs * size : 0);

@@ -1,0 +1,20 @@
+// VOXGRAD_TUNE=1: measures instead of estimating. Internal.
+#pragma once
+
+#include <functional>
+
+#include "framework/kernels/conv3d_problem.hpp"
+
+namespace vg::kernels {
+
+enum class Pass { forward, grad_input, grad_weight };
+
+/// Whether VOXGRAD_TUNE is set to something other than 0 (read at the first use).
+bool is_tuning();
+
+/// The faster of two ways to do a pass, remembered for the problem, the pass, the kernel set, the size of an element
+/// and the number of threads: the first call runs each twice and times the second. Both must leave the same output.
+bool faster_is_second(const Conv3dProblem& p, Pass pass, std::size_t element, const std::function<void()>& first,
+                      const std::function<void()>& second);
+
+}  // namespace vg::kernels

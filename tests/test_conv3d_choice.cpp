@@ -1,0 +1,173 @@
+// How an algorithm is chosen for Conv3d, and plans that are kept.
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "framework/error.hpp"
+#include "framework/kernels/conv3d.hpp"
+#include "framework/kernels/conv3d_algorithm.hpp"
+#include "framework/kernels/conv3d_choice.hpp"
+#include "framework/kernels/conv3d_plan.hpp"
+#include "framework/kernels/conv3d_tune.hpp"
+#include "framework/memory.hpp"
+#include "tests/support/conv3d_cases.hpp"
+
+namespace {
+
+using namespace vg::test;
+using std::int64_t;
+
+Conv3dProblem kernel(Conv3dProblem p, int64_t h, int64_t w, int64_t d) {
+  const int64_t k[3] = {h, w, d};
+  for (int a = 0; a < 3; ++a) {
+    p.kernel_size[a] = k[a];
+    p.pad[a] = k[a] / 2;
+    set_out_size(p, a, k[a] / 2);
+  }
+  return p;
+}
+
+/// What VOXGRAD_CONV3D or VOXGRAD_TUNE makes of the hidden test `tag`, in a process of its own.
+std::string run_self(const std::string& environment, const std::string& tag) {
+  char self[4096] = {};
+  REQUIRE(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+  std::FILE* pipe = popen((environment + " '" + self + "' '" + tag + "'").c_str(), "r");
+  std::string out;
+  for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
+  pclose(pipe);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost", "[conv3d][choice]") {
+  for (const int64_t lanes : {4, 8, 16}) {
+    INFO("lanes " << lanes);
+    for (const int64_t c : {16, 32, 64, 128})
+      CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 3, 1, 1), lanes));
+    CHECK(vg::kernels::use_winograd(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), lanes));
+    CHECK(vg::kernels::use_winograd(kernel(cubic(1, {8, 56, 56}, 64, 144, 3, 1, 1), 1, 3, 3), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 1, 32, 3, 1, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 1, 1, 0), lanes));
+    CHECK(!vg::kernels::use_winograd(kernel(cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), 3, 1, 1), lanes));
+  }
+}
+
+TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
+  const Conv3dProblem p = cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1);
+  const vg::Conv3dAlgorithmScope automatic("auto");
+  CHECK(vg::kernels::may_choose(p));
+  CHECK(!vg::kernels::may_choose(cubic(1, {7, 7, 7}, 8, 8, 3, 2, 1)));
+  {
+    const vg::Conv3dAlgorithmScope scope("winograd");
+    CHECK(vg::kernels::use_winograd(p, 16));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 2, 1), 16));
+    CHECK(!vg::kernels::may_choose(p));
+  }
+  const vg::Conv3dAlgorithmScope scope("direct");
+  CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 64, 64, 3, 1, 1), 16));
+}
+
+TEST_CASE("conv3d tune: the faster way is measured once", "[conv3d][choice]") {
+  const Conv3dProblem p = cubic(1, {3, 5, 17}, 8, 8, 3, 1, 1);
+  int slow = 0, fast = 0;
+  const auto slow_run = [&] { ++slow, std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  const auto fast_run = [&] { ++fast; };
+  using vg::kernels::Pass;
+  CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, slow_run, fast_run));
+  CHECK(slow == 2);
+  CHECK(fast == 2);
+  CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, fast_run, slow_run));  // remembered: nothing runs
+  CHECK(slow == 2);
+  CHECK(!vg::kernels::faster_is_second(p, Pass::grad_input, 4, fast_run, slow_run));  // another pass
+  CHECK(!vg::kernels::faster_is_second(p, Pass::forward, 8, fast_run, slow_run));     // another dtype
+}
+
+// Run by the next test in processes of their own: the environment counts at the first use.
+TEST_CASE("conv3d choice: print what the environment makes of it", "[.conv3d-environment]") {
+  try {
+    std::printf("<%s, %s>\n", vg::conv3d_algorithm().c_str(), vg::kernels::is_tuning() ? "tuning" : "estimating");
+    const Conv3dProblem p = cubic(1, {8, 8, 8}, 16, 16, 3, 1, 1);
+    vg::memory::Scratch<float> x(8 * 8 * 8 * 16), w(27 * 16 * 16), y(8 * 8 * 8 * 16);
+    std::fill_n(x.data(), 8 * 8 * 8 * 16, 1.0F);
+    std::fill_n(w.data(), 27 * 16 * 16, 1.0F);
+    for (int i = 0; i < 3; ++i) {
+      vg::kernels::conv3d_forward<float>(p, x.data(), w.data(), y.data());
+      std::printf("<%g>", static_cast<double>(y.data()[((4 * 8 + 4) * 8 + 4) * 16]));
+    }
+  } catch (const vg::ValueError& e) {
+    std::printf("<ValueError: %s>\n", e.what());
+  }
+}
+
+TEST_CASE("conv3d choice: VOXGRAD_CONV3D and VOXGRAD_TUNE", "[conv3d][choice]") {
+  const auto with = [](const std::string& environment) { return run_self(environment, "[.conv3d-environment]"); };
+  CHECK_THAT(with("VOXGRAD_CONV3D= VOXGRAD_TUNE="),
+             Catch::Contains("<auto, estimating>") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_CONV3D=direct VOXGRAD_TUNE=0"),
+             Catch::Contains("<direct, estimating>") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_CONV3D=winograd"), Catch::Contains("<winograd, ") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_TUNE=1"), Catch::Contains("<auto, tuning>") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_CONV3D=fft"),
+             Catch::Contains("<ValueError: ") && Catch::Contains("fft") && Catch::Contains("direct"));
+}
+
+TEST_CASE("conv3d plans: made once for a shape", "[conv3d][choice]") {
+  const Conv3dProblem p = cubic(1, {5, 6, 7}, 3, 4, 3, 1, 1);
+  const auto plan = vg::kernels::plan_of(p, 128);
+  CHECK(vg::kernels::plan_of(p, 128) == plan);
+  CHECK(vg::kernels::plan_of(p, 256) != plan);
+  CHECK(vg::kernels::plan_of(cubic(2, {5, 6, 7}, 3, 4, 3, 1, 1), 128) != plan);
+  for (int64_t n = 1; n <= 70; ++n) vg::kernels::plan_of(cubic(n, {3, 3, 3}, 1, 1, 1, 1, 0), 128);
+  const auto again = vg::kernels::plan_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
+  CHECK(again != plan);
+  CHECK(again->boxes() == plan->boxes());
+}
+
+/// A tensor of more than 2^31 elements: x and y of 8.6 GB each, so behind a flag: voxgrad_tests "[.huge]". All is zero
+/// but a few elements at the far end, so that each result is known.
+TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
+  const int64_t channels = 8, h = 640, w = 640, d = 656, voxels = h * w * d, n = voxels * channels;
+  REQUIRE(n > int64_t{1} << 31);
+  const Conv3dProblem p = cubic(1, {h, w, d}, channels, channels, 3, 1, 1);
+  vg::memory::Scratch<float> x(n), y(n), weights(27 * channels * channels), dw(27 * channels * channels);
+  for (int64_t i = 0; i < 27 * channels * channels; ++i) weights.data()[i] = static_cast<float>(i % 61 - 30);
+  const int64_t far = ((h - 2) * w + w - 2) * d + d - 2;  // the voxel whose neighbours are the last
+  for (const std::string algorithm : {"direct", "winograd"}) {
+    const vg::Conv3dAlgorithmScope scope(algorithm);
+    INFO(algorithm);
+    std::fill_n(x.data(), n, 0.0F);
+    x.data()[far * channels + 3] = 2;
+    const auto weight = [&](int64_t tap, int64_t ci, int64_t co) {
+      return weights.data()[(tap * channels + ci) * channels + co];
+    };
+    const auto check_neighbours = [&](const float* out, bool forward) {
+      int wrong = 0;
+      for (int64_t tap = 0; tap < 27; ++tap)  // input i meets output i + 1 - k
+        for (int64_t c = 0; c < channels; ++c) {
+          const int64_t k[3] = {tap / 9 - 1, tap / 3 % 3 - 1, tap % 3 - 1};
+          const int64_t at = far + (forward ? -1 : 1) * ((k[0] * w + k[1]) * d + k[2]);
+          wrong += out[at * channels + c] != 2 * (forward ? weight(tap, 3, c) : weight(tap, c, 3));
+        }
+      CHECK(wrong == 0);
+    };
+    vg::kernels::conv3d_forward<float>(p, x.data(), weights.data(), y.data());
+    check_neighbours(y.data(), true);
+    vg::kernels::conv3d_grad_input<float>(p, x.data(), weights.data(), y.data());
+    check_neighbours(y.data(), false);
+    std::fill_n(y.data(), n, 0.0F);
+    y.data()[(far + 1) * channels + 5] = 3;  // meets x at tap k = i - o + 1 = 0 along D
+    vg::kernels::conv3d_grad_weight<float>(p, x.data(), y.data(), dw.data());
+    for (int64_t i = 0; i < 27 * channels * channels; ++i)
+      if (dw.data()[i] != (i == (12 * channels + 3) * channels + 5 ? 6.0F : 0.0F))
+        FAIL("dw[" << i << "] is " << dw.data()[i]);
+  }
+}
