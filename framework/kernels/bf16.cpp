@@ -9,6 +9,7 @@
 #include "framework/kernels/bf16_pairs.hpp"
 #include "framework/kernels/bf16_set.hpp"
 #include "framework/kernels/conv3d.hpp"
+#include "framework/kernels/conv3d_choice.hpp"
 #include "framework/kernels/direct.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/packing.hpp"
@@ -47,10 +48,21 @@ int64_t x_elements(const Conv3dProblem& p) { return p.batch * in_volume(p); }
 int64_t y_elements(const Conv3dProblem& p) { return p.batch * out_volume(p); }
 int64_t w_elements(const Conv3dProblem& p) { return taps(p) * (p.in_channels / p.groups) * p.out_channels; }
 
+/// Whether f32's Winograd kernels on rounded operands are the faster way: pairs halve the products, Winograd may save
+/// more. Tiles (AMX) are beyond its reach.
+bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k) {
+  constexpr double pairs = 1.9, rounding = 4;  // speed; a vector of an operand, in vector multiply-adds
+  if (k.gather_tiles != nullptr || !may_choose(p)) return false;
+  const Cost cost = cost_of(p, k.lanes);
+  const double vectors = static_cast<double>(x_elements(p) + w_elements(p)) / static_cast<double>(k.lanes);
+  return cost.winograd + rounding * vectors < cost.direct / pairs;
+}
+
 /// The kernels for pairs, or null where they do not apply.
 const Bf16Kernels* kernels_for(const Conv3dProblem& p) {
   const Bf16Kernels* const k = current_bf16_kernels();
-  if (k == nullptr || x_elements(p) == 0 || y_elements(p) == 0 || direct::lanes_over_groups(p, k->lanes))
+  if (k == nullptr || x_elements(p) == 0 || y_elements(p) == 0 || direct::lanes_over_groups(p, k->lanes) ||
+      prefers_winograd(p, *k))
     return nullptr;
   return k;
 }
