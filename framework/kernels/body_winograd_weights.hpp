@@ -2,7 +2,8 @@
 // only by winograd_*.cpp; everything has internal linkage.
 //
 // As the tiles, weights are worked on by slice, one point along H: its plane of taps is combined from up to three as it
-// is loaded, then D and W are transformed in registers (16 vectors). Back, a slice is added to the planes it came from.
+// is loaded, then D and W are transformed in registers (16 vectors). Back, all slices together make one plane of taps
+// after the other, so that a tap is written once.
 #pragma once
 
 #include <cstdint>
@@ -101,65 +102,67 @@ void winograd_weights(const WinogradWeights<T, const T>& a) {
   });
 }
 
-/// What a slice adds to the three planes of taps; slice 0 is the first that is written.
-constexpr Into into_taps[5][3] = {{Into::set, Into::nothing, Into::nothing},  // no transform along H
-                                  {Into::set, Into::nothing, Into::nothing},
-                                  {Into::add, Into::set, Into::set},
-                                  {Into::add, Into::subtract, Into::add},
-                                  {Into::nothing, Into::nothing, Into::add}};
+/// The plane kh of taps that the slices make, where there are four: (m0 + (m1 + m2) / 2, (m1 - m2) / 2, (m1 + m2) / 2 +
+/// m3).
+template <int Plane, class T>
+inline __attribute__((always_inline)) typename Simd<T>::V tap_plane(const T* u, std::int64_t slice,
+                                                                    typename Simd<T>::V half) {
+  using S = Simd<T>;
+  const typename S::V m1 = S::load(u + slice), m2 = S::load(u + 2 * slice);
+  if constexpr (Plane == 0) return S::fma(half, m1 + m2, S::load(u));
+  if constexpr (Plane == 1) return half * (m1 - m2);
+  return S::fma(half, m1 + m2, S::load(u + 3 * slice));
+}
 
-template <int Slice, class T, int KW, int KD>
-void taps_slice(const WinogradWeights<const T, T>& a) {
+template <class T, int KH, int KW, int KD, int Plane>
+inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<const T, T>& a, std::int64_t r) {
   using S = Simd<T>;
   using V = typename S::V;
   constexpr int PW = KW == 3 ? 4 : 1, PD = KD == 3 ? 4 : 1;
-  const V half = S::set1(T(0.5)), share = S::set1(Slice == 2 || Slice == 3 ? T(0.5) : T(1));
-  const std::int64_t tap = a.tap_stride, plane = KW * KD * tap, point = a.point_stride;
-  for (std::int64_t r = 0; r < a.rows; ++r)
-    each_vector<T>(a.channels, [&](std::int64_t c, auto io) {
-      const T* const u = a.u + r * a.u_stride + c;
-      T* const w = a.w + r * a.row_stride + c;
-      V rows[PW][KD];
+  const V half = S::set1(T(0.5));
+  const std::int64_t tap = a.tap_stride, point = a.point_stride, slice = PW * PD * point;
+  each_vector<T>(a.channels, [&](std::int64_t c, auto io) {
+    const T* const u = a.u + r * a.u_stride + c;
+    T* const w = a.w + r * a.row_stride + c + Plane * KW * KD * tap;
+    V rows[PW][KD];
 #pragma GCC unroll 4
-      for (int j = 0; j < PW; ++j) {
-        V x[PD];
+    for (int j = 0; j < PW; ++j) {
+      V x[PD];
 #pragma GCC unroll 4
-        for (int k = 0; k < PD; ++k) x[k] = S::load(u + (j * PD + k) * point);
-        weight_taps<KD>(x, half, rows[j]);
+      for (int k = 0; k < PD; ++k) {
+        const T* const at = u + (j * PD + k) * point;
+        if constexpr (KH == 1)
+          x[k] = S::load(at);
+        else
+          x[k] = tap_plane<Plane>(at, slice, half);
       }
+      weight_taps<KD>(x, half, rows[j]);
+    }
 #pragma GCC unroll 3
-      for (int k = 0; k < KD; ++k) {
-        V x[PW], out[KW];
+    for (int k = 0; k < KD; ++k) {
+      V x[PW], out[KW];
 #pragma GCC unroll 4
-        for (int j = 0; j < PW; ++j) x[j] = rows[j][k];
-        weight_taps<KW>(x, half, out);
+      for (int j = 0; j < PW; ++j) x[j] = rows[j][k];
+      weight_taps<KW>(x, half, out);
 #pragma GCC unroll 3
-        for (int j = 0; j < KW; ++j) {
-          T* const p = w + (j * KD + k) * tap;
-          const V value = share * out[j];
-          put<into_taps[Slice][0]>(io, p, value);
-          put<into_taps[Slice][1]>(io, p + plane, value);
-          put<into_taps[Slice][2]>(io, p + 2 * plane, value);
-        }
-      }
-    });
+      for (int j = 0; j < KW; ++j) io.store(w + (j * KD + k) * tap, out[j]);
+    }
+  });
 }
 
+/// A row's points (16 KB at 64 channels) are in L1 for its second and third plane.
 template <class T>
 void winograd_taps(const WinogradWeights<const T, T>& a) {
   with_taps(a.three, [&](auto w, auto d) {
     constexpr int KW = decltype(w)::value, KD = decltype(d)::value;
-    switch (a.slice) {
-      case 0:
-        return taps_slice<1, T, KW, KD>(a);
-      case 1:
-        return taps_slice<2, T, KW, KD>(a);
-      case 2:
-        return taps_slice<3, T, KW, KD>(a);
-      case 3:
-        return taps_slice<4, T, KW, KD>(a);
-      default:
-        return taps_slice<0, T, KW, KD>(a);
+    for (std::int64_t r = 0; r < a.rows; ++r) {
+      if (!a.three[0]) {
+        taps_of_plane<T, 1, KW, KD, 0>(a, r);
+        continue;
+      }
+      taps_of_plane<T, 3, KW, KD, 0>(a, r);
+      taps_of_plane<T, 3, KW, KD, 1>(a, r);
+      taps_of_plane<T, 3, KW, KD, 2>(a, r);
     }
   });
 }

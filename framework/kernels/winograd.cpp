@@ -209,9 +209,8 @@ void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
       for (int64_t i = 0; i < u.points(); ++i)
         current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + row * u.stride(),
                                       u.point(0, i) + row * u.stride());
-    for (int slice = 0; slice < tiling.slices(); ++slice)
-      points_to_taps<T>(p, tiling, slice, row, rows, 0, p.out_channels,
-                        u.point(0, slice * tiling.points()) + row * u.stride(), u.point_stride(), u.stride(), dw);
+    points_to_taps<T>(p, tiling, row, rows, 0, p.out_channels, u.point(0, 0) + row * u.stride(), u.point_stride(),
+                      u.stride(), dw);
   });
 }
 

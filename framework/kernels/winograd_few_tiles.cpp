@@ -1,8 +1,8 @@
 // A 4^3 to 8^3 volume with hundreds of channels has tens of tiles and megabytes of weights, 2.4 times as many by point:
 // written and read again they would cost as much as the products. So here all tiles go to points first, and each task
 // owns a block of 2 * lanes output channels: slice by slice it transforms its weights into L2, multiplies all tiles and
-// adds up the outputs. grad_weight likewise: a task owns the products of some input and output channels, all points of
-// a slice, and adds them into its taps at once.
+// adds up the outputs. grad_weight likewise: a task owns the products of some input and output channels, at all
+// points, and turns them into taps at once.
 #include "framework/kernels/winograd_few_tiles.hpp"
 
 #include <algorithm>
@@ -113,7 +113,11 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
   v.fill(tiling, current_winograd_table<T>().input[tiling.three(1)][tiling.three(2)],
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
   const Weights<T> from = weights_of(p, w, transpose);
-  const int64_t lanes = current_table<T>().lanes, width = 2 * lanes, u_point = p.in_channels * width + lanes;
+  // one vector of channels where that keeps a task's taps and points in L2: they are read once a slice
+  const int64_t lanes = current_table<T>().lanes,
+                vectors =
+                    2 * lanes * taps(p) * p.in_channels * static_cast<int64_t>(sizeof(T)) > (int64_t{1} << 20) ? 1 : 2;
+  const int64_t width = vectors * lanes, u_point = p.in_channels * width + lanes;
   const int64_t most = std::max(chunk_tiles, tiling.block(0).depth_tiles);
   parallel_for(ceil_div(p.out_channels, width), [&](int64_t task) {
     memory::Scratch<T> u(tiling.points() * u_point), m(tiling.points() * (most * width + lanes));
@@ -135,24 +139,22 @@ void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
   e.fill(tiling, table.gradient[w4][d4],
          [&](int64_t run, int slice) { return tiling.gradient(tiling.block(0), run, slice, dy); });
-  const int64_t lanes = current_table<T>().lanes, width = 2 * lanes, rows = std::min<int64_t>(96, p.in_channels);
-  const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.points(), u_point = rows * width + lanes;
+  const int64_t lanes = current_table<T>().lanes, width = 2 * lanes, rows = std::min<int64_t>(32, p.in_channels);
+  const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.slices() * tiling.points(),
+                u_point = rows * width + lanes;
   Offsets v_off(chunk_tiles, v.ld()), e_off(chunk_tiles, e.ld());
   parallel_for(ceil_div(p.out_channels, width) * row_parts, [&](int64_t task) {
     memory::Scratch<T> u(points * u_point);
     const int64_t row = task % row_parts * rows, n = std::min(rows, p.in_channels - row);
     const int64_t co = task / row_parts * width, channels = std::min(width, p.out_channels - co);
     const Tap all = {0, n, 0};
-    for (int slice = 0; slice < tiling.slices(); ++slice) {
-      std::fill_n(u.data(), points * u_point, T(0));
-      for (int64_t i = 0; i < points; ++i)
-        for (int64_t t = 0; t < tiling.tiles(); t += chunk_tiles)
-          current_table<T>().weight_dense({v.point(slice * points + i) + t * v.ld() + row,
-                                           e.point(slice * points + i) + t * e.ld() + co, u.data() + i * u_point, &all,
-                                           1, v_off.data(), e_off.data(), std::min(chunk_tiles, tiling.tiles() - t),
-                                           width, 0, channels, 0, 0});
-      points_to_taps<T>(p, tiling, slice, row, n, co, channels, u.data(), u_point, width, dw);
-    }
+    std::fill_n(u.data(), points * u_point, T(0));
+    for (int64_t i = 0; i < points; ++i)
+      for (int64_t t = 0; t < tiling.tiles(); t += chunk_tiles)
+        current_table<T>().weight_dense({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co,
+                                         u.data() + i * u_point, &all, 1, v_off.data(), e_off.data(),
+                                         std::min(chunk_tiles, tiling.tiles() - t), width, 0, channels, 0, 0});
+    points_to_taps<T>(p, tiling, row, n, co, channels, u.data(), u_point, width, dw);
   });
 }
 

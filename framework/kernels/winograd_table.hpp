@@ -57,7 +57,8 @@ struct WinogradTable {
   void (*gradient[2][2])(const WinogradGather<T>&);
   void (*output[2][2])(const WinogradScatter<T>&);
   void (*weights)(const WinogradWeights<T, const T>&);
-  /// The transpose of `weights`, added into w by slices as `output` adds: a gradient by points becomes one by taps.
+  /// The transpose of `weights`, for all slices at once (point p of slice s is the (s * points + p)-th): a gradient by
+  /// points becomes one by taps.
   void (*taps)(const WinogradWeights<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);

@@ -85,9 +85,9 @@ PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool
 }
 
 template <class T>
-void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, int slice, int64_t row, int64_t rows, int64_t co,
+void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, int64_t row, int64_t rows, int64_t co,
                     int64_t channels, const T* u, int64_t point_stride, int64_t u_stride, T* dw) {
-  auto a = arguments<const T, T>(tiling, slice);
+  auto a = arguments<const T, T>(tiling, 0);
   a.w = dw + row * p.out_channels + co;
   a.tap_stride = p.in_channels * p.out_channels;
   a.row_stride = p.out_channels;
@@ -102,12 +102,12 @@ void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, int slice, int
 template void weights_to_points<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
                                        const WeightBlock<float>&);
 template class PointWeights<float>;
-template void points_to_taps<float>(const Conv3dProblem&, const Tiling&, int, int64_t, int64_t, int64_t, int64_t,
+template void points_to_taps<float>(const Conv3dProblem&, const Tiling&, int64_t, int64_t, int64_t, int64_t,
                                     const float*, int64_t, int64_t, float*);
 template void weights_to_points<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
                                         const WeightBlock<double>&);
 template class PointWeights<double>;
-template void points_to_taps<double>(const Conv3dProblem&, const Tiling&, int, int64_t, int64_t, int64_t, int64_t,
+template void points_to_taps<double>(const Conv3dProblem&, const Tiling&, int64_t, int64_t, int64_t, int64_t,
                                      const double*, int64_t, int64_t, double*);
 
 }  // namespace vg::kernels::winograd

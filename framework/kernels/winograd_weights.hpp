@@ -44,8 +44,7 @@ class PointWeights {
 /// Gradients by point, of rows [row, row + rows) and channels [co, co + channels), in one slice: added into dw, as
 /// slices are (WinogradTable::taps).
 template <class T>
-void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, int slice, std::int64_t row, std::int64_t rows,
-                    std::int64_t co, std::int64_t channels, const T* u, std::int64_t point_stride,
-                    std::int64_t u_stride, T* dw);
+void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, std::int64_t row, std::int64_t rows, std::int64_t co,
+                    std::int64_t channels, const T* u, std::int64_t point_stride, std::int64_t u_stride, T* dw);
 
 }  // namespace vg::kernels::winograd
