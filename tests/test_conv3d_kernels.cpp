@@ -347,6 +347,28 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
   }
 }
 
+// In grad_weight a NaN may also reach taps that only padding separates from it (ARCHITECTURE.md).
+TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[conv3d][kernels][winograd]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const vg::Conv3dAlgorithmScope algorithm("winograd");
+  for (const Conv3dProblem& p : {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1)})
+    for (std::int64_t at = 0; at < 16; ++at) {  // each place in a tile
+      auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
+      const std::int64_t row = p.in_size[2], plane = p.in_size[1] * row;
+      const std::int64_t voxel = plane + row + 3 + at / 8 * plane + at / 4 % 2 * row + at % 4;
+      x[static_cast<std::size_t>(voxel * p.in_channels + 2)] = nan;
+      dy[static_cast<std::size_t>(voxel * p.out_channels + 1)] = nan;
+      const NaiveConv3d want = naive_conv3d(p, x, w, dy);
+      for (const std::string& set : vg::available_kernel_sets()) {
+        const vg::KernelSetScope scope(set);
+        INFO(set << " " << to_line(p) << " voxel " << voxel);
+        const NaiveConv3d got = run<float>(p, x, w, dy);
+        CHECK(first_difference(got.y, want.y) == -1);
+        CHECK(first_difference(got.dx, want.dx) == -1);
+      }
+    }
+}
+
 TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d][kernels]") {
   const Conv3dProblem p = cubic(1, {40, 40, 40}, 2, 16, 3, 1, 1);
   const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);

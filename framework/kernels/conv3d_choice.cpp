@@ -4,6 +4,7 @@
 // arithmetic speed, which differ little between x86 CPUs).
 #include "framework/kernels/conv3d_choice.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "framework/kernels/conv3d_algorithm.hpp"
@@ -34,14 +35,26 @@ double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
          weight_point * points * ci * out_vectors + call;
 }
 
+/// (output, tap) pairs of a dimension with stride 1 that meet the input: the direct kernels leave out the padding.
+double pairs_of(const Conv3dProblem& p, int a) {
+  std::int64_t n = 0;
+  for (std::int64_t k = 0; k < p.kernel_size[a]; ++k) {
+    const std::int64_t first = p.pad[a] - k * p.rhs_dilation[a];  // of the outputs that meet tap k
+    n += std::max<std::int64_t>(0, std::min(p.out_size[a], first + p.in_size[a]) - std::max<std::int64_t>(0, first));
+  }
+  return static_cast<double>(n);
+}
+
 }  // namespace
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
-  const double products = static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) *
-                          static_cast<double>(p.in_channels / p.groups) *
-                          static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes));
-  if (!winograd::applies(p)) return {products, std::numeric_limits<double>::infinity()};
-  return {products, winograd_cost(p, lanes)};
+  const double a_pair = static_cast<double>(p.in_channels / p.groups) *
+                        static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes));
+  if (!winograd::applies(p))
+    return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair,
+            std::numeric_limits<double>::infinity()};
+  const double pairs = static_cast<double>(p.batch) * pairs_of(p, 0) * pairs_of(p, 1) * pairs_of(p, 2);
+  return {pairs * a_pair, winograd_cost(p, lanes)};
 }
 
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes) {

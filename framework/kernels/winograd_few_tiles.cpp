@@ -19,7 +19,7 @@ using std::int64_t;
 
 namespace {
 
-constexpr int64_t workspace = int64_t{32} << 20;
+constexpr int64_t workspace = int64_t{16} << 20;
 
 int64_t points_of(const Conv3dProblem& p) {
   int64_t n = 1;
