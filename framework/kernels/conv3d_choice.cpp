@@ -18,7 +18,9 @@ namespace {
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
 constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
-constexpr double call = 40'000;                // lists, threads, memory of a call
+constexpr double call = 20'000;                // lists, threads, memory of a call
+constexpr double pack = 3;                     // a vector of weights, packed for the direct kernels
+constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
 double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
@@ -53,8 +55,12 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
   if (!winograd::applies(p))
     return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair,
             std::numeric_limits<double>::infinity()};
-  const double pairs = static_cast<double>(p.batch) * pairs_of(p, 0) * pairs_of(p, 1) * pairs_of(p, 2);
-  return {pairs * a_pair, winograd_cost(p, lanes)};
+  double pairs = static_cast<double>(p.batch);
+  for (int a = 0; a < 3; ++a) {
+    pairs *= pairs_of(p, a);
+    if (p.kernel_size[a] == 3) pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
+  }
+  return {(pairs + pack * static_cast<double>(taps(p))) * a_pair, winograd_cost(p, lanes)};
 }
 
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes) {
