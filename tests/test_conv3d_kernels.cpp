@@ -210,6 +210,7 @@ TEST_CASE("conv3d kernels: empty sizes", "[conv3d][kernels]") {
   check_problem(p);  // y is zero
   check_problem(cubic(0, {4, 5, 6}, 8, 8, 3, 1, 1, 8));
   check_problem(cubic(0, {4, 5, 6}, 8, 8, 1, 1, 0));
+  check_problem(cubic(0, {4, 5, 6}, 130, 200, 3, 1, 1));
 }
 
 TEST_CASE("conv3d kernels: random problems", "[conv3d][kernels]") {

@@ -102,7 +102,7 @@ bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
   const int64_t points = points_of(p);
   const int64_t weights = points * p.in_channels * p.out_channels * element;
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;
-  return weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
+  return tiles > 0 && weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
 }
 
 template <class T>
