@@ -4,11 +4,13 @@
 // arithmetic speed, which differ little between x86 CPUs).
 #include "framework/kernels/conv3d_choice.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/winograd.hpp"
+#include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels {
 
@@ -21,12 +23,9 @@ constexpr double call = 40'000;                // lists, threads, memory of a ca
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
 double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
-  double tiles = static_cast<double>(p.batch), points = 1;
-  for (int a = 0; a < 3; ++a) {
-    const bool three = p.kernel_size[a] == 3;
-    tiles *= static_cast<double>(three ? ceil_div(p.out_size[a], 2) : p.out_size[a]);
-    points *= three ? 4 : 1;
-  }
+  const double tiles = static_cast<double>(winograd::tiles_of(p));
+  double points = 1;
+  for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] == 3 ? 4 : 1;
   const double ci = static_cast<double>(p.in_channels),
                in_vectors = static_cast<double>(ceil_div(p.in_channels, lanes)),
                out_vectors = static_cast<double>(ceil_div(p.out_channels, lanes));
@@ -34,10 +33,23 @@ double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
          weight_point * points * ci * out_vectors + call;
 }
 
+/// Pairs of an output and a tap along an axis, as the direct kernels multiply them: they skip what a dilated kernel has
+/// outside. (A dense one's share outside counts: short lists of the border's taps cost as much, from 4^3 on.)
+std::int64_t pairs(const Conv3dProblem& p, int a) {
+  const std::int64_t all = p.out_size[a] * p.kernel_size[a];
+  if (p.rhs_dilation[a] == 1 || p.stride[a] != 1 || p.lhs_dilation[a] != 1) return all;
+  std::int64_t n = 0;
+  for (std::int64_t k = 0; k < p.kernel_size[a]; ++k) {
+    const std::int64_t shift = p.pad[a] - k * p.rhs_dilation[a];  // output o meets input o - shift
+    n += std::max<std::int64_t>(0, std::min(p.out_size[a], p.in_size[a] + shift) - std::max<std::int64_t>(0, shift));
+  }
+  return n;
+}
+
 }  // namespace
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
-  const double products = static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) *
+  const double products = static_cast<double>(p.batch * pairs(p, 0)) * static_cast<double>(pairs(p, 1) * pairs(p, 2)) *
                           static_cast<double>(p.in_channels / p.groups) *
                           static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes));
   if (!winograd::applies(p)) return {products, std::numeric_limits<double>::infinity()};
