@@ -16,6 +16,7 @@
 #include "framework/error.hpp"
 #include "framework/kernels/conv3d.hpp"
 #include "framework/kernels/conv3d_algorithm.hpp"
+#include "framework/kernels/conv3d_choice.hpp"
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
@@ -128,6 +129,11 @@ Conv3dProblem with(Conv3dProblem p, std::vector<int64_t> lhs, std::vector<int64_
   return p;
 }
 
+/// 3 taps of a dilation in each dimension, and pads that keep the size.
+Conv3dProblem dilated(const Conv3dProblem& p, const std::vector<int64_t>& dilation) {
+  return with(p, {1, 1, 1}, dilation, {1, 1, 1}, dilation, dilation);
+}
+
 }  // namespace
 
 TEST_CASE("conv3d kernels: the shapes of a U-Net, in small", "[conv3d][kernels]") {
@@ -210,6 +216,7 @@ TEST_CASE("conv3d kernels: empty sizes", "[conv3d][kernels]") {
   check_problem(p);  // y is zero
   check_problem(cubic(0, {4, 5, 6}, 8, 8, 3, 1, 1, 8));
   check_problem(cubic(0, {4, 5, 6}, 8, 8, 1, 1, 0));
+  check_problem(cubic(0, {4, 5, 6}, 130, 200, 3, 1, 1));
 }
 
 TEST_CASE("conv3d kernels: random problems", "[conv3d][kernels]") {
@@ -238,6 +245,27 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
   check_problem(cubic(2, {4, 9, 2}, 100, 97, 3, 1, 1));
 }
 
+TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][winograd]") {
+  const std::vector<int64_t> ones{1, 1, 1};
+  const Conv3dProblem p = cubic(2, {9, 7, 13}, 5, 19, 3, 1, 1);  // no size is a multiple of a dilation
+  check_problem(dilated(p, {2, 2, 2}));
+  check_problem(dilated(p, {4, 4, 4}));
+  check_problem(dilated(p, {2, 1, 4}));
+  check_problem(dilated(p, {8, 6, 12}));                                      // most phases are one output
+  check_problem(dilated(p, {10, 50, 14}));                                    // the centre alone is inside
+  check_problem(with(p, ones, {4, 3, 2}, ones, {0, 0, 0}, {0, 0, 0}));        // phases of different lengths
+  check_problem(with(p, ones, {3, 2, 4}, ones, {11, 9, 17}, {12, 8, 19}));    // pads beyond the kernel
+  check_problem(with(p, ones, {2, 2, 3}, ones, {-1, -2, -5}, {-2, 1, 0}));    // crops
+  check_problem(dilated(cubic(1, {3, 4, 150}, 17, 3, 3, 1, 1), {1, 1, 2}));   // parts of D
+  check_problem(dilated(cubic(1, {3, 40, 6}, 3, 5, 3, 1, 1), {2, 3, 2}));     // strips of W
+  check_problem(dilated(cubic(1, {3, 4, 5}, 130, 200, 3, 1, 1), {2, 3, 2}));  // few tiles
+  check_problem(dilated(cubic(1, {3, 4, 2}, 5, 19, 3, 1, 1), {1, 2, 3}));     // a phase has no inputs
+  Conv3dProblem one_tap = dilated(p, {2, 3, 2});
+  one_tap.kernel_size[0] = 1;  // its dilation means nothing
+  set_out_size(one_tap, 0, 2);
+  check_problem(one_tap);
+}
+
 TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kernels][winograd]") {
   const Conv3dProblem p = cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1);
   CHECK(vg::kernels::winograd::applies(p));
@@ -245,8 +273,18 @@ TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kern
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 1, 1, 0)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1, 2)));
-  CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
+  CHECK(vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 2, 7}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
   CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
+}
+
+TEST_CASE("conv3d kernels: Winograd is chosen for dilated kernels where it is faster", "[conv3d][kernels][winograd]") {
+  const vg::Conv3dAlgorithmScope scope("auto");
+  const auto chosen = [](const Conv3dProblem& p) { return vg::kernels::use_winograd(p, 16); };
+  CHECK(chosen(dilated(cubic(1, {32, 32, 32}, 32, 32, 3, 1, 1), {2, 2, 2})));
+  CHECK(chosen(dilated(cubic(1, {32, 32, 32}, 32, 32, 3, 1, 1), {4, 4, 4})));
+  // most taps are outside, and the direct kernels skip them
+  CHECK(!chosen(dilated(cubic(1, {8, 8, 8}, 128, 128, 3, 1, 1), {4, 4, 4})));
+  CHECK(!chosen(dilated(cubic(1, {32, 32, 32}, 32, 32, 3, 1, 1), {40, 40, 40})));
 }
 
 // Forward and grad_input: chains of Cin terms instead of 27 Cin. grad_weight: two thirds of a dimension's taps are
@@ -367,6 +405,27 @@ TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[
         CHECK(first_difference(got.dx, want.dx) == -1);
       }
     }
+}
+
+// Inside the volume: Winograd multiplies the zeros of the border, and a NaN by zero is NaN.
+TEST_CASE("conv3d kernels: with Winograd a NaN reaches what it meets", "[conv3d][kernels][winograd]") {
+  const Conv3dProblem dense = cubic(1, {7, 8, 21}, 20, 17, 3, 1, 1);
+  for (const Conv3dProblem& p :
+       {dense, dilated(dense, {2, 2, 2}), dilated(dense, {1, 3, 4}), cubic(1, {4, 4, 4}, 130, 150, 3, 1, 1)}) {
+    auto x = small_integers(x_size(p), 1), dy = small_integers(y_size(p), 3);
+    const auto w = small_integers(w_size(p), 2);
+    const auto centre = [](const int64_t* size, int64_t channels) {
+      return static_cast<std::size_t>(((size[0] / 2 * size[1] + size[1] / 2) * size[2] + size[2] / 2) * channels + 1);
+    };
+    x[centre(p.in_size, p.in_channels)] = dy[centre(p.out_size, p.out_channels)] =
+        std::numeric_limits<double>::quiet_NaN();
+    const NaiveConv3d want = naive_conv3d(p, x, w, dy);
+    each_variant(p, [&] {
+      INFO(to_line(p));
+      check_equal(run<float>(p, x, w, dy), want);
+      check_equal(run<double>(p, x, w, dy), want);
+    });
+  }
 }
 
 TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d][kernels]") {

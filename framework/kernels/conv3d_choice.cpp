@@ -10,6 +10,7 @@
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/winograd.hpp"
+#include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels {
 
@@ -24,12 +25,9 @@ constexpr double edge = 0.66;                  // outputs of a dimension lost to
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
 double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
-  double tiles = static_cast<double>(p.batch), points = 1;
-  for (int a = 0; a < 3; ++a) {
-    const bool three = p.kernel_size[a] == 3;
-    tiles *= static_cast<double>(three ? ceil_div(p.out_size[a], 2) : p.out_size[a]);
-    points *= three ? 4 : 1;
-  }
+  const double tiles = static_cast<double>(winograd::tiles_of(p));
+  double points = 1;
+  for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] == 3 ? 4 : 1;
   const double ci = static_cast<double>(p.in_channels),
                in_vectors = static_cast<double>(ceil_div(p.in_channels, lanes)),
                out_vectors = static_cast<double>(ceil_div(p.out_channels, lanes));

@@ -220,7 +220,7 @@ bool applies(const Conv3dProblem& p) {
   bool three = false;
   for (int a = 0; a < 3; ++a) {
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
-    if (p.kernel_size[a] != 1 && (p.kernel_size[a] != 3 || p.rhs_dilation[a] != 1)) return false;
+    if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3) return false;
     three = three || p.kernel_size[a] == 3;
   }
   return three && p.groups == 1;

@@ -5,7 +5,8 @@
 
 namespace vg::kernels::winograd {
 
-/// Stride 1, no dilation, no groups, 3 taps in at least one dimension and 1 in the others; sizes and pads are free.
+/// Stride 1, no input dilation, no groups, 3 taps in at least one dimension and 1 in the others; sizes, pads and the
+/// kernel's dilation are free.
 bool applies(const Conv3dProblem& p);
 
 /// As the direct algorithm's; `applies(p)`.

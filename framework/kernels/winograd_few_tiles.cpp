@@ -28,9 +28,7 @@ int64_t points_of(const Conv3dProblem& p) {
 }
 
 /// One block of all runs.
-Tiling all_tiles(const Conv3dProblem& p) {
-  return Tiling(p, 2 * p.batch * (p.out_size[0] + 1) * (p.out_size[1] + 1) * (p.out_size[2] + 1));
-}
+Tiling all_tiles(const Conv3dProblem& p) { return Tiling(p, 2 * tiles_of(p)); }
 
 /// All tiles by point: of a slice, from slice * points on.
 template <class T>
@@ -97,12 +95,10 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
 }  // namespace
 
 bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
-  int64_t tiles = p.batch;
-  for (int a = 0; a < 3; ++a) tiles *= p.kernel_size[a] == 3 ? ceil_div(p.out_size[a], 2) : p.out_size[a];
-  const int64_t points = points_of(p);
+  const int64_t tiles = tiles_of(p), points = points_of(p);
   const int64_t weights = points * p.in_channels * p.out_channels * element;
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;
-  return weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
+  return tiles > 0 && weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
 }
 
 template <class T>

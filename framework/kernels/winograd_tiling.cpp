@@ -18,13 +18,47 @@ constexpr Slice input_slices[4] = {{0, 2, -1}, {1, 2, 1}, {2, 1, -1}, {1, 3, -1}
 constexpr Slice gradient_slices[4] = {{0, -1, 1}, {0, 1, 1}, {0, 1, -1}, {-1, 1, -1}};
 constexpr Slice only_slice = {0, -1, 1};
 
+/// How the outputs along an axis are cut.
+struct Cut {
+  int64_t step, dilation, phases, tiles;  // tiles of the longest phase
+};
+Cut cut_of(const Conv3dProblem& p, int axis) {
+  const bool three = p.kernel_size[axis] == 3;
+  const int64_t step = three ? 2 : 1, dilation = three ? p.rhs_dilation[axis] : 1, out = p.out_size[axis];
+  return {step, dilation, std::clamp<int64_t>(out, 1, dilation), ceil_div(ceil_div(out, dilation), step)};
+}
+
+/// Elements first, first + dilation ... below `size`; first < size + dilation.
+int64_t count_of(int64_t size, int64_t first, int64_t dilation) { return ceil_div(size - first, dilation); }
+
+/// The input that a phase's first output meets at the first tap: element `element` of those from `first` on.
+struct Start {
+  int64_t first, element;
+};
+Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
+  const int64_t at = phase - pad, first = (at % dilation + dilation) % dilation;
+  return {first, (at - first) / dilation};
+}
+
 }  // namespace
+
+int64_t tiles_of(const Conv3dProblem& p) {
+  int64_t tiles = p.batch;
+  for (int a = 0; a < 3; ++a) {
+    const Cut cut = cut_of(p, a);
+    tiles *= cut.phases * cut.tiles;
+  }
+  return tiles;
+}
 
 Tiling::Tiling(const Conv3dProblem& p, int64_t tiles) : p_(p) {
   for (int a = 0; a < 3; ++a) {
+    const Cut cut = cut_of(p, a);
     three_[a] = p.kernel_size[a] == 3;
-    step_[a] = three_[a] ? 2 : 1;
-    tiles_[a] = ceil_div(p.out_size[a], step_[a]);
+    step_[a] = cut.step;
+    tiles_[a] = cut.tiles;
+    dilation_[a] = cut.dilation;
+    phases_[a] = cut.phases;
   }
   const int64_t longest = std::max<int64_t>(1, three_[2] ? tiles / 2 : tiles);  // two runs at least share columns' rows
   depth_parts_ = std::max<int64_t>(1, ceil_div(tiles_[2], longest));
@@ -32,22 +66,25 @@ Tiling::Tiling(const Conv3dProblem& p, int64_t tiles) : p_(p) {
   runs_ = std::max<int64_t>(1, tiles / std::max<int64_t>(1, depth_));
   strip_ = std::clamp<int64_t>(runs_, 1, std::max<int64_t>(1, tiles_[1]));
   if (depth_ == 0) depth_parts_ = 0;
-  block_count_ = ceil_div(p.batch * tiles_[0] * tiles_[1], runs_);
+  run_count_ = p.batch * phases_[0] * phases_[1] * phases_[2] * tiles_[0] * tiles_[1];
+  block_count_ = ceil_div(run_count_, runs_);
 }
-
-int64_t Tiling::tiles() const { return p_.batch * tiles_[0] * tiles_[1] * tiles_[2]; }
 
 Tiling::Block Tiling::block(int64_t index) const {
   const int64_t part = index / block_count_, first = index % block_count_ * runs_;
   const int64_t begin = tiles_[2] * part / depth_parts_, end = tiles_[2] * (part + 1) / depth_parts_;
-  return {first, std::min(first + runs_, p_.batch * tiles_[0] * tiles_[1]), begin, end - begin};
+  return {first, std::min(first + runs_, run_count_), begin, end - begin};
 }
 
 Tiling::Place Tiling::place(int64_t run) const {
-  const int64_t of_sample = tiles_[0] * tiles_[1], in_sample = run % of_sample;
-  const int64_t w0 = in_sample / (tiles_[0] * strip_) * strip_, in_strip = in_sample - w0 * tiles_[0];
-  const int64_t width = std::min(strip_, tiles_[1] - w0);
-  return {run / of_sample, in_strip / width, w0 + in_strip % width};
+  // by sample and phase along H and W; by strip along W, row along H, phase along D; within the strip
+  const int64_t rows = tiles_[0] * phases_[2], of_plane = rows * tiles_[1];
+  const int64_t plane = run / of_plane, in_plane = run % of_plane;
+  const int64_t w0 = in_plane / (rows * strip_) * strip_, in_strip = in_plane - w0 * rows;
+  const int64_t width = std::min(strip_, tiles_[1] - w0), row = in_strip / width, w = w0 + in_strip % width;
+  return {plane / (phases_[0] * phases_[1]),
+          plane / phases_[1] % phases_[0] + row / phases_[2] * step_[0] * dilation_[0],
+          plane % phases_[1] + w * step_[1] * dilation_[1], row % phases_[2]};
 }
 
 template <class T>
@@ -56,18 +93,21 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
   const Slice s = three_[0] ? input_slices[slice] : only_slice;
   WinogradGather<T> g{};
   g.sign = static_cast<T>(s.sign);
-  g.depth = p_.in_size[2];
-  g.first = b.depth_begin * step_[2] - p_.pad[2];
+  const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
+  g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
+  g.first = start.element + b.depth_begin * step_[2];
   g.tiles = b.depth_tiles;
-  g.channels = g.stride = p_.in_channels;
+  g.channels = p_.in_channels;
+  g.stride = dilation_[2] * p_.in_channels;
+  if (g.depth == 0) return g;  // all rows null
   const int64_t row_size = p_.in_size[2] * p_.in_channels;
   const auto row = [&](int plane, int64_t w) -> const T* {
-    const int64_t h = at.h * step_[0] - p_.pad[0] + plane;
+    const int64_t h = at.h - p_.pad[0] + plane * dilation_[0];
     if (plane < 0 || h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
-    return x + at.sample * in_volume(p_) + (h * p_.in_size[1] + w) * row_size;
+    return x + at.sample * in_volume(p_) + (h * p_.in_size[1] + w) * row_size + start.first * p_.in_channels;
   };
   for (int r = 0; r < (three_[1] ? 4 : 1); ++r) {
-    const int64_t w = at.w * step_[1] - p_.pad[1] + r;
+    const int64_t w = at.w - p_.pad[1] + r * dilation_[1];
     g.a[r] = row(s.a, w);
     g.b[r] = row(s.b, w);
   }
@@ -80,19 +120,20 @@ WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const
   const Slice s = three_[0] ? gradient_slices[slice] : only_slice;
   WinogradGather<T> g{};
   g.sign = static_cast<T>(s.sign);
-  g.depth = p_.out_size[2];
+  g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]);
   g.first = b.depth_begin * step_[2];
   g.tiles = b.depth_tiles;
-  g.channels = g.stride = p_.out_channels;
+  g.channels = p_.out_channels;
+  g.stride = dilation_[2] * p_.out_channels;
   const int64_t row_size = p_.out_size[2] * p_.out_channels;
   const auto row = [&](int plane, int64_t w) -> const T* {
-    const int64_t h = at.h * step_[0] + plane;
+    const int64_t h = at.h + plane * dilation_[0];
     if (plane < 0 || h >= p_.out_size[0] || w >= p_.out_size[1]) return nullptr;
-    return dy + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size;
+    return dy + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size + at.phase * p_.out_channels;
   };
   for (int r = 0; r < step_[1]; ++r) {
-    g.a[r] = row(s.a, at.w * step_[1] + r);
-    g.b[r] = row(s.b, at.w * step_[1] + r);
+    g.a[r] = row(s.a, at.w + r * dilation_[1]);
+    g.b[r] = row(s.b, at.w + r * dilation_[1]);
   }
   return g;
 }
@@ -102,16 +143,18 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y) 
   const Place at = place(run);
   WinogradScatter<T> g{};
   g.tiles = b.depth_tiles;
-  g.channels = g.stride = p_.out_channels;
-  g.depth = p_.out_size[2] - b.depth_begin * step_[2];
+  g.channels = p_.out_channels;
+  g.stride = dilation_[2] * p_.out_channels;
+  g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
   g.slice = three_[0] ? slice : -1;
+  if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
   const int64_t row_size = p_.out_size[2] * p_.out_channels;
+  const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];
   for (int i = 0; i < step_[0]; ++i)
     for (int j = 0; j < step_[1]; ++j) {
-      const int64_t h = at.h * step_[0] + i, w = at.w * step_[1] + j;
+      const int64_t h = at.h + i * dilation_[0], w = at.w + j * dilation_[1];
       if (h < p_.out_size[0] && w < p_.out_size[1])
-        g.y[i][j] = y + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size +
-                    b.depth_begin * step_[2] * p_.out_channels;
+        g.y[i][j] = y + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size + d * p_.out_channels;
     }
   return g;
 }

@@ -4,6 +4,10 @@
 // runs; a block is some consecutive runs, about `tiles` tiles, whose transforms stay in L2 between the transforms and
 // the products. Runs are ordered by sample, then by strips along W, then by H: so consecutive blocks move along H, and
 // the planes that they share are still in L2. Small volumes share blocks, across H and samples, by the same order.
+//
+// A kernel dilated by R along an axis is R dense ones: outputs r, r + R ... of phase r meet inputs r - pad + k R, so
+// every R-th from (r - pad) mod R on, and those of no other phase. Phases are tiled like further samples. The phases
+// along D share cache lines where channels are few, and pages: they follow each other before the next step along H.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +16,9 @@
 #include "framework/kernels/winograd_table.hpp"
 
 namespace vg::kernels::winograd {
+
+/// All tiles of a problem, those beyond the end of its shorter phases included.
+std::int64_t tiles_of(const Conv3dProblem& p);
 
 class Tiling {
  public:
@@ -23,7 +30,7 @@ class Tiling {
   int points() const { return (three_[1] ? 4 : 1) * (three_[2] ? 4 : 1); }
   bool three(int axis) const { return three_[axis]; }
   /// All tiles.
-  std::int64_t tiles() const;
+  std::int64_t tiles() const { return tiles_of(p_); }
 
   std::int64_t blocks() const { return block_count_ * depth_parts_; }
   std::int64_t most_tiles() const { return runs_ * depth_; }
@@ -44,15 +51,18 @@ class Tiling {
 
  private:
   struct Place {
-    std::int64_t sample, h, w;  // tiles
+    std::int64_t sample, h, w;  // the first tile's first output
+    std::int64_t phase;         // along D
   };
   Place place(std::int64_t run) const;
 
   Conv3dProblem p_;
   bool three_[3];
-  std::int64_t step_[3], tiles_[3];          // outputs of a tile; tiles in all
-  std::int64_t depth_, depth_parts_;         // most tiles of a run
-  std::int64_t strip_, runs_, block_count_;  // runs of a strip along W, of a block; blocks over all runs
+  std::int64_t step_[3], tiles_[3];       // outputs of a tile; tiles of the longest phase
+  std::int64_t dilation_[3], phases_[3];  // phases that have outputs
+  std::int64_t depth_, depth_parts_;      // most tiles of a run
+  std::int64_t strip_, runs_;             // runs of a strip along W, of a block
+  std::int64_t run_count_, block_count_;  // all runs; blocks over all runs
 };
 
 }  // namespace vg::kernels::winograd

@@ -99,8 +99,9 @@ inline Conv3dProblem random_winograd_problem(std::uint64_t seed) {
   Conv3dProblem p = conv3d_problem(pick(1, 3), {pick(1, 7), pick(1, 7), pick(1, 12)}, pick(1, most), pick(1, most));
   for (int a = 0; a < 3; ++a) {
     if (dimensions >> a & 1) p.kernel_size[a] = 3;
-    p.pad[a] = pick(-1, 3);
-    set_out_size(p, a, pick(-1, 3));
+    if (pick(0, 2) == 0) p.rhs_dilation[a] = pick(2, 3);
+    p.pad[a] = pick(-1, 2 + p.rhs_dilation[a]);
+    set_out_size(p, a, pick(-1, 2 + p.rhs_dilation[a]));
   }
   return p;
 }
