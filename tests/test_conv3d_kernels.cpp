@@ -158,6 +158,7 @@ TEST_CASE("conv3d kernels: short runs, around every edge of a block", "[conv3d][
   }
   for (const int64_t ci : {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 28, 29, 57})  // where runs begin to be long
     for (const int64_t co : {8, 16, 32}) check_problem(cubic(1, {3, 2, 3}, ci, co, 3, 1, 1));
+  for (const int64_t co : {33, 40}) check_problem(cubic(1, {20, 20, 30}, 1, co, 3, 1, 1));  // positions in pieces
   for (const int64_t co : {3, 8, 24}) {
     const Conv3dProblem p = cubic(2, {5, 4, 9}, 1, co, 3, 1, 1);
     check_problem(with(p, {1, 1, 1}, {2, 1, 2}, {1, 2, 3}, {2, 1, 2}, {2, 0, 1}));

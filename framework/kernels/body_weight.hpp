@@ -31,10 +31,16 @@ inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&a
   for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
+  // Few rows use a line of dy for a short time: it is asked for early. The lists go on evenly, or the lines are unused.
+  const std::int64_t ahead = Scattered && positions > 1 ? 32 * (col_off[1] - col_off[0]) : 0;
   for (std::int64_t j = 0; j < positions; ++j) {
     const T* const r = opaque(rows + row_off[j]);
     const T* const c = opaque(cols + col_off[j]);
     const std::int64_t* const offsets = Scattered ? opaque(at) : nullptr;
+    if constexpr (Scattered) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) __builtin_prefetch(c + ahead + v * S::lanes);
+    }
     typename S::V b[NV];
 #pragma GCC unroll 8
     for (int v = 0; v + 1 < NV; ++v) b[v] = S::load(c + v * S::lanes);
@@ -118,10 +124,10 @@ __attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const Tile
 }
 
 template <class T, int NV>
-void weight_scattered(const WeightArgs<T>& a, std::int64_t all, std::int64_t co, std::int64_t last_lanes) {
+void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   const Tap* tap = a.taps;
   std::int64_t done = 0;
-  in_tiles<tile_rows<T>(NV)>(all, [&](std::int64_t, auto rows) {
+  in_tiles<tile_rows<T>(NV)>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
     TileRows at;
     take_rows(tap, done, mr, at);
@@ -134,10 +140,14 @@ void weight_scattered(const WeightArgs<T>& a, std::int64_t all, std::int64_t co,
 
 /// Runs that fill less than half a tile are taken several at a time: a tile of few rows waits for its loads.
 template <class T, int NV>
+bool are_short(const WeightArgs<T>& a) {
+  return a.tap_count > 1 && 2 * rows_of(a.taps, a.tap_count) < tile_rows<T>(NV) * a.tap_count;
+}
+
+template <class T, int NV>
 void weight_block(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
-  const std::int64_t rows = rows_of(a.taps, a.tap_count);
-  if (a.tap_count > 1 && 2 * rows < tile_rows<T>(NV) * a.tap_count)
-    weight_scattered<T, NV>(a, rows, co, last_lanes);
+  if (are_short<T, NV>(a))
+    weight_scattered<T, NV>(a, co, last_lanes);
   else
     weight_runs<T, NV>(a, co, last_lanes);
 }
@@ -204,7 +214,7 @@ void weight_half(const WeightArgs<T>& a, std::int64_t co, std::int64_t n) {
 }
 
 template <class T>
-void weight_dense(const WeightArgs<T>& a) {
+void weight_columns(const WeightArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes;
   for (std::int64_t co = a.co_begin; co < a.co_end; co += 2 * lanes) {
     const std::int64_t left = a.co_end - co;
@@ -215,6 +225,23 @@ void weight_dense(const WeightArgs<T>& a) {
       weight_block<T, 2>(a, co, left < 2 * lanes ? left - lanes : lanes);
     else
       weight_block<T, 1>(a, co, left);
+  }
+}
+
+/// Where runs are short, dy is most of what is read: so many positions at a time, for all channels, in order.
+constexpr std::int64_t read_positions = 256;
+
+template <class T>
+void weight_dense(const WeightArgs<T>& a) {
+  if (a.co_end - a.co_begin <= 2 * Simd<T>::lanes || !are_short<T, 2>(a)) return weight_columns(a);
+  const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
+  WeightArgs<T> piece = a;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    const std::int64_t begin = a.positions * i / pieces;
+    piece.x_off = a.x_off + begin;
+    piece.y_off = a.y_off + begin;
+    piece.positions = a.positions * (i + 1) / pieces - begin;
+    weight_columns(piece);
   }
 }
 
