@@ -151,6 +151,28 @@ TEST_CASE("conv3d kernels: the shapes of a U-Net, in small", "[conv3d][kernels]"
   check_problem(cubic(1, {2, 3, 1300}, 2, 3, 3, 2, 1));
 }
 
+// Runs of a few rows, whose grad_weight takes several taps a tile: the padding cuts the kernel to every smaller number.
+TEST_CASE("conv3d kernels: short runs, around every edge of a block", "[conv3d][kernels]") {
+  for (const int64_t co : {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 40, 41, 64, 72}) {
+    check_problem(cubic(1, {4, 4, 5}, 1, co, 3, 1, 1));
+    check_problem(cubic(1, {3, 4, 3}, 3, co, 3, 2, 1));
+    Conv3dProblem p = cubic(1, {34, 2, 3}, 1, co, 1, 1, 0);
+    p.kernel_size[0] = 34;
+    p.pad[0] = 33;
+    set_out_size(p, 0, 33);
+    check_problem(p);
+  }
+  for (const int64_t ci : {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 28, 29, 57})  // where runs begin to be long
+    for (const int64_t co : {8, 16, 32}) check_problem(cubic(1, {3, 2, 3}, ci, co, 3, 1, 1));
+  for (const int64_t co : {33, 40}) check_problem(cubic(1, {20, 20, 30}, 1, co, 3, 1, 1));  // positions in pieces
+  for (const int64_t co : {3, 8, 24}) {
+    const Conv3dProblem p = cubic(2, {5, 4, 9}, 1, co, 3, 1, 1);
+    check_problem(with(p, {1, 1, 1}, {2, 1, 2}, {1, 2, 3}, {2, 1, 2}, {2, 0, 1}));
+    check_problem(with(p, {2, 1, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 2}, {1, 1, 1}));
+    check_problem(cubic(1, {5, 4, 9}, 4, 4 * co, 3, 1, 1, 4));
+  }
+}
+
 TEST_CASE("conv3d kernels: groups and depthwise", "[conv3d][kernels]") {
   check_problem(cubic(1, {4, 5, 9}, 20, 20, 3, 1, 1, 20));
   check_problem(cubic(1, {4, 5, 9}, 40, 40, 3, 2, 1, 40));
@@ -347,7 +369,7 @@ TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][k
                                  cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
                                  cubic(1, {8, 12, 40}, 24, 48, 3, 1, 1, 4), cubic(3, {8, 12, 40}, 16, 8, 1, 1, 0),
                                  cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1), cubic(1, {8, 12, 40}, 20, 40, 3, 1, 1, 20),
-                                 cubic(1, {8, 12, 40}, 2, 40, 3, 1, 1)}) {
+                                 cubic(1, {8, 12, 40}, 2, 40, 3, 1, 1), cubic(3, {8, 12, 40}, 1, 8, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     each_variant(p, [&] {
       INFO(to_line(p));

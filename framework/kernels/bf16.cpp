@@ -111,7 +111,7 @@ struct PairGather {
 PairGather pair_gather(const Bf16Kernels* k, const Conv3dProblem& p) {
   PairGather g{k, gather_pairing(p), 0, 0, false, false};
   const int64_t ci = p.in_channels / p.groups, pairs = ceil_div(ci, 2);
-  g.few = direct::is_few(gather_over_pairs(p, g.axis, pairs), k->lanes, 4);
+  g.few = direct::gather_is_few(gather_over_pairs(p, g.axis, pairs), k->lanes);
   g.tiles = k->gather_tiles != nullptr && !g.few && g.axis == channel_pairs && pairs >= least_pairs_for_tiles;
   g.pairs = pairs_of(ci, g.tiles);
   g.lanes = g.tiles ? tile_lanes : k->lanes;
@@ -152,7 +152,7 @@ bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
 
 WeightKernel<Bf16Pair> weight_kernel(const Bf16Kernels& k, const Conv3dProblem& q) {
-  return direct::is_few(q, k.lanes, 0) ? k.weight_few : k.weight_dense;
+  return direct::weight_is_few(q, k.lanes, k.weight_lanes) ? k.weight_few : k.weight_dense;
 }
 
 /// Of a part of a row, where a pair of outputs meets just one pair of inputs.

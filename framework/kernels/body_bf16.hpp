@@ -71,6 +71,7 @@ constexpr Bf16Kernels make_bf16_kernels(GatherKernel<Bf16Pair> tiles) {
   t.gather_dense = gather_dense<Bf16Pair>;
   t.gather_few = gather_few<Bf16Pair>;
   t.weight_dense = weight_dense<Bf16Pair>;
+  t.weight_lanes = weight_lanes<Bf16Pair>;
   t.weight_few = weight_few<Bf16Pair>;
   t.gather_tiles = tiles;
   t.pair_adjacent = pair_adjacent;

@@ -19,6 +19,7 @@ constexpr KernelTable<T> make_table() {
   t.gather_depthwise = gather_depthwise<T>;
   t.gather_grouped = gather_grouped<T>;
   t.weight_dense = weight_dense<T>;
+  t.weight_lanes = weight_lanes<T>;
   t.weight_few = weight_few<T>;
   t.weight_depthwise = weight_depthwise<T>;
   t.weight_grouped = weight_grouped<T>;

@@ -6,6 +6,7 @@
 //  vectors
 //    of output channels is an outer product summed over the positions of the task, then added to dw once. The positions
 //    of a task (some hundred) bound the length of a float sum; tasks are added slab by slab in a fixed order.
+//    Short runs share tiles, each row with its own offset; up to half a vector of channels is one of half vectors.
 //  * few output channels: the same with lanes over the weight rows, so that no lanes idle.
 //  * depthwise: a tile of MR taps x one vector of channels.
 #pragma once
@@ -19,19 +20,27 @@ namespace vg::kernels {
 namespace {
 
 /// acc[MR][NV] = sum over positions of MR elements at `rows` (+ row_off) times NV vectors at `cols` (+ col_off).
-template <class T, int MR, int NV, bool Masked>
+/// Element m of the rows is the m-th, or where they are Scattered at at[m].
+template <class T, int MR, int NV, bool Masked, bool Scattered = false>
 inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&acc)[MR][NV], const T* rows,
                                                          const std::int64_t* row_off, const T* cols,
                                                          const std::int64_t* col_off, std::int64_t positions,
-                                                         std::int64_t last_lanes) {
+                                                         std::int64_t last_lanes, const std::int64_t* at = nullptr) {
   using S = Simd<T>;
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
+  // Few rows use a line of dy for a short time: it is asked for early. The lists go on evenly, or the lines are unused.
+  const std::int64_t ahead = Scattered && positions > 1 ? 32 * (col_off[1] - col_off[0]) : 0;
   for (std::int64_t j = 0; j < positions; ++j) {
     const T* const r = opaque(rows + row_off[j]);
     const T* const c = opaque(cols + col_off[j]);
+    const std::int64_t* const offsets = Scattered ? opaque(at) : nullptr;
+    if constexpr (Scattered) {
+#pragma GCC unroll 8
+      for (int v = 0; v < NV; ++v) __builtin_prefetch(c + ahead + v * S::lanes);
+    }
     typename S::V b[NV];
 #pragma GCC unroll 8
     for (int v = 0; v + 1 < NV; ++v) b[v] = S::load(c + v * S::lanes);
@@ -39,35 +48,39 @@ inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&a
     b[NV - 1] = Masked ? S::load_first(last, last_lanes) : S::load(last);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) {
-      const typename S::V s = S::set1(r[m]);
+      const typename S::V s = S::set1(Scattered ? r[offsets[m]] : r[m]);
 #pragma GCC unroll 8
       for (int v = 0; v < NV; ++v) acc[m][v] = S::fma(s, b[v], acc[m][v]);
     }
   }
 }
 
-template <class T, int MR, int NV, bool Masked>
-__attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
-                                           std::int64_t last_lanes) {
+/// d += the sums of a row.
+template <class T, int NV, bool Masked>
+inline __attribute__((always_inline)) void add_row(const typename Simd<T>::V (&acc)[NV], Sum<T>* d,
+                                                   std::int64_t last_lanes) {
   using S = Simd<T>;
-  typename S::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes);
-#pragma GCC unroll 16
-  for (int m = 0; m < MR; ++m) {
-    Sum<T>* const d = a.dw + (row + m) * a.dw_stride + co;
 #pragma GCC unroll 8
-    for (int v = 0; v < NV; ++v) {
-      Sum<T>* const p = d + v * S::lanes;
-      if (Masked && v == NV - 1)
-        S::store_first(p, S::add(S::load_first(p, last_lanes), acc[m][v]), last_lanes);
-      else
-        S::store(p, S::add(S::load(p), acc[m][v]));
-    }
+  for (int v = 0; v < NV; ++v) {
+    Sum<T>* const p = d + v * S::lanes;
+    if (Masked && v == NV - 1)
+      S::store_first(p, S::add(S::load_first(p, last_lanes), acc[v]), last_lanes);
+    else
+      S::store(p, S::add(S::load(p), acc[v]));
   }
 }
 
+template <class T, int MR, int NV, bool Masked>
+__attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
+                                           std::int64_t last_lanes) {
+  typename Simd<T>::V acc[MR][NV];
+  outer_product<T, MR, NV, Masked>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes);
+#pragma GCC unroll 16
+  for (int m = 0; m < MR; ++m) add_row<T, NV, Masked>(acc[m], a.dw + (row + m) * a.dw_stride + co, last_lanes);
+}
+
 template <class T, int NV>
-void weight_block(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+void weight_runs(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
       constexpr int mr = decltype(rows)::value;
@@ -78,15 +91,157 @@ void weight_block(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lan
     });
 }
 
+/// Rows of a tile of half vectors: they leave room for the halves of four positions.
+constexpr int half_tile_rows = 27;
+
+/// Where the elements and the weight rows of a tile are that takes its rows from several taps.
+struct TileRows {
+  std::int64_t x[half_tile_rows], w[half_tile_rows];
+};
+
+inline std::int64_t rows_of(const Tap* taps, std::int64_t tap_count) {
+  std::int64_t rows = 0;
+  for (std::int64_t t = 0; t < tap_count; ++t) rows += taps[t].k;
+  return rows;
+}
+
+/// The next n rows of the taps; `tap` and `done`, how many of its rows were taken before, move on.
+inline void take_rows(const Tap*& tap, std::int64_t& done, int n, TileRows& rows) {
+  for (int m = 0; m < n; ++m, ++done) {
+    if (done == tap->k) ++tap, done = 0;
+    rows.x[m] = tap->x + done;
+    rows.w[m] = tap->w + done;
+  }
+}
+
+template <class T, int MR, int NV, bool Masked>
+__attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const TileRows& rows, std::int64_t co,
+                                              std::int64_t last_lanes) {
+  typename Simd<T>::V acc[MR][NV];
+  outer_product<T, MR, NV, Masked, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x);
+#pragma GCC unroll 16
+  for (int m = 0; m < MR; ++m) add_row<T, NV, Masked>(acc[m], a.dw + rows.w[m] * a.dw_stride + co, last_lanes);
+}
+
+template <class T, int NV>
+void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+  const Tap* tap = a.taps;
+  std::int64_t done = 0;
+  in_tiles<tile_rows<T>(NV)>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
+    constexpr int mr = decltype(rows)::value;
+    TileRows at;
+    take_rows(tap, done, mr, at);
+    if (last_lanes == Simd<T>::lanes)
+      scattered_tile<T, mr, NV, false>(a, at, co, last_lanes);
+    else
+      scattered_tile<T, mr, NV, true>(a, at, co, last_lanes);
+  });
+}
+
+/// Runs that fill less than half a tile are taken several at a time: a tile of few rows waits for its loads.
+template <class T, int NV>
+bool are_short(const WeightArgs<T>& a) {
+  return a.tap_count > 1 && 2 * rows_of(a.taps, a.tap_count) < tile_rows<T>(NV) * a.tap_count;
+}
+
+template <class T, int NV>
+void weight_block(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+  if (are_short<T, NV>(a))
+    weight_scattered<T, NV>(a, co, last_lanes);
+  else
+    weight_runs<T, NV>(a, co, last_lanes);
+}
+
+/// acc += `Positions` outer products. Half vectors take two loads a cycle: the offsets are loaded once for all.
+template <class T, int MR, int Positions>
+inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (&acc)[MR], const WeightArgs<T>& a,
+                                                     std::int64_t j, const std::int64_t* at, std::int64_t co,
+                                                     std::int64_t n) {
+  using H = typename Simd<T>::Half;
+  const T* x[Positions];
+  typename H::V b[Positions];
+#pragma GCC unroll 4
+  for (int p = 0; p < Positions; ++p) {
+    x[p] = opaque(a.x + a.x_off[j + p]);
+    b[p] = H::load_first(a.dy + a.y_off[j + p] + co, n);
+  }
+  const std::int64_t* const offsets = opaque(at);
+#pragma GCC unroll 32
+  for (int m = 0; m < MR; ++m) {
+    const std::int64_t offset = offsets[m];
+#pragma GCC unroll 4
+    for (int p = 0; p < Positions; ++p) acc[m] = H::fma(H::set1(x[p][offset]), b[p], acc[m]);
+  }
+}
+
+template <class T, int MR>
+__attribute__((noinline)) void half_tile(const WeightArgs<T>& a, const TileRows& rows, std::int64_t co,
+                                         std::int64_t n) {
+  using H = typename Simd<T>::Half;
+  typename H::V acc[MR];
+#pragma GCC unroll 32
+  for (int m = 0; m < MR; ++m) acc[m] = H::zero();
+  std::int64_t j = 0;
+  for (; j + 4 <= a.positions; j += 4) half_step<T, MR, 4>(acc, a, j, rows.x, co, n);
+  for (; j < a.positions; ++j) half_step<T, MR, 1>(acc, a, j, rows.x, co, n);
+#pragma GCC unroll 32
+  for (int m = 0; m < MR; ++m) {
+    Sum<T>* const d = a.dw + rows.w[m] * a.dw_stride + co;
+    H::store_first(d, H::add(H::load_first(d, n), acc[m]), n);
+  }
+}
+
 template <class T>
-void weight_dense(const WeightArgs<T>& a) {
+constexpr bool has_half = requires {
+  typename Simd<T>::Half;
+};
+
+/// Lanes of the smallest vector of weight_dense.
+template <class T>
+constexpr int weight_lanes = has_half<T> ? Simd<T>::lanes / 2 : Simd<T>::lanes;
+
+/// The n <= lanes / 2 channels from co on.
+template <class T>
+void weight_half(const WeightArgs<T>& a, std::int64_t co, std::int64_t n) {
+  const Tap* tap = a.taps;
+  std::int64_t done = 0;
+  in_tiles<half_tile_rows>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
+    constexpr int mr = decltype(rows)::value;
+    TileRows at;
+    take_rows(tap, done, mr, at);
+    half_tile<T, mr>(a, at, co, n);
+  });
+}
+
+template <class T>
+void weight_columns(const WeightArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes;
   for (std::int64_t co = a.co_begin; co < a.co_end; co += 2 * lanes) {
     const std::int64_t left = a.co_end - co;
+    if constexpr (has_half<T>) {
+      if (left <= lanes / 2) return weight_half(a, co, left);
+    }
     if (left > lanes)
       weight_block<T, 2>(a, co, left < 2 * lanes ? left - lanes : lanes);
     else
       weight_block<T, 1>(a, co, left);
+  }
+}
+
+/// Where runs are short, dy is most of what is read: so many positions at a time, for all channels, in order.
+constexpr std::int64_t read_positions = 256;
+
+template <class T>
+void weight_dense(const WeightArgs<T>& a) {
+  if (a.co_end - a.co_begin <= 2 * Simd<T>::lanes || !are_short<T, 2>(a)) return weight_columns(a);
+  const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
+  WeightArgs<T> piece = a;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    const std::int64_t begin = a.positions * i / pieces;
+    piece.x_off = a.x_off + begin;
+    piece.y_off = a.y_off + begin;
+    piece.positions = a.positions * (i + 1) / pieces - begin;
+    weight_columns(piece);
   }
 }
 

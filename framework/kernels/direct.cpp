@@ -19,14 +19,34 @@ namespace vg::kernels::direct {
 
 using std::int64_t;
 
-/// Whether lanes over the reduction beat lanes over the output channels: FMAs of an output, and four steps a channel to
-/// sum its lanes.
-bool is_few(const Conv3dProblem& p, int64_t lanes, int64_t sum_cost) {
-  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  const int64_t phase = std::max<int64_t>(1, p.kernel_size[2] / p.lhs_dilation[2]);
-  const int64_t merged = p.groups == 1 && p.rhs_dilation[2] == p.lhs_dilation[2] ? phase : 1;
-  const int64_t runs = std::max<int64_t>(1, taps(p) / p.kernel_size[2] * phase / merged);
-  return runs * ceil_div(merged * ci, lanes) * co + sum_cost * co < runs * merged * ci * ceil_div(co, lanes);
+namespace {
+
+/// The runs that an output or a position meets (conv3d_plan.hpp), and their rows.
+struct Runs {
+  int64_t count, rows;
+  explicit Runs(const Conv3dProblem& p) {
+    const int64_t phase = std::max<int64_t>(1, p.kernel_size[2] / p.lhs_dilation[2]);
+    const int64_t merged = p.groups == 1 && p.rhs_dilation[2] == p.lhs_dilation[2] ? phase : 1;
+    count = std::max<int64_t>(1, taps(p) / p.kernel_size[2] * phase / merged);
+    rows = merged * (p.in_channels / p.groups);
+  }
+};
+
+}  // namespace
+
+// FMAs of an output, and four steps a channel to sum its lanes.
+bool gather_is_few(const Conv3dProblem& p, int64_t lanes) {
+  const int64_t co = p.out_channels / p.groups;
+  const Runs runs(p);
+  return runs.count * ceil_div(runs.rows, lanes) * co + 4 * co < runs.count * runs.rows * ceil_div(co, lanes);
+}
+
+// FMAs of a position; a smaller vector takes its share of a whole one's time.
+bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
+  const int64_t co = p.out_channels / p.groups;
+  const Runs runs(p);
+  const int64_t columns = co <= least_lanes ? least_lanes : ceil_div(co, lanes) * lanes;
+  return ceil_div(runs.rows, lanes) * lanes * co < runs.rows * columns;
 }
 
 namespace {
@@ -83,7 +103,7 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
   if (sliding::applies<T>(p, false) && sliding::gather(p, transpose, x, w, y)) return;
   const KernelTable<T>& table = current_table<T>();
   if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
-  const bool few = is_few(p, table.lanes, 4);
+  const bool few = gather_is_few(p, table.lanes);
   memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
   pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
   gather_packed(p, few ? table.gather_few : table.gather_dense, table.lanes, x, packed.data(),
@@ -177,7 +197,7 @@ WeightKernel<T> weight_kernel(const Conv3dProblem& p) {
   const KernelTable<T>& table = current_table<T>();
   if (is_depthwise(p)) return table.weight_depthwise;
   if (is_grouped(p, table.lanes)) return table.weight_grouped;
-  return is_few(p, table.lanes, 0) ? table.weight_few : table.weight_dense;
+  return weight_is_few(p, table.lanes, table.weight_lanes) ? table.weight_few : table.weight_dense;
 }
 
 /// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end).

@@ -19,8 +19,11 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 /// Whether lanes run over the output channels of several groups: what DenseKernels do not do.
 bool lanes_over_groups(const Conv3dProblem& p, std::int64_t lanes);
 
-/// Whether gather_few (sum_cost 4) or weight_few (0) is the faster one of the DenseKernels.
-bool is_few(const Conv3dProblem& p, std::int64_t lanes, std::int64_t sum_cost);
+/// Whether gather_few is faster than gather_dense: lanes over the reduction, not over the output channels.
+bool gather_is_few(const Conv3dProblem& p, std::int64_t lanes);
+
+/// Whether weight_few is faster than weight_dense, whose smallest vector has least_lanes.
+bool weight_is_few(const Conv3dProblem& p, std::int64_t lanes, std::int64_t least_lanes);
 
 /// gather with `kernel`, one of the DenseKernels, on weights that were packed for it, `group_size` a group.
 template <class T>

@@ -79,6 +79,7 @@ struct DenseKernels {
   /// The same for few output channels, lanes over the reduction; w packed as [output channel][row].
   GatherKernel<T> gather_few;
   WeightKernel<T> weight_dense;
+  std::int64_t weight_lanes;   ///< of the smallest vector that weight_dense works with
   WeightKernel<T> weight_few;  ///< for few output channels: lanes over weight rows
 };
 

@@ -20,9 +20,24 @@ struct Simd;
 constexpr bool can_stream = true;
 inline void stream_end() { _mm_sfence(); }
 
+/// Half a vector of floats: two such operations take the time of one of a whole vector.
+struct HalfFloats {
+  using V = __m256;
+  static constexpr int lanes = 8;
+  static V zero() { return _mm256_setzero_ps(); }
+  static V set1(float a) { return _mm256_set1_ps(a); }
+  static __mmask8 mask(std::int64_t n) { return static_cast<__mmask8>((1U << n) - 1U); }
+  /// The first n lanes, 0 < n <= lanes.
+  static V load_first(const float* p, std::int64_t n) { return _mm256_maskz_loadu_ps(mask(n), p); }
+  static void store_first(float* p, V a, std::int64_t n) { _mm256_mask_storeu_ps(p, mask(n), a); }
+  static V add(V a, V b) { return _mm256_add_ps(a, b); }
+  static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+};
+
 template <>
 struct Simd<float> {
   using V = __m512;
+  using Half = HalfFloats;
   static constexpr int lanes = 16;
   static constexpr int registers = 32;
   static V zero() { return _mm512_setzero_ps(); }

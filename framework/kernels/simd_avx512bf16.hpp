@@ -8,10 +8,18 @@
 namespace vg::kernels {
 namespace {
 
+struct HalfPairs : HalfFloats {
+  using HalfFloats::load_first;
+  static V set1(Bf16Pair a) { return _mm256_castsi256_ps(_mm256_set1_epi32(static_cast<int>(a))); }
+  static V load_first(const Bf16Pair* p, std::int64_t n) { return _mm256_maskz_loadu_ps(mask(n), p); }
+  static V fma(V a, V b, V c) { return _mm256_dpbf16_ps(c, (__m256bh)a, (__m256bh)b); }
+};
+
 /// V holds pairs or floats, as an operand or a sum.
 template <>
 struct Simd<Bf16Pair> : Simd<float> {
   using Floats = Simd<float>;
+  using Half = HalfPairs;
   using Floats::load;
   using Floats::load_first;
   static V set1(Bf16Pair a) { return _mm512_castsi512_ps(_mm512_set1_epi32(static_cast<int>(a))); }
