@@ -90,6 +90,51 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
   for (int m = 0; m < MR; ++m, y += a.y_stride) store_channels(y, acc[m], a.channels);
 }
 
+/// f(Int<kd>()), for the numbers of taps along D that a row may have (sliding.cpp): each is a set of kernels to
+/// compile.
+template <class F>
+inline void with_taps_along(std::int64_t kd, const F& f) {
+  switch (kd) {
+    case 1:
+      return f(Int<1>());
+    case 2:
+      return f(Int<2>());
+    case 3:
+      return f(Int<3>());
+    case 5:
+      return f(Int<5>());
+    default:
+      return f(Int<7>());
+  }
+}
+
+/// f(Int<n>()) for n = 1 or even, up to Max.
+template <int Max, class F>
+inline void with_even(std::int64_t n, const F& f) {
+  if constexpr (Max <= 1) {
+    f(Int<1>());
+  } else {
+    if (n == Max)
+      f(Int<Max>());
+    else
+      with_even<Max - 2>(n, f);
+  }
+}
+
+/// As in_tiles, in pieces of an even number of outputs (half as many kernels to compile); an odd one is left for the
+/// end.
+template <int Max, class F>
+inline void in_even_tiles(std::int64_t n, const F& f) {
+  constexpr int most = Max / 2 * 2;
+  for (std::int64_t begin = 0; begin < n;) {
+    const std::int64_t left = n - begin, tiles = (left + most - 1) / most,
+                       even = ((left + tiles - 1) / tiles + 1) / 2 * 2;
+    const std::int64_t size = even <= left ? even : left > 1 ? left - 1 : 1;
+    with_even<most>(size, [&](auto outputs) { f(begin, outputs); });
+    begin += size;
+  }
+}
+
 /// Outputs in flight: what KD weights, an input and how to permute it leave of the registers.
 template <class T>
 constexpr int sliding_outputs(SlidingInput in, int kd) {
@@ -100,9 +145,9 @@ constexpr int sliding_outputs(SlidingInput in, int kd) {
 
 template <class T, SlidingInput In>
 void sliding_rows(const SlidingRow<T>& a) {
-  with_constant<sliding_most_taps>(a.kd, [&](auto taps) {
+  with_taps_along(a.kd, [&](auto taps) {
     constexpr int kd = decltype(taps)::value;
-    in_tiles<sliding_outputs<T>(In, kd)>(a.depth, [&](std::int64_t first, auto outputs) {
+    in_even_tiles<sliding_outputs<T>(In, kd)>(a.depth, [&](std::int64_t first, auto outputs) {
       sliding_row_tile<T, In, decltype(outputs)::value, kd>(a, first);
     });
   });
@@ -164,7 +209,7 @@ constexpr int sliding_tap_rows(int kd) {
 
 template <class T, SlidingInput In, int B>
 void sliding_weight_rows(const SlidingWeights<T>& a, std::int64_t first, std::int64_t tiles) {
-  with_constant<sliding_most_taps>(a.kd, [&](auto taps) {
+  with_taps_along(a.kd, [&](auto taps) {
     constexpr int kd = decltype(taps)::value;
     in_tiles<sliding_tap_rows<T>(kd)>(a.kw, [&](std::int64_t row, auto rows) {
       sliding_weight_tiles<T, In, B, decltype(rows)::value, kd>(a, row, first, tiles);

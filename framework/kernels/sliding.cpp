@@ -305,7 +305,8 @@ bool applies(const Conv3dProblem& p, bool weight) {
   for (int a = 0; a < 3; ++a)
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1 || p.rhs_dilation[a] != 1) return false;
   const int64_t lanes = current_sliding_table<T>().lanes, ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  if (p.kernel_size[2] > sliding_most_taps || taps(p) < 3) return false;
+  const int64_t kd = p.kernel_size[2];
+  if ((kd > 3 && kd != 5 && kd != 7) || taps(p) < 3) return false;  // what there are kernels for
   if (p.groups == 1) return !weight && ci <= 4 && 2 * co >= lanes;  // outer products of dy are as fast
   return ci <= 4 || (ci <= lanes && (weight ? 2 * co <= lanes : co <= lanes));
 }

@@ -25,7 +25,7 @@ enum class SlidingInput {
 template <class T>
 struct SlidingRow {
   const SlidingTap<T>* taps;
-  std::int64_t tap_count, kd, depth;
+  std::int64_t tap_count, kd, depth;  ///< kd: 1, 2, 3, 5 or 7, each of which has its own unrolled kernels
   SlidingInput input;
   std::int64_t x_step;  ///< elements from input to input along D
   T* y;                 ///< output d is at y + d * y_stride
@@ -64,9 +64,6 @@ struct SlidingTable {
   void (*fill)(const SlidingFill<T>&);
   void (*stream_end)();
 };
-
-/// Taps along D that a row may have: each number has its own unrolled kernels.
-constexpr std::int64_t sliding_most_taps = 7;
 
 struct SlidingTables {
   SlidingTable<float> f32;
