@@ -44,6 +44,32 @@ inline void in_tiles(std::int64_t n, const F& f) {
   }
 }
 
+/// f(Int<n>()) for n below Step, or a multiple of it up to Max.
+template <int Max, int Step, class F>
+inline void with_step(std::int64_t n, const F& f) {
+  if constexpr (Max < Step) {
+    with_constant<Step - 1>(n, f);
+  } else {
+    if (n == Max)
+      f(Int<Max>());
+    else
+      with_step<Max - Step, Step>(n, f);
+  }
+}
+
+/// As in_tiles, in pieces that are multiples of Step, and a rest: fewer kernels to compile.
+template <int Max, int Step, class F>
+inline void in_steps(std::int64_t n, const F& f) {
+  constexpr int most = Max / Step * Step;
+  for (std::int64_t begin = 0; begin < n;) {
+    const std::int64_t left = n - begin, tiles = (left + most - 1) / most, fair = (left + tiles - 1) / tiles;
+    const std::int64_t size = left < Step ? left : (fair + Step - 1) / Step * Step;
+    const std::int64_t fits = size <= left ? size : left / Step * Step;
+    with_step<most, Step>(fits, [&](auto rows) { f(begin, rows); });
+    begin += fits;
+  }
+}
+
 /// Rows of a tile that leave room for one row of operands and a broadcast.
 template <class T>
 constexpr int tile_rows(int vectors) {

@@ -108,33 +108,6 @@ inline void with_taps_along(std::int64_t kd, const F& f) {
   }
 }
 
-/// f(Int<n>()) for n = 1 or even, up to Max.
-template <int Max, class F>
-inline void with_even(std::int64_t n, const F& f) {
-  if constexpr (Max <= 1) {
-    f(Int<1>());
-  } else {
-    if (n == Max)
-      f(Int<Max>());
-    else
-      with_even<Max - 2>(n, f);
-  }
-}
-
-/// As in_tiles, in pieces of an even number of outputs (half as many kernels to compile); an odd one is left for the
-/// end.
-template <int Max, class F>
-inline void in_even_tiles(std::int64_t n, const F& f) {
-  constexpr int most = Max / 2 * 2;
-  for (std::int64_t begin = 0; begin < n;) {
-    const std::int64_t left = n - begin, tiles = (left + most - 1) / most,
-                       even = ((left + tiles - 1) / tiles + 1) / 2 * 2;
-    const std::int64_t size = even <= left ? even : left > 1 ? left - 1 : 1;
-    with_even<most>(size, [&](auto outputs) { f(begin, outputs); });
-    begin += size;
-  }
-}
-
 /// Outputs in flight: what KD weights, an input and how to permute it leave of the registers.
 template <class T>
 constexpr int sliding_outputs(SlidingInput in, int kd) {
@@ -147,7 +120,7 @@ template <class T, SlidingInput In>
 void sliding_rows(const SlidingRow<T>& a) {
   with_taps_along(a.kd, [&](auto taps) {
     constexpr int kd = decltype(taps)::value;
-    in_even_tiles<sliding_outputs<T>(In, kd)>(a.depth, [&](std::int64_t first, auto outputs) {
+    in_steps<sliding_outputs<T>(In, kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
       sliding_row_tile<T, In, decltype(outputs)::value, kd>(a, first);
     });
   });

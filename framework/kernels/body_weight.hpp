@@ -114,27 +114,24 @@ inline void take_rows(const Tap*& tap, std::int64_t& done, int n, TileRows& rows
   }
 }
 
-template <class T, int MR, int NV, bool Masked>
+template <class T, int MR, int NV>
 __attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const TileRows& rows, std::int64_t co,
                                               std::int64_t last_lanes) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x);
+  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x);
 #pragma GCC unroll 16
-  for (int m = 0; m < MR; ++m) add_row<T, NV, Masked>(acc[m], a.dw + rows.w[m] * a.dw_stride + co, last_lanes);
+  for (int m = 0; m < MR; ++m) add_row<T, NV, true>(acc[m], a.dw + rows.w[m] * a.dw_stride + co, last_lanes);
 }
 
 template <class T, int NV>
 void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   const Tap* tap = a.taps;
   std::int64_t done = 0;
-  in_tiles<tile_rows<T>(NV)>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
+  in_steps<tile_rows<T>(NV), 2>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
     TileRows at;
     take_rows(tap, done, mr, at);
-    if (last_lanes == Simd<T>::lanes)
-      scattered_tile<T, mr, NV, false>(a, at, co, last_lanes);
-    else
-      scattered_tile<T, mr, NV, true>(a, at, co, last_lanes);
+    scattered_tile<T, mr, NV>(a, at, co, last_lanes);  // a mask costs nothing beside the loads
   });
 }
 
@@ -205,7 +202,7 @@ template <class T>
 void weight_half(const WeightArgs<T>& a, std::int64_t co, std::int64_t n) {
   const Tap* tap = a.taps;
   std::int64_t done = 0;
-  in_tiles<half_tile_rows>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
+  in_steps<half_tile_rows, 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
     TileRows at;
     take_rows(tap, done, mr, at);

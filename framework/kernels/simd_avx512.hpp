@@ -47,7 +47,7 @@ struct Simd<float> {
   /// Past the caches; p is aligned to a line. Ends with stream_end().
   static void stream(float* p, V a) { _mm512_stream_ps(p, a); }
   static __mmask16 mask(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
-  /// The first n lanes, 0 < n < lanes; the others are zero and their memory is not touched.
+  /// The first n lanes, 0 < n <= lanes; the others are zero and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
   /// a, in a register: the compiler would load it again for each use, as a memory operand.
