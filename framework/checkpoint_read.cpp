@@ -178,7 +178,7 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
     if (!f.object) return fmt::format("[{}]", f.entries - 1);
     const bool plain = !f.key.empty() && f.key.size() < 60 &&
                        f.key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
-    return plain ? "." + f.key : "[" + shown(f.key) + "]";
+    return plain ? fmt::format(".{}", f.key) : fmt::format("[{}]", shown(f.key));
   }
 
   Level& next() {
