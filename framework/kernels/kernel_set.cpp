@@ -18,6 +18,7 @@ struct Set {
   const char* name;
   const kernels::KernelTables* const* tables;
   const kernels::SlidingTables* const* sliding;
+  const kernels::SlidingTables* const* narrow_sliding;  // of half the vectors; null where there is none
   const kernels::WinogradTables* const* winograd;
   bool (*cpu_has)();
 };
@@ -36,9 +37,11 @@ bool cpu_has_avx512() { return false; }
 
 // Best first.
 constexpr std::array<Set, 3> sets = {
-    {{"avx512", &kernels::avx512_kernels, &kernels::avx512_sliding, &kernels::avx512_winograd, cpu_has_avx512},
-     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, &kernels::avx2_winograd, cpu_has_avx2},
-     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, &kernels::scalar_winograd, [] { return true; }}}};
+    {{"avx512", &kernels::avx512_kernels, &kernels::avx512_sliding, &kernels::avx2_sliding, &kernels::avx512_winograd,
+      cpu_has_avx512},
+     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, nullptr, &kernels::avx2_winograd, cpu_has_avx2},
+     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, &kernels::scalar_winograd,
+      [] { return true; }}}};
 
 bool compiled(const Set& set) { return *set.tables != nullptr; }
 bool available(const Set& set) { return compiled(set) && set.cpu_has(); }
@@ -97,5 +100,9 @@ KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
 const kernels::WinogradTables& kernels::current_winograd_tables() { return **current_set().winograd; }
 const kernels::SlidingTables& kernels::current_sliding() { return **current_set().sliding; }
+const kernels::SlidingTables* kernels::current_narrow_sliding() {
+  const auto narrow = current_set().narrow_sliding;
+  return narrow != nullptr ? *narrow : nullptr;
+}
 
 }  // namespace vg

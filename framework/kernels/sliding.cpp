@@ -71,7 +71,7 @@ SlidingInput input_of(const Conv3dProblem& p, const Cut& c) {
 template <class T>
 Cut cut_of(const Conv3dProblem& p) {
   Cut c{};
-  c.lanes = current_sliding_table<T>().lanes;
+  c.lanes = sliding_table<T>(p.out_channels).lanes;
   c.ci = p.in_channels / p.groups;
   c.co = p.out_channels / p.groups;
   c.vectors = ceil_div(p.out_channels, c.lanes);
@@ -212,7 +212,7 @@ class Ring {
       }
   }
 
-  void fill(const SlidingFill<T>& a) const { current_sliding_table<T>().fill(a); }
+  void fill(const SlidingFill<T>& a) const { sliding_table<T>(p_.out_channels).fill(a); }
 
   void copy_row(const T* x, int64_t begin, int64_t end, int64_t width, T* to) const {
     std::fill_n(to, begin * c_.ci, T(0));
@@ -279,7 +279,7 @@ int64_t list_taps(const Conv3dProblem& p, const Cut& c, const Ring<T>& ring, int
 template <class T>
 void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
                  const T* packed, SlidingTap<T>* lists, T* y) {
-  const auto kernel = current_sliding_table<T>().row;
+  const auto kernel = sliding_table<T>(p.out_channels).row;
   SlidingTap<T>* const planes = lists + c.ci * p.kernel_size[0] * p.kernel_size[1];
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
@@ -304,10 +304,12 @@ template <class T>
 bool applies(const Conv3dProblem& p, bool weight) {
   for (int a = 0; a < 3; ++a)
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1 || p.rhs_dilation[a] != 1) return false;
-  const int64_t lanes = current_sliding_table<T>().lanes, ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  const int64_t lanes = sliding_table<T>(p.out_channels).lanes, ci = p.in_channels / p.groups,
+                co = p.out_channels / p.groups;
   const int64_t kd = p.kernel_size[2];
   if ((kd > 3 && kd != 5 && kd != 7) || taps(p) < 3) return false;  // what there are kernels for
-  if (p.groups == 1) return !weight && ci <= 4 && 2 * co >= lanes;  // outer products of dy are as fast
+  // half-empty vectors lose to lanes over the reduction; for grad_weight, outer products of dy are as fast
+  if (p.groups == 1) return !weight && ci <= 4 && (2 * co > lanes || (ci == 1 && 2 * co == lanes));
   return ci <= 4 || (ci <= lanes && (weight ? 2 * co <= lanes : co <= lanes));
 }
 
@@ -326,7 +328,7 @@ bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
         const int64_t v = task % c.v_blocks * c.v_size;
         gather_unit(p, c, unit_of(p, c, task / c.v_blocks), ring, v, std::min(v + c.v_size, c.vectors), packed.data(),
                     lists.data(), y);
-        if (c.stream) current_sliding_table<T>().stream_end();
+        if (c.stream) sliding_table<T>(p.out_channels).stream_end();
       },
       is_small(p));
   return true;
@@ -347,8 +349,8 @@ void fill_dy(const Conv3dProblem& p, const Cut& c, const Unit& unit, int64_t h, 
   for (int64_t r = 0; r < count; ++r, to += unit.d_count * c.lanes) {
     const int64_t voxel =
         ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w + r) * p.out_size[2] + unit.d_begin;
-    current_sliding_table<T>().fill(
-        {dy + voxel * p.out_channels + channel, p.out_channels, unit.d_count, identity.lane, n, n, to});
+    sliding_table<T>(p.out_channels)
+        .fill({dy + voxel * p.out_channels + channel, p.out_channels, unit.d_count, identity.lane, n, n, to});
   }
 }
 
@@ -356,7 +358,7 @@ void fill_dy(const Conv3dProblem& p, const Cut& c, const Unit& unit, int64_t h, 
 template <class T>
 void weight_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
                  const T* dy, T* dy_copy, T* sums) {
-  const auto kernel = current_sliding_table<T>().weights;
+  const auto kernel = sliding_table<T>(p.out_channels).weights;
   const int64_t plane_size = p.kernel_size[1] * p.kernel_size[2] * c.lanes;
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {

@@ -77,13 +77,22 @@ extern const SlidingTables* const avx512_sliding;
 
 /// The tables of the set in force.
 const SlidingTables& current_sliding();
+/// Those of its half vectors, another set's whole ones; null where there are none.
+const SlidingTables* current_narrow_sliding();
 
+/// For so many output channels: half vectors where one holds them all. They run at the same rate at least, and nothing
+/// of them is idle (1 -> 8 channels, 16^3: 1.25 -> 0.78 ms).
 template <class T>
-const SlidingTable<T>& current_sliding_table() {
-  if constexpr (sizeof(T) == sizeof(float))
-    return current_sliding().f32;
-  else
-    return current_sliding().f64;
+const SlidingTable<T>& sliding_table(std::int64_t out_channels) {
+  const auto of = [](const SlidingTables& tables) -> const SlidingTable<T>& {
+    if constexpr (sizeof(T) == sizeof(float))
+      return tables.f32;
+    else
+      return tables.f64;
+  };
+  if (const SlidingTables* narrow = current_narrow_sliding())
+    if (out_channels <= of(*narrow).lanes) return of(*narrow);
+  return of(current_sliding());
 }
 
 }  // namespace vg::kernels
