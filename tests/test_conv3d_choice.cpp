@@ -53,6 +53,7 @@ TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost"
       CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 3, 1, 1), lanes));
     CHECK(vg::kernels::use_winograd(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), lanes));
     CHECK(vg::kernels::use_winograd(kernel(cubic(1, {8, 56, 56}, 64, 144, 3, 1, 1), 1, 3, 3), lanes));
+    for (const int64_t c : {16, 32, 64}) CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 5, 1, 2), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 1, 32, 3, 1, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));

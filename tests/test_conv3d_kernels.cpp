@@ -267,6 +267,26 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
   check_problem(cubic(2, {4, 9, 2}, 100, 97, 3, 1, 1));
 }
 
+TEST_CASE("conv3d kernels: five taps for Winograd", "[conv3d][kernels][winograd]") {
+  const Conv3dProblem p = cubic(2, {6, 7, 13}, 9, 17, 5, 1, 2);
+  check_problem(p);
+  check_problem(cubic(1, {5, 4, 75}, 17, 33, 5, 1, 2));  // parts of D
+  check_problem(cubic(1, {2, 37, 6}, 16, 5, 5, 1, 2));   // strips of W
+  check_problem(cubic(1, {4, 4, 4}, 100, 120, 5, 1, 2));
+  check_problem(cubic(2, {7, 6, 9}, 4, 8, 5, 1, 0));  // VALID
+  check_problem(cubic(1, {2, 1, 3}, 4, 8, 5, 1, 4));  // smaller than the kernel
+  check_problem(dilated(p, {2, 3, 2}));
+  for (const std::array<int64_t, 3>& k : {std::array<int64_t, 3>{1, 5, 5}, {5, 1, 1}, {3, 5, 1}, {5, 3, 3}}) {
+    Conv3dProblem q = p;
+    for (int a = 0; a < 3; ++a) {
+      q.kernel_size[a] = k[static_cast<std::size_t>(a)];
+      q.pad[a] = q.kernel_size[a] / 2;
+      set_out_size(q, a, q.kernel_size[a] / 2);
+    }
+    check_problem(q);
+  }
+}
+
 TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][winograd]") {
   const std::vector<int64_t> ones{1, 1, 1};
   const Conv3dProblem p = cubic(2, {9, 7, 13}, 5, 19, 3, 1, 1);  // no size is a multiple of a dilation
@@ -292,7 +312,8 @@ TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kern
   const Conv3dProblem p = cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1);
   CHECK(vg::kernels::winograd::applies(p));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 2, 1)));
-  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2)));
+  CHECK(vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2)));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 7, 1, 3)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 1, 1, 0)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1, 2)));
   CHECK(vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 2, 7}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
@@ -314,7 +335,7 @@ TEST_CASE("conv3d kernels: Winograd is chosen for dilated kernels where it is fa
 // smallest volumes, where the direct kernels' chains are as short (128 positions).
 TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
-                                 cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1)}) {
+                                 cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {24, 24, 24}, 16, 16, 5, 1, 2)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     const auto exact = [&] {
       const vg::Conv3dAlgorithmScope scope("direct");
@@ -411,7 +432,8 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
 TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[conv3d][kernels][winograd]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const vg::Conv3dAlgorithmScope algorithm("winograd");
-  for (const Conv3dProblem& p : {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1)})
+  for (const Conv3dProblem& p :
+       {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1), cubic(1, {5, 6, 20}, 5, 7, 5, 1, 2)})
     for (std::int64_t at = 0; at < 16; ++at) {  // each place in a tile
       auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
       const std::int64_t row = p.in_size[2], plane = p.in_size[1] * row;

@@ -18,21 +18,27 @@ namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
+constexpr double far_weight_point = 28;        // the same where there are several parts: weights fill more than L2
+constexpr double half_vector = 0.7;            // direct products of at most half a vector of output channels
 constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
 constexpr double call = 20'000;                // lists, threads, memory of a call
-constexpr double pack = 3;                     // a vector of weights, packed for the direct kernels
+constexpr double packing = 3;                  // a vector of weights, packed for the direct kernels
 constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
 double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
   const double tiles = static_cast<double>(winograd::tiles_of(p));
   double points = 1;
-  for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] == 3 ? 4 : 1;
+  for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] > 1 ? 4 : 1;
+  const winograd::Parts parts(p);
   const double ci = static_cast<double>(p.in_channels),
                in_vectors = static_cast<double>(ceil_div(p.in_channels, lanes)),
                out_vectors = static_cast<double>(ceil_div(p.out_channels, lanes));
-  return tiles * points * (short_products * ci * out_vectors + point_in * in_vectors + point_out * out_vectors) +
-         weight_point * points * ci * out_vectors + call;
+  const double products = static_cast<double>(parts.all()) * ci * out_vectors;
+  return tiles * points *
+             (short_products * products + point_in * static_cast<double>(parts.rows()) * in_vectors +
+              point_out * out_vectors) +
+         (parts.all() > 1 ? far_weight_point : weight_point) * points * products + call;
 }
 
 /// (output, tap) pairs of a dimension with stride 1 that meet the input: the direct kernels leave out the padding.
@@ -49,16 +55,17 @@ double pairs_of(const Conv3dProblem& p, int a) {
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
   const double a_pair = static_cast<double>(p.in_channels / p.groups) *
-                        static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes));
+                        static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes)) *
+                        (2 * p.out_channels <= lanes ? half_vector : 1);
   if (!winograd::applies(p))
     return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair,
             std::numeric_limits<double>::infinity()};
   double pairs = static_cast<double>(p.batch);
   for (int a = 0; a < 3; ++a) {
     pairs *= pairs_of(p, a);
-    if (p.kernel_size[a] == 3) pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
+    if (p.kernel_size[a] > 1) pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
   }
-  return {(pairs + pack * static_cast<double>(taps(p))) * a_pair, winograd_cost(p, lanes)};
+  return {(pairs + packing * static_cast<double>(taps(p))) * a_pair, winograd_cost(p, lanes)};
 }
 
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes) {

@@ -23,13 +23,11 @@ using std::int64_t;
 
 namespace {
 
-int points_of_slice(const Conv3dProblem& p) {
-  return (p.kernel_size[1] == 3 ? 4 : 1) * (p.kernel_size[2] == 3 ? 4 : 1);
-}
+int points_of_slice(const Conv3dProblem& p) { return (p.kernel_size[1] > 1 ? 4 : 1) * (p.kernel_size[2] > 1 ? 4 : 1); }
 
 /// Tiles of a block: half of L2 for the transforms of a slice, but enough for a register tile or two.
 int64_t block_tiles(const Conv3dProblem& p, int points, std::size_t element) {
-  const int64_t bytes = points * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
+  const int64_t bytes = points * (Parts(p).rows() * p.in_channels + p.out_channels) * static_cast<int64_t>(element);
   return std::clamp<int64_t>((int64_t{512} << 10) / bytes, 16, 32);
 }
 
@@ -86,10 +84,10 @@ void gather_block(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Bl
                   const PointLayout& out, T* m) {
   const WinogradTable<T>& table = current_winograd_table<T>();
   const bool w4 = tiling.three(1), d4 = tiling.three(2);
-  Offsets v_off(block.tiles(), in.ld), m_off(block.tiles(), out.ld);
-  const Tap all = {0, p.in_channels, 0};
+  Offsets v_off(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld), m_off(block.tiles(), out.ld);
+  const PartTaps parts(tiling, block, p.in_channels, in.ld);
   for (int slice = 0; slice < tiling.slices(); ++slice) {
-    to_points<T>(block, in, v, table.input[w4][d4], [&](int64_t run) { return tiling.input(block, run, slice, x); });
+    inputs_to_points(tiling, block, slice, x, in, v, table.input[w4][d4]);
     // slices 1 and 3 meet the planes that the block before did not
     if (next != nullptr && slice % 2 == 0)
       for (int64_t run = next->run_begin; run < next->run_end; ++run)
@@ -97,8 +95,9 @@ void gather_block(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Bl
     for (int point = 0; point < tiling.points(); ++point) {
       prefetch.run(point, tiling.points());
       current_table<T>().gather_dense({v + point * in.point_stride, u.point(slice * tiling.points() + point),
-                                       m + point * out.point_stride, &all, 1, v_off.data(), m_off.data(), block.tiles(),
-                                       p.in_channels, 0, 0, p.out_channels, 0, 0, false});
+                                       m + point * out.point_stride, parts.data(), parts.size(), v_off.data(),
+                                       m_off.data(), block.tiles(), parts.size() * p.in_channels, 0, 0, p.out_channels,
+                                       0, 0, false});
     }
     for (int64_t run = block.run_begin; run < block.run_end; ++run) {
       WinogradScatter<T> g = tiling.output(block, run, slice, y);
@@ -119,7 +118,8 @@ struct Split {
 template <class T>
 Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   const int64_t width = round_up(p.out_channels, lanes), budget = int64_t{384} << 10;
-  const int64_t slice = tiling.points() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
+  const int64_t slice =
+      tiling.points() * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
   const int64_t blocks = ceil_div(p.out_channels, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(slice, budget), 1, blocks);
   Split s{};
@@ -132,14 +132,15 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   return s;
 }
 
-/// Gradients by point: of slab s, point p, row r at (s * points + p) * point_stride + r * stride.
+/// Gradients by point: of slab s, point p, row r at (s * points + p) * point_stride + r * stride; rows are (part of the
+/// kernel, input channel).
 template <class T>
 class PointGradients {
  public:
   PointGradients(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, int64_t lanes)
       : points_(tiling.slices() * tiling.points()),
         stride_(round_up(p.out_channels, lanes)),
-        point_stride_(p.in_channels * stride_ + lanes),
+        point_stride_(tiling.parts().all() * p.in_channels * stride_ + lanes),
         u_(slabs * points_ * point_stride_) {}
   T* point(int64_t slab, int64_t index) { return u_.data() + (slab * points_ + index) * point_stride_; }
   int64_t stride() const { return stride_; }
@@ -164,24 +165,24 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
   const int64_t lanes = current_table<T>().lanes, channels = range.co_end - range.co_begin;
   const int points = tiling.points();
   const bool w4 = tiling.three(1), d4 = tiling.three(2);
-  const PointLayout in(p.in_channels, tiling.most_tiles(), lanes), out(channels, tiling.most_tiles(), lanes);
+  const PointLayout in(p.in_channels, tiling.most_input_tiles(), lanes), out(channels, tiling.most_tiles(), lanes);
   memory::Scratch<T> v(points * in.point_stride), e(points * out.point_stride);
-  Offsets v_off(tiling.most_tiles(), in.ld), e_off(tiling.most_tiles(), out.ld);
-  const Tap all = {0, p.in_channels, 0};
+  Offsets e_off(tiling.most_tiles(), out.ld);
   const auto gradient = [&](const Tiling::Block& b, int64_t run, int slice) {
     WinogradGather<T> g = tiling.gradient(b, run, slice, dy + range.co_begin);
     g.channels = channels;
     return g;
   };
   for (int64_t i = range.slice_begin * points; i < range.slice_end * points; ++i)
-    for (int64_t r = 0; r < p.in_channels; ++r)
+    for (int64_t r = 0; r < tiling.parts().all() * p.in_channels; ++r)
       std::fill_n(u.point(range.slab, i) + r * u.stride() + range.co_begin, channels, T(0));
   Prefetch prefetch;
   for (int64_t b = range.block_begin; b < range.block_end; ++b) {
     const Tiling::Block block = tiling.block(b), next = tiling.block(std::min(b + 1, range.block_end - 1));
+    const PartTaps parts(tiling, block, p.in_channels, in.ld);
+    Offsets v_off(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld);
     for (int slice = range.slice_begin; slice < range.slice_end; ++slice) {
-      to_points<T>(block, in, v.data(), table.input[w4][d4],
-                   [&](int64_t run) { return tiling.input(block, run, slice, x); });
+      inputs_to_points(tiling, block, slice, x, in, v.data(), table.input[w4][d4]);
       to_points<T>(block, out, e.data(), table.gradient[w4][d4],
                    [&](int64_t run) { return gradient(block, run, slice); });
       for (int64_t run = next.run_begin; run < next.run_end; ++run) {
@@ -190,10 +191,10 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
       }
       for (int point = 0; point < points; ++point) {
         prefetch.run(point, points);
-        current_table<T>().weight_dense({v.data() + point * in.point_stride,
-                                         e.data() + point * out.point_stride - range.co_begin,
-                                         u.point(range.slab, slice * points + point), &all, 1, v_off.data(),
-                                         e_off.data(), block.tiles(), u.stride(), range.co_begin, range.co_end, 0, 0});
+        current_table<T>().weight_dense(
+            {v.data() + point * in.point_stride, e.data() + point * out.point_stride - range.co_begin,
+             u.point(range.slab, slice * points + point), parts.data(), parts.size(), v_off.data(), e_off.data(),
+             block.tiles(), u.stride(), range.co_begin, range.co_end, 0, 0});
       }
     }
   }
@@ -203,14 +204,23 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
 template <class T>
 void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
   constexpr int64_t chunk = 8;
-  parallel_for(ceil_div(p.in_channels, chunk), [&](int64_t task) {
-    const int64_t row = task * chunk, rows = std::min(chunk, p.in_channels - row);
+  const int64_t parts = tiling.parts().all(), tasks = ceil_div(p.in_channels, chunk);
+  parallel_for(parts * tasks, [&](int64_t task) {
+    const int64_t part = task / tasks, row = task % tasks * chunk, rows = std::min(chunk, p.in_channels - row);
+    const int64_t at = (part * p.in_channels + row) * u.stride();
     for (int64_t s = 1; s < slabs; ++s)
       for (int64_t i = 0; i < u.points(); ++i)
-        current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + row * u.stride(),
-                                      u.point(0, i) + row * u.stride());
-    points_to_taps<T>(p, tiling, row, rows, 0, p.out_channels, u.point(0, 0) + row * u.stride(), u.point_stride(),
-                      u.stride(), dw);
+        current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + at, u.point(0, i) + at);
+    if (parts == 1) {
+      points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+                        dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
+      return;
+    }
+    const int64_t tap = rows * p.out_channels;
+    memory::Scratch<T> of_part(taps(shape_of_part(p)) * tap);
+    points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()}, of_part.data(),
+                      tap, p.out_channels);
+    put_part<T>(p, part, row, rows, of_part.data(), dw);
   });
 }
 
@@ -220,8 +230,8 @@ bool applies(const Conv3dProblem& p) {
   bool three = false;
   for (int a = 0; a < 3; ++a) {
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
-    if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3) return false;
-    three = three || p.kernel_size[a] == 3;
+    if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3 && p.kernel_size[a] != 5) return false;
+    three = three || p.kernel_size[a] > 1;
   }
   return three && p.groups == 1;
 }
@@ -234,7 +244,8 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
   if (tiling.tiles() == 0) return;
   PointWeights<T> u(p, tiling, transpose, w);
   const int64_t lanes = current_table<T>().lanes;
-  const PointLayout in(p.in_channels, tiling.most_tiles(), lanes), out(p.out_channels, tiling.most_tiles(), lanes);
+  const PointLayout in(p.in_channels, tiling.most_input_tiles(), lanes),
+      out(p.out_channels, tiling.most_tiles(), lanes);
   // consecutive blocks share planes: a task takes some of them
   const int64_t tasks = std::min<int64_t>(tiling.blocks(), 32);
   parallel_for(tasks, [&](int64_t task) {

@@ -95,6 +95,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
 }  // namespace
 
 bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
+  if (Parts(p).all() > 1) return false;
   const int64_t tiles = tiles_of(p), points = points_of(p);
   const int64_t weights = points * p.in_channels * p.out_channels * element;
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;
@@ -150,7 +151,8 @@ void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
         current_table<T>().weight_dense({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co,
                                          u.data() + i * u_point, &all, 1, v_off.data(), e_off.data(),
                                          std::min(chunk_tiles, tiling.tiles() - t), width, 0, channels, 0, 0});
-    points_to_taps<T>(p, tiling, row, n, co, channels, u.data(), u_point, width, dw);
+    points_to_taps<T>(tiling, {n, channels, u.data(), u_point, width}, dw + row * p.out_channels + co,
+                      p.in_channels * p.out_channels, p.out_channels);
   });
 }
 

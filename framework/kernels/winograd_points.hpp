@@ -18,11 +18,14 @@ struct PointLayout {
       : ld(round_up(channels, lanes) + (channels >= 16 * lanes ? lanes : 0)), point_stride(tiles * ld + lanes) {}
 };
 
-/// 0, ld, 2 ld ...
+/// Of tiles that are ld apart: 0, ld, 2 ld ..., `skip` tiles left out after each run.
 class Offsets {
  public:
-  Offsets(std::int64_t n, std::int64_t ld) : offsets_(n) {
-    for (std::int64_t i = 0; i < n; ++i) offsets_.data()[i] = i * ld;
+  Offsets(std::int64_t n, std::int64_t ld) : Offsets(1, n, 0, ld) {}
+  Offsets(std::int64_t runs, std::int64_t depth, std::int64_t skip, std::int64_t ld) : offsets_(runs * depth) {
+    std::int64_t* to = offsets_.data();
+    for (std::int64_t r = 0; r < runs; ++r)
+      for (std::int64_t d = 0; d < depth; ++d) *to++ = (r * (depth + skip) + d) * ld;
   }
   const std::int64_t* data() { return offsets_.data(); }
 
@@ -35,11 +38,41 @@ template <class T, class Kernel, class Side>
 void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const Kernel& kernel, const Side& side) {
   for (std::int64_t run = b.run_begin; run < b.run_end; ++run) {
     WinogradGather<T> g = side(run);
-    g.to = to + (run - b.run_begin) * b.depth_tiles * layout.ld;
+    g.to = to + (run - b.run_begin) * g.tiles * layout.ld;
     g.ld = layout.ld;
     g.point_stride = layout.point_stride;
     kernel(g);
   }
 }
+
+/// The inputs of a block in one slice to points, for all parts of the kernel that meet other rows.
+template <class T, class Kernel>
+void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, const T* x, const PointLayout& layout,
+                      T* to, const Kernel& kernel) {
+  const Parts& parts = tiling.parts();
+  const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo()) * layout.ld;
+  for (std::int64_t h = 0; h < parts.count[0]; ++h)
+    for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
+      to_points<T>(b, layout, to, kernel, [&](std::int64_t run) { return tiling.input(b, run, slice, x, h, w); });
+}
+
+/// The products of a block by point are a convolution over its tiles, of one tap a part: where the inputs of each part
+/// begin, and its rows of the weights by point.
+class PartTaps {
+ public:
+  PartTaps(const Tiling& tiling, const Tiling::Block& b, std::int64_t channels, std::int64_t ld)
+      : count_(tiling.parts().all()) {
+    const Parts& parts = tiling.parts();
+    const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo());
+    for (std::int64_t i = 0; i < count_; ++i)
+      taps_[i] = {(i / parts.count[2] * size + i % parts.count[2]) * ld, channels, i * channels};
+  }
+  const Tap* data() const { return taps_; }
+  std::int64_t size() const { return count_; }
+
+ private:
+  std::int64_t count_;
+  Tap taps_[8];
+};
 
 }  // namespace vg::kernels::winograd

@@ -23,7 +23,7 @@ struct Cut {
   int64_t step, dilation, phases, tiles;  // tiles of the longest phase
 };
 Cut cut_of(const Conv3dProblem& p, int axis) {
-  const bool three = p.kernel_size[axis] == 3;
+  const bool three = p.kernel_size[axis] > 1;
   const int64_t step = three ? 2 : 1, dilation = three ? p.rhs_dilation[axis] : 1, out = p.out_size[axis];
   return {step, dilation, std::clamp<int64_t>(out, 1, dilation), ceil_div(ceil_div(out, dilation), step)};
 }
@@ -51,10 +51,10 @@ int64_t tiles_of(const Conv3dProblem& p) {
   return tiles;
 }
 
-Tiling::Tiling(const Conv3dProblem& p, int64_t tiles) : p_(p) {
+Tiling::Tiling(const Conv3dProblem& p, int64_t tiles) : p_(p), parts_(p) {
   for (int a = 0; a < 3; ++a) {
     const Cut cut = cut_of(p, a);
-    three_[a] = p.kernel_size[a] == 3;
+    three_[a] = p.kernel_size[a] > 1;
     step_[a] = cut.step;
     tiles_[a] = cut.tiles;
     dilation_[a] = cut.dilation;
@@ -88,7 +88,8 @@ Tiling::Place Tiling::place(int64_t run) const {
 }
 
 template <class T>
-WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x) const {
+WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t part_h,
+                                int64_t part_w) const {
   const Place at = place(run);
   const Slice s = three_[0] ? input_slices[slice] : only_slice;
   WinogradGather<T> g{};
@@ -96,18 +97,18 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
   g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
   g.first = start.element + b.depth_begin * step_[2];
-  g.tiles = b.depth_tiles;
+  g.tiles = b.depth_tiles + parts_.halo();
   g.channels = p_.in_channels;
   g.stride = dilation_[2] * p_.in_channels;
   if (g.depth == 0) return g;  // all rows null
   const int64_t row_size = p_.in_size[2] * p_.in_channels;
   const auto row = [&](int plane, int64_t w) -> const T* {
-    const int64_t h = at.h - p_.pad[0] + plane * dilation_[0];
+    const int64_t h = at.h - p_.pad[0] + (plane + 2 * part_h) * dilation_[0];
     if (plane < 0 || h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
     return x + at.sample * in_volume(p_) + (h * p_.in_size[1] + w) * row_size + start.first * p_.in_channels;
   };
   for (int r = 0; r < (three_[1] ? 4 : 1); ++r) {
-    const int64_t w = at.w - p_.pad[1] + r * dilation_[1];
+    const int64_t w = at.w - p_.pad[1] + (r + 2 * part_w) * dilation_[1];
     g.a[r] = row(s.a, w);
     g.b[r] = row(s.b, w);
   }
@@ -159,8 +160,8 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y) 
   return g;
 }
 
-template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*) const;
-template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*) const;
+template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t) const;
+template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t) const;
 template WinogradGather<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;
 template WinogradGather<double> Tiling::gradient(const Block&, int64_t, int, const double*) const;
 template WinogradScatter<float> Tiling::output(const Block&, int64_t, int, float*) const;

@@ -1,9 +1,10 @@
 // How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
 //
-// A tile is 2 outputs wide in each dimension with three taps, 1 in the others. Tiles that are neighbours along D form
-// runs; a block is some consecutive runs, about `tiles` tiles, whose transforms stay in L2 between the transforms and
-// the products. Runs are ordered by sample, then by strips along W, then by H: so consecutive blocks move along H, and
-// the planes that they share are still in L2. Small volumes share blocks, across H and samples, by the same order.
+// A tile is 2 outputs wide in each dimension with three taps (or five: winograd_parts.hpp), 1 in the others. Tiles that
+// are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose transforms stay in L2
+// between the transforms and the products. Runs are ordered by sample, then by strips along W, then by H: so
+// consecutive blocks move along H, and the planes that they share are still in L2. Small volumes share blocks, across H
+// and samples, by the same order.
 //
 // A kernel dilated by R along an axis is R dense ones: outputs r, r + R ... of phase r meet inputs r - pad + k R, so
 // every R-th from (r - pad) mod R on, and those of no other phase. Phases are tiled like further samples. The phases
@@ -13,6 +14,7 @@
 #include <cstdint>
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/winograd_parts.hpp"
 #include "framework/kernels/winograd_table.hpp"
 
 namespace vg::kernels::winograd {
@@ -34,16 +36,22 @@ class Tiling {
 
   std::int64_t blocks() const { return block_count_ * depth_parts_; }
   std::int64_t most_tiles() const { return runs_ * depth_; }
+  /// Of the inputs of a block: one for each part of the kernel that meets other rows, and those beyond a run's end.
+  std::int64_t most_input_tiles() const { return parts_.rows() * runs_ * (depth_ + parts_.halo()); }
+  const Parts& parts() const { return parts_; }
 
   struct Block {
     std::int64_t run_begin, run_end, depth_begin, depth_tiles;
-    std::int64_t tiles() const { return (run_end - run_begin) * depth_tiles; }
+    std::int64_t runs() const { return run_end - run_begin; }
+    std::int64_t tiles() const { return runs() * depth_tiles; }
   };
   Block block(std::int64_t index) const;
 
-  /// The sides of a run (run_begin <= run < run_end) in one slice. `from`, `to` and strides are left to the caller.
+  /// The sides of a run (run_begin <= run < run_end) in one slice. `from`, `to` and strides are left to the caller. The
+  /// inputs are those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
   template <class T>
-  WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x) const;
+  WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t part_h = 0,
+                          std::int64_t part_w = 0) const;
   template <class T>
   WinogradGather<T> gradient(const Block& b, std::int64_t run, int slice, const T* dy) const;
   template <class T>
@@ -57,6 +65,7 @@ class Tiling {
   Place place(std::int64_t run) const;
 
   Conv3dProblem p_;
+  Parts parts_;
   bool three_[3];
   std::int64_t step_[3], tiles_[3];       // outputs of a tile; tiles of the longest phase
   std::int64_t dilation_[3], phases_[3];  // phases that have outputs

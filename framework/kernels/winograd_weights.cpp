@@ -69,45 +69,45 @@ void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weigh
 template <class T>
 PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
     : lanes_(current_table<T>().lanes),
-      point_stride_(p.in_channels * round_up(p.out_channels, lanes_) + lanes_),  // a line apart: other cache sets
+      // a line apart: other cache sets
+      point_stride_(tiling.parts().all() * p.in_channels * round_up(p.out_channels, lanes_) + lanes_),
       u_(tiling.slices() * tiling.points() * point_stride_) {
-  const int64_t blocks = ceil_div(p.out_channels, 2 * lanes_), chunks = ceil_div(p.in_channels, lanes_);
-  const Weights<T> from = weights_of(p, w, transpose);
-  parallel_for(blocks * chunks, [&](int64_t task) {
-    const int64_t row = task % chunks * lanes_, c = task / chunks * 2 * lanes_;
+  const int64_t parts = tiling.parts().all(), blocks = ceil_div(p.out_channels, 2 * lanes_),
+                chunks = ceil_div(p.in_channels, lanes_);
+  const PartWeights<T> from(p, transpose, w);
+  const Conv3dProblem shape = shape_of_part(p);
+  parallel_for(parts * blocks * chunks, [&](int64_t task) {
+    const int64_t row = task % chunks * lanes_, c = task / chunks % blocks * 2 * lanes_, part = task / chunks / blocks;
     const int64_t channels = std::min(2 * lanes_, p.out_channels - c);
-    T* const u = u_.data() + c * p.in_channels + row * round_up(channels, lanes_);
+    T* const u = u_.data() + c * parts * p.in_channels + (part * p.in_channels + row) * round_up(channels, lanes_);
     for (int slice = 0; slice < tiling.slices(); ++slice)
-      weights_to_points<T>(p, tiling, from, transpose,
+      weights_to_points<T>(shape, tiling, from.of(part), transpose,
                            {row, std::min(row + lanes_, p.in_channels), c, channels, slice,
                             u + slice * tiling.points() * point_stride_, point_stride_});
   });
 }
 
 template <class T>
-void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, int64_t row, int64_t rows, int64_t co,
-                    int64_t channels, const T* u, int64_t point_stride, int64_t u_stride, T* dw) {
+void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride, int64_t row_stride) {
   auto a = arguments<const T, T>(tiling, 0);
-  a.w = dw + row * p.out_channels + co;
-  a.tap_stride = p.in_channels * p.out_channels;
-  a.row_stride = p.out_channels;
-  a.rows = rows;
-  a.channels = channels;
-  a.u = u;
-  a.point_stride = point_stride;
-  a.u_stride = u_stride;
+  a.w = dw;
+  a.tap_stride = tap_stride;
+  a.row_stride = row_stride;
+  a.rows = from.rows;
+  a.channels = from.channels;
+  a.u = from.u;
+  a.point_stride = from.point_stride;
+  a.u_stride = from.stride;
   current_winograd_table<T>().taps(a);
 }
 
 template void weights_to_points<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
                                        const WeightBlock<float>&);
 template class PointWeights<float>;
-template void points_to_taps<float>(const Conv3dProblem&, const Tiling&, int64_t, int64_t, int64_t, int64_t,
-                                    const float*, int64_t, int64_t, float*);
+template void points_to_taps<float>(const Tiling&, const PointRows<float>&, float*, int64_t, int64_t);
 template void weights_to_points<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
                                         const WeightBlock<double>&);
 template class PointWeights<double>;
-template void points_to_taps<double>(const Conv3dProblem&, const Tiling&, int64_t, int64_t, int64_t, int64_t,
-                                     const double*, int64_t, int64_t, double*);
+template void points_to_taps<double>(const Tiling&, const PointRows<double>&, double*, int64_t, int64_t);
 
 }  // namespace vg::kernels::winograd

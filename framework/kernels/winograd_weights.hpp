@@ -24,12 +24,13 @@ struct WeightBlock {
   std::int64_t point_stride;
 };
 
-/// Taps to points; rows are the gather's input channels, of which row_begin stands at block.u.
+/// Taps of a part (winograd_parts.hpp), of which `p` is the shape, to points; rows are the gather's input channels, of
+/// which row_begin stands at block.u.
 template <class T>
 void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
                        const WeightBlock<T>& block);
 
-/// All weights by point, each point packed as gather_dense wants.
+/// All weights by point, each point packed as gather_dense wants; rows are (part of the kernel, input channel).
 template <class T>
 class PointWeights {
  public:
@@ -41,10 +42,17 @@ class PointWeights {
   memory::Scratch<T> u_;
 };
 
-/// Gradients by point, of rows [row, row + rows) and channels [co, co + channels), in one slice: added into dw, as
-/// slices are (WinogradTable::taps).
+/// Gradients by point, of some rows and channels in all slices: point i, row r at u + i * point_stride + r * stride.
 template <class T>
-void points_to_taps(const Conv3dProblem& p, const Tiling& tiling, std::int64_t row, std::int64_t rows, std::int64_t co,
-                    std::int64_t channels, const T* u, std::int64_t point_stride, std::int64_t u_stride, T* dw);
+struct PointRows {
+  std::int64_t rows, channels;
+  const T* u;
+  std::int64_t point_stride, stride;
+};
+
+/// By taps: tap t, row r at dw + t * tap_stride + r * row_stride.
+template <class T>
+void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, std::int64_t tap_stride,
+                    std::int64_t row_stride);
 
 }  // namespace vg::kernels::winograd

@@ -89,7 +89,7 @@ inline std::vector<double> small_integers(std::int64_t n, std::uint64_t seed) {
   return v;
 }
 
-/// Stride 1, 3 taps in some dimensions and 1 in the others: what Winograd's algorithm takes.
+/// Stride 1, 3 or 5 taps in some dimensions and 1 in the others: what Winograd's algorithm takes.
 inline Conv3dProblem random_winograd_problem(std::uint64_t seed) {
   std::mt19937_64 random(seed * 0x9E3779B97F4A7C15ULL + 2);
   const auto pick = [&random](std::int64_t low, std::int64_t high) {
@@ -98,10 +98,10 @@ inline Conv3dProblem random_winograd_problem(std::uint64_t seed) {
   const std::int64_t most = pick(0, 2) == 0 ? 40 : 9, dimensions = pick(1, 7);  // a bit a dimension
   Conv3dProblem p = conv3d_problem(pick(1, 3), {pick(1, 7), pick(1, 7), pick(1, 12)}, pick(1, most), pick(1, most));
   for (int a = 0; a < 3; ++a) {
-    if (dimensions >> a & 1) p.kernel_size[a] = 3;
+    if (dimensions >> a & 1) p.kernel_size[a] = pick(0, 2) == 0 ? 5 : 3;
     if (pick(0, 2) == 0) p.rhs_dilation[a] = pick(2, 3);
-    p.pad[a] = pick(-1, 2 + p.rhs_dilation[a]);
-    set_out_size(p, a, pick(-1, 2 + p.rhs_dilation[a]));
+    p.pad[a] = pick(-1, (p.kernel_size[a] / 2 + 1) * p.rhs_dilation[a]);
+    set_out_size(p, a, pick(-1, (p.kernel_size[a] / 2 + 1) * p.rhs_dilation[a]));
   }
   return p;
 }
