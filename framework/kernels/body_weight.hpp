@@ -127,7 +127,7 @@ template <class T, int NV>
 void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   const Tap* tap = a.taps;
   std::int64_t done = 0;
-  in_steps<tile_rows<T>(NV), 2>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
+  in_steps<tile_rows<T>(NV), 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
     TileRows at;
     take_rows(tap, done, mr, at);
