@@ -65,7 +65,7 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
   typename S::V acc[MR];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
-  const std::int64_t offset = first * a.x_step;
+  const std::int64_t offset = a.x_offset + first * a.x_step;
   for (const SlidingTap<T>*t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const SlidingLoad<T, In> input(t->lane, a.x_step);
     const T* x = opaque(t->x + offset);

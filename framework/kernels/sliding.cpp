@@ -240,15 +240,17 @@ class Ring {
 /// [vector][part][tap][lane], zero-filled.
 template <class T>
 void pack_vectors(const Conv3dProblem& p, const Cut& c, const Weights<T>& w, T* packed) {
-  for (int64_t v = 0; v < c.vectors; ++v)
+  for (int64_t v = 0; v < c.vectors; ++v) {
+    const int64_t first = v * c.lanes, count = std::min(c.lanes, p.out_channels - first);
+    int64_t at[most_lanes];
+    for (int64_t l = 0; l < count; ++l) at[l] = (first + l) / c.co * w.group_stride + (first + l) % c.co * w.co_stride;
     for (int64_t part = 0; part < c.ci; ++part)
-      for (int64_t tap = 0; tap < taps(p); ++tap)
-        for (int64_t l = 0; l < c.lanes; ++l) {
-          const int64_t channel = v * c.lanes + l;
-          *packed++ = channel < p.out_channels ? w.origin[channel / c.co * w.group_stride + tap * w.tap_stride +
-                                                          part * w.ci_stride + channel % c.co * w.co_stride]
-                                               : T(0);
-        }
+      for (int64_t tap = 0; tap < taps(p); ++tap, packed += c.lanes) {
+        const T* const from = w.origin + tap * w.tap_stride + part * w.ci_stride;
+        for (int64_t l = 0; l < count; ++l) packed[l] = from[at[l]];
+        std::fill(packed + count, packed + c.lanes, T(0));
+      }
+  }
 }
 
 /// The rows of taps that output plane h meets, for output row 0 and the first tap along W; and their number.
@@ -262,16 +264,28 @@ int64_t list_planes(const Conv3dProblem& p, const Cut& c, Ring<T>& ring, int64_t
   return t - list;
 }
 
+/// The taps along W of which output row w meets a row of the input.
+struct RowTaps {
+  int64_t begin, end;
+  bool operator==(const RowTaps&) const = default;
+};
+
 template <class T>
-int64_t list_taps(const Conv3dProblem& p, const Cut& c, const Ring<T>& ring, int64_t w, const SlidingTap<T>* planes,
-                  int64_t count, SlidingTap<T>* list) {
-  int64_t begin = 0, end = p.kernel_size[1];
-  while (begin < end && !ring.has_row(w + begin)) ++begin;
-  while (begin < end && !ring.has_row(w + end - 1)) --end;
+RowTaps row_taps(const Conv3dProblem& p, const Ring<T>& ring, int64_t w) {
+  RowTaps r{0, p.kernel_size[1]};
+  while (r.begin < r.end && !ring.has_row(w + r.begin)) ++r.begin;
+  while (r.begin < r.end && !ring.has_row(w + r.end - 1)) --r.end;
+  return r;
+}
+
+/// The rows of taps of an output row, as they are for row 0.
+template <class T>
+int64_t list_taps(const Conv3dProblem& p, const Cut& c, const Ring<T>& ring, const RowTaps& row,
+                  const SlidingTap<T>* planes, int64_t count, SlidingTap<T>* list) {
   SlidingTap<T>* t = list;
   for (int64_t i = 0; i < count; ++i)
-    for (int64_t kw = begin; kw < end; ++kw)
-      *t++ = {planes[i].x + (w + kw) * ring.row_size(), planes[i].w + kw * p.kernel_size[2] * c.lanes, planes[i].lane};
+    for (int64_t kw = row.begin; kw < row.end; ++kw)
+      *t++ = {planes[i].x + kw * ring.row_size(), planes[i].w + kw * p.kernel_size[2] * c.lanes, planes[i].lane};
   return t - list;
 }
 
@@ -286,13 +300,19 @@ void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
     ring.fill(h, false);
     for (int64_t v = v_begin; v < v_end; ++v) {
       const int64_t channel = v * c.lanes;
-      const int64_t count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
+      const int64_t plane_count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
+      RowTaps listed{-1, -1};  // most rows share their list
+      int64_t count = 0;
       for (int64_t w = 0; w < unit.w_count; ++w) {
+        if (const RowTaps row = row_taps(p, ring, w); !(row == listed)) {
+          count = list_taps(p, c, ring, row, planes, plane_count, lists);
+          listed = row;
+        }
         const int64_t voxel =
             ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
-        kernel({lists, list_taps(p, c, ring, w, planes, count, lists), p.kernel_size[2], unit.d_count, c.input,
-                c.x_step, y + voxel * p.out_channels + channel, p.out_channels,
-                std::min(c.lanes, p.out_channels - channel), c.stream});
+        kernel({lists, count, w * ring.row_size(), p.kernel_size[2], unit.d_count, c.input, c.x_step,
+                y + voxel * p.out_channels + channel, p.out_channels, std::min(c.lanes, p.out_channels - channel),
+                c.stream});
       }
     }
   }
@@ -309,7 +329,7 @@ bool applies(const Conv3dProblem& p, bool weight) {
   const int64_t kd = p.kernel_size[2];
   if ((kd > 3 && kd != 5 && kd != 7) || taps(p) < 3) return false;  // what there are kernels for
   // half-empty vectors lose to lanes over the reduction; for grad_weight, outer products of dy are as fast
-  if (p.groups == 1) return !weight && ci <= 4 && (2 * co > lanes || (ci == 1 && 2 * co == lanes));
+  if (p.groups == 1) return !weight && ci <= (co <= 8 ? 12 : 4) && (2 * co > lanes || (ci == 1 && 2 * co == lanes));
   return ci <= 4 || (ci <= lanes && (weight ? 2 * co <= lanes : co <= lanes));
 }
 

@@ -25,7 +25,9 @@ enum class SlidingInput {
 template <class T>
 struct SlidingRow {
   const SlidingTap<T>* taps;
-  std::int64_t tap_count, kd, depth;  ///< kd: 1, 2, 3, 5 or 7, each of which has its own unrolled kernels
+  std::int64_t tap_count;
+  std::int64_t x_offset;   ///< added to each tap's x
+  std::int64_t kd, depth;  ///< kd: 1, 2, 3, 5 or 7, each of which has its own unrolled kernels
   SlidingInput input;
   std::int64_t x_step;  ///< elements from input to input along D
   T* y;                 ///< output d is at y + d * y_stride
