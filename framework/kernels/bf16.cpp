@@ -13,6 +13,7 @@
 #include "framework/kernels/direct.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/packing.hpp"
+#include "framework/kernels/slabs.hpp"
 #include "framework/threads.hpp"
 
 namespace vg::kernels {
@@ -201,19 +202,43 @@ bool grad_weight_pairs(const Conv3dProblem& p, const float* x, const float* dy, 
 std::uint16_t to_bf16(float x) { return static_cast<std::uint16_t>(rounded_bits(x) >> 16); }
 float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 
+namespace {
+
+/// Of input and outputs together: what is copied of a slab, and rounded or paired, takes at most 16 MiB.
+constexpr int64_t slab_elements = int64_t{4} << 20;
+
+void gather(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
+  each_slab(p, slab_elements, [&](const Slab& s) {
+    if (gather_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
+    Rounded xr(x + s.x, x_elements(s.p)), wr(w, w_elements(s.p));
+    if (transpose)
+      conv3d_grad_input<float>(transposed(s.p), xr.data(), wr.data(), y + s.y);
+    else
+      conv3d_forward<float>(s.p, xr.data(), wr.data(), y + s.y);
+  });
+}
+
+}  // namespace
+
 void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y) {
-  if (gather_pairs(collapsed(p), false, x, w, y)) return;
-  conv3d_forward<float>(p, Rounded(x, x_elements(p)).data(), Rounded(w, w_elements(p)).data(), y);
+  gather(p, false, x, w, y);
 }
 
 void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float* w, float* dx) {
-  if (gather_pairs(transposed(collapsed(p)), true, dy, w, dx)) return;
-  conv3d_grad_input<float>(p, Rounded(dy, y_elements(p)).data(), Rounded(w, w_elements(p)).data(), dx);
+  gather(transposed(p), true, dy, w, dx);
 }
 
 void conv3d_grad_weight_bf16(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
-  if (grad_weight_pairs(collapsed(p), x, dy, dw)) return;
-  conv3d_grad_weight<float>(p, Rounded(x, x_elements(p)).data(), Rounded(dy, y_elements(p)).data(), dw);
+  const bool whole = fits_slab(p, slab_elements);
+  memory::Scratch<float> of_slab(whole ? 0 : w_elements(p));
+  float* to = dw;  // the first slab's; later ones are added
+  each_slab(p, slab_elements, [&](const Slab& s) {
+    const float *const xs = x + s.x, *const dys = dy + s.y;
+    if (!grad_weight_pairs(collapsed(s.p), xs, dys, to))
+      conv3d_grad_weight<float>(s.p, Rounded(xs, x_elements(s.p)).data(), Rounded(dys, y_elements(s.p)).data(), to);
+    if (to != dw) current_table<float>().accumulate(w_elements(p), to, dw);
+    to = of_slab.data();
+  });
 }
 
 }  // namespace vg::kernels
