@@ -19,28 +19,31 @@
 namespace vg::kernels {
 namespace {
 
+/// What a pass over a piece of dy asks for meanwhile: a line of each position of the next piece.
+template <class T>
+struct NextPiece {
+  const T* dy;  ///< that line of position 0
+  const std::int64_t* off;
+};
+
 /// acc[MR][NV] = sum over positions of MR elements at `rows` (+ row_off) times NV vectors at `cols` (+ col_off).
 /// Element m of the rows is the m-th, or where they are Scattered at at[m].
 template <class T, int MR, int NV, bool Masked, bool Scattered = false>
 inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&acc)[MR][NV], const T* rows,
                                                          const std::int64_t* row_off, const T* cols,
                                                          const std::int64_t* col_off, std::int64_t positions,
-                                                         std::int64_t last_lanes, const std::int64_t* at = nullptr) {
+                                                         std::int64_t last_lanes, const std::int64_t* at = nullptr,
+                                                         const NextPiece<T>& next = {}) {
   using S = Simd<T>;
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
-  // Few rows use a line of dy for a short time: it is asked for early. The lists go on evenly, or the lines are unused.
-  const std::int64_t ahead = Scattered && positions > 1 ? 32 * (col_off[1] - col_off[0]) : 0;
   for (std::int64_t j = 0; j < positions; ++j) {
     const T* const r = opaque(rows + row_off[j]);
     const T* const c = opaque(cols + col_off[j]);
     const std::int64_t* const offsets = Scattered ? opaque(at) : nullptr;
-    if constexpr (Scattered) {
-#pragma GCC unroll 8
-      for (int v = 0; v < NV; ++v) __builtin_prefetch(c + ahead + v * S::lanes);
-    }
+    if constexpr (Scattered) __builtin_prefetch(next.dy + next.off[j], 0, 2);
     typename S::V b[NV];
 #pragma GCC unroll 8
     for (int v = 0; v + 1 < NV; ++v) b[v] = S::load(c + v * S::lanes);
@@ -116,22 +119,33 @@ inline void take_rows(const Tap*& tap, std::int64_t& done, int n, TileRows& rows
 
 template <class T, int MR, int NV>
 __attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const TileRows& rows, std::int64_t co,
-                                              std::int64_t last_lanes) {
+                                              std::int64_t last_lanes, const NextPiece<T>& next) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x);
+  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x, next);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) add_row<T, NV, true>(acc[m], a.dw + rows.w[m] * a.dw_stride + co, last_lanes);
+}
+
+/// Few rows use a line of dy for a short time, so passes would wait for memory: the passes over a piece share the lines
+/// of the next one, as far as the list knows it, else the ones that follow in memory.
+template <class T>
+NextPiece<T> next_piece(const WeightArgs<T>& a, std::int64_t pass) {
+  constexpr std::int64_t line = 64 / sizeof(T);
+  const std::int64_t lines = (a.co_end - a.co_begin + line - 1) / line,
+                     step = a.positions > 1 ? a.y_off[1] - a.y_off[0] : 0;
+  return {a.dy + a.co_begin + pass % lines * line + (a.more ? 0 : a.positions * step),
+          a.more ? a.y_off + a.positions : a.y_off};
 }
 
 template <class T, int NV>
 void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   const Tap* tap = a.taps;
-  std::int64_t done = 0;
+  std::int64_t done = 0, pass = (co - a.co_begin) / Simd<T>::lanes;
   in_steps<tile_rows<T>(NV), 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
     TileRows at;
     take_rows(tap, done, mr, at);
-    scattered_tile<T, mr, NV>(a, at, co, last_lanes);  // a mask costs nothing beside the loads
+    scattered_tile<T, mr, NV>(a, at, co, last_lanes, next_piece(a, pass++));  // a mask costs nothing beside the loads
   });
 }
 
@@ -230,7 +244,7 @@ constexpr std::int64_t read_positions = 256;
 
 template <class T>
 void weight_dense(const WeightArgs<T>& a) {
-  if (a.co_end - a.co_begin <= 2 * Simd<T>::lanes || !are_short<T, 2>(a)) return weight_columns(a);
+  if (!are_short<T, 2>(a)) return weight_columns(a);
   const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
   WeightArgs<T> piece = a;
   for (std::int64_t i = 0; i < pieces; ++i) {
@@ -238,6 +252,7 @@ void weight_dense(const WeightArgs<T>& a) {
     piece.x_off = a.x_off + begin;
     piece.y_off = a.y_off + begin;
     piece.positions = a.positions * (i + 1) / pieces - begin;
+    piece.more = i + 1 < pieces;
     weight_columns(piece);
   }
 }

@@ -62,6 +62,7 @@ struct WeightArgs {
   std::int64_t dw_stride;
   std::int64_t co_begin, co_end;
   std::int64_t group_in, group_out;
+  bool more = false;  ///< as many positions again follow in the lists: worth asking for early
 };
 
 template <class T>
