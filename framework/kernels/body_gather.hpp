@@ -115,6 +115,27 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
   }
 }
 
+/// Asks for what the next tile reads, a piece at each step of this one, where outputs share no inputs and these follow
+/// each other (1x1x1): the lines of a tile, a column of them at a time, are not what a CPU foresees.
+template <class T, int MR>
+struct NextTile {
+  const char* at = nullptr;
+  std::int64_t step = 0;  // bytes
+  NextTile(const GatherArgs<T>& a, std::int64_t first, std::int64_t co, int unroll) {
+    const std::int64_t* const off = a.x_off + first;
+    const std::int64_t k = a.taps->k;
+    if (MR == 1 || co != a.co_begin || a.tap_count != 1 || off[1] - off[0] != k) return;
+    at = reinterpret_cast<const char*>(a.x + a.taps->x + off[0] + MR * k);
+    step = MR * unroll * static_cast<std::int64_t>(sizeof(T));
+  }
+  inline __attribute__((always_inline)) void ask() {
+    if (step == 0) return;
+#pragma GCC unroll 4
+    for (int line = 0; line < (MR + 7) / 8; ++line) __builtin_prefetch(at + 64 * line);
+    at += step;
+  }
+};
+
 template <class T, int MR, int NV>
 __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
                                           std::int64_t last_lanes) {
@@ -128,12 +149,15 @@ __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, st
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
 
   constexpr int unroll = tile_unroll<T>(NV);
+  NextTile<T, MR> next(a, first, co, unroll);
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const T* x = a.x + t->x;
     const T* wt = w + t->w * (NV * S::lanes);
     std::int64_t left = t->k;
-    for (; left >= unroll; left -= unroll, x += unroll, wt += unroll * NV * S::lanes)
+    for (; left >= unroll; left -= unroll, x += unroll, wt += unroll * NV * S::lanes) {
+      next.ask();
       dense_step<T, MR, NV, unroll>(acc, x, x_off, wt);
+    }
     for (; left > 0; --left, ++x, wt += NV * S::lanes) dense_step<T, MR, NV, 1>(acc, x, x_off, wt);
   }
 
