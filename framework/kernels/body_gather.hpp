@@ -115,18 +115,23 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
   }
 }
 
-/// Asks for what the next tile reads, a piece at each step of this one, where outputs share no inputs and these follow
-/// each other (1x1x1): the lines of a tile, a column of them at a time, are not what a CPU foresees.
+/// Asks for what the next run of inputs of a tile reads, a piece at each step of this one, where outputs share no
+/// inputs and these follow each other (1x1x1, a stride as large as the kernel): the lines of a tile, a column of them
+/// at a time, are not what a CPU foresees. After the last run comes the first one of the next tile.
 template <class T, int MR>
-struct NextTile {
+struct NextRun {
+  const T *x = nullptr, *after = nullptr;  // of this tile and the next
   const char* at = nullptr;
   std::int64_t step = 0;  // bytes
-  NextTile(const GatherArgs<T>& a, std::int64_t first, std::int64_t co, int unroll) {
+  NextRun(const GatherArgs<T>& a, std::int64_t first, std::int64_t co, int unroll) {
     const std::int64_t* const off = a.x_off + first;
-    const std::int64_t k = a.taps->k;
-    if (MR == 1 || co != a.co_begin || a.tap_count != 1 || off[1] - off[0] != k) return;
-    at = reinterpret_cast<const char*>(a.x + a.taps->x + off[0] + MR * k);
+    if (MR == 1 || !a.far_x || co != a.co_begin || a.tap_count == 0 || off[1] - off[0] != a.taps->k) return;
+    x = a.x + off[0];
+    after = x + MR * a.taps->k + a.taps->x;
     step = MR * unroll * static_cast<std::int64_t>(sizeof(T));
+  }
+  inline __attribute__((always_inline)) void begin(const Tap* tap, const Tap* end) {
+    if (step != 0) at = reinterpret_cast<const char*>(tap + 1 == end ? after : x + tap[1].x);
   }
   inline __attribute__((always_inline)) void ask() {
     if (step == 0) return;
@@ -149,8 +154,9 @@ __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, st
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
 
   constexpr int unroll = tile_unroll<T>(NV);
-  NextTile<T, MR> next(a, first, co, unroll);
+  NextRun<T, MR> next(a, first, co, unroll);
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+    next.begin(t, end);
     const T* x = a.x + t->x;
     const T* wt = w + t->w * (NV * S::lanes);
     std::int64_t left = t->k;

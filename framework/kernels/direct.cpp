@@ -160,7 +160,7 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
           for (int64_t g = 0; g < p.groups; ++g)
             kernel({xs + g * ci, w + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
-                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream});
+                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
         }
       },
       is_small(p));

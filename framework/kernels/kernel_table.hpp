@@ -46,6 +46,7 @@ struct GatherArgs {
   std::int64_t co_begin, co_end;     ///< output channels to compute; co_begin is a multiple of 2 * lanes
   std::int64_t group_in, group_out;  ///< channels of a group, where lanes run over several groups
   bool stream;                       ///< gather_dense may store past the caches: y and y_off are whole lines
+  bool far_x = false;                ///< x may come from memory: gather_dense asks for it early
 };
 
 /// dw rows += sum over positions of x (one row a weight row) times dy, for output channels [co_begin, co_end).
