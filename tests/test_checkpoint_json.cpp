@@ -98,7 +98,7 @@ TEST_CASE("checkpoint: our JSON is nlohmann's, right and wrong") {
   int right = 0, wrong = 0;
   for (const std::string& seed : seeds) {
     REQUIRE(ours(seed) == theirs(seed));
-    for (int i = 0; i < 4000; ++i) {
+    for (int i = 0; i < 2000; ++i) {
       std::string text = seed;
       for (std::size_t n = 1 + draw() % 2; n != 0; --n) {
         const std::size_t at = draw() % text.size();
@@ -121,8 +121,8 @@ TEST_CASE("checkpoint: our JSON is nlohmann's, right and wrong") {
       (a ? right : wrong)++;
     }
   }
-  CHECK(right > 500);
-  CHECK(wrong > 5000);
+  CHECK(right > 250);
+  CHECK(wrong > 2500);
 }
 
 TEST_CASE("checkpoint: places of the window's edge do not matter") {
