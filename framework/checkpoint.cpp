@@ -1,8 +1,6 @@
 #include "framework/checkpoint.hpp"
 
 #include <functional>
-#include <map>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -16,6 +14,7 @@ using checkpoint::Document;
 using checkpoint::match_description;
 using checkpoint::match_part;
 using checkpoint::match_states;
+using checkpoint::Move;
 using checkpoint::Problems;
 using checkpoint::SavedModel;
 
@@ -43,18 +42,16 @@ void throw_problems(const std::filesystem::path& path, const Problems& problems)
                                fmt::join(problems, "\n  ")));
 }
 
-void match_model(const Document& file, Module& model, const LoadOptions& options, Problems& problems) {
-  if (!file.model) {
-    problems.emplace_back("missing: the file holds no model");
-    return;
-  }
-  match_states(*file.model, model.states(), problems);
-  if (!options.check_description) return;
+std::vector<Move> match_model(const SavedModel& saved, Module& model, const LoadOptions& options, LoadReport& report,
+                              Problems& problems) {
+  std::vector<Move> moves = match_states(saved, model.states(), options, report, problems);
+  if (!options.check_description || !options.strict || !options.whole()) return moves;
   const std::size_t before = problems.size();
-  match_description(file.model->description, model.description(), problems);
+  match_description(saved.description, model.description(), problems);
   if (problems.size() != before)
     problems.emplace_back(
         "(where only descriptions differ: vg::LoadOptions{.check_description = false} loads all the same)");
+  return moves;
 }
 
 // What was done so far, undone in reverse order unless all of it is done. Loading parts that were checked should not
@@ -76,29 +73,23 @@ class Undo {
   std::vector<std::function<void()>> steps_;
 };
 
-void apply_model(const SavedModel& saved, Module& model, Undo& undo) {
+void apply_model(const std::vector<Move>& moves, Undo& undo) {
   struct Before {
     State state;
     std::string leaf;
     Tensor value;
     Variable grad;
   };
-  const States states = model.states();
   std::vector<Before> before;
-  for (const auto& [path, state] : states)
-    for (const std::string& leaf : state.leaves())
-      before.push_back({state, leaf, state[leaf].value(), state[leaf].grad()});
+  for (const auto& [state, leaf, value] : moves)
+    before.push_back({state, leaf, state[leaf].value(), state[leaf].grad()});
   undo.add([before = std::move(before)]() mutable {
     for (Before& b : before) {
       b.state.set(b.leaf, b.value);
       if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
     }
   });
-  std::map<std::string_view, State> by_path(states.begin(), states.end());
-  for (const auto& [path, s] : saved.states) {
-    State& state = by_path.at(path);
-    for (const auto& [leaf, t] : s.leaves) state.set(leaf, t);
-  }
+  for (auto [state, leaf, value] : moves) state.set(leaf, value);
 }
 
 void apply_part(const Bundle& saved, Saveable& part, Undo& undo) {
@@ -151,56 +142,89 @@ void Checkpoint::throw_no_value(std::string_view name) {
       fmt::format("[checkpoint] progress: there is no value {} of the type asked for", checkpoint::shown(name)));
 }
 
-void Checkpoint::save(const std::filesystem::path& path) const {
+void Checkpoint::save(const std::filesystem::path& path, const SaveOptions& options) const {
   Document document;
   document.progress = progress;
   if (generator_ != nullptr) document.generator = generator_->key();
   if (model_ != nullptr) document.model = saved_model(*model_);
   if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
   for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
-  checkpoint::write(document, path);
+  checkpoint::write(document, path, options);
 }
 
-void Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {
+LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {
   Document file = checkpoint::read(path);
   Problems problems;
-  // Whether the file holds it and it is wanted; one without the other is a problem.
+  LoadReport report;
+  // Whether the file holds it and it is wanted; one without the other is a problem, or a line of the report.
   const auto there = [&](bool saved, bool wanted, const std::string& name) {
-    if (saved && !wanted)
+    if (saved && !wanted && options.strict)
       problems.push_back(fmt::format("unexpected: the file holds {}, which this checkpoint was not given", name));
-    if (!saved && wanted) problems.push_back(fmt::format("missing: the file holds no {}", name));
+    if (!saved && wanted && options.strict) problems.push_back(fmt::format("missing: the file holds no {}", name));
+    if (!options.strict && saved != wanted) (saved ? report.unexpected : report.missing).push_back(name);
     return saved && wanted;
   };
-  if (there(file.model.has_value(), model_ != nullptr, "model")) match_model(file, *model_, options, problems);
+  std::vector<Move> moves;
+  std::vector<std::pair<const Bundle*, Saveable*>> fitting;
+  const auto match = [&](const std::string& name, const Bundle& saved, Saveable& part) {
+    Problems found;
+    match_part(name, saved, part, found);
+    if (found.empty()) {
+      fitting.emplace_back(&saved, &part);
+      report.loaded.push_back(name);
+    }
+    Problems& to = options.strict ? problems : report.mismatched;
+    to.insert(to.end(), found.begin(), found.end());
+  };
+  if (there(file.model.has_value(), model_ != nullptr, "model"))
+    moves = match_model(*file.model, *model_, options, report, problems);
   if (there(file.optimizer.has_value(), optimizer_ != nullptr, "optimizer"))
-    match_part("optimizer", *file.optimizer, *optimizer_, problems);
-  there(file.generator.has_value(), generator_ != nullptr, "generator");
+    match("optimizer", *file.optimizer, *optimizer_);
+  const bool generator = there(file.generator.has_value(), generator_ != nullptr, "generator");
+  if (generator) report.loaded.emplace_back("generator");
   for (const auto& [name, p] : parts_) {
     const Bundle* saved = find(file.parts, name);
-    if (there(saved != nullptr, true, part_name(name))) match_part(part_name(name), *saved, *p, problems);
+    if (there(saved != nullptr, true, part_name(name))) match(part_name(name), *saved, *p);
   }
   for (const auto& [name, bundle] : file.parts) there(true, find(parts_, name) != nullptr, part_name(name));
   throw_problems(path, problems);
 
   Undo undo;
-  if (model_ != nullptr) apply_model(*file.model, *model_, undo);
-  if (optimizer_ != nullptr) apply_part(*file.optimizer, *optimizer_, undo);
-  for (const auto& [name, p] : parts_) apply_part(*find(file.parts, name), *p, undo);
+  apply_model(moves, undo);
+  for (const auto& [saved, part] : fitting) apply_part(*saved, *part, undo);
   undo.done();
-  if (generator_ != nullptr) generator_->set_key(*file.generator);
+  if (generator) generator_->set_key(*file.generator);
   progress = std::move(file.progress);
+  return report;
 }
 
-void save(Module& model, const std::filesystem::path& path) { Checkpoint().model(model).save(path); }
+void save(Module& model, const std::filesystem::path& path, const SaveOptions& options) {
+  Checkpoint().model(model).save(path, options);
+}
 
-void load(Module& model, const std::filesystem::path& path, const LoadOptions& options) {
+LoadReport load(Module& model, const std::filesystem::path& path, const LoadOptions& options) {
   const Document file = checkpoint::read(path);
   Problems problems;
-  match_model(file, model, options, problems);
+  LoadReport report;
+  std::vector<Move> moves;
+  if (file.model)
+    moves = match_model(*file.model, model, options, report, problems);
+  else
+    problems.emplace_back("missing: the file holds no model");
   throw_problems(path, problems);
   Undo undo;
-  apply_model(*file.model, model, undo);
+  apply_model(moves, undo);
   undo.done();
+  return report;
+}
+
+std::string LoadReport::str() const {
+  std::string text = fmt::format("{} loaded, {} missing, {} unexpected, {} mismatched", loaded.size(), missing.size(),
+                                 unexpected.size(), mismatched.size());
+  for (const auto& name : missing) text += "\n  missing: " + name;
+  for (const auto& name : unexpected) text += "\n  unexpected: " + name;
+  for (const auto& name : mismatched) text += "\n  mismatched: " + name;
+  return text;
 }
 
 }  // namespace vg

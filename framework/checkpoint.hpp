@@ -7,6 +7,8 @@
 //   ...
 //   checkpoint.load("checkpoint.json");              // all of it, or an exception and nothing changed
 //   auto step = checkpoint.value<std::int64_t>("step");
+//
+// vg::load_model (layers/registry.hpp) makes the model that a file describes.
 #pragma once
 
 #include <filesystem>
@@ -15,18 +17,13 @@
 #include <utility>
 #include <vector>
 
+#include "framework/checkpoint_options.hpp"
 #include "framework/description.hpp"
 #include "framework/error.hpp"
 #include "framework/module.hpp"
 #include "framework/random.hpp"
 
 namespace vg {
-
-struct LoadOptions {
-  /// Whether the kinds, options and names of the file's modules must be the model's. Without it only the states must
-  /// fit: for a model that was made with, say, another dropout rate or initializer.
-  bool check_description = true;
-};
 
 class Checkpoint {
  public:
@@ -51,12 +48,13 @@ class Checkpoint {
   /// Writes a temporary file in the same folder and renames it, so that `path` holds either the old file or the whole
   /// new one. Throws IoError when the file cannot be written (the old one stays, the temporary is removed) and
   /// ValueError for what a checkpoint cannot hold: two things of one name, text that is not UTF-8, an undefined tensor.
-  void save(const std::filesystem::path& path) const;
+  void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
 
-  /// Strict: the file must hold exactly the parts named above, and the model's states by path, kind, leaf, dtype and
-  /// shape. Throws IoError for a file that is missing, truncated or malformed, and ValueError with the list of all that
-  /// does not fit; in both cases nothing has changed. Gradients of loaded leaves are dropped.
-  void load(const std::filesystem::path& path, const LoadOptions& options = {});
+  /// Strict, unless `options` say otherwise: the file must hold exactly the parts named above, and the model's states
+  /// by path, kind, leaf, dtype and shape. Throws IoError for a file that is missing, truncated, malformed or whose
+  /// checksums do not fit, and ValueError with the list of all that does not fit; in both cases nothing has changed.
+  /// Gradients of loaded leaves are dropped. Not strict, a part that does not fit is left as it is and reported.
+  LoadReport load(const std::filesystem::path& path, const LoadOptions& options = {});
 
  private:
   [[noreturn]] static void throw_no_value(std::string_view name);
@@ -68,9 +66,9 @@ class Checkpoint {
 };
 
 /// A checkpoint of only a model.
-void save(Module& model, const std::filesystem::path& path);
+void save(Module& model, const std::filesystem::path& path, const SaveOptions& options = {});
 /// The model out of any checkpoint, as strict as Checkpoint::load about the model; what else the file holds is read and
-/// left.
-void load(Module& model, const std::filesystem::path& path, const LoadOptions& options = {});
+/// left. A file without a model is a ValueError.
+LoadReport load(Module& model, const std::filesystem::path& path, const LoadOptions& options = {});
 
 }  // namespace vg

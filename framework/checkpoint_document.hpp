@@ -8,13 +8,14 @@
 #include <utility>
 #include <vector>
 
+#include "framework/checkpoint_options.hpp"
 #include "framework/description.hpp"
 #include "framework/random.hpp"
 
 namespace vg::checkpoint {
 
 inline constexpr const char* format_name = "voxgrad-checkpoint";
-inline constexpr int format_version = 1;
+inline constexpr int format_version = 2;
 /// Open objects and arrays at once. The reader refuses more, so the writer does too.
 inline constexpr int max_depth = 128;
 /// The only scheme of a generator so far: Threefry-2x32, 20 rounds.
@@ -31,6 +32,8 @@ struct SavedModel {
 };
 
 struct Document {
+  int version = format_version;  ///< of the file that was read
+  bool summed = false;           ///< whether that file had a checksum of the whole (which was right)
   Values progress;
   std::optional<random::Key> generator;
   std::optional<SavedModel> model;
@@ -38,9 +41,9 @@ struct Document {
   std::vector<std::pair<std::string, Bundle>> parts;
 };
 
-/// Throws IoError naming the file, line, byte and JSON path of what is wrong.
+/// Throws IoError naming the file, line, byte and JSON path of what is wrong; checksums that do not fit among it.
 Document read(const std::filesystem::path& path);
 /// Atomic: see Checkpoint::save.
-void write(const Document& document, const std::filesystem::path& path);
+void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options = {});
 
 }  // namespace vg::checkpoint

@@ -1,10 +1,13 @@
 #include "framework/checkpoint_input.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -13,41 +16,68 @@
 
 namespace vg::checkpoint {
 
-namespace fs = std::filesystem;
-
-namespace {
-std::string reason(int error) { return std::generic_category().message(error); }
-}  // namespace
-
-InputFile::InputFile(const fs::path& path)
-    : path_(path), buffer_(std::make_unique<char[]>(capacity)), next_(buffer_.get() + 1), end_(buffer_.get() + 1) {
+InputFile::InputFile(const std::filesystem::path& path)
+    : path_(path),
+      buffer_(std::make_unique<char[]>(capacity + 1)),
+      next_(buffer_.get()),
+      end_(buffer_.get()),
+      summed_(buffer_.get()) {
   do fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   while (fd_ < 0 && errno == EINTR);
-  if (fd_ < 0) throw IoError(fmt::format("[checkpoint] load: cannot read {}: {}", path.string(), reason(errno)));
+  if (fd_ < 0) fail();
+  struct stat found {};
+  if (::fstat(fd_, &found) == 0 && S_ISREG(found.st_mode)) size_ = found.st_size;
 }
 
 InputFile::~InputFile() { ::close(fd_); }
 
-bool InputFile::refill() {
-  if (at_end_) return false;
-  char* const first = buffer_.get();
-  before_ += end_ - (first + 1);
-  lines_before_ += std::count(first, first + (end_ - first - 1), '\n');
-  *first = end_[-1];
-  ssize_t n = 0;
-  do n = ::read(fd_, first + 1, capacity - 1);
-  while (n < 0 && errno == EINTR);
-  next_ = end_ = first + 1;
-  if (n < 0) throw IoError(fmt::format("[checkpoint] load: cannot read {}: {}", path_.string(), reason(errno)));
-  end_ += n;
-  at_end_ = n == 0;
-  return n != 0;
+void InputFile::fail() const {
+  throw IoError(
+      fmt::format("[checkpoint] load: cannot read {}: {}", path_.string(), std::generic_category().message(errno)));
 }
 
-std::int64_t InputFile::offset() const { return std::max<std::int64_t>(0, before_ + (next_ - buffer_.get()) - 2); }
+void InputFile::sum() {
+  sum_ = static_cast<std::uint32_t>(
+      ::crc32_z(sum_, reinterpret_cast<const Bytef*>(summed_), static_cast<std::size_t>(next_ - summed_)));
+  summed_ = next_;
+}
 
+void InputFile::mark() {
+  sum();
+  marked_ = sum_;
+}
+
+void InputFile::refill(std::size_t bytes) {
+  sum();
+  char* const first = buffer_.get();
+  before_ += next_ - first;
+  lines_before_ += std::count<const char*>(first, next_, '\n');
+  const auto kept = static_cast<std::size_t>(end_ - next_);
+  std::memmove(first, next_, kept);
+  next_ = summed_ = first;
+  char* end = first + kept;
+  while (!at_end_ && static_cast<std::size_t>(end - first) < bytes) {
+    const ssize_t n = ::read(fd_, end, capacity - static_cast<std::size_t>(end - first));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail();
+    end += n;
+    at_end_ = n == 0;
+  }
+  *end = '\0';
+  end_ = end;
+}
+
+std::int64_t InputFile::offset() const { return std::max<std::int64_t>(0, before_ + (next_ - buffer_.get()) - 1); }
+
+// A newline itself belongs to the line that it ends.
 std::int64_t InputFile::line() const {
-  return 1 + lines_before_ + std::count<const char*>(buffer_.get(), next_ - 1, '\n');
+  const char* const first = buffer_.get();
+  const char* const last = std::max(first, next_ - 1);
+  return 1 + lines_before_ + std::count<const char*>(first, last, '\n');
+}
+
+std::int64_t InputFile::left() const {
+  return size_ < 0 ? -1 : std::max<std::int64_t>(size_ - before_ - (next_ - buffer_.get()), end_ - next_);
 }
 
 }  // namespace vg::checkpoint

@@ -1,4 +1,4 @@
-// A checkpoint's input: read in chunks, it knows where it is.
+// A checkpoint's input: a window on the file that moves forward, and knows where it is and what it has passed.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,6 @@
 
 namespace vg::checkpoint {
 
-/// Bytes one after the other, with the place of the last one.
 class InputFile {
  public:
   explicit InputFile(const std::filesystem::path& path);
@@ -15,26 +14,46 @@ class InputFile {
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  /// Whether there is a byte to peek(). Once false it stays false.
-  bool more() { return next_ != end_ || refill(); }
-  char peek() const { return *next_; }
-  void skip() { ++next_; }
+  /// The bytes in the window that have not been passed; a zero stands at end(), so that a scan may stop there.
+  const char* begin() const { return next_; }
+  const char* end() const { return end_; }
+  /// Passes all bytes before `to`, which lies in [begin(), end()].
+  void advance(const char* to) { next_ = to; }
+  /// Moves the window so that it has `bytes` (at most 64 KiB), or all that is left. Pointers into it are then void.
+  void need(std::size_t bytes) {
+    if (static_cast<std::size_t>(end_ - next_) < bytes && !at_end_) refill(bytes);
+  }
+  /// Whether the window reaches the end of the file.
   bool at_end() const { return at_end_; }
+  bool more() {
+    need(1);
+    return next_ != end_;
+  }
 
-  /// Of the last byte skipped: its offset from 0, and its line from 1.
+  /// Of the last byte that was passed: its offset from 0, and its line from 1.
   std::int64_t offset() const;
   std::int64_t line() const;
+  /// Bytes from begin() to the end of the file by its size; -1 where that is not known (a pipe).
+  std::int64_t left() const;
+  /// Remembers the CRC-32 of all that was passed.
+  void mark();
+  std::uint32_t marked() const { return marked_; }
 
  private:
   static constexpr std::size_t capacity = std::size_t{1} << 18;
-  bool refill();
+  void refill(std::size_t bytes);
+  void sum();
+  [[noreturn]] void fail() const;
 
   std::filesystem::path path_;
-  std::unique_ptr<char[]> buffer_;  // the last byte of the chunk before, then a chunk
+  std::unique_ptr<char[]> buffer_;
   const char* next_;
   const char* end_;
-  std::int64_t before_ = 0;        // bytes in earlier chunks
-  std::int64_t lines_before_ = 0;  // newlines before buffer_[0]
+  const char* summed_;             // bytes before this are in sum_
+  std::int64_t before_ = 0;        // bytes before the window
+  std::int64_t lines_before_ = 0;  // newlines there
+  std::int64_t size_ = -1;
+  std::uint32_t sum_ = 0, marked_ = 0;
   bool at_end_ = false;
   int fd_ = -1;
 };

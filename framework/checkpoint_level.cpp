@@ -19,17 +19,17 @@ std::string shown(const Scalar& s) {
     case Scalar::Kind::negative:
       return s.negative == 0 ? "-0" : std::to_string(s.negative);
     case Scalar::Kind::real:
-      return s.text->size() <= 60 ? *s.text : s.text->substr(0, 60) + "...";
+      return std::string(s.text.substr(0, 60)) + (s.text.size() <= 60 ? "" : "...");
     case Scalar::Kind::text:
-      return shown(*s.text);
+      return shown(s.text);
     default:
       return "null";
   }
 }
 
-const std::string& as_text(const Scalar& s) {
+std::string_view as_text(const Scalar& s) {
   if (s.kind != Scalar::Kind::text) throw Fault(fmt::format("got {}; must be a text", shown(s)));
-  return *s.text;
+  return s.text;
 }
 
 std::int64_t as_integer(const Scalar& s) {
@@ -42,8 +42,8 @@ std::int64_t as_integer(const Scalar& s) {
 
 namespace {
 
-float rounded(const Scalar& s, float) { return parse_float(*s.text, s.real); }
-double rounded(const Scalar& s, double) { return s.real; }
+float rounded(const Scalar& s, float) { return parse_float(s.text); }
+double rounded(const Scalar& s, double) { return parse_double(s.text); }
 
 template <class T>
 T as_real(const Scalar& s) {
@@ -57,7 +57,7 @@ T as_real(const Scalar& s) {
       if (const T v = rounded(s, T{}); std::isfinite(v)) return v;
       throw Fault(fmt::format("got {}, which is out of the range of {}", shown(s), name));
     case Scalar::Kind::text:
-      if (T v{}; parse_special(*s.text, v)) return v;
+      if (T v{}; parse_special(s.text, v)) return v;
       throw Fault(
           fmt::format("got {}; besides numbers {} has \"nan\", \"inf\", \"-inf\" and \"nan:0x\" with {} lower-case "
                       "digits that are a NaN's bits",

@@ -28,19 +28,19 @@ struct Scalar {
   bool truth = false;
   std::uint64_t natural = 0;
   std::int64_t negative = 0;
-  double real = 0;                    ///< rounded once from *text
-  const std::string* text = nullptr;  ///< a text's contents, or a real's digits
+  std::string_view text{};  ///< a text's contents, or a real's digits
 };
 
 /// For messages: "null", "12", "\"abc\"".
 std::string shown(const Scalar& s);
 /// These throw Fault for a scalar of another kind or out of range.
-const std::string& as_text(const Scalar& s);
+std::string_view as_text(const Scalar& s);
 std::int64_t as_integer(const Scalar& s);
 template <class T>  // float, double or int32_t; a float or double may be "nan", "inf", ...
 T as_number(const Scalar& s);
 
 enum class Opened { object, list };
+class InputFile;
 
 class Level {
  public:
@@ -49,6 +49,12 @@ class Level {
   virtual void scalar(const Scalar& s);
   virtual std::unique_ptr<Level> open(Opened what);
   virtual void close() {}
+  /// For contents too large to come one by one, straight from the input. take_entries() stands before an entry of a
+  /// list: it passes as many as it understands, each with the comma after it, and returns their number; the rest come
+  /// one by one, with their errors. take_text() stands within a text: it may pass all before the closing quote, and
+  /// returns whether it did.
+  virtual std::int64_t take_entries(InputFile&) { return 0; }
+  virtual bool take_text(InputFile&) { return false; }
 
  protected:
   /// For the messages of what is not allowed: "a list of integers".
@@ -75,6 +81,8 @@ class Record : public Level {
 
  protected:
   std::string expected() const override;
+  /// The key that was read last.
+  std::string_view current() const { return now_->name; }
 
  private:
   struct Field {
@@ -122,7 +130,7 @@ class List : public Level {
   std::size_t limit_;
 };
 
-/// An object of Values; and one tensor: {"dtype", "shape", "values"}.
+/// An object of Values; and one tensor: {"dtype", "shape", "encoding", "crc32", "values"}.
 LevelPtr values_level(Values& out);
 LevelPtr tensor_level(Tensor& out);
 

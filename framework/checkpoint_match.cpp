@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -47,6 +49,29 @@ std::string listed(const std::vector<std::pair<std::string, Tensor>>& leaves) {
   std::string text;
   for (const auto& [leaf, t] : leaves) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", leaf, kind_of(t));
   return text.empty() ? "no leaves" : text;
+}
+
+bool is_under(std::string_view path, std::string_view prefix) {
+  if (prefix.empty() || path == prefix) return true;
+  return path.size() > prefix.size() && path.starts_with(prefix) && path[prefix.size()] == '.';
+}
+
+// The model's path for one of the file; "" leaves it out. Marks the pair that was used.
+std::string renamed(std::string path, const LoadOptions& options, std::vector<bool>& used) {
+  std::size_t best = options.rename.size();
+  for (std::size_t i = 0; i < options.rename.size(); ++i) {
+    const std::string& from = options.rename[i].first;
+    if (is_under(path, from) && (best == options.rename.size() || from.size() > options.rename[best].first.size()))
+      best = i;
+  }
+  if (best != options.rename.size()) {
+    const auto& [from, to] = options.rename[best];
+    used[best] = true;
+    std::string rest = path.substr(from.size());
+    if (from.empty()) rest.insert(0, ".");
+    path = to.empty() ? rest.substr(std::min<std::size_t>(1, rest.size())) : rest == "." ? to : to + rest;
+  }
+  return options.rename_with ? options.rename_with(path) : path;
 }
 
 void match_state(const std::string& path, const SavedState& saved, const State& now, Problems& problems) {
@@ -140,9 +165,13 @@ void match_module(const std::string& path, const Description& saved, const Descr
 
 }  // namespace
 
-void match_states(const SavedModel& saved, const States& states, Problems& problems) {
+namespace {
+
+using SavedStates = std::vector<std::pair<std::string, SavedState>>;
+
+void match_all(const SavedStates& saved, const States& states, Problems& problems) {
   join(
-      saved.states, states,
+      saved, states,
       [&](const std::string& path, const SavedState& s, const State& n) { match_state(path, s, n, problems); },
       [&](const std::string& path, const SavedState& s) {
         problems.push_back(
@@ -152,6 +181,70 @@ void match_states(const SavedModel& saved, const States& states, Problems& probl
         problems.push_back(
             fmt::format("missing: state {} ({}) is in the model, not in the file", shown(path), listed(leaves_of(n))));
       });
+}
+
+// The saved states by the model's paths, those that are asked for.
+SavedStates selected(const SavedStates& saved, const LoadOptions& options, Problems& problems) {
+  SavedStates found;
+  std::set<std::string> paths;
+  std::vector<bool> used(options.rename.size());
+  for (const auto& [path, state] : saved) {
+    const std::string now = renamed(path, options, used);
+    if (now.empty() || !is_under(now, options.prefix)) continue;
+    if (!paths.insert(now).second)
+      problems.push_back(
+          fmt::format("rename: two states of the file are to be {}; {} is one", shown(now), shown(path)));
+    found.emplace_back(now, state);
+  }
+  for (std::size_t i = 0; options.strict && i < used.size(); ++i)
+    if (!used[i])
+      problems.push_back(fmt::format("rename: no path of the file begins with {}", shown(options.rename[i].first)));
+  return found;
+}
+
+std::vector<Move> match_leaves(const SavedStates& saved, const States& states, LoadReport& report) {
+  std::vector<Move> moves;
+  const auto each = [](const std::string& path, const auto& leaves, std::vector<std::string>& names) {
+    for (const auto& [leaf, t] : leaves) names.push_back(path + "." + leaf);
+  };
+  const auto fit = [&](const std::string& path, const SavedState& s, const State& n) {
+    const bool kind = s.kind == name_of(n.kind());
+    join(
+        s.leaves, leaves_of(n),
+        [&](const std::string& leaf, const Tensor& from, const Tensor& to) {
+          const std::string name = path + "." + leaf;
+          if (!kind) {
+            report.mismatched.push_back(
+                fmt::format("{}: the file has the kind {}, the model {}", name, s.kind, name_of(n.kind())));
+          } else if (from.dtype() != to.dtype() || from.shape() != to.shape()) {
+            report.mismatched.push_back(
+                fmt::format("{}: the file has {}, the model {}", name, kind_of(from), kind_of(to)));
+          } else {
+            report.loaded.push_back(name);
+            moves.push_back({n, leaf, from});
+          }
+        },
+        [&](const std::string& leaf, const Tensor&) { report.unexpected.push_back(path + "." + leaf); },
+        [&](const std::string& leaf, const Tensor&) { report.missing.push_back(path + "." + leaf); });
+  };
+  join(
+      saved, states, fit,
+      [&](const std::string& path, const SavedState& s) { each(path, s.leaves, report.unexpected); },
+      [&](const std::string& path, const State& n) { each(path, leaves_of(n), report.missing); });
+  return moves;
+}
+
+}  // namespace
+
+std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
+                               LoadReport& report, Problems& problems) {
+  const States wanted = options.prefix.empty() ? states : states.under(options.prefix);
+  if (wanted.empty() && !options.prefix.empty())
+    problems.push_back(fmt::format("prefix: the model has no state below {}", shown(options.prefix)));
+  const SavedStates found = selected(saved.states, options, problems);
+  if (options.strict) match_all(found, wanted, problems);
+  if (!problems.empty()) return {};
+  return match_leaves(found, wanted, report);
 }
 
 void match_description(const Description& saved, const Description& now, Problems& problems) {

@@ -12,8 +12,18 @@ namespace vg::checkpoint {
 
 using Problems = std::vector<std::string>;
 
-/// Missing and unexpected states and leaves; other kinds, dtypes and shapes.
-void match_states(const SavedModel& saved, const States& states, Problems& problems);
+/// Where a saved tensor goes.
+struct Move {
+  State state;
+  std::string leaf;
+  Tensor value;
+};
+
+/// What of the file goes into which states, as the options say. Strict: all of it, or problems: missing and unexpected
+/// states and leaves; other kinds, dtypes and shapes; a prefix or rename that meets nothing. Else what fits, and the
+/// rest into the report. Two states of the file for one of the model are always a problem.
+std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
+                               LoadReport& report, Problems& problems);
 /// Other kinds, options and children, whatever their order.
 void match_description(const Description& saved, const Description& now, Problems& problems);
 /// What `part` says of `saved`; an exception of its check is a problem like another.

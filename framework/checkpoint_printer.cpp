@@ -1,10 +1,13 @@
 #include "framework/checkpoint_printer.hpp"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
+#include "framework/checkpoint_base64.hpp"
 #include "framework/checkpoint_document.hpp"
 #include "framework/checkpoint_text.hpp"
 #include "framework/error.hpp"
@@ -12,21 +15,6 @@
 namespace vg::checkpoint {
 
 namespace {
-
-// Bytes of the UTF-8 sequence at the front of `s`; 0 when it is none (overlong, a surrogate, past U+10FFFF, cut short).
-std::size_t sequence(std::string_view s) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t n = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || s.size() < n) return 0;
-  for (std::size_t i = 1; i < n; ++i)
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  const unsigned second = byte(1);
-  const bool bad = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
-                   (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
-  return bad ? 0 : n;
-}
 
 std::string_view escape(char c, std::array<char, 8>& room) {
   switch (c) {
@@ -47,6 +35,21 @@ std::string_view escape(char c, std::array<char, 8>& room) {
 }
 
 }  // namespace
+
+void SummedOutput::put(std::string_view text) {
+  while (!text.empty()) {
+    char* to = room(1);
+    const std::size_t n = text.copy(to, capacity - used_);
+    wrote(to + n);
+    text.remove_prefix(n);
+  }
+}
+
+void SummedOutput::flush() {
+  sum_ = static_cast<std::uint32_t>(::crc32_z(sum_, reinterpret_cast<const Bytef*>(buffer_.get()), used_));
+  file_.put({buffer_.get(), used_});
+  used_ = 0;
+}
 
 void Printer::line(std::size_t depth) {
   constexpr std::string_view spaces = "                                ";
@@ -77,18 +80,32 @@ void Printer::close_object() {
   open_.pop_back();
   if (!empty) line(open_.size());
   out_.put('}');
-  if (open_.empty()) out_.put('\n');
+  if (!open_.empty()) return;
+  out_.put('\n');
+  out_.flush();
 }
 
-void Printer::key(std::string_view name) {
+void Printer::begin_key(std::string_view name) {
   key_ = name;
   auto& keys = open_.back().keys;
   if (!keys.emplace(name).second)
     throw ValueError(fmt::format("[checkpoint] save: there are two of the name {} in {}", shown(name), shown(where())));
   if (keys.size() > 1) out_.put(',');
   line(open_.size());
+}
+
+void Printer::key(std::string_view name) {
+  begin_key(name);
   text(name);
   out_.put(": ");
+}
+
+void Printer::sum(std::string_view name) {
+  begin_key(name);
+  const std::uint32_t sum = out_.sum();
+  text(name);
+  out_.put(": ");
+  integer(sum);
 }
 
 void Printer::open_tag(std::string_view type) {
@@ -102,7 +119,7 @@ void Printer::text(std::string_view value) {
   std::array<char, 8> room{};
   out_.put('"');
   while (!value.empty()) {
-    const std::size_t n = sequence(value);
+    const std::size_t n = utf8_sequence(value);
     if (n == 0) throw ValueError(fmt::format("[checkpoint] save: the text at {} is not UTF-8", shown(where())));
     const std::string_view escaped = escape(value.front(), room);
     out_.put(escaped.empty() ? value.substr(0, n) : escaped);
@@ -115,18 +132,15 @@ void Printer::boolean(bool value) { out_.put(value ? "true" : "false"); }
 void Printer::integer(std::int64_t value) { out_.wrote(print(out_.room(number_room), value)); }
 void Printer::real(double value) { out_.wrote(print_real(out_.room(number_room), value)); }
 
-template <class PrintOne>
-void Printer::lines(std::int64_t count, std::int64_t per_line, PrintOne&& print_one) {
+// print_line(first, last) prints those entries, with ", " between them.
+template <class PrintLine>
+void Printer::lines(std::int64_t count, std::int64_t per_line, PrintLine&& print_line) {
   const bool broken = count > per_line;
   out_.put('[');
   for (std::int64_t first = 0; first < count; first += per_line) {
     if (first != 0) out_.put(',');
     if (broken) line(open_.size() + 1);
-    const std::int64_t last = std::min(count, first + per_line);
-    for (std::int64_t i = first; i < last; ++i) {
-      if (i != first) out_.put(", ");
-      print_one(i);
-    }
+    print_line(first, std::min(count, first + per_line));
   }
   if (broken) line(open_.size());
   out_.put(']');
@@ -134,21 +148,46 @@ void Printer::lines(std::int64_t count, std::int64_t per_line, PrintOne&& print_
 
 template <class T>
 void Printer::list(const T* values, std::int64_t count, std::int64_t per_line) {
-  lines(count, per_line, [&](std::int64_t i) { out_.wrote(print(out_.room(number_room), values[i])); });
+  lines(count, per_line, [&](std::int64_t first, std::int64_t last) {
+    char* to = out_.room(static_cast<std::size_t>(last - first) * (number_room + 2));
+    for (std::int64_t i = first; i < last; ++i) {
+      if (i != first) *to++ = ',', *to++ = ' ';
+      to = print(to, values[i]);
+    }
+    out_.wrote(to);
+  });
 }
 template void Printer::list(const float*, std::int64_t, std::int64_t);
 template void Printer::list(const double*, std::int64_t, std::int64_t);
 template void Printer::list(const std::int32_t*, std::int64_t, std::int64_t);
 template void Printer::list(const std::int64_t*, std::int64_t, std::int64_t);
 
+void Printer::base64(const unsigned char* bytes, std::size_t count) {
+  constexpr std::size_t piece = 3 * 4096;
+  out_.put('"');
+  for (std::size_t done = 0; done < count; done += piece) {
+    const std::size_t n = std::min(piece, count - done);
+    out_.wrote(encode_base64(bytes + done, n, out_.room(static_cast<std::size_t>(base64_size(piece)))));
+  }
+  out_.put('"');
+}
+
 void Printer::reals(const std::vector<double>& values) {
-  lines(static_cast<std::int64_t>(values.size()), 8,
-        [&](std::int64_t i) { real(values[static_cast<std::size_t>(i)]); });
+  lines(static_cast<std::int64_t>(values.size()), 8, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      if (i != first) out_.put(", ");
+      real(values[static_cast<std::size_t>(i)]);
+    }
+  });
 }
 
 void Printer::texts(const std::vector<std::string>& values) {
-  lines(static_cast<std::int64_t>(values.size()), 8,
-        [&](std::int64_t i) { text(values[static_cast<std::size_t>(i)]); });
+  lines(static_cast<std::int64_t>(values.size()), 8, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      if (i != first) out_.put(", ");
+      text(values[static_cast<std::size_t>(i)]);
+    }
+  });
 }
 
 }  // namespace vg::checkpoint

@@ -1,17 +1,10 @@
-// A checkpoint's grammar, key by key the counterpart of checkpoint_write.cpp, and the reader that walks a file through
-// it.
-#include <locale.h>
-#include <clocale>
-#include <iterator>
-#include <unordered_set>
-
+// A checkpoint's grammar, key by key the counterpart of checkpoint_write.cpp.
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "framework/checkpoint_document.hpp"
 #include "framework/checkpoint_input.hpp"
+#include "framework/checkpoint_json.hpp"
 #include "framework/checkpoint_level.hpp"
-#include "framework/checkpoint_text.hpp"
 #include "framework/error.hpp"
 
 namespace vg::checkpoint {
@@ -81,172 +74,70 @@ class GeneratorLevel : public Record {
 };
 
 void check_format(const Scalar& s) {
-  if (s.kind != Scalar::Kind::text || *s.text != format_name)
+  if (s.kind != Scalar::Kind::text || s.text != format_name)
     throw Fault(fmt::format("got {}; must be \"{}\": this is not a checkpoint", shown(s), format_name));
 }
 
-void check_version(const Scalar& s) {
-  if (as_integer(s) != format_version)
-    throw Fault(fmt::format("the file is of version {}; this voxgrad reads version {}", shown(s), format_version));
+int checked_version(const Scalar& s) {
+  const std::int64_t version = as_integer(s);
+  if (version < 1 || version > format_version)
+    throw Fault(fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version));
+  return static_cast<int>(version);
 }
 
-LevelPtr document_level(Document& d) {
-  constexpr auto optional = Record::Need::optional;
-  auto level = std::make_unique<Record>(2);
-  level->scalar_field("format", check_format);
-  level->scalar_field("version", check_version);
-  level->object_field(
-      "progress", [&d] { return values_level(d.progress); }, optional);
-  level->object_field(
-      "generator", [&d] { return std::make_unique<GeneratorLevel>(d.generator); }, optional);
-  level->object_field(
-      "model", [&d] { return model_level(d.model.emplace()); }, optional);
-  level->object_field(
-      "optimizer", [&d] { return bundle_level(d.optimizer.emplace()); }, optional);
-  level->object_field(
-      "parts", [&d] { return map_level(d.parts, bundle_level); }, optional);
-  return level;
-}
+class DocumentLevel : public Record {
+ public:
+  DocumentLevel(Document& d, const InputFile& in) : Record(2), document_(d), in_(in) {
+    scalar_field("format", check_format);
+    scalar_field("version", [&d](const Scalar& s) { d.version = checked_version(s); });
+    object_field(
+        "progress", [&d] { return values_level(d.progress); }, Need::optional);
+    object_field(
+        "generator", [&d] { return std::make_unique<GeneratorLevel>(d.generator); }, Need::optional);
+    object_field(
+        "model", [&d] { return model_level(d.model.emplace()); }, Need::optional);
+    object_field(
+        "optimizer", [&d] { return bundle_level(d.optimizer.emplace()); }, Need::optional);
+    object_field(
+        "parts", [&d] { return map_level(d.parts, bundle_level); }, Need::optional);
+    scalar_field(
+        "crc32", [this](const Scalar& s) { check_sum(s); }, Need::optional);
+  }
+  void key(const std::string& name) override {
+    if (document_.summed) throw Fault("\"crc32\" must be the last key of the file: it is the sum of all before it");
+    Record::key(name);
+  }
+
+ private:
+  void check_sum(const Scalar& s) {
+    const std::int64_t said = as_integer(s), found = in_.marked();
+    if (said != found)
+      throw Fault(
+          fmt::format("the CRC-32 of all that stands before is {}, the file says {}: the file is damaged, or was "
+                      "changed by hand; to load it as it is, remove this key",
+                      found, said));
+    document_.summed = true;
+  }
+
+  Document& document_;
+  const InputFile& in_;
+};
 
 // Around the document: the one value of the file.
 class File : public Level {
  public:
-  explicit File(Document& out) : out_(out) {}
-  LevelPtr open(Opened what) override { return what == Opened::object ? document_level(out_) : Level::open(what); }
+  File(Document& out, const InputFile& in) : out_(out), in_(in) {}
+  LevelPtr open(Opened what) override {
+    if (what != Opened::object) return Level::open(what);
+    return std::make_unique<DocumentLevel>(out_, in_);
+  }
 
  protected:
   std::string expected() const override { return "an object"; }
 
  private:
   Document& out_;
-};
-
-// Passes nlohmann's events on to the innermost Level, and keeps what the messages say: where in the document we are.
-class Walker final : public nlohmann::json_sax<nlohmann::json> {
- public:
-  explicit Walker(Document& out) { stack_.push_back({std::make_unique<File>(out), false, false, {}, 0, {}}); }
-
-  bool null() override { return scalar({}); }
-  bool boolean(bool v) override { return scalar({.kind = Scalar::Kind::boolean, .truth = v}); }
-  bool number_integer(std::int64_t v) override { return scalar({.kind = Scalar::Kind::negative, .negative = v}); }
-  bool number_unsigned(std::uint64_t v) override { return scalar({.kind = Scalar::Kind::natural, .natural = v}); }
-  bool number_float(double v, const std::string& text) override {
-    return scalar({.kind = Scalar::Kind::real, .real = v, .text = &text});
-  }
-  bool string(std::string& v) override { return scalar({.kind = Scalar::Kind::text, .text = &v}); }
-  bool binary(nlohmann::json::binary_t&) override { return false; }  // not in JSON text
-  bool start_object(std::size_t) override { return open(Opened::object); }
-  bool start_array(std::size_t) override { return open(Opened::list); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-
-  bool key(std::string& name) override {
-    Frame& top = stack_.back();
-    top.inside = true;
-    top.key = name;
-    if (!top.keys.insert(name).second) throw Fault(fmt::format("the key {} stands twice in this object", shown(name)));
-    top.level->key(name);
-    return true;
-  }
-
-  bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& e) override {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ...": the place is given by us.
-    std::string_view text = e.what();
-    text.remove_prefix(std::min(text.size(), text.find("] ") + 2));
-    if (text.starts_with("parse error at ")) text.remove_prefix(std::min(text.size(), text.find(": ") + 2));
-    throw Fault(std::string(text.substr(0, 240)) + (text.size() > 240 ? "..." : ""));
-  }
-
-  std::string path() const {
-    std::string text = "$";
-    for (std::size_t i = 1; i < stack_.size(); ++i) text += step(stack_[i]);
-    return text;
-  }
-
- private:
-  struct Frame {
-    LevelPtr level;
-    bool object;
-    bool inside;  // at a key or an entry, not at the bracket
-    std::string key;
-    std::int64_t entries;
-    std::unordered_set<std::string> keys;
-  };
-
-  static std::string step(const Frame& f) {
-    if (!f.inside) return "";
-    if (!f.object) return fmt::format("[{}]", f.entries - 1);
-    const bool plain = !f.key.empty() && f.key.size() < 60 &&
-                       f.key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
-    return plain ? fmt::format(".{}", f.key) : fmt::format("[{}]", shown(f.key));
-  }
-
-  Level& next() {
-    Frame& top = stack_.back();
-    if (!top.object) {
-      top.inside = true;
-      ++top.entries;
-    }
-    return *top.level;
-  }
-  bool scalar(const Scalar& s) {
-    next().scalar(s);
-    return true;
-  }
-  bool open(Opened what) {
-    Level& level = next();
-    if (stack_.size() > static_cast<std::size_t>(max_depth))
-      throw Fault(fmt::format("the file is nested more than {} deep", max_depth));
-    stack_.push_back({level.open(what), what == Opened::object, false, {}, 0, {}});
-    return true;
-  }
-  bool close() {
-    stack_.back().inside = false;
-    stack_.back().level->close();
-    stack_.pop_back();
-    return true;
-  }
-
-  std::vector<Frame> stack_;
-};
-
-// nlohmann's input: bytes of an InputFile, which counts them.
-class Bytes {
- public:
-  using iterator_category = std::input_iterator_tag;
-  using value_type = char;
-  using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = char;
-
-  explicit Bytes(InputFile* file = nullptr) : file_(file) {}
-  char operator*() const { return file_->peek(); }
-  Bytes& operator++() {
-    file_->skip();
-    return *this;
-  }
-  friend bool operator==(const Bytes& a, const Bytes&) { return !a.file_->more(); }
-  friend bool operator!=(const Bytes& a, const Bytes& end) { return !(a == end); }
-
- private:
-  InputFile* file_;
-};
-
-// nlohmann's lexer reads reals with strtod, which obeys the locale. For this thread only, and only while reading, it is
-// C's.
-class CLocale {
- public:
-  CLocale() : c_(::newlocale(LC_ALL_MASK, "C", nullptr)), before_(c_ ? ::uselocale(c_) : nullptr) {}
-  ~CLocale() {
-    if (!c_) return;
-    ::uselocale(before_);
-    ::freelocale(c_);
-  }
-  CLocale(const CLocale&) = delete;
-  CLocale& operator=(const CLocale&) = delete;
-
- private:
-  locale_t c_, before_;
+  const InputFile& in_;
 };
 
 }  // namespace
@@ -257,12 +148,10 @@ Document read(const std::filesystem::path& path) {
                                file.offset(), walker.path(), what));
   };
   Document document;
-  const CLocale locale;
   InputFile file(path);
-  Walker walker(document);
+  Walker walker(std::make_unique<File>(document, file));
   try {
-    nlohmann::json::sax_parse(Bytes(&file), Bytes(), &walker);
-    if (!file.at_end()) throw Fault("a zero byte stands after the document");  // which the lexer takes for the end
+    read_json(file, walker);
   } catch (const Fault& e) {
     throw fail(file, walker, e.what());
   } catch (const std::invalid_argument& e) {  // a shape or dtype that cannot be

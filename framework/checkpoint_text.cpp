@@ -1,5 +1,6 @@
 #include "framework/checkpoint_text.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>
@@ -60,6 +61,31 @@ bool parse_special_as(std::string_view text, T& out) {
   return true;
 }
 
+// Whether a number that no value of its type is near to is small rather than large: by the place of its first digit.
+bool is_tiny(std::string_view text) {
+  std::int64_t exponent = 0, place = 0;
+  if (const std::size_t e = text.find_first_of("eE"); e != std::string_view::npos) {
+    std::string_view digits = text.substr(e + 1);
+    if (digits.front() == '+') digits.remove_prefix(1);
+    const bool negative = digits.front() == '-';
+    if (std::from_chars(digits.data(), digits.data() + digits.size(), exponent).ec != std::errc()) return negative;
+    text = text.substr(0, e);
+  }
+  const std::size_t point = std::min(text.find('.'), text.size()), first = text.find_first_of("123456789");
+  if (first == std::string_view::npos) return true;
+  place = static_cast<std::int64_t>(point) - static_cast<std::int64_t>(first);
+  return place < 0 ? exponent < -place : exponent < 0 && exponent + place < 0;
+}
+
+template <class T>
+T parse_real(std::string_view text) {
+  T value = 0;
+  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (result.ec == std::errc()) return value;
+  const T size = is_tiny(text) ? T{0} : std::numeric_limits<T>::infinity();
+  return text.front() == '-' ? -size : size;
+}
+
 }  // namespace
 
 char* print(char* to, float value) { return print_float(to, value); }
@@ -76,11 +102,43 @@ char* print_real(char* to, double value) {
 bool parse_special(std::string_view text, float& out) { return parse_special_as(text, out); }
 bool parse_special(std::string_view text, double& out) { return parse_special_as(text, out); }
 
-float parse_float(std::string_view text, double nearest_double) {
-  float value = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-  // Out of range is infinity, or zero for a number below the smallest denormal: there the way over double rounds alike.
-  return result.ec == std::errc() ? value : static_cast<float>(nearest_double);
+float parse_float(std::string_view text) { return parse_real<float>(text); }
+double parse_double(std::string_view text) { return parse_real<double>(text); }
+
+const char* number_end(const char* p, bool& integer) {
+  const auto digit = [](char c) { return static_cast<unsigned char>(c - '0') < 10; };
+  if (*p == '-') ++p;
+  if (!digit(*p)) return nullptr;
+  if (*p++ != '0')
+    while (digit(*p)) ++p;
+  integer = true;
+  if (*p == '.') {
+    integer = false;
+    if (!digit(*++p)) return nullptr;
+    while (digit(*p)) ++p;
+  }
+  if (*p == 'e' || *p == 'E') {
+    integer = false;
+    ++p;
+    if (*p == '+' || *p == '-') ++p;
+    if (!digit(*p)) return nullptr;
+    while (digit(*p)) ++p;
+  }
+  return p;
+}
+
+std::size_t utf8_sequence(std::string_view s) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t n = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || s.size() < n) return 0;
+  for (std::size_t i = 1; i < n; ++i)
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  const unsigned second = byte(1);
+  const bool wrong = (first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) ||
+                     (first == 0xf0 && second < 0x90) || (first == 0xf4 && second > 0x8f);
+  return wrong ? 0 : n;
 }
 
 std::string shown(std::string_view text) {
@@ -98,6 +156,11 @@ std::string shown(std::string_view text) {
     out += "...";
   }
   return out + "\"";
+}
+
+std::string shown(char byte) {
+  if (static_cast<unsigned char>(byte) >= 0x80) return fmt::format("\"\\x{:02x}\"", static_cast<unsigned char>(byte));
+  return shown(std::string_view(&byte, 1));
 }
 
 }  // namespace vg::checkpoint

@@ -5,6 +5,7 @@
 // is involved.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -26,11 +27,21 @@ char* print_real(char* to, double value);
 /// Returns whether it was one. Bits come and go as integers: a signalling NaN would not survive a conversion.
 bool parse_special(std::string_view text, float& out);
 bool parse_special(std::string_view text, double& out);
-/// The nearest float to a JSON number's text, rounded once; `nearest_double` is the same number rounded to double.
-/// Infinite when it passes float's range.
-float parse_float(std::string_view text, double nearest_double);
+
+/// The end of the JSON number that begins at `p`, or nullptr where none does. `integer`: it has neither fraction nor
+/// exponent. The scan ends at the first byte that no number has, so at a zero byte at the latest.
+const char* number_end(const char* p, bool& integer);
+/// The nearest value to the text of a JSON number, rounded once; infinite when it passes the type's range.
+float parse_float(std::string_view text);
+double parse_double(std::string_view text);
+
+/// Bytes of the UTF-8 sequence at the front of a text that is not empty; 0 when it is none (overlong, a surrogate, past
+/// U+10FFFF, cut short).
+std::size_t utf8_sequence(std::string_view text);
 
 /// In quotes, unprintable bytes as \x.., cut after about 60 bytes: a message never carries a megabyte of a broken file.
 std::string shown(std::string_view text);
+/// One byte, any.
+std::string shown(char byte);
 
 }  // namespace vg::checkpoint

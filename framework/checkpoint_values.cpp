@@ -1,5 +1,4 @@
-// The two kinds of content of a checkpoint: Values, whose JSON carries each value's type, and tensors.
-#include <algorithm>
+// Values: their JSON carries each one's type.
 #include <optional>
 
 #include <fmt/format.h>
@@ -73,7 +72,7 @@ class Tagged : public Level {
     else if (tag_ == "i64")
       out_ = as_integer(s);
     else
-      out_ = as_text(s);
+      out_ = std::string(as_text(s));
   }
   LevelPtr open(Opened what) override {
     if (what == Opened::object) return Level::open(what);
@@ -109,11 +108,11 @@ class ValuesLevel : public Level {
         break;
       case Scalar::Kind::real:
         // The reader before us takes an integer of more than 64 bits for a real.
-        if (s.text->find_first_of(".eE") == std::string::npos) as_integer(s);
-        value = s.real;
+        if (s.text.find_first_of(".eE") == std::string_view::npos) as_integer(s);
+        value = as_number<double>(s);
         break;
       case Scalar::Kind::text:
-        value = *s.text;
+        value = std::string(s.text);
         break;
       default:
         Level::scalar(s);
@@ -134,58 +133,8 @@ class ValuesLevel : public Level {
   Values& out_;
 };
 
-template <class T>
-class TensorValues : public Level {
- public:
-  TensorValues(Tensor& out, const Shape& shape)
-      : out_(out), shape_(shape), numel_(static_cast<std::size_t>(shape.numel())) {}
-
-  void scalar(const Scalar& s) override {
-    if (values_.size() == numel_)
-      throw Fault(fmt::format("there are more values than the {} of shape {}", numel_, shape_.str()));
-    // Memory follows what has arrived: a shape alone can claim anything.
-    if (values_.size() == values_.capacity())
-      values_.reserve(std::min(numel_, std::max<std::size_t>(64, 2 * values_.size())));
-    values_.push_back(as_number<T>(s));
-  }
-  void close() override {
-    if (values_.size() != numel_)
-      throw Fault(fmt::format("there are {} values; shape {} needs {}", values_.size(), shape_.str(), numel_));
-    out_ = Tensor::of(shape_, values_);
-  }
-
- protected:
-  std::string expected() const override { return "a number"; }
-
- private:
-  Tensor& out_;
-  Shape shape_;
-  std::size_t numel_;
-  std::vector<T> values_;
-};
-
-class TensorLevel : public Record {
- public:
-  explicit TensorLevel(Tensor& out) : Record(2) {
-    scalar_field("dtype", [this](const Scalar& s) { dtype_ = dtype_from_name(as_text(s)); });
-    list_field("shape", [this] { return std::make_unique<List<std::int64_t>>(extents_, Shape::max_rank); });
-    list_field("values", [this, &out] { return values(out); });
-  }
-
- private:
-  LevelPtr values(Tensor& out) const {
-    const Shape shape(extents_);
-    return dispatch(dtype_,
-                    [&](auto tag) -> LevelPtr { return std::make_unique<TensorValues<decltype(tag)>>(out, shape); });
-  }
-
-  DType dtype_ = f32;
-  std::vector<std::int64_t> extents_;
-};
-
 }  // namespace
 
 LevelPtr values_level(Values& out) { return std::make_unique<ValuesLevel>(out); }
-LevelPtr tensor_level(Tensor& out) { return std::make_unique<TensorLevel>(out); }
 
 }  // namespace vg::checkpoint

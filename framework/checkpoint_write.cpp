@@ -1,4 +1,6 @@
-// A Document as JSON: the counterpart of checkpoint_grammar.cpp, key by key.
+// A Document as JSON: the counterpart of checkpoint_read.cpp, key by key.
+#include <zlib.h>
+
 #include <cmath>
 
 #include <fmt/format.h>
@@ -51,20 +53,37 @@ void print_values(Printer& out, const Values& values) {
   out.close_object();
 }
 
-void print_tensor(Printer& out, const std::string& name, const Tensor& t) {
+// What prints, and how tensors are to be.
+struct Out : Printer {
+  Out(AtomicFile& file, Encoding e) : Printer(file), encoding(e) {}
+  Encoding encoding;
+};
+
+void print_tensor(Out& out, const std::string& name, const Tensor& t) {
   out.key(name);
   if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", shown(name)));
+  const auto* const bytes = static_cast<const unsigned char*>(t.raw());
+  const auto size = static_cast<std::size_t>(t.bytes());
   out.open_object();
   out.key("dtype");
   out.text(name_of(t.dtype()));
   out.key("shape");
   out.list(t.shape().data(), t.rank(), Shape::max_rank);
+  if (out.encoding == Encoding::base64) {
+    out.key("encoding");
+    out.text("base64");
+  }
+  out.key("crc32");
+  out.integer(static_cast<std::int64_t>(::crc32_z(0, bytes, size)));
   out.key("values");
-  dispatch(t.dtype(), [&](auto tag) { out.list(t.data<decltype(tag)>(), t.numel(), t.dtype() == f64 ? 4 : 8); });
+  if (out.encoding == Encoding::base64)
+    out.base64(bytes, size);
+  else
+    dispatch(t.dtype(), [&](auto tag) { out.list(t.data<decltype(tag)>(), t.numel(), t.dtype() == f64 ? 4 : 8); });
   out.close_object();
 }
 
-void print_tensors(Printer& out, const std::vector<std::pair<std::string, Tensor>>& tensors) {
+void print_tensors(Out& out, const std::vector<std::pair<std::string, Tensor>>& tensors) {
   out.open_object();
   for (const auto& [name, t] : tensors) print_tensor(out, name, t);
   out.close_object();
@@ -90,7 +109,7 @@ void print_description(Printer& out, const Description& d) {
   out.close_object();
 }
 
-void print_model(Printer& out, const SavedModel& model) {
+void print_model(Out& out, const SavedModel& model) {
   out.open_object();
   out.key("description");
   print_description(out, model.description);
@@ -109,9 +128,9 @@ void print_model(Printer& out, const SavedModel& model) {
   out.close_object();
 }
 
-void print_bundle(Printer& out, const Bundle& bundle);
+void print_bundle(Out& out, const Bundle& bundle);
 
-void print_bundles(Printer& out, const std::vector<std::pair<std::string, Bundle>>& bundles) {
+void print_bundles(Out& out, const std::vector<std::pair<std::string, Bundle>>& bundles) {
   out.open_object();
   for (const auto& [name, b] : bundles) {
     out.key(name);
@@ -120,7 +139,7 @@ void print_bundles(Printer& out, const std::vector<std::pair<std::string, Bundle
   out.close_object();
 }
 
-void print_bundle(Printer& out, const Bundle& bundle) {
+void print_bundle(Out& out, const Bundle& bundle) {
   out.open_object();
   if (!bundle.values.empty()) {
     out.key("values");
@@ -148,7 +167,7 @@ void print_generator(Printer& out, const random::Key& key) {
 }
 
 // Small things first: the head of the file tells a reader what it is and how far the run was.
-void print_document(Printer& out, const Document& d) {
+void print_document(Out& out, const Document& d) {
   out.open_object();
   out.key("format");
   out.text(format_name);
@@ -174,14 +193,15 @@ void print_document(Printer& out, const Document& d) {
     out.key("parts");
     print_bundles(out, d.parts);
   }
+  out.sum("crc32");
   out.close_object();
 }
 
 }  // namespace
 
-void write(const Document& document, const std::filesystem::path& path) {
+void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options) {
   AtomicFile file("[checkpoint] save:", path);
-  Printer out(file);
+  Out out(file, options.encoding);
   print_document(out, document);
   file.commit();
 }

@@ -116,6 +116,7 @@ Values ConvLayer3d::frame_options() const {
                 {"b_init", b_init_},
                 {"w_mask", w_mask_},
                 {"channel_first", frame_.channel_first}};
+  for (auto& value : mask_options(mask_)) values.push_back(std::move(value));
   // only where it was set, so that checkpoints from before there was the option fit
   if (compute() != Compute::automatic) values.emplace_back("compute", std::string(name_of(compute())));
   values.emplace_back("name", name());

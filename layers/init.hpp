@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "framework/description.hpp"
 #include "framework/tensor.hpp"
 
 namespace vg {
@@ -89,5 +90,8 @@ Tensor make_parameter(std::string_view where, std::string_view argument, const I
 /// if given.
 Tensor make_broadcast(std::string_view where, std::string_view argument, const Initializer& from, const Shape& shape,
                       std::optional<DType> dtype = std::nullopt);
+
+/// The options "w_mask_shape" and "w_mask_values" that bring a mask back; none without a mask.
+Values mask_options(const Tensor& mask);
 
 }  // namespace vg

@@ -9,5 +9,6 @@
 #include "layers/linear.hpp"
 #include "layers/norm.hpp"
 #include "layers/pool.hpp"
+#include "layers/registry.hpp"
 #include "layers/reshape.hpp"
 #include "layers/sequential.hpp"

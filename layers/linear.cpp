@@ -53,9 +53,14 @@ Variable Linear::update(const Variable& x) {
 }
 
 Values Linear::options() const {
-  return {{"in_size", in_size()}, {"out_features", options_.out_features},
-          {"w_init", w_init_},    {"b_init", b_init_},
-          {"w_mask", w_mask_},    {"name", name()}};
+  Values values{{"in_size", in_size()},
+                {"out_features", options_.out_features},
+                {"w_init", w_init_},
+                {"b_init", b_init_},
+                {"w_mask", w_mask_}};
+  for (auto& value : mask_options(mask_)) values.push_back(std::move(value));
+  values.emplace_back("name", name());
+  return values;
 }
 
 }  // namespace vg

@@ -53,6 +53,12 @@ expect 'a missing file is named' "[ $? != 0 ] && grep -q none.jsonl '$work/error
 expect 'roofline ends with 0' "[ $? = 0 ]"
 expect 'roofline writes rates' "python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); assert \"fma_gflops\" in r or \"avx\" not in open(\"/proc/cpuinfo\").read(); assert r[\"read_gb_s\"][\"1\"] > 0 and r[\"triad_gb_s\"][\"1\"] > 0' '$work/roofline.txt'"
 
+"$programs/checkpoint_bench" --millions 0.01 --times 1 --folder "$work" >"$work/checkpoint.txt" 2>&1
+expect 'checkpoint_bench ends with 0, and leaves no file' "[ $? = 0 ] && ! ls '$work' | grep -q checkpoint_bench"
+expect 'checkpoint_bench writes rates' "python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); assert all(r[e][d] > 0 for e in (\"decimal\", \"base64\", \"nlohmann\") for d in (\"save\", \"load\")) and 1.3 < r[\"base64_of_raw\"] < 1.4' '$work/checkpoint.txt'"
+"$programs/roundtrip_numbers" --f32-step 65521 --f64 100000 >"$work/numbers.txt" 2>&1
+expect 'roundtrip_numbers ends with 0 and counts' "[ $? = 0 ] && grep -q '\"f32\": 65552, \"f32_wrong\": 0, \"f64\": 100000, \"f64_wrong\": 0' '$work/numbers.txt'"
+
 "$sources/compare" --help >"$work/help.txt" 2>&1
 expect 'compare says what it takes' "[ $? = 0 ] && grep -q -- --peers '$work/help.txt'"
 "$sources/compare" --peers abacus >"$work/error.txt" 2>&1

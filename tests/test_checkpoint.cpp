@@ -20,10 +20,13 @@ namespace {
 void round_trip(const vg::Tensor& t) {
   const TempDir folder;
   Holder from(t), to(vg::Tensor::zeros(t.shape(), t.dtype()));
-  vg::save(from, folder / "m.json");
-  vg::load(to, folder / "m.json");
-  const bool same = bytes_of(to.state["value"].value()) == bytes_of(t);
-  CHECK(same);
+  for (const auto encoding : {vg::Encoding::decimal, vg::Encoding::base64}) {
+    to.state.set("value", vg::Tensor::zeros(t.shape(), t.dtype()));
+    vg::save(from, folder / "m.json", {.encoding = encoding});
+    vg::load(to, folder / "m.json");
+    const bool same = bytes_of(to.state["value"].value()) == bytes_of(t);
+    CHECK(same);
+  }
 }
 
 }  // namespace
@@ -179,7 +182,7 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
   checkpoint.save(folder / "m.json");
   CHECK(read_bytes(folder / "m.json") == R"({
   "format": "voxgrad-checkpoint",
-  "version": 1,
+  "version": 2,
   "progress": {
     "step": 3,
     "loss": 2.0,
@@ -196,6 +199,7 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
           "value": {
             "dtype": "f32",
             "shape": [9],
+            "crc32": 2717812990,
             "values": [
               0.1, -0.0, "nan", "nan:0x7fc00001", "-inf", 1, 1e-45, 3.4028235e+38,
               16777216
@@ -204,18 +208,24 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
         }
       }
     }
-  }
+  },
+  "crc32": 1946061130
 }
 )");
   const auto json = nlohmann::json::parse(read_bytes(folder / "m.json"));
+  auto ordered = nlohmann::ordered_json::parse(read_bytes(folder / "m.json"));
   const auto& values = json["model"]["states"]["state"]["leaves"]["value"]["values"];
   CHECK(values[0].get<float>() == 0.1f);
   CHECK(values[7].get<float>() == std::numeric_limits<float>::max());
   Holder back(vg::Tensor::zeros({9}));
-  folder.write("one_line.json",
-               json.dump());  // other writers' spacing; format and version stand first by the alphabet only
-  CHECK_THAT(message([&] { vg::load(back, folder / "one_line.json"); }), Contains("\"version\" must stand before it"));
-  folder.write("ordered.json", nlohmann::ordered_json::parse(read_bytes(folder / "m.json")).dump());
+  folder.write("ordered.json", ordered.dump());  // other writers' spacing: the sum of the whole no longer fits
+  CHECK_THAT(message([&] { vg::load(back, folder / "ordered.json"); }),
+             Contains("at $.crc32: the CRC-32 of all that stands before is") && Contains("says 1946061130"));
+  ordered.erase("crc32");
+  folder.write("sorted.json", nlohmann::json(ordered).dump());
+  CHECK_THAT(message([&] { vg::load(back, folder / "sorted.json"); }),
+             Contains("got the key \"model\"; \"version\" must stand before it"));
+  folder.write("ordered.json", ordered.dump());
   vg::load(back, folder / "ordered.json");
   CHECK(bits(back) == bits(holder));
 }
@@ -336,6 +346,8 @@ TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
                Contains("optimizer: step: got a negative one") && Contains("part \"loader\": so nothing fits"));
     std::string text = read_bytes(folder / "all.json");
     for (std::size_t at; (at = text.find("\"step\"")) != std::string::npos;) text.replace(at, 6, "\"stop\"");
+    text.erase(text.rfind(",\n  \"crc32\""), std::string::npos);
+    text += "}";
     folder.write("bad.json", text);
     CHECK_THAT(message([&] { two.load(folder / "bad.json"); }),
                Contains("part \"loader\": [state] value \"step\" is missing"));

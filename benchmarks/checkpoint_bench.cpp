@@ -1,0 +1,112 @@
+// How fast checkpoints are saved and loaded, in MB (10^6 bytes) of the file a second of CPU time (user and system) of
+// the one thread that does it; one line of JSON. nlohmann's document of the decimal file stands beside it.
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "framework/checkpoint.hpp"
+
+namespace fs = std::filesystem;
+
+namespace {
+
+double cpu_now() {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+template <class F>
+double shortest(int times, F&& f) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < times; ++i) {
+    const double begin = cpu_now();
+    f();
+    best = std::min(best, cpu_now() - begin);
+  }
+  return best;
+}
+
+// Normal numbers of the size of weights, in tensors of 2^18.
+struct Weights : vg::Module {
+  vg::ParamState state;
+  Weights(std::int64_t count, vg::DType dtype) {
+    vg::random::Generator generator(1);
+    constexpr std::int64_t each = 1 << 18;
+    for (std::int64_t i = 0; i < count; i += each) {
+      const std::int64_t n = std::min(each, count - i);
+      state.add(fmt::format("w{}", i / each), vg::random::normal(generator.next(), {n}, 0, 0.05, dtype));
+    }
+  }
+  vg::Variable update(const vg::Variable& x) override { return x; }
+  void visit(vg::Visitor& v) override { v("state", state); }
+};
+
+struct Rates {
+  double bytes, save, load;
+};
+
+Rates measure(Weights& model, const fs::path& path, vg::Encoding encoding, int times) {
+  const double save = shortest(times, [&] { vg::save(model, path, {.encoding = encoding}); });
+  const auto bytes = static_cast<double>(fs::file_size(path));
+  const double load = shortest(times, [&] { vg::load(model, path); });
+  return {bytes, bytes / save / 1e6, bytes / load / 1e6};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  double millions = 8;
+  int times = 5;
+  std::string dtype = "f32", folder = fs::temp_directory_path();
+  bool dom = true;
+  CLI::App app("Checkpoints: MB of the file a second of CPU time, saving and loading");
+  app.add_option("--millions", millions, "values in the model, in millions")->check(CLI::PositiveNumber);
+  app.add_option("--times", times, "the shortest of so many counts")->check(CLI::PositiveNumber);
+  app.add_option("--dtype", dtype)->check(CLI::IsMember({"f32", "f64"}));
+  app.add_option("--folder", folder, "where the files are written for a moment")->check(CLI::ExistingDirectory);
+  app.add_flag("!--no-dom", dom, "leave nlohmann's document out");
+  CLI11_PARSE(app, argc, argv);
+
+  const fs::path path = fs::path(folder) / fmt::format("checkpoint_bench.{}.json", ::getpid());
+  try {
+    Weights model(static_cast<std::int64_t>(millions * 1e6), vg::dtype_from_name(dtype));
+    const auto raw = static_cast<double>(model.states().numel()) * (dtype == "f64" ? 8 : 4);
+    const Rates base64 = measure(model, path, vg::Encoding::base64, times);
+    const Rates decimal = measure(model, path, vg::Encoding::decimal, times);
+    nlohmann::json line{{"dtype", dtype},
+                        {"raw_mb", raw / 1e6},
+                        {"decimal", {{"mb", decimal.bytes / 1e6}, {"save", decimal.save}, {"load", decimal.load}}},
+                        {"base64", {{"mb", base64.bytes / 1e6}, {"save", base64.save}, {"load", base64.load}}},
+                        {"base64_of_raw", base64.bytes / raw}};
+    if (dom) {
+      nlohmann::ordered_json document;
+      const double parse = shortest(2, [&] {
+        std::ifstream in(path);
+        document = nlohmann::ordered_json::parse(in);
+      });
+      const double dump = shortest(2, [&] {
+        std::ofstream out(path);
+        out << document;
+      });
+      const auto dumped = static_cast<double>(fs::file_size(path));  // of doubles: more digits than were read
+      line["nlohmann"] = {{"save", dumped / dump / 1e6}, {"load", decimal.bytes / parse / 1e6}};
+    }
+    fmt::print("{}\n", line.dump());
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "checkpoint_bench: {}\n", e.what());
+    fs::remove(path);
+    return 1;
+  }
+  fs::remove(path);
+}

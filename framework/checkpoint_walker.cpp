@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+
+#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint_json.hpp"
+#include "framework/checkpoint_text.hpp"
+
+namespace vg::checkpoint {
+
+void Walker::key(const std::string& name) {
+  constexpr std::size_t most = 1000000;
+  Frame& top = stack_.back();
+  top.inside = true;
+  top.key = name;
+  if (top.keys.size() == most) throw Fault(fmt::format("the object has more than {} keys", most));
+  if (!top.keys.insert(name).second) throw Fault(fmt::format("the key {} stands twice in this object", shown(name)));
+  top.level->key(name);
+}
+
+void Walker::open(Opened what) {
+  Level& level = next();
+  if (stack_.size() > static_cast<std::size_t>(max_depth))
+    throw Fault(fmt::format("the file is nested more than {} deep", max_depth));
+  stack_.push_back({level.open(what), what == Opened::object, false, {}, 0, {}});
+}
+
+void Walker::close() {
+  stack_.back().inside = false;
+  stack_.back().level->close();
+  stack_.pop_back();
+}
+
+void Walker::take_entries(InputFile& in) {
+  Frame& top = stack_.back();
+  top.entries += top.level->take_entries(in);
+  top.inside = top.entries != 0;
+}
+
+Level& Walker::next() {
+  Frame& top = stack_.back();
+  if (!top.object) {
+    top.inside = true;
+    ++top.entries;
+  }
+  return *top.level;
+}
+
+std::string Walker::step(const Frame& f) {
+  if (!f.inside) return "";
+  if (!f.object) return fmt::format("[{}]", f.entries - 1);
+  const bool plain = !f.key.empty() && f.key.size() < 60 && (f.key[0] < '0' || f.key[0] > '9') &&
+                     f.key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string::npos;
+  return plain ? "." + f.key : "[" + shown(f.key) + "]";
+}
+
+std::string Walker::path() const {
+  std::string text = "$";
+  for (std::size_t i = 1; i < stack_.size(); ++i) text += step(stack_[i]);
+  return text;
+}
+
+}  // namespace vg::checkpoint

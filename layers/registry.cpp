@@ -1,0 +1,110 @@
+#include "layers/registry.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint_match.hpp"
+#include "framework/checkpoint_text.hpp"
+#include "framework/error.hpp"
+#include "layers/registry_options.hpp"
+
+namespace vg {
+
+namespace {
+
+struct Registry {
+  std::mutex lock;
+  std::map<std::string, ModuleFactory, std::less<>> factories;
+};
+
+Registry& known() {
+  static Registry of_the_process;
+  return of_the_process;
+}
+
+using checkpoint::SavedModel;
+using checkpoint::shown;
+
+std::int64_t values_of(const SavedModel& saved) {
+  std::int64_t values = 0;
+  for (const auto& [path, state] : saved.states)
+    for (const auto& [leaf, t] : state.leaves) values += t.numel();
+  return values;
+}
+
+// The file's dtypes, where they are floating: a model may have been saved as f64.
+void take_dtypes(const SavedModel& saved, Module& model) {
+  const States states = model.states();
+  for (const auto& [path, from] : saved.states) {
+    if (!states.has(path)) continue;
+    State state = states.at(path);
+    for (const auto& [leaf, t] : from.leaves)
+      if (state.has(leaf) && is_float(t.dtype()) && is_float(state[leaf].dtype()) && t.shape() == state[leaf].shape())
+        state.replace(leaf, t);
+  }
+}
+
+}  // namespace
+
+void register_module(std::string kind, ModuleFactory factory) {
+  if (!factory) throw ValueError(fmt::format("[register_module] factory: got none for {}", shown(kind)));
+  const std::lock_guard guard(known().lock);
+  if (registry::find_layer(kind) != nullptr || known().factories.contains(kind))
+    throw ValueError(fmt::format("[register_module] kind: {} is registered already", shown(kind)));
+  known().factories.emplace(std::move(kind), std::move(factory));
+}
+
+std::vector<std::string> registered_modules() {
+  std::vector<std::string> kinds = registry::layer_kinds();
+  const std::lock_guard guard(known().lock);
+  for (const auto& [kind, factory] : known().factories) kinds.push_back(kind);
+  std::sort(kinds.begin(), kinds.end());
+  return kinds;
+}
+
+std::unique_ptr<Module> make_module(const Description& d) {
+  if (const registry::Maker make = registry::find_layer(d.kind)) return make(d);
+  ModuleFactory factory;
+  {
+    const std::lock_guard guard(known().lock);
+    const auto it = known().factories.find(d.kind);
+    if (it != known().factories.end()) factory = it->second;
+  }
+  if (!factory)
+    throw ValueError(fmt::format("[make_module] kind: {} is not registered; see vg::register_module. Registered are {}",
+                                 shown(d.kind), fmt::join(registered_modules(), ", ")));
+  std::unique_ptr<Module> made = factory(d);
+  if (!made) throw ValueError(fmt::format("[make_module] the factory of {} gave nullptr", shown(d.kind)));
+  return made;
+}
+
+std::unique_ptr<Module> load_model(const std::filesystem::path& path) {
+  const checkpoint::Document file = checkpoint::read(path);
+  const auto fail = [&](const std::string& what) {
+    return ValueError(fmt::format("[load_model] {}: {}", path.string(), what));
+  };
+  if (!file.model) throw fail("the file holds no model");
+  std::unique_ptr<Module> model;
+  try {
+    const registry::LimitScope limit(values_of(*file.model));
+    model = make_module(file.model->description);
+  } catch (const std::invalid_argument& e) {
+    throw fail(e.what());
+  }
+  take_dtypes(*file.model, *model);
+  checkpoint::Problems problems;
+  LoadReport report;
+  const auto moves = checkpoint::match_states(*file.model, model->states(), {}, report, problems);
+  checkpoint::match_description(file.model->description, model->description(), problems);
+  if (!problems.empty())
+    throw fail(fmt::format("the model made from its description is not the one that was saved; {} problem{}:\n  {}",
+                           problems.size(), problems.size() == 1 ? "" : "s", fmt::join(problems, "\n  ")));
+  for (auto [state, leaf, value] : moves) state.set(leaf, value);
+  return model;
+}
+
+}  // namespace vg

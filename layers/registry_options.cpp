@@ -1,0 +1,104 @@
+#include "layers/registry_options.hpp"
+
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "framework/error.hpp"
+
+namespace vg::registry {
+
+namespace {
+thread_local std::int64_t limit = std::numeric_limits<std::int64_t>::max();
+}  // namespace
+
+LimitScope::LimitScope(std::int64_t values) : before_(limit) { limit = values; }
+LimitScope::~LimitScope() { limit = before_; }
+
+void check_limit(const std::string& kind, std::int64_t values) {
+  if (values > limit)
+    throw ValueError(
+        fmt::format("[{}] parameters: the description asks for {} values; the file holds {}", kind, values, limit));
+}
+
+const Value* Options::find(std::string_view name) const {
+  for (const auto& [key, value] : description_.options)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+template <class T>
+const T& Options::get(std::string_view name, std::string_view type) const {
+  const Value* value = find(name);
+  if (value == nullptr || !std::holds_alternative<T>(*value))
+    throw ValueError(fmt::format("[{}] {}: the description has {}; must be {}", description_.kind, name,
+                                 value == nullptr ? "no such option" : "a value of another type", type));
+  return std::get<T>(*value);
+}
+
+bool Options::flag(std::string_view name) const { return get<bool>(name, "true or false"); }
+std::int64_t Options::integer(std::string_view name) const { return get<std::int64_t>(name, "an integer"); }
+double Options::real(std::string_view name) const { return get<double>(name, "a real"); }
+const std::string& Options::text(std::string_view name) const { return get<std::string>(name, "a text"); }
+const std::vector<std::int64_t>& Options::integers(std::string_view name) const {
+  return get<std::vector<std::int64_t>>(name, "a list of integers");
+}
+
+int Options::axis(std::string_view name) const {
+  const std::int64_t axis = integer(name);
+  if (axis < -Shape::max_rank || axis >= Shape::max_rank)
+    throw ValueError(fmt::format("[{}] {}: got {}; must be an axis", description_.kind, name, axis));
+  return static_cast<int>(axis);
+}
+
+std::vector<int> Options::axes(std::string_view name) const {
+  std::vector<int> axes;
+  for (const std::int64_t axis : integers(name)) {
+    if (axis < -Shape::max_rank || axis >= Shape::max_rank)
+      throw ValueError(fmt::format("[{}] {}: got {}; must be axes", description_.kind, name, axis));
+    axes.push_back(static_cast<int>(axis));
+  }
+  return axes;
+}
+
+Padding Options::padding() const {
+  if (const Value* value = find("padding"); value != nullptr && std::holds_alternative<std::string>(*value))
+    return std::get<std::string>(*value);
+  const auto& sides = integers("padding");
+  if (sides.size() != 6)
+    throw ValueError(fmt::format("[{}] padding: the description has {} numbers; must be \"SAME\", \"VALID\" or 6",
+                                 description_.kind, sides.size()));
+  return std::vector<Pads>{{sides[0], sides[1]}, {sides[2], sides[3]}, {sides[4], sides[5]}};
+}
+
+Compute Options::compute() const {
+  if (!has("compute")) return Compute::automatic;
+  for (const Compute c : {Compute::automatic, Compute::full, Compute::bf16})
+    if (name_of(c) == text("compute")) return c;
+  throw ValueError(fmt::format("[{}] compute: got \"{}\"; must be full or bf16", description_.kind, text("compute")));
+}
+
+Initializer Options::blank(std::string_view name) const {
+  const std::string& called = text(name);
+  if (called == "None") return {};
+  const auto zeros = [kind = description_.kind](const Shape& shape) {
+    check_limit(kind, shape.numel());
+    return Tensor::zeros(shape);
+  };
+  return {zeros, called};
+}
+
+Initializer Options::mask() const {
+  const std::string& called = text("w_mask");
+  if (called == "None") return {};
+  if (!has("w_mask_values"))
+    throw ValueError(
+        fmt::format("[{}] w_mask: the description has no \"w_mask_values\": the layer was saved before "
+                    "masks were, or before it was built",
+                    description_.kind));
+  const auto& values = get<std::vector<double>>("w_mask_values", "a list of reals");
+  const Tensor mask = Tensor::of<double>(Shape(integers("w_mask_shape")), values);
+  return {[mask](const Shape&) { return mask; }, called};
+}
+
+}  // namespace vg::registry

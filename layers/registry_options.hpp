@@ -1,0 +1,66 @@
+// Options of a description as what layers are made from.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "framework/autocast.hpp"
+#include "framework/description.hpp"
+#include "framework/module.hpp"
+#include "layers/geometry.hpp"
+#include "layers/init.hpp"
+
+namespace vg::registry {
+
+/// Each throws ValueError for an option that is missing or of another type, naming kind and option.
+class Options {
+ public:
+  explicit Options(const Description& d) : description_(d) {}
+
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  bool flag(std::string_view name) const;
+  std::int64_t integer(std::string_view name) const;
+  int axis(std::string_view name) const;
+  double real(std::string_view name) const;
+  const std::string& text(std::string_view name) const;
+  const std::vector<std::int64_t>& integers(std::string_view name) const;
+  Extent3 extent(std::string_view name) const { return integers(name); }
+  Padding padding() const;
+  Compute compute() const;
+  std::vector<int> axes(std::string_view name) const;
+
+  /// Zeros that are called what the option says, or nothing for "None". Throws when they pass the scope's limit.
+  Initializer blank(std::string_view name) const;
+  /// The mask of a layer, by its name of old, from "w_mask_shape" and "w_mask_values".
+  Initializer mask() const;
+
+ private:
+  const Value* find(std::string_view name) const;
+  template <class T>
+  const T& get(std::string_view name, std::string_view type) const;
+
+  const Description& description_;
+};
+
+/// Within it, this thread's make_module() takes memory for at most so many values of parameters.
+class LimitScope {
+ public:
+  explicit LimitScope(std::int64_t values);
+  ~LimitScope();
+  LimitScope(const LimitScope&) = delete;
+  LimitScope& operator=(const LimitScope&) = delete;
+
+ private:
+  std::int64_t before_;
+};
+/// Throws ValueError for more values than that.
+void check_limit(const std::string& kind, std::int64_t values);
+
+/// The layers of this library by kind; nullptr for another.
+using Maker = std::unique_ptr<Module> (*)(const Description&);
+Maker find_layer(std::string_view kind);
+std::vector<std::string> layer_kinds();
+
+}  // namespace vg::registry

@@ -1,0 +1,240 @@
+// Each layer of this library from its options(): an explicit table, for a linker drops objects that only register
+// themselves. tests/test_registry.cpp proves that it is complete.
+#include <algorithm>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "framework/error.hpp"
+#include "layers/layers.hpp"
+#include "layers/registry.hpp"
+#include "layers/registry_options.hpp"
+
+namespace vg::registry {
+
+namespace {
+
+using Made = std::unique_ptr<Module>;
+
+template <class M>
+Made plain(const Description&) {
+  return std::make_unique<M>();
+}
+
+// The members that all convolutions' options have.
+template <class O>
+O conv_options(const Options& o) {
+  O made;
+  made.in_size = o.integers("in_size");
+  made.out_channels = o.integer("out_channels");
+  made.kernel_size = o.extent("kernel_size");
+  made.stride = o.extent("stride");
+  made.padding = o.padding();
+  made.rhs_dilation = o.extent("rhs_dilation");
+  made.groups = o.integer("groups");
+  made.w_init = o.blank("w_init");
+  made.b_init = o.blank("b_init");
+  made.w_mask = o.mask();
+  made.channel_first = o.flag("channel_first");
+  made.compute = o.compute();
+  made.name = o.text("name");
+  return made;
+}
+
+Made conv3d_of(const Description& d) {
+  const Options o(d);
+  auto made = conv_options<Conv3dOptions>(o);
+  made.lhs_dilation = o.extent("lhs_dilation");
+  return std::make_unique<Conv3d>(std::move(made));
+}
+
+Made conv_transpose3d_of(const Description& d) {
+  return std::make_unique<ConvTranspose3d>(conv_options<ConvTranspose3dOptions>(Options(d)));
+}
+
+Made scaled_ws_conv3d_of(const Description& d) {
+  const Options o(d);
+  auto made = conv_options<ScaledWSConv3dOptions>(o);
+  made.lhs_dilation = o.extent("lhs_dilation");
+  made.ws_gain = o.flag("ws_gain");
+  made.eps = o.real("eps");
+  return std::make_unique<ScaledWSConv3d>(std::move(made));
+}
+
+Made depthwise_separable_conv3d_of(const Description& d) {
+  const Options o(d);
+  const auto& in_size = o.integers("in_size");
+  const std::int64_t multiplier = o.integer("multiplier");
+  // Each input channel has its own kernels, so both are bounded by what the file holds.
+  if (!in_size.empty()) check_limit(d.kind, in_size.back());
+  check_limit(d.kind, multiplier);
+  return std::make_unique<DepthwiseSeparableConv3d>(
+      DepthwiseSeparableConv3dOptions{.in_size = in_size,
+                                      .out_channels = o.integer("out_channels"),
+                                      .kernel_size = o.extent("kernel_size"),
+                                      .stride = o.extent("stride"),
+                                      .padding = o.padding(),
+                                      .rhs_dilation = o.extent("rhs_dilation"),
+                                      .multiplier = multiplier,
+                                      .w_init = o.blank("w_init"),
+                                      .b_init = o.blank("b_init"),
+                                      .name = o.text("name")});
+}
+
+Made linear_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<Linear>(LinearOptions{.in_size = o.integers("in_size"),
+                                                .out_features = o.integer("out_features"),
+                                                .w_init = o.blank("w_init"),
+                                                .b_init = o.blank("b_init"),
+                                                .w_mask = o.mask(),
+                                                .name = o.text("name")});
+}
+
+Made batch_norm3d_of(const Description& d) {
+  const Options o(d);
+  const auto& in_size = o.integers("in_size");
+  if (!in_size.empty()) check_limit(d.kind, in_size.back());  // of the running statistics, which no initializer draws
+  return std::make_unique<BatchNorm3d>(BatchNorm3dOptions{.in_size = in_size,
+                                                          .epsilon = o.real("epsilon"),
+                                                          .momentum = o.real("momentum"),
+                                                          .affine = o.flag("affine"),
+                                                          .bias_initializer = o.blank("bias_init"),
+                                                          .scale_initializer = o.blank("scale_init"),
+                                                          .name = o.text("name")});
+}
+
+Made group_norm_of(const Description& d) {
+  const Options o(d);
+  const auto given = [&](const char* name) {
+    return o.has(name) ? std::optional(o.integer(name)) : std::optional<std::int64_t>();
+  };
+  return std::make_unique<GroupNorm>(GroupNormOptions{.in_size = o.integers("in_size"),
+                                                      .num_groups = given("num_groups"),
+                                                      .group_size = given("group_size"),
+                                                      .epsilon = o.real("epsilon"),
+                                                      .use_bias = o.flag("use_bias"),
+                                                      .use_scale = o.flag("use_scale"),
+                                                      .bias_init = o.blank("bias_init"),
+                                                      .scale_init = o.blank("scale_init"),
+                                                      .name = o.text("name")});
+}
+
+Made instance_norm3d_of(const Description& d) {
+  const Options o(d);
+  const auto& in_size = o.integers("in_size");
+  if (!in_size.empty() && o.flag("affine")) check_limit(d.kind, in_size.back());
+  return std::make_unique<InstanceNorm3d>(InstanceNorm3dOptions{
+      .in_size = in_size, .epsilon = o.real("epsilon"), .affine = o.flag("affine"), .name = o.text("name")});
+}
+
+Made layer_norm_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<LayerNorm>(LayerNormOptions{.in_size = o.integers("in_size"),
+                                                      .reduction_axes = o.axes("reduction_axes"),
+                                                      .feature_axes = o.axes("feature_axes"),
+                                                      .epsilon = o.real("epsilon"),
+                                                      .use_bias = o.flag("use_bias"),
+                                                      .use_scale = o.flag("use_scale"),
+                                                      .bias_init = o.blank("bias_init"),
+                                                      .scale_init = o.blank("scale_init"),
+                                                      .name = o.text("name")});
+}
+
+template <class Pool, class PoolOptions>
+Made pool_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<Pool>(PoolOptions{.kernel_size = o.extent("kernel_size"),
+                                            .stride = o.extent("stride"),
+                                            .padding = o.padding(),
+                                            .in_size = o.integers("in_size"),
+                                            .name = o.text("name")});
+}
+
+Made global_avg_pool3d_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<GlobalAvgPool3d>(
+      GlobalAvgPool3dOptions{.in_size = o.integers("in_size"), .name = o.text("name")});
+}
+
+Made leaky_relu_of(const Description& d) {
+  return std::make_unique<LeakyReLU>(LeakyReLUOptions{.negative_slope = Options(d).real("negative_slope")});
+}
+Made gelu_of(const Description& d) {
+  return std::make_unique<GELU>(GELUOptions{.approximate = Options(d).flag("approximate")});
+}
+Made softmax_of(const Description& d) {
+  return std::make_unique<Softmax>(SoftmaxOptions{.axis = Options(d).axis("axis")});
+}
+
+// The seed is not kept, but the stream is: it is a state.
+Made dropout_of(const Description& d) {
+  const Options o(d);
+  DropoutOptions made{.prob = o.real("prob"), .name = o.text("name")};
+  if (o.text("random") == "own") made.seed = 0;
+  return std::make_unique<Dropout>(std::move(made));
+}
+
+Made flatten_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<Flatten>(FlattenOptions{.start_axis = o.axis("start_axis"),
+                                                  .end_axis = o.axis("end_axis"),
+                                                  .in_size = o.integers("in_size"),
+                                                  .name = o.text("name")});
+}
+
+Made upsample_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<Upsample>(UpsampleOptions{
+      .scale = o.extent("scale"), .mode = o.text("mode"), .in_size = o.integers("in_size"), .name = o.text("name")});
+}
+
+Made sequential_of(const Description& d) {
+  auto made = std::make_unique<Sequential>();
+  for (const auto& [name, child] : d.children) made->push_back(std::shared_ptr<Module>(make_module(child)));
+  return made;
+}
+
+struct Entry {
+  std::string_view kind;
+  Maker make;
+};
+constexpr Entry table[] = {{"AvgPool3d", pool_of<AvgPool3d, AvgPool3dOptions>},
+                           {"BatchNorm3d", batch_norm3d_of},
+                           {"Conv3d", conv3d_of},
+                           {"ConvTranspose3d", conv_transpose3d_of},
+                           {"DepthwiseSeparableConv3d", depthwise_separable_conv3d_of},
+                           {"Dropout", dropout_of},
+                           {"Flatten", flatten_of},
+                           {"GELU", gelu_of},
+                           {"GlobalAvgPool3d", global_avg_pool3d_of},
+                           {"GroupNorm", group_norm_of},
+                           {"Identity", plain<Identity>},
+                           {"InstanceNorm3d", instance_norm3d_of},
+                           {"LayerNorm", layer_norm_of},
+                           {"LeakyReLU", leaky_relu_of},
+                           {"Linear", linear_of},
+                           {"MaxPool3d", pool_of<MaxPool3d, MaxPool3dOptions>},
+                           {"ReLU", plain<ReLU>},
+                           {"ScaledWSConv3d", scaled_ws_conv3d_of},
+                           {"Sequential", sequential_of},
+                           {"SiLU", plain<SiLU>},
+                           {"Sigmoid", plain<Sigmoid>},
+                           {"Softmax", softmax_of},
+                           {"Tanh", plain<Tanh>},
+                           {"Upsample", upsample_of}};
+
+}  // namespace
+
+Maker find_layer(std::string_view kind) {
+  const auto* it = std::find_if(std::begin(table), std::end(table), [&](const Entry& e) { return e.kind == kind; });
+  return it == std::end(table) ? nullptr : it->make;
+}
+
+std::vector<std::string> layer_kinds() {
+  std::vector<std::string> kinds;
+  for (const Entry& e : table) kinds.emplace_back(e.kind);
+  return kinds;
+}
+
+}  // namespace vg::registry

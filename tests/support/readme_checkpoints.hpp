@@ -1,0 +1,29 @@
+// What README's lines on checkpoints stand in: the models that they name, and a look at what they did.
+#pragma once
+
+#include <voxgrad/voxgrad.hpp>
+
+#include "support/checkpoint_run.hpp"
+
+struct MyNet : vg::Module {
+  vg::Linear encoder{{.in_size = {4}, .out_features = 3}}, head{{.in_size = {3}, .out_features = 2}};
+  vg::Variable update(const vg::Variable& x) override { return head(encoder(x)); }
+  void visit(vg::Visitor& v) override {
+    v("encoder", encoder);
+    v("head", head);
+  }
+  std::string kind() const override { return "MyNet"; }
+};
+
+struct Setting {
+  vg::Linear model{{.in_size = {4}, .out_features = 3}};
+  MyNet other;
+
+  /// The exit status: 0 when the lines did what they say.
+  int check(vg::Module& same, const vg::LoadReport& report) {
+    if (test::bits(same) != test::bits(model) || test::bits(other.encoder) != test::bits(model)) return 1;
+    if (report.missing.size() != 4 || report.unexpected.size() != 2 || !report.loaded.empty()) return 2;
+    vg::save(other, "model.json");
+    return test::bits(*vg::load_model("model.json")) == test::bits(other) ? 0 : 3;
+  }
+};
