@@ -151,14 +151,16 @@ void Checkpoint::throw_no_value(std::string_view name) {
       fmt::format("[checkpoint] progress: there is no value {} of the type asked for", checkpoint::shown(name)));
 }
 
-void Checkpoint::save(const std::filesystem::path& path) const {
+void Checkpoint::save(const std::filesystem::path& path) const { snapshot().save(path); }
+
+Snapshot Checkpoint::snapshot() const {
   Document document;
   document.progress = progress;
   if (generator_ != nullptr) document.generator = generator_->key();
   if (model_ != nullptr) document.model = saved_model(*model_);
   if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
   for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
-  checkpoint::write(document, path);
+  return Snapshot(std::move(document));
 }
 
 void Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {

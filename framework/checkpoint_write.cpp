@@ -184,6 +184,7 @@ void write(const Document& document, const std::filesystem::path& path) {
   Printer out(file);
   print_document(out, document);
   file.commit();
+  sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // of saves that were killed
 }
 
 }  // namespace vg::checkpoint
