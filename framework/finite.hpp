@@ -13,6 +13,10 @@ namespace vg {
 /// A NaN or an infinity where there should be none.
 struct NonFiniteError : ValueError {
   using ValueError::ValueError;
+  std::string op{};          ///< that made it or met it, where one is known
+  std::string layer{};       ///< path of the module that called the op; "" for the model itself or outside of it
+  std::int64_t step = 0;     ///< NanFinder::step()
+  bool in_gradient = false;  ///< in the gradient of `op`, not in its value
 };
 
 /// The first NaN of a tensor (row-major), or, where `infinities` count too, the first element that is not finite;
