@@ -76,7 +76,7 @@ std::string NanFinder::leaf_name(const Variable& v) const {
       if (same(state[leaf], v) || state[leaf].value().raw() == v.value().raw())
         return fmt::format("{} {}, leaf {}, holds it already", name_of(state.kind()), path, leaf);
   if (!v.is_leaf()) return fmt::format("op {} made it before the finder was there", v.op());
-  return "it came in so: no op made it";
+  return "no op made it: it came in so, or was computed outside of ops";
 }
 
 // An input that is not finite and was not found when it was made: a leaf.
