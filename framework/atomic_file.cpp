@@ -18,6 +18,7 @@
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
+#include "framework/names_in.hpp"
 
 namespace vg {
 
@@ -191,13 +192,13 @@ void AtomicFile::sync_folder() {
 
 std::size_t sweep_temporaries(const fs::path& folder, std::string_view name) {
   std::size_t removed = 0;
-  std::error_code error;
   const std::string prefix(name.substr(0, longest_name));
-  for (fs::directory_iterator it(folder.empty() ? fs::path(".") : folder, error), end; !error && it != end;
-       it.increment(error)) {
-    const auto maker = maker_of(it->path().filename().string(), prefix);
-    if (maker && it->is_regular_file(error) && !it->is_symlink(error)) removed += remove_if_stale(it->path(), *maker);
-    error.clear();  // what vanished meanwhile is another sweep's
+  int error = 0;
+  for (const std::string& there : detail::names_in(folder, error)) {
+    const auto maker = maker_of(there, prefix);
+    struct stat what {};
+    const fs::path path = folder / there;
+    if (maker && ::lstat(path.c_str(), &what) == 0 && S_ISREG(what.st_mode)) removed += remove_if_stale(path, *maker);
   }
   return removed;
 }

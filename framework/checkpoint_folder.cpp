@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -12,6 +13,7 @@
 #include <fmt/format.h>
 
 #include "framework/atomic_file.hpp"
+#include "framework/names_in.hpp"
 #include "framework/snapshot.hpp"
 
 namespace vg {
@@ -38,11 +40,12 @@ std::optional<std::int64_t> step_of(const std::string& name) {
 
 std::vector<std::int64_t> steps_in(const fs::path& folder) {
   std::vector<std::int64_t> steps;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (const auto step = step_of(it->path().filename().string())) steps.push_back(*step);
-  if (error && error != std::errc::no_such_file_or_directory)
-    throw IoError(fmt::format("[CheckpointFolder] cannot read {}: {}", folder.string(), error.message()));
+  int error = 0;
+  for (const std::string& name : detail::names_in(folder, error))
+    if (const auto step = step_of(name)) steps.push_back(*step);
+  if (error != 0 && error != ENOENT)
+    throw IoError(
+        fmt::format("[CheckpointFolder] cannot read {}: {}", folder.string(), std::generic_category().message(error)));
   std::sort(steps.begin(), steps.end());
   return steps;
 }
@@ -75,7 +78,6 @@ void link_best(const fs::path& folder, std::int64_t best) {
   fs::create_symlink(target, link, error);
 }
 
-// What stays, once the checkpoint of `step` is safe. Removing is best effort, and made up for after the next save.
 void settle(const fs::path& folder, std::int64_t step, std::int64_t best, int keep_last) {
   if (best > 0) link_best(folder, best);
   std::vector<std::int64_t> steps = steps_in(folder);
@@ -87,6 +89,15 @@ void settle(const fs::path& folder, std::int64_t step, std::int64_t best, int ke
     if (!last && *it != best) fs::remove(folder / name_of_step(*it), error);
   }
   sweep_temporaries(folder, prefix);
+}
+
+// What stays, once the checkpoint of `step` is safe. Whatever goes wrong here, the save has succeeded: what is left
+// lying goes after the next one.
+void try_settle(const fs::path& folder, std::int64_t step, std::int64_t best, int keep_last) noexcept {
+  try {
+    settle(folder, step, best, keep_last);
+  } catch (...) {
+  }
 }
 
 std::string listed(const std::vector<Resumed::Skipped>& skipped) {
@@ -191,7 +202,7 @@ void CheckpointFolder::start(std::int64_t step, std::optional<double> metric, bo
     if (options.require_finite) snapshot->require_finite();
     make(folder);
     snapshot->save(path);
-    settle(folder, step, best.step, options.keep_last);
+    try_settle(folder, step, best.step, options.keep_last);
   };
   snapshot = nullptr;
   if (in_background)

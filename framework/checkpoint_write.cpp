@@ -180,11 +180,11 @@ void print_document(Printer& out, const Document& d) {
 }  // namespace
 
 void write(const Document& document, const std::filesystem::path& path) {
+  sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // of saves that were killed
   AtomicFile file("[checkpoint] save:", path);
   Printer out(file);
   print_document(out, document);
   file.commit();
-  sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // of saves that were killed
 }
 
 }  // namespace vg::checkpoint

@@ -53,6 +53,9 @@ expect 'a missing file is named' "[ $? != 0 ] && grep -q none.jsonl '$work/error
 expect 'roofline ends with 0' "[ $? = 0 ]"
 expect 'roofline writes rates' "python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); assert \"fma_gflops\" in r or \"avx\" not in open(\"/proc/cpuinfo\").read(); assert r[\"read_gb_s\"][\"1\"] > 0 and r[\"triad_gb_s\"][\"1\"] > 0' '$work/roofline.txt'"
 
+"$programs/save_bench" --layers 2 --width 8 --batch 2 --saves 1 --folder "$work" >"$work/save.txt" 2>&1
+expect 'save_bench ends with 0, with a line a way' "[ $? = 0 ] && python3 -c 'import json,sys; assert [json.loads(l)[\"way\"] for l in open(sys.argv[1])] == [\"shared\", \"detached\", \"copied\"]' '$work/save.txt'"
+
 "$sources/compare" --help >"$work/help.txt" 2>&1
 expect 'compare says what it takes' "[ $? = 0 ] && grep -q -- --peers '$work/help.txt'"
 "$sources/compare" --peers abacus >"$work/error.txt" 2>&1

@@ -103,9 +103,9 @@ TEST_CASE("nan finder: gradients that overflow where they are added up", "[nan_f
 TEST_CASE("nan finder: a NaN that came in", "[nan_finder]") {
   vg::Sequential model = three([](const vg::Variable& x) { return x * 1.0; });
   vg::NanFinder finder(model);
-  CHECK_THAT(
-      thrown([&] { model(input(not_a_number)); }).what(),
-      Contains("input 0 of op ") && Contains(" in layers.0 (Linear) is nan at (0, 0) of f32 (2, 3): no op made it: it came in so"));
+  CHECK_THAT(thrown([&] { model(input(not_a_number)); }).what(),
+             Contains("input 0 of op ") &&
+                 Contains(" in layers.0 (Linear) is nan at (0, 0) of f32 (2, 3): no op made it: it came in so"));
 }
 
 TEST_CASE("nan finder: a parameter that holds one already", "[nan_finder]") {
