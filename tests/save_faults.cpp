@@ -76,7 +76,6 @@ bool system_call_fails(const char* name) {
 extern "C" {
 int __real_open(const char* path, int flags, ...);
 ssize_t __real_write(int fd, const void* data, size_t size);
-int __real_fsync(int fd);
 int __real_close(int fd);
 int __real_rename(const char* from, const char* to);
 int __real_fcntl(int fd, int command, ...);
@@ -97,7 +96,8 @@ ssize_t __wrap_write(int fd, const void* data, size_t size) {
   if (system_error != 0) return -1;
   return __real_write(fd, data, size / 2 + 1);  // no error: the system took a part
 }
-int __wrap_fsync(int fd) { return system_call_fails("fsync") ? -1 : __real_fsync(fd); }
+// Thousands of saves: none waits for the disk.
+int __wrap_fsync(int) { return system_call_fails("fsync") ? -1 : 0; }
 int __wrap_close(int fd) {
   const bool fails = system_call_fails("close");
   const int error = errno, result = __real_close(fd);  // a failing close has closed, on Linux
