@@ -39,7 +39,7 @@ class NanFinder : private OpWatch, private ModuleObserver {
   NanFinder(const NanFinder&) = delete;
   NanFinder& operator=(const NanFinder&) = delete;
 
-  /// Which step messages name from now on.
+  /// Which step messages name from now on. Forgets where the ops of earlier steps were called, so call it at each.
   void step(std::int64_t step);
 
  private:
