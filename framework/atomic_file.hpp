@@ -36,20 +36,30 @@ class AtomicFile {
   int descriptor() const { return fd_; }
   /// Throws IoError for a write through descriptor() that failed with `error` (errno).
   [[noreturn]] void fail(int error) const;
-  /// Flushes to the disk and renames.
+  /// Flushes to the disk, renames, and flushes the folder. Throws IoError; only where flushing the folder failed
+  /// (the message says so) is the new file in place, whole, though a power cut may bring the old one back.
   void commit();
 
  private:
   static constexpr std::size_t capacity = std::size_t{1} << 18;
   void create(mode_t mode);
   void flush();
-  void sync_folder() const;
+  void close_all();
+  void discard();
+  void sync_folder();
 
   std::string where_;
   std::filesystem::path path_, temporary_;
   std::unique_ptr<char[]> buffer_;
   std::size_t used_ = 0;
   int fd_ = -1;
+  int lock_ = -1;    ///< the same open file: holds the lock that says that the temporary is being written
+  int folder_ = -1;  ///< of path_; -1 where it may not be read
 };
+
+/// Removes the temporaries that killed processes left in `folder`, of files whose names begin with `name`, and gives
+/// their number. Those that a living process, this one included, is writing are locked and stay. Never throws for the
+/// file system: what cannot be read or removed stays.
+std::size_t sweep_temporaries(const std::filesystem::path& folder, std::string_view name = {});
 
 }  // namespace vg

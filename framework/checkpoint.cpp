@@ -143,13 +143,17 @@ void Checkpoint::throw_no_value(std::string_view name) {
 }
 
 void Checkpoint::save(const std::filesystem::path& path, const SaveOptions& options) const {
+  snapshot().save(path, options);
+}
+
+Snapshot Checkpoint::snapshot() const {
   Document document;
   document.progress = progress;
   if (generator_ != nullptr) document.generator = generator_->key();
   if (model_ != nullptr) document.model = saved_model(*model_);
   if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
   for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
-  checkpoint::write(document, path, options);
+  return Snapshot(std::move(document));
 }
 
 LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {

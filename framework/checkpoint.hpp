@@ -22,6 +22,7 @@
 #include "framework/error.hpp"
 #include "framework/module.hpp"
 #include "framework/random.hpp"
+#include "framework/snapshot.hpp"
 
 namespace vg {
 
@@ -49,6 +50,8 @@ class Checkpoint {
   /// new one. Throws IoError when the file cannot be written (the old one stays, the temporary is removed) and
   /// ValueError for what a checkpoint cannot hold: two things of one name, text that is not UTF-8, an undefined tensor.
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
+  /// What save() would write now, for writing it on another thread (framework/background_save.hpp).
+  Snapshot snapshot() const;
 
   /// Strict, unless `options` say otherwise: the file must hold exactly the parts named above, and the model's states
   /// by path, kind, leaf, dtype and shape. Throws IoError for a file that is missing, truncated, malformed or whose

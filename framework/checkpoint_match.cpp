@@ -67,8 +67,7 @@ std::string renamed(std::string path, const LoadOptions& options, std::vector<bo
   if (best != options.rename.size()) {
     const auto& [from, to] = options.rename[best];
     used[best] = true;
-    std::string rest = path.substr(from.size());
-    if (from.empty()) rest.insert(0, ".");
+    std::string rest = from.empty() ? fmt::format(".{}", path) : path.substr(from.size());
     path = to.empty() ? rest.substr(std::min<std::size_t>(1, rest.size())) : rest == "." ? to : to + rest;
   }
   return options.rename_with ? options.rename_with(path) : path;

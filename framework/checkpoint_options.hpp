@@ -22,8 +22,8 @@ struct SaveOptions {
 /// Strict unless told otherwise: the file's states must be the model's. What is to be loaded is checked whole before
 /// anything changes.
 ///
-///   vg::load(model, "old.json", {.strict = false});                              // what fits; the report says the
-///   rest vg::load(model, "old.json", {.prefix = "encoder"});                          // the encoder, all of it
+///   vg::load(model, "old.json", {.strict = false});      // what fits; the report says the rest
+///   vg::load(model, "old.json", {.prefix = "encoder"});  // the encoder, all of it
 ///   vg::load(model, "old.json", {.rename = {{"backbone", "encoder"}}, .prefix = "encoder"});  // from another place
 struct LoadOptions {
   /// Whether the kinds, options and names of the file's modules must be the model's. Without it only the states must

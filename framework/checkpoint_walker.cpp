@@ -49,7 +49,7 @@ std::string Walker::step(const Frame& f) {
   if (!f.object) return fmt::format("[{}]", f.entries - 1);
   const bool plain = !f.key.empty() && f.key.size() < 60 && (f.key[0] < '0' || f.key[0] > '9') &&
                      f.key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string::npos;
-  return plain ? "." + f.key : "[" + shown(f.key) + "]";
+  return plain ? fmt::format(".{}", f.key) : fmt::format("[{}]", shown(f.key));
 }
 
 std::string Walker::path() const {

@@ -200,6 +200,7 @@ void print_document(Out& out, const Document& d) {
 }  // namespace
 
 void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options) {
+  sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // of saves that were killed
   AtomicFile file("[checkpoint] save:", path);
   Out out(file, options.encoding);
   print_document(out, document);

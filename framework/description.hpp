@@ -12,8 +12,24 @@
 
 namespace vg {
 
-using Value = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>, std::vector<double>,
-                           std::vector<std::string>>;
+namespace detail {
+using ValueVariant = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>,
+                                  std::vector<double>, std::vector<std::string>>;
+}
+
+/// A std::variant of these types. A class of its own because libstdc++ 12 destroys what is not there when copying a
+/// variant of strings and vectors runs out of memory; so a copy is made as a new value is, and then moved.
+struct Value : detail::ValueVariant {
+  using detail::ValueVariant::ValueVariant;
+  using detail::ValueVariant::operator=;
+  Value(const Value& other)
+      : detail::ValueVariant(std::visit([](const auto& v) { return detail::ValueVariant(v); },
+                                        static_cast<const detail::ValueVariant&>(other))) {}
+  Value(Value&&) noexcept = default;
+  Value& operator=(const Value& other) { return *this = Value(other); }
+  Value& operator=(Value&&) noexcept = default;
+  ~Value() = default;
+};
 /// Ordered, names unique.
 using Values = std::vector<std::pair<std::string, Value>>;
 

@@ -60,9 +60,15 @@ struct Describe : Visitor {
 Variable Module::operator()(const Variable& x) {
   if (observer_ == nullptr) return update(x);
   observer_->before(*this);
-  Variable y = update(x);
-  observer_->after(*this, y);
-  return y;
+  ModuleObserver* const told = observer_;
+  try {
+    Variable y = update(x);
+    told->after(*this, y);
+    return y;
+  } catch (...) {
+    told->failed(*this);
+    throw;
+  }
 }
 
 void Module::build(const std::vector<std::int64_t>& in_size) {

@@ -29,6 +29,8 @@ class ModuleObserver {
   virtual ~ModuleObserver() = default;
   virtual void before(const Module&) {}
   virtual void after(const Module&, const Variable& output) = 0;
+  /// In place of after(), when the call throws.
+  virtual void failed(const Module&) noexcept {}
 };
 
 /// Receives the states and submodules that a module names.
@@ -110,6 +112,7 @@ class Module {
 
  private:
   friend class FitScope;
+  friend class NanFinder;
   std::vector<std::int64_t> in_size_, out_size_;
   bool training_ = false;
   ModuleObserver* observer_ = nullptr;

@@ -100,6 +100,15 @@ Tensor& State::writable(std::string_view name) {
   return v.mutable_value();
 }
 
+void State::exchange(std::string_view name, Variable& other) {
+  Variable& own = leaf(name);
+  if (!other.defined() || other.shape() != own.shape() || other.dtype() != own.dtype())
+    throw ValueError(fmt::format("[{}] exchange {}: got {}; must be {} {}", name_of(kind()), name,
+                                 other.defined() ? other.value().str() : "an undefined variable", name_of(own.dtype()),
+                                 own.shape().str()));
+  std::swap(own, other);
+}
+
 void State::set_grad(std::string_view name, const Variable& grad) { leaf(name).set_grad(grad); }
 
 void State::zero_grad() {

@@ -41,6 +41,9 @@ class State {
   /// The leaf's tensor for changing it in place, copied first if a graph or another tensor still refers to the old
   /// value.
   Tensor& writable(std::string_view leaf);
+  /// Exchanges the leaf, gradient included, for `other` of the same shape and dtype (else ValueError); allocates
+  /// nothing, so what was there can always be put back.
+  void exchange(std::string_view leaf, Variable& other);
   void set_grad(std::string_view leaf, const Variable& grad);
   void zero_grad();
   /// Converts floating leaves; i32 leaves stay.

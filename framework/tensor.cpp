@@ -1,6 +1,7 @@
 #include "framework/tensor.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include <fmt/format.h>
 
@@ -149,7 +150,17 @@ Tensor Tensor::to(DType dtype) const {
   return t;
 }
 
-bool Tensor::unique() const { return storage_.use_count() == 1; }
+// The last other holder may have been another thread's (a save in the background): what it read comes before what will
+// be written here.
+bool Tensor::unique() const {
+  if (storage_.use_count() != 1) return false;
+#ifdef __SANITIZE_THREAD__  // knows no fences; counting up and down again synchronises likewise
+  std::shared_ptr<Storage> counted = storage_;
+#else
+  std::atomic_thread_fence(std::memory_order_acquire);
+#endif
+  return true;
+}
 void Tensor::make_unique() {
   if (storage_ && !unique()) *this = clone();
 }

@@ -5,10 +5,12 @@
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
+#include "framework/op_watch.hpp"
 #include "framework/ops/elementwise.hpp"
 
 namespace vg {
@@ -64,6 +66,7 @@ std::shared_ptr<Node> make_node(Tensor value) {
 }
 
 thread_local bool recording_on = true;
+thread_local OpWatch* watch = nullptr;
 
 using NodeSet = std::unordered_set<const Node*>;
 
@@ -105,6 +108,7 @@ class Engine {
       std::shared_ptr<Node> node = heap_.top();
       heap_.pop();
       Variable grad = std::move(pending_.extract(node.get()).mapped());
+      if (watch != nullptr) watch->collected(Variable(node), node->id, grad);
       finish(node, grad);
       step(node, grad);
     }
@@ -127,6 +131,19 @@ class Engine {
 
   bool wanted(const Variable& v) const { return wanted_ ? wanted_->count(v.node_.get()) != 0 : v.requires_grad(); }
 
+  static Grads pull(const Node& node, const Pull& p) {
+    if (watch == nullptr) return node.vjp(p);
+    struct End {
+      OpWatch* told;
+      ~End() { told->end_vjp(); }
+    };
+    watch->begin_vjp(node.op, node.id);
+    const End end{watch};
+    Grads grads = node.vjp(p);
+    end.told->returned(grads);
+    return grads;
+  }
+
   void step(const std::shared_ptr<Node>& self, Variable& grad) {
     Node& node = *self;
     if (node.consumed)
@@ -134,7 +151,7 @@ class Engine {
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
     if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const Variable& v) { return wanted(v); })) return;
     const Variable output{self};
-    Grads grads = node.vjp(Pull{grad, output, node, wanted_});
+    Grads grads = pull(node, Pull{grad, output, node, wanted_});
     if (grads.size() != node.inputs.size())
       throw ValueError(fmt::format("[{}] vjp: returned {} gradients; the op has {} inputs", node.op, grads.size(),
                                    node.inputs.size()));
@@ -207,14 +224,20 @@ bool will_record(const std::vector<Variable>& inputs) {
 }
 
 Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp) {
-  if (!will_record(inputs)) return Variable(value);
+  if (!will_record(inputs)) {
+    if (watch != nullptr) watch->made(op, value, inputs, 0);
+    return Variable(value);
+  }
   auto node = make_node(std::move(value));
   node->requires_grad = true;
   node->op = op;
   node->inputs = std::move(inputs);
   node->vjp = std::move(vjp);
+  if (watch != nullptr) watch->made(op, node->value, node->inputs, node->id);
   return make_recorded(std::move(node));
 }
+
+OpWatch* set_op_watch(OpWatch* next) { return std::exchange(watch, next); }
 
 namespace {
 

@@ -3,6 +3,7 @@
 
 #include "optim/adam.hpp"
 #include "optim/clip.hpp"
+#include "optim/ema.hpp"
 #include "optim/optimizer.hpp"
 #include "optim/rmsprop.hpp"
 #include "optim/schedule.hpp"

@@ -58,6 +58,8 @@ expect 'checkpoint_bench ends with 0, and leaves no file' "[ $? = 0 ] && ! ls '$
 expect 'checkpoint_bench writes rates' "python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); assert all(r[e][d] > 0 for e in (\"decimal\", \"base64\", \"nlohmann\") for d in (\"save\", \"load\")) and 1.3 < r[\"base64_of_raw\"] < 1.4' '$work/checkpoint.txt'"
 "$programs/roundtrip_numbers" --f32-step 65521 --f64 100000 >"$work/numbers.txt" 2>&1
 expect 'roundtrip_numbers ends with 0 and counts' "[ $? = 0 ] && grep -q '\"f32\": 65552, \"f32_wrong\": 0, \"f64\": 100000, \"f64_wrong\": 0' '$work/numbers.txt'"
+"$programs/save_bench" --layers 2 --width 8 --batch 2 --saves 1 --folder "$work" >"$work/save.txt" 2>&1
+expect 'save_bench ends with 0, with a line a way' "[ $? = 0 ] && python3 -c 'import json,sys; assert [json.loads(l)[\"way\"] for l in open(sys.argv[1])] == [\"shared\", \"detached\", \"copied\"]' '$work/save.txt'"
 
 "$sources/compare" --help >"$work/help.txt" 2>&1
 expect 'compare says what it takes' "[ $? = 0 ] && grep -q -- --peers '$work/help.txt'"

@@ -13,17 +13,34 @@ expect 'a run of 12 steps ends with 0' "[ $? = 0 ]"
 expect 'the last line is the mean Dice' "tail -n 1 '$work/whole.txt' | grep -qE '^held-out mean Dice 0\.[0-9]{3}$'"
 expect 'Dice is given a class' "[ \$(grep -cE '(frontal|parietal|temporal|occipital|limbic and insula|deep grey nuclei|cerebellum) +0\.' '$work/whole.txt') -ge 7 ]"
 expect 'no control characters where there is no terminal' "! grep -q \$'\\r' '$work/whole.txt'"
-for file in checkpoint.json history.json prediction.nii.gz report.html; do expect "$file is written" "[ -s '$work/whole/$file' ]"; done
+for file in checkpoints/step-000000012.json checkpoints/best.json history.json prediction.nii.gz report.html; do expect "$file is written" "[ -s '$work/whole/$file' ]"; done
 expect 'the history has 12 losses' "python3 -c 'import json,sys; sys.exit(len(json.load(open(sys.argv[1]))[\"loss\"]) != 12)' '$work/whole/history.json'"
 expect 'the report needs nothing from outside' "! grep -qE 'https?://|src=.[^d]' '$work/whole/report.html'"
 expect 'nothing else is left in the folder' "[ \$(ls -A '$work/whole' | wc -l) = 4 ]"
+expect 'the last two checkpoints and the link to the best are kept' "[ \"\$(ls '$work/whole/checkpoints' | tr '\n' ' ')\" = 'best.json step-000000006.json step-000000012.json ' ]"
 
 run --steps 12 --stop-after 6 --checkpoint-every 6 --output "$work/part" >/dev/null 2>&1
 run --steps 12 --resume --output "$work/part" --threads 1 >"$work/part.txt" 2>&1
 expect 'a resumed run ends with 0' "[ $? = 0 ]"
 expect 'a resumed run says where it goes on' "grep -q 'after step 6' '$work/part.txt'"
-expect 'a resumed run ends with the same bytes, with another number of threads' "cmp '$work/whole/checkpoint.json' '$work/part/checkpoint.json'"
+expect 'a resumed run ends with the same bytes, with another number of threads' "diff -r '$work/whole/checkpoints' '$work/part/checkpoints'"
 expect 'and has the same history' "cmp '$work/whole/history.json' '$work/part/history.json'"
+
+
+# The newest is damaged: the one before is taken, and the end is the same.
+cp -r "$work/whole" "$work/damaged"
+truncate -s -100 "$work/damaged/checkpoints/step-000000012.json"
+run --steps 12 --resume --output "$work/damaged" --threads 2 >"$work/damaged.txt" 2>&1
+expect 'a run goes on from the newest checkpoint that is whole' "[ $? = 0 ] && grep -q 'after step 6' '$work/damaged.txt'"
+expect 'and says which one it passed over' "grep -q 'Passed over: .*step-000000012.json' '$work/damaged.txt'"
+expect 'and ends with the same bytes' "diff -r '$work/whole/checkpoints' '$work/damaged/checkpoints'"
+
+run --steps 3 --resume --output "$work/fresh" >"$work/fresh.txt" 2>&1
+expect 'with no checkpoint --resume starts afresh, and says so' "[ $? = 0 ] && grep -q 'a fresh start' '$work/fresh.txt'"
+run --steps 12 --checkpoint-every 1 --rate 1e30 --output "$work/nan" >"$work/nan.txt" 2>&1
+expect 'a loss of NaN ends a run' "[ $? = 1 ] && grep -q 'not finite' '$work/nan.txt'"
+expect 'and names step and layer' "grep -qE '^\[(NanFinder|checkpoint)\].*(step [0-9]+: .* in [a-z0-9.]+ \(|the model)' '$work/nan.txt'"
+expect 'and leaves a checkpoint that is finite' "[ -s '$work/nan/checkpoints/step-000000001.json' ] && ! grep -qE '\"(nan|inf|-inf)\"' '$work'/nan/checkpoints/*.json"
 
 refuses() { # words expected in the message, then the options
   local words=$1
@@ -31,10 +48,11 @@ refuses() { # words expected in the message, then the options
   if "$program" "$@" >"$work/error.txt" 2>&1; then echo "FAILED: accepted: $*"; failed=1; fi
   grep -qF -- "$words" "$work/error.txt" || { echo "FAILED: no \"$words\" in the answer to: $*"; cat "$work/error.txt"; failed=1; }
 }
-mkdir -p "$work/empty"
+mkdir -p "$work/empty" "$work/broken/checkpoints"
+head -c 1000 "$work/whole/checkpoints/step-000000012.json" >"$work/broken/checkpoints/step-000000012.json"
 refuses mricron-data --data "$work/empty" --output "$work/x"
 refuses ch2.nii.gz --data "$work/empty" --output "$work/x"
-refuses checkpoint.json --resume --output "$work/empty"
+refuses none --resume --spacing 6 --output "$work/broken"
 refuses 'steps' --steps 0 --output "$work/x"
 refuses 'spacing' --spacing 2.5 --output "$work/x"
 refuses 'steps' --resume --steps 13 --spacing 6 --output "$work/part"

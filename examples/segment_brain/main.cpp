@@ -1,7 +1,9 @@
 // segment_brain: a 3-D U-Net learns brain regions on one hemisphere of a real MRI and is tested on the other, which it
 // never sees.
 #include <chrono>
+#include <cmath>
 #include <cstdio>
+#include <optional>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -14,8 +16,6 @@
 #include "segment_brain/unet.hpp"
 
 namespace {
-
-constexpr double highest_rate = 1e-2;
 
 // What the network sees of a half brain: intensity and three normalised coordinates.
 vg::Sample seen(const vg::Sample& s) { return {vg::add_coordinates(s.x), s.y}; }
@@ -53,35 +53,50 @@ class Run {
       : settings_(settings),
         data_(load_brain(settings.data, settings.spacing)),
         model_(seeded_model(settings, data_)),
-        optimizer_(model_.parameters(), {.lr = vg::OneCycle({.max_lr = highest_rate, .total_steps = settings.steps})}),
+        optimizer_(model_.parameters(), {.lr = vg::OneCycle({.max_lr = settings.rate, .total_steps = settings.steps})}),
         loader_(vg::SampleDataset({{data_.train.image, data_.train.labels}}),
-                {.seed = settings.seed, .transform = augmented}) {
-    checkpoint_.model(model_)
+                {.seed = settings.seed, .transform = augmented}),
+        checkpoints_(settings.output / "checkpoints", {.keep_last = settings.keep, .best = vg::Best::highest}) {
+    checkpoints_.checkpoint()
+        .model(model_)
         .optimizer(optimizer_)
         .part("loader", loader_)
         .part("history", history_)
         .part("settings", settings_);
-    if (settings.resume) resume();
+    if (settings.resume)
+      resume();
+    else
+      checkpoints_.clear();
     std::filesystem::create_directories(settings.output);
   }
 
-  void train() {
+  /// The exit status: 0, or that of the signal that ended the training.
+  int train() {
+    const vg::StopRequest stop;
     const std::int64_t first = done(), last = settings_.stop_after > 0 ? std::min(settings_.stop_after, settings_.steps)
                                                                        : settings_.steps;
     Progress progress(first, settings_.steps, data_.train.labels.numel());
     const auto start = std::chrono::steady_clock::now();
     for (std::int64_t n = first + 1; n <= last; ++n) {
       progress.show(n, step(), optimizer_.lr());
+      std::optional<double> dice;
       if (n % 50 == 0 || n == settings_.steps) {
         evaluate();
-        progress.line(fmt::format("step {}: held-out mean Dice {:.3f}", n, history_.evaluations.back().mean()));
+        dice = history_.evaluations.back().mean();
+        progress.line(fmt::format("step {}: held-out mean Dice {:.3f}", n, *dice));
       }
-      if (n % settings_.checkpoint_every == 0 || n == last) checkpoint_.save(settings_.output / "checkpoint.json");
+      if (stop || dice || n % settings_.checkpoint_every == 0 || n == last) checkpoints_.save_in_background(n, dice);
+      if (!stop) continue;
+      checkpoints_.wait();
+      progress.line(fmt::format("{}: stopped after step {}; --resume goes on from here", stop.name(), n));
+      return stop.exit_status();
     }
+    checkpoints_.wait();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (last > first)
       progress.line(fmt::format("{} steps in {:.1f} s, {:.3f} s a step with all that belongs to it", last - first,
                                 seconds, seconds / static_cast<double>(last - first)));
+    return 0;
   }
 
   void finish() {
@@ -112,14 +127,30 @@ class Run {
   }
 
   void resume() {
-    const auto path = settings_.output / "checkpoint.json";
-    checkpoint_.load(path);
-    fmt::print("Resuming {} after step {}\n", path.string(), done());
+    const vg::Resumed resumed = checkpoints_.resume();
+    for (const auto& skipped : resumed.skipped) fmt::print("Passed over: {}\n", skipped.why);
+    if (resumed)
+      fmt::print("Resuming {} after step {}\n", resumed.path.string(), done());
+    else
+      fmt::print("No checkpoint in {}: a fresh start\n", checkpoints_.folder().string());
+  }
+
+  vg::Variable loss_of(const vg::Batch& batch) { return vg::dice_cross_entropy(model_(batch.x), batch.y); }
+
+  // The step once more, looked at op by op.
+  [[noreturn]] void stop_for(const vg::Batch& batch, double loss) {
+    checkpoints_.wait();
+    vg::NanFinder finder(model_);
+    finder.step(done() + 1);
+    loss_of(batch).backward();
+    throw vg::NonFiniteError(
+        fmt::format("step {}: the loss is {}, which the same step does not give again", done() + 1, loss));
   }
 
   double step() {
     const vg::Batch batch = loader_.next();
-    const vg::Variable loss = vg::dice_cross_entropy(model_(batch.x), batch.y);
+    const vg::Variable loss = loss_of(batch);
+    if (!std::isfinite(loss.item())) stop_for(batch, loss.item());
     loss.backward();
     optimizer_.step();
     optimizer_.zero_grad();
@@ -138,7 +169,7 @@ class Run {
   vg::AdamW optimizer_;
   vg::DataLoader loader_;
   History history_;
-  vg::Checkpoint checkpoint_;
+  vg::CheckpointFolder checkpoints_;
 };
 
 }  // namespace
@@ -154,9 +185,15 @@ int main(int argc, char** argv) {
     if (settings.threads > 0) vg::set_num_threads(settings.threads);
     Run run(settings);
     if (settings.summary) fmt::print("{}", run.summary());
-    run.train();
+    if (const int status = run.train(); status != 0) return status;
     run.finish();
     return 0;
+  } catch (const vg::NonFiniteError& e) {
+    std::fflush(stdout);
+    fmt::print(stderr,
+               "error: the training met a value that is not finite and stopped; checkpoints stay as they were\n{}\n",
+               e.what());
+    return 1;
   } catch (const std::exception& e) {
     std::fflush(stdout);
     fmt::print(stderr, "error: {}\n", e.what());

@@ -12,14 +12,21 @@ void Settings::declare(CLI::App& app) {
   app.add_option("--threads", threads, "Threads; the result does not depend on them (default: all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--spacing", spacing, "Voxel size in mm, a multiple of the files' 1 mm")->capture_default_str();
-  app.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints")
+  app.add_option("--rate", rate, "Highest learning rate")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--checkpoint-every", checkpoint_every,
+                 "Steps between checkpoints; there is one at each evaluation too")
       ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--keep", keep, "How many of the last checkpoints are kept, beside the one with the best Dice")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   app.add_option("--stop-after", stop_after, "Stop after this step of a longer run, to go on later with --resume")
       ->check(CLI::PositiveNumber);
-  app.add_flag("--resume", resume, "Go on from checkpoint.json in the output folder; without it a run starts afresh");
+  app.add_flag("--resume", resume,
+               "Go on from the newest of the output folder's checkpoints, if there is one; without it a run starts "
+               "afresh and removes them");
   app.add_flag("--summary", summary, "Print the table of the network's layers first");
-  app.add_option("--output", output, "Folder for checkpoint.json, history.json, prediction.nii.gz, report.html")
+  app.add_option("--output", output, "Folder for checkpoints, history.json, prediction.nii.gz, report.html")
       ->capture_default_str();
 }
 
@@ -27,7 +34,7 @@ std::vector<std::pair<std::string, std::string>> Settings::rows(std::int64_t par
   return {{"data", data.string()},
           {"network", fmt::format("U-Net 16-32-64, {} parameters", parameters)},
           {"loss", "cross-entropy + soft Dice"},
-          {"optimizer", "AdamW, one-cycle learning rate to 1e-2"},
+          {"optimizer", fmt::format("AdamW, one-cycle learning rate to {}", rate)},
           {"augmentation", "shift up to 2 voxels, contrast, brightness, noise"},
           {"steps", fmt::format("{}", steps)},
           {"seed", fmt::format("{}", seed)},
@@ -36,7 +43,7 @@ std::vector<std::pair<std::string, std::string>> Settings::rows(std::int64_t par
 
 vg::Bundle Settings::save_state() const {
   vg::Bundle b;
-  b.values = {{"steps", steps}, {"seed", std::to_string(seed)}, {"spacing", spacing}};
+  b.values = {{"steps", steps}, {"seed", std::to_string(seed)}, {"spacing", spacing}, {"rate", rate}};
   return b;
 }
 
@@ -47,6 +54,7 @@ std::vector<std::string> Settings::check_state(const vg::Bundle& state) const {
   };
   differ("steps", fmt::format("{}", state.get<std::int64_t>("steps")), fmt::format("{}", steps));
   differ("seed", state.get<std::string>("seed"), std::to_string(seed));
+  differ("rate", fmt::format("{}", state.get<double>("rate")), fmt::format("{}", rate));
   differ("spacing", fmt::format("{}", state.get<double>("spacing")), fmt::format("{}", spacing));
   return problems;
 }

@@ -19,7 +19,9 @@ struct Settings : vg::Saveable {
   std::uint64_t seed = 0;
   int threads = 0;  // 0: all cores
   double spacing = 3;
+  double rate = 1e-2;
   std::int64_t checkpoint_every = 100;
+  int keep = 2;
   std::int64_t stop_after = 0;  // 0: at the end
   bool resume = false;
   bool summary = false;

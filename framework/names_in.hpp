@@ -1,0 +1,35 @@
+// The names in a folder. std::filesystem's iterator ends the program when it runs out of memory (libstdc++ 12).
+#pragma once
+
+#include <dirent.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace vg::detail {
+
+/// In any order, without "." and "..". Sets `error` to the system's reason (errno) where the folder could not be read.
+inline std::vector<std::string> names_in(const std::filesystem::path& folder, int& error) {
+  struct Close {
+    void operator()(DIR* d) const { ::closedir(d); }
+  };
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, Close> open(::opendir(folder.empty() ? "." : folder.c_str()));
+  error = open ? 0 : errno;
+  while (open) {
+    errno = 0;
+    const dirent* const entry = ::readdir(open.get());
+    if (entry == nullptr) {
+      error = errno;
+      break;
+    }
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  return names;
+}
+
+}  // namespace vg::detail

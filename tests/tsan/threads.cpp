@@ -1,0 +1,144 @@
+// What runs on several threads at once, for ThreadSanitizer: saves in the background while training goes on, loaders
+// over one dataset. A program of its own, of the needed sources only. OpenMP is left out (one thread): its runtime is
+// not instrumented, and every one of its barriers would be reported.
+#include <cstdio>
+#include <string>
+#include <thread>
+
+#include "data/loader.hpp"
+#include "framework/checkpoint_folder.hpp"
+#include "framework/threads.hpp"
+#include "optim/adam.hpp"
+#include "optim/ema.hpp"
+#include "support/temp_dir.hpp"
+
+namespace {
+
+int failures = 0;
+
+void expect(bool holds, const char* what) {
+  if (holds) return;
+  ++failures;
+  std::printf("FAILED: %s\n", what);
+}
+
+struct Noise : vg::Dataset {
+  std::int64_t size() const override { return 24; }
+  vg::Sample get(std::int64_t index) const override {
+    return {vg::random::normal({7, static_cast<std::uint32_t>(index)}, {8, 8, 8, 1}), shared};
+  }
+  vg::Tensor shared = vg::Tensor::ones({4}, vg::i32);
+};
+
+struct Net : vg::Module {
+  vg::ParamState weight;
+  vg::BatchState stats;
+  Net() {
+    weight.add("weight", vg::Tensor::ones({100, 200}));
+    weight.add("bias", vg::Tensor::ones({200}));
+    stats.add("mean", vg::Tensor::zeros({200}));
+  }
+  vg::Variable update(const vg::Variable& x) override { return x; }
+  void visit(vg::Visitor& v) override { v("weight", weight), v("stats", stats); }
+};
+
+// Everything that a step changes, changed while the snapshot of before is copied and written.
+struct Training {
+  Net model;
+  vg::AdamW optimizer{model.parameters()};
+  vg::Ema ema{model.parameters()};
+  vg::DataLoader loader{Noise(), {.batch_size = 2, .shuffle = true}};
+
+  void step() {
+    loader.next();
+    for (const std::string& leaf : model.weight.leaves())
+      model.weight.set_grad(leaf, vg::Variable(model.weight[leaf].value().clone()));
+    optimizer.step();
+    optimizer.zero_grad();
+    ema.update();
+    model.stats.writable("mean").data<float>()[0] += 1;
+    vg::random::default_generator().next();
+  }
+};
+
+void background_saves() {
+  const test::TempDir folder;
+  Training training;
+  vg::CheckpointFolder run(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
+  run.checkpoint()
+      .model(training.model)
+      .optimizer(training.optimizer)
+      .generator(vg::random::default_generator())
+      .part("ema", training.ema)
+      .part("loader", training.loader);
+  std::int64_t position = -1;
+  for (std::int64_t step = 1; step <= 20; ++step) {
+    training.step();
+    run.save_in_background(step, static_cast<double>(step % 7));
+    position = training.loader.position();
+    for (int more = 0; more < 2; ++more) training.step();
+  }
+  run.wait();
+  Training other;
+  vg::CheckpointFolder again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
+  again.checkpoint()
+      .model(other.model)
+      .optimizer(other.optimizer)
+      .generator(vg::random::default_generator())
+      .part("ema", other.ema)
+      .part("loader", other.loader);
+  expect(again.resume().step == 20, "the last background save can be loaded");
+  expect(other.loader.position() == position, "and is of the moment of the call");
+  expect(other.optimizer.steps() == 58, "with the optimizer's steps of that moment");
+}
+
+void a_failing_background_save() {
+  const test::TempDir folder;
+  folder.write("file", "no folder");
+  Training training;
+  vg::BackgroundSave saving;
+  vg::Checkpoint checkpoint;
+  checkpoint.model(training.model);
+  bool thrown = false;
+  saving.save(checkpoint, folder / "file/m.json");
+  training.step();
+  while (saving.busy()) std::this_thread::yield();
+  try {
+    saving.wait();
+  } catch (const vg::IoError&) {
+    thrown = true;
+  }
+  expect(thrown, "the error of a background save comes out of wait()");
+  saving.save(checkpoint, folder / "m.json");  // the destructor waits
+}
+
+// A dataset is shared, each loader is one thread's.
+void loaders_over_one_dataset() {
+  const auto dataset = std::make_shared<const Noise>();
+  const auto sum_of_epoch = [&](double& sum) {
+    vg::DataLoader loader(
+        dataset,
+        {.batch_size = 4, .shuffle = true, .seed = 3, .transform = [](const vg::Sample& s, const vg::random::Key& key) {
+           return vg::Sample{vg::random::uniform(key, s.x.shape()), s.y};
+         }});
+    for (const vg::Batch& batch : loader)
+      for (std::int64_t i = 0; i < batch.x.numel(); i += 100) sum += batch.x.value_at(i);
+  };
+  double sums[3] = {};
+  std::thread first([&] { sum_of_epoch(sums[0]); }), second([&] { sum_of_epoch(sums[1]); });
+  sum_of_epoch(sums[2]);
+  first.join();
+  second.join();
+  expect(sums[0] == sums[2] && sums[1] == sums[2] && sums[2] != 0, "loaders on three threads give the same batches");
+}
+
+}  // namespace
+
+int main() {
+  vg::set_num_threads(1);
+  background_saves();
+  a_failing_background_save();
+  loaders_over_one_dataset();
+  std::printf("%d failures\n", failures);
+  return failures == 0 ? 0 : 1;
+}
