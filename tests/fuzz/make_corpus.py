@@ -1,10 +1,12 @@
 # Makes the seeds of tests/fuzz/corpus: small files of every kind. python3 make_corpus.py (needs numpy and safetensors).
+import base64
 import gzip
 import io
 import json
 import os
 import random
 import struct
+import zlib
 
 import numpy as np
 from safetensors.numpy import save
@@ -70,6 +72,13 @@ document = {"format": "voxgrad-checkpoint", "version": 1, "progress": {"step": 3
 put("checkpoint", "all", json.dumps(document, indent=1).encode())
 put("checkpoint", "model", json.dumps({k: document[k] for k in ("format", "version", "model")}).encode())
 put("checkpoint", "none", json.dumps({k: document[k] for k in ("format", "version")}).encode())
+# Format 2: base64 and checksums, each with and without.
+coded = {"dtype": "f32", "shape": [2], "encoding": "base64", "crc32": zlib.crc32(f4[0].tobytes()), "values": base64.b64encode(f4[0].tobytes()).decode()}
+second = dict(document, version=2, optimizer=dict(bundle, tensors={"m": coded, "n": dict(tensor, crc32=zlib.crc32(struct.pack("<2I", 0x3f000000, 0x7fc00001)))}))
+del second["model"]
+text = json.dumps(second, indent=1).encode()[:-2] + b',\n "crc32": '
+put("checkpoint", "base64", text + str(zlib.crc32(text[:text.rindex(b'"crc32"')])).encode() + b"\n}\n")
+put("checkpoint", "base64_unsummed", json.dumps(dict(second, optimizer={"tensors": {"m": {k: v for k, v in coded.items() if k != "crc32"}}})).encode())
 random.seed(1)
 for i in range(24):
     put("conv3d", f"random_{i:02}", bytes(random.randrange(200) for _ in range(120)))
