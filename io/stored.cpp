@@ -133,11 +133,6 @@ std::int64_t size_of(Stored type) {
   return bytes;
 }
 
-DType read_as(Stored type) {
-  if (type == Stored::f64) return vg::f64;
-  return type == Stored::f32 || type == Stored::f16 || type == Stored::bf16 ? vg::f32 : vg::i32;
-}
-
 Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextBytes& next) {
   if (tensor.type == Stored::f16 || tensor.type == Stored::bf16) return read_halves(tensor, next);
   Tensor out;

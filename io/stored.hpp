@@ -15,10 +15,6 @@ enum class Stored : std::uint8_t { boolean, u8, i8, u16, i16, u32, i32, u64, i64
 
 /// Bytes of one element.
 std::int64_t size_of(Stored type);
-/// What it is read as: f16 and bf16 as f32, integers and booleans as i32, which holds every value or the file is
-/// refused.
-DType read_as(Stored type);
-
 /// A stored tensor, whose bytes come one after the other.
 struct StoredTensor {
   std::string name;  ///< for messages: "tensor \"weight\""
@@ -29,7 +25,8 @@ struct StoredTensor {
 /// Puts the next `bytes` at `to`.
 using NextBytes = std::function<void(void* to, std::int64_t bytes)>;
 
-/// Reads a row-major tensor. The caller has checked that its bytes are in the file. Throws IoError through `source` for
+/// Reads a row-major tensor: f16 and bf16 as f32, integers and booleans as i32, which holds every value or the file is
+/// refused. The caller has checked that its bytes are in the file. Throws IoError through `source` for
 /// an element that the dtype does not hold.
 Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextBytes& next);
 

@@ -23,6 +23,11 @@ const std::filesystem::path data = std::filesystem::path(VOXGRAD_TEST_DATA) / "d
 
 using test::Zip;
 
+template <class T>
+void put(std::string& bytes, std::size_t at, T value) {
+  std::memcpy(bytes.data() + at, &value, sizeof(T));
+}
+
 /// A .npy file of one header text.
 std::string npy(const std::string& header, const std::string& content = "", char major = 1) {
   std::string bytes("\x93NUMPY", 6);
@@ -77,6 +82,16 @@ std::vector<Case> archive_cases() {
   const std::string good = test::read_bytes(data / "numpy.npz");
   std::string flipped = npz(plain);
   flipped[30 + 5 + plain.size() - 1] = 'x';
+  std::string no_entry = npz(plain), reaching = no_entry;
+  const std::size_t entry = no_entry.rfind("PK\1\2");
+  no_entry[entry] = 'X';
+  put(reaching, entry + 20, static_cast<std::uint32_t>(plain.size() + 1000));
+  put(reaching, entry + 24, static_cast<std::uint32_t>(plain.size() + 1000));
+  const std::string longer_array = npy(dict("'<f4'", "(2,)"), std::string(4, '\0'));
+  const std::string short_stream = zip_of({.name = "t.npy",
+                                           .content = deflated(longer_array),
+                                           .method = 8,
+                                           .size = static_cast<std::uint32_t>(longer_array.size() + 4)});
   Zip same{{{"a.npy", plain}, {"b.npy", plain}}};
   same.entries[1].at = 0;
   same.entries[1].local_name = "a.npy";
@@ -140,6 +155,11 @@ std::vector<Case> archive_cases() {
       {"deflated checksum wrong", packed(size, "", 0, false), "damaged: the checksum of its data is"},
       {"deflate stream cut", packed(size, "", 8), "its deflate stream is cut"},
       {"bytes behind the deflate stream", packed(size, "more"), "bytes follow its deflate stream"},
+      {"deflate stream ends early", short_stream, "its deflate stream ends too early, 4 bytes before"},
+      {"directory damaged", no_entry, "its directory is damaged at byte"},
+      {"data reach into the directory", reaching, "reach into the directory"},
+      {"name of bad UTF-8", zip_of({.name = "\xe2\x82\x28.npy", .content = {}, .flags = 0x800}),
+       "neither ASCII nor UTF-8"},
       {"no deflate stream", zip_of({.name = "t.npy", .content = std::string(80, '\xff'), .method = 8, .size = 64}),
        "damaged deflate stream: invalid block type"},
   };

@@ -74,6 +74,7 @@ std::vector<Case> safetensors_cases() {
        "\"__metadata__\" has 1 for \"k\"; it must be a text"},
       {"metadata of objects", safetensors(R"({"__metadata__":{"k":{}}})"), "has an object for \"k\""},
       {"tensor is a number", safetensors(R"({"t":1})"), "its header has 1 for \"t\""},
+      {"tensor is true", safetensors(R"({"t":true})"), "its header has true for \"t\""},
       {"tensor is a text", safetensors(R"({"t":"F32"})"), "its header has \"F32\" for \"t\""},
       {"deep lists", safetensors("{\"t\":" + deep), "has a list for \"t\""},
       {"deep shape", safetensors("{\"t\":{\"shape\":" + deep), "tensor \"t\": \"shape\" has the entry a list"},
