@@ -71,7 +71,7 @@ class Reader {
     if (file_bytes_ == 0) fail("the file is empty");
     file_.reset(gzopen(path.c_str(), "rb"));
     if (!file_) fail(fmt::format("could not open it: {}", std::strerror(errno)));
-    gzbuffer(file_.get(), 1 << 17);
+    gzbuffer(file_.get(), static_cast<unsigned>(std::clamp<std::int64_t>(file_bytes_, 1 << 12, 1 << 17)));
   }
 
   const std::string& name() const { return name_; }

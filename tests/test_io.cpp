@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "framework/error.hpp"
+#include "framework/memory.hpp"
 #include "io/io.hpp"
 #include "support/temp_dir.hpp"
 
@@ -408,4 +409,24 @@ TEST_CASE("nifti: one byte changed anywhere in a header is either read or refuse
     }
   CHECK(accepted > 500);
   CHECK(refused > 50);
+}
+
+TEST_CASE("nifti: what a header declares takes no memory", "[io][malformed]") {
+  const TempDir dir;
+  std::string huge = raw_file<std::uint8_t>(2);  // 400 bytes that declare 18 GB
+  for (std::size_t i = 1; i < 4; ++i) put(huge, 40 + 2 * i, std::int16_t{2600});
+  huge.resize(400);
+  std::string offset = raw_file<std::uint8_t>(2);
+  put(offset, 108, 1e14f);
+  const std::int64_t before = (memory::reset_peak(), memory::stats().in_use);
+  for (const std::string& bytes : {huge, offset})
+    for (const bool compressed : {false, true})
+      CHECK_THAT(refusal(dir.write("v.nii", compressed ? gzip(bytes, dir) : bytes), f64),
+                 Catch::Contains("truncated, or its header is damaged: the header declares"));
+  CHECK(memory::stats().peak - before < 4096);
+  // What the packed bytes might hold is believed, and no more than 1032 times them.
+  std::string believed = raw_file<std::uint8_t>(2);
+  for (std::size_t i = 1; i < 4; ++i) put(believed, 40 + 2 * i, std::int16_t{40});
+  CHECK_THAT(refusal(dir.write("v.nii", gzip(believed, dir))), Catch::Contains("truncated: it ends within its voxels"));
+  CHECK(memory::stats().peak - before < 600000);
 }

@@ -1,0 +1,114 @@
+#include "command/contents.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+
+#include "framework/checkpoint_text.hpp"
+#include "framework/error.hpp"
+#include "io/npz.hpp"
+#include "io/safetensors.hpp"
+
+namespace command {
+
+namespace {
+
+using vg::checkpoint::Document;
+
+std::string joined(const std::string& a, const std::string& b) { return a.empty() ? b : a + "." + b; }
+
+void add_values(const std::string& name, const vg::Values& values, Contents& out) {
+  for (const auto& [key, value] : values) out.facts.emplace_back(joined(name, key), text_of(value));
+}
+
+void add_bundle(const std::string& name, const vg::Bundle& bundle, Contents& out) {
+  add_values(name, bundle.values, out);
+  for (const auto& [key, tensor] : bundle.tensors) out.tensors.emplace_back(joined(name, key), tensor);
+  for (const auto& [key, part] : bundle.parts) add_bundle(joined(name, key), part, out);
+}
+
+void add_description(const std::string& name, const vg::Description& d, Contents& out) {
+  out.facts.emplace_back(name, d.kind);
+  add_values(name, d.options, out);
+  for (const auto& [key, child] : d.children) add_description(joined(name, key), child, out);
+}
+
+void add_document(const Document& d, Contents& out) {
+  add_values("progress", d.progress, out);
+  if (d.generator)
+    out.facts.emplace_back("generator.key", fmt::format("[{}, {}]", (*d.generator)[0], (*d.generator)[1]));
+  if (d.model) {
+    add_description("model", d.model->description, out);
+    for (const auto& [path, state] : d.model->states) {
+      out.facts.emplace_back(joined("model", path), state.kind);
+      for (const auto& [leaf, tensor] : state.leaves)
+        out.tensors.emplace_back(joined(joined("model", path), leaf), tensor);
+    }
+  }
+  if (d.optimizer) add_bundle("optimizer", *d.optimizer, out);
+  out.plain = !d.model && !d.optimizer && d.parts.size() == 1 && d.parts.front().first == plain_part;
+  for (const auto& [name, part] : d.parts) add_bundle(out.plain ? "" : joined("parts", name), part, out);
+}
+
+/// Told by the first bytes: a zip archive's magic; safetensors' 8 bytes of length before a brace; else JSON.
+std::string format_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<char, 9> first{};
+  file.read(first.data(), first.size());
+  const std::string begin(first.data(), static_cast<std::size_t>(file.gcount()));
+  if (begin.starts_with("PK")) return "npz";
+  const bool json =
+      begin.find_first_not_of(" \t\r\n") != std::string::npos && begin[begin.find_first_not_of(" \t\r\n")] == '{';
+  return !json && begin.size() == 9 && begin[8] == '{' ? "safetensors" : "checkpoint";
+}
+
+}  // namespace
+
+std::string text_of(const vg::Value& value) {
+  return std::visit(
+      [](const auto& v) -> std::string {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::string>)
+          return v;
+        else if constexpr (std::is_arithmetic_v<T>)
+          return fmt::format("{}", v);
+        else
+          return fmt::format("[{}]", fmt::join(v, ", "));
+      },
+      value);
+}
+
+std::string type_of(const vg::Tensor& tensor) {
+  return fmt::format("{} {}", vg::name_of(tensor.dtype()), tensor.shape().str());
+}
+
+std::string printable(const std::string& text) {
+  const bool harmless = std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 32) || c == 127; });
+  return harmless ? text : vg::checkpoint::shown(text);
+}
+
+std::string Contents::summary() const {
+  std::int64_t elements = 0, bytes = 0;
+  for (const auto& [name, tensor] : tensors) elements += tensor.numel(), bytes += tensor.bytes();
+  return fmt::format("{}, {} tensors, {} elements, {} bytes", format, tensors.size(), elements, bytes);
+}
+
+Contents read_contents(const std::filesystem::path& path) {
+  Contents out;
+  out.format = format_of(path);
+  if (out.format == "npz") {
+    out.tensors = vg::read_npz(path);
+  } else if (out.format == "safetensors") {
+    vg::SafetensorsFile file = vg::read_safetensors(path);
+    out.tensors = std::move(file.tensors);
+    out.facts = std::move(file.metadata);
+  } else {
+    out.document = vg::checkpoint::read(path);
+    add_document(*out.document, out);
+  }
+  return out;
+}
+
+}  // namespace command

@@ -1,0 +1,51 @@
+// voxgrad: looks at files of weights, compares, checks and converts them. `voxgrad --help` says what there is.
+//
+// Exit status: 0 done; 1 the files differ (diff) or a file is damaged (verify); 2 it could not be done.
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+
+#include "command/commands.hpp"
+
+namespace {
+
+int failed(const std::exception& e, int status) {
+  std::cerr << "voxgrad: " << e.what() << '\n';
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Looks at files of weights (checkpoints, safetensors, npz), compares, checks and converts them.",
+               "voxgrad");
+  app.require_subcommand(1);
+  std::string file, other, to, result;
+
+  CLI::App* show = app.add_subcommand("show", "Prints the tree of what a file holds, with shapes and statistics");
+  show->add_option("FILE", file)->required();
+  CLI::App* diff = app.add_subcommand("diff", "Prints what differs between two files; status 1 when anything does");
+  diff->add_option("A", file)->required();
+  diff->add_option("B", other)->required();
+  CLI::App* verify = app.add_subcommand("verify", "Reads all of a file and its checksums; status 1 when it is damaged");
+  verify->add_option("FILE", file)->required();
+  CLI::App* convert = app.add_subcommand("convert", "Writes a file's contents in another format");
+  convert->add_option("FILE", file)->required();
+  convert->add_option("--to", to, "json, safetensors or npz")
+      ->required()
+      ->check(CLI::IsMember({"json", "safetensors", "npz"}));
+  convert->add_option("-o,--output", result, "The file to write")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
+  try {
+    if (*show) return command::show(file, std::cout);
+    if (*diff) return command::diff(file, other, std::cout);
+    if (*verify) return command::verify(file, std::cout);
+    return command::convert(file, to, result, std::cout);
+  } catch (const std::exception& e) {
+    return failed(e, *verify ? 1 : 2);
+  }
+}

@@ -1,0 +1,144 @@
+#include "io/npz.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "framework/atomic_file.hpp"
+#include "framework/checkpoint_text.hpp"
+#include "framework/error.hpp"
+#include "io/npy_header.hpp"
+#include "io/source.hpp"
+#include "io/stored.hpp"
+#include "io/tensor_files.hpp"
+#include "io/zip.hpp"
+
+namespace vg {
+
+namespace {
+
+using checkpoint::shown;
+using detail::NpyHeader;
+using detail::Source;
+using detail::ZipEntry;
+using detail::ZipStream;
+
+constexpr std::string_view suffix = ".npy";
+constexpr const char* write_where = "[write_npz]";
+
+NpyHeader read_header(ZipStream& stream) {
+  std::array<char, detail::npy_prefix_bytes> prefix{};
+  if (stream.left() < static_cast<std::int64_t>(prefix.size()))
+    throw detail::NpyFault("it is too short for a .npy file");
+  stream.read(prefix.data(), static_cast<std::int64_t>(prefix.size()));
+  const std::size_t length_bytes = detail::npy_length_bytes({prefix.data(), prefix.size()});
+  std::array<unsigned char, 4> raw{static_cast<unsigned char>(prefix[8]), static_cast<unsigned char>(prefix[9]), 0, 0};
+  if (length_bytes == 4) {
+    if (stream.left() < 2) throw detail::NpyFault("it is too short for a .npy file");
+    stream.read(raw.data() + 2, 2);
+  }
+  const std::int64_t length =
+      raw[0] | raw[1] << 8 | static_cast<std::int64_t>(raw[2]) << 16 | static_cast<std::int64_t>(raw[3]) << 24;
+  if (length > detail::longest_npy_header || length > stream.left())
+    throw detail::NpyFault(fmt::format("its header would have {} bytes; {} follow, and at most {} are allowed", length,
+                                       stream.left(), detail::longest_npy_header));
+  std::string text(static_cast<std::size_t>(length), '\0');
+  stream.read(text.data(), length);
+  return detail::parse_npy_header(text);
+}
+
+/// A tensor whose axes stand in the other order: out(i, j, k) = t(k, j, i).
+template <class T>
+void reverse_axes(const Tensor& t, Tensor& out) {
+  const Shape& shape = out.shape();
+  const std::size_t rank = shape.size();
+  std::array<std::int64_t, Shape::max_rank> stride{}, index{};
+  for (std::size_t a = 0, step = 1; a < rank; step *= static_cast<std::size_t>(shape[a++]))
+    stride[a] = static_cast<std::int64_t>(step);
+  const T* from = t.data<T>();
+  T* to = out.data<T>();
+  for (std::int64_t i = 0; i < out.numel(); ++i) {
+    to[i] = *from;
+    for (std::size_t a = rank; a-- > 0;) {
+      from += stride[a];
+      if (++index[a] < shape[a]) break;
+      from -= stride[a] * shape[a];
+      index[a] = 0;
+    }
+  }
+}
+
+Tensor read_data(const Source& source, const std::string& name, const NpyHeader& header, ZipStream& stream) {
+  const auto next = [&](void* to, std::int64_t bytes) { stream.read(to, bytes); };
+  if (!header.fortran_order) return read_stored(source, {name, header.type, header.swapped, header.shape}, next);
+  std::vector<std::int64_t> extents = header.shape.vec();
+  std::reverse(extents.begin(), extents.end());
+  const Tensor reversed = read_stored(source, {name, header.type, header.swapped, Shape(extents)}, next);
+  Tensor out(header.shape, reversed.dtype());
+  dispatch(reversed.dtype(), [&](auto zero) { reverse_axes<decltype(zero)>(reversed, out); });
+  return out;
+}
+
+Tensor read_entry(const Source& source, const ZipEntry& entry) {
+  const std::string name = "entry " + shown(entry.name);
+  ZipStream stream(source, entry);
+  NpyHeader header;
+  try {
+    header = read_header(stream);
+  } catch (const detail::NpyFault& e) {
+    source.fail(fmt::format("{}: {}", name, e.what()));
+  }
+  if (header.bytes != stream.left())
+    source.fail(fmt::format("{}: shape {} needs {} bytes; {} follow its header", name, header.shape.str(), header.bytes,
+                            stream.left()));
+  Tensor tensor = read_data(source, name, header, stream);
+  stream.finish();
+  return tensor;
+}
+
+void check_name(const std::string& name, const Tensor& tensor, std::set<std::string_view>& names) {
+  if (name.empty() || name.size() > 65000 || name.find('\0') != std::string::npos || !detail::is_utf8(name))
+    throw ValueError(fmt::format("{} tensors: got the name {}; it must be UTF-8 of 1 to 65000 bytes, none of them zero",
+                                 write_where, shown(name)));
+  if (!names.insert(name).second)
+    throw ValueError(fmt::format("{} tensors: there are two of the name {}", write_where, shown(name)));
+  if (!tensor.defined()) throw ValueError(fmt::format("{} tensors: {} is undefined", write_where, shown(name)));
+}
+
+}  // namespace
+
+NamedTensors detail::read_npz(const Source& source) {
+  NamedTensors tensors;
+  const std::vector<ZipEntry> entries = read_zip_directory(source);
+  std::set<std::string_view> names;
+  for (const ZipEntry& entry : entries) {
+    if (!names.insert(entry.name).second) source.fail(fmt::format("two entries are named {}", shown(entry.name)));
+    if (!entry.name.ends_with(suffix))
+      source.fail(fmt::format("entry {} is no array: its name does not end in .npy", shown(entry.name)));
+  }
+  for (const ZipEntry& entry : entries)
+    tensors.emplace_back(entry.name.substr(0, entry.name.size() - suffix.size()), read_entry(source, entry));
+  return tensors;
+}
+
+NamedTensors read_npz(const std::filesystem::path& path) { return detail::read_npz(Source("[read_npz]", path)); }
+
+void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options) {
+  std::set<std::string_view> names;
+  for (const auto& [name, tensor] : tensors) check_name(name, tensor, names);
+  AtomicFile file(write_where, path);
+  detail::ZipWriter zip(file, options.compress);
+  for (const auto& [name, tensor] : tensors) {
+    const std::string header = detail::make_npy_header(tensor);
+    const auto bytes = static_cast<std::size_t>(tensor.bytes());
+    zip.add(name + std::string(suffix), {header, {static_cast<const char*>(tensor.raw()), bytes}});
+  }
+  zip.finish();
+  file.commit();
+}
+
+}  // namespace vg

@@ -1,0 +1,36 @@
+// The element types of foreign tensor files, and how they become a Tensor's. Internal to io/.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "framework/tensor.hpp"
+#include "io/source.hpp"
+
+namespace vg::detail {
+
+enum class Stored : std::uint8_t { boolean, u8, i8, u16, i16, u32, i32, u64, i64, f16, bf16, f32, f64 };
+
+/// Bytes of one element.
+std::int64_t size_of(Stored type);
+/// A stored tensor, whose bytes come one after the other.
+struct StoredTensor {
+  std::string name;  ///< for messages: "tensor \"weight\""
+  Stored type{};
+  bool swapped = false;  ///< in the other byte order
+  Shape shape;
+};
+/// Puts the next `bytes` at `to`.
+using NextBytes = std::function<void(void* to, std::int64_t bytes)>;
+
+/// Reads a row-major tensor: f16 and bf16 as f32, integers and booleans as i32, which holds every value or the file is
+/// refused. The caller has checked that its bytes are in the file. Throws IoError through `source` for
+/// an element that the dtype does not hold.
+Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextBytes& next);
+
+/// Whether the text is UTF-8.
+bool is_utf8(std::string_view text);
+
+}  // namespace vg::detail

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The program voxgrad on small files: what it prints, its exit status, and that conversions keep every bit.
+# usage: command.sh VOXGRAD DATA CHECKPOINT WORK
+set -u
+voxgrad=$1 data=$2 checkpoint=$3 work=$4
+rm -rf "$work" && mkdir -p "$work" || exit 2
+failures=0
+expect() { # status pattern... -- command...
+  local status=$1 patterns=() said got pattern
+  shift
+  while [ "$1" != -- ]; do patterns+=("$1"); shift; done
+  shift
+  said=$("$@" 2>&1)
+  got=$?
+  [ $got = "$status" ] || { echo "status $got, not $status: $*"; echo "$said"; failures=$((failures + 1)); }
+  for pattern in "${patterns[@]}"; do
+    grep -qF -- "$pattern" <<<"$said" || { echo "without '$pattern': $*"; echo "$said"; failures=$((failures + 1)); }
+  done
+}
+
+expect 0 'safetensors, 5 tensors, 12 elements, 60 bytes, 1 NaN, 1 Inf' 'b.weight  f32 (2, 3)  min -0 ' '1 NaN  1 Inf' '"c "quoted"\x0a"' \
+  -- "$voxgrad" show "$data/package.safetensors"
+expect 0 'progress' '  step  3' 'model  Net' '      weight  f32 (2,)  min 0.5  mean 0.5  max 0.5  std 0  1 NaN' 'generator.key  [0, 42]' \
+  -- "$voxgrad" show "$checkpoint"
+expect 0 'fortran  f64 (2, 3, 4)  min 0  mean 11.5  max 23  std 6.9222' -- "$voxgrad" show "$data/others.npz"
+
+# There and back: every bit, and the bytes of the format's own package.
+expect 0 '-> ' -- "$voxgrad" convert "$data/package.safetensors" --to json -o "$work/plain.json"
+expect 0 'equal: ' -- "$voxgrad" diff "$data/package.safetensors" "$work/plain.json"
+expect 0 -- "$voxgrad" convert "$work/plain.json" --to safetensors -o "$work/back.safetensors"
+cmp "$work/back.safetensors" "$data/package.safetensors" || failures=$((failures + 1))
+expect 0 'npz has no place for 1 values' -- "$voxgrad" convert "$data/package.safetensors" --to npz -o "$work/plain.npz"
+expect 1 '- note: ' '1 difference' -- "$voxgrad" diff "$work/back.safetensors" "$work/plain.npz"
+expect 0 -- "$voxgrad" convert "$checkpoint" --to json -o "$work/same.json"
+expect 0 'equal: checkpoint, 5 tensors' -- "$voxgrad" diff "$checkpoint" "$work/same.json"
+expect 0 'safetensors has no place for 19 values' -- "$voxgrad" convert "$checkpoint" --to safetensors -o "$work/model.safetensors"
+expect 0 'model.c.weight' '  i  i32 ()  min 7' 'progress' -- "$voxgrad" show "$work/model.safetensors"
+
+# What differs.
+sed 's/"step": 3/"step": 4/; s/0\.5,/0.75,/' "$checkpoint" >"$work/changed.json"
+expect 1 '~ progress.step: 3 -> 4' '~ model.c.weight.weight: 1 of 2 values differ, at most by 0.25: [0] 0.5 -> 0.75' '4 differences' \
+  -- "$voxgrad" diff "$checkpoint" "$work/changed.json"
+expect 1 '- u8: i32 (2,)' '+ ramp: f32 (3, 1000)' -- "$voxgrad" diff "$data/others.npz" "$data/numpy_deflated.npz"
+
+# Damage and misuse.
+for file in "$data/package.safetensors" "$data/others.npz" "$checkpoint"; do
+  expect 0 ': whole: ' -- "$voxgrad" verify "$file"
+  head -c 200 "$file" >"$work/cut"
+  expect 1 "voxgrad: [" "$work/cut" -- "$voxgrad" verify "$work/cut"
+  expect 2 "voxgrad: [" -- "$voxgrad" show "$work/cut"
+done
+expect 2 'no/such/file' -- "$voxgrad" diff "$checkpoint" no/such/file
+expect 1 'no/such/file' -- "$voxgrad" verify no/such/file
+expect 2 'A subcommand is required' -- "$voxgrad"
+expect 2 'xml not in {json' -- "$voxgrad" convert "$checkpoint" --to xml -o "$work/x"
+expect 2 'cannot write' -- "$voxgrad" convert "$checkpoint" --to npz -o "$work/no/such/folder/x"
+expect 0 'show' 'diff' 'verify' 'convert' -- "$voxgrad" --help
+[ $failures = 0 ]

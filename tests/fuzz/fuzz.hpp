@@ -1,0 +1,63 @@
+// What the fuzz targets share. A target reads bytes that anybody could have made: the result must be right, or an
+// exception of ours that says what is wrong. Anything else (another exception, a sanitizer's report, no end) is a
+// finding.
+#pragma once
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "framework/error.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+namespace fuzz {
+
+/// Ends the run: libFuzzer keeps the input.
+[[noreturn]] inline void finding(const std::string& what) {
+  std::fprintf(stderr, "finding: %s\n", what.c_str());
+  std::abort();
+}
+inline void require(bool holds, const std::string& what) {
+  if (!holds) finding(what);
+}
+
+/// A file in memory, for readers that open one.
+class MemoryFile {
+ public:
+  MemoryFile() : fd_(::memfd_create("fuzz", MFD_CLOEXEC)) { require(fd_ >= 0, "no memory file"); }
+  ~MemoryFile() { ::close(fd_); }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  std::filesystem::path with(std::span<const std::uint8_t> bytes) {
+    require(::ftruncate(fd_, 0) == 0, "memory file: ftruncate");
+    require(::pwrite(fd_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()), "memory file: pwrite");
+    return "/proc/self/fd/" + std::to_string(fd_);
+  }
+
+ private:
+  int fd_;
+};
+
+/// Runs a reader, which may refuse with an IoError whose message begins with `where`.
+template <class Read>
+void read_or_refuse(std::string_view where, Read&& read) {
+  try {
+    read();
+  } catch (const vg::IoError& e) {
+    const std::string_view said = e.what();
+    require(said.starts_with(where) && said.size() > where.size() + 3,
+            "a message without place or reason: " + std::string(said));
+  }
+}
+
+}  // namespace fuzz

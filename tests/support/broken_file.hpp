@@ -1,0 +1,52 @@
+// Files that a reader must refuse, by name, with what it must say.
+#pragma once
+
+#include <catch2/catch.hpp>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "framework/error.hpp"
+#include "io/source.hpp"
+#include "support/temp_dir.hpp"
+
+namespace test {
+
+struct Case {
+  const char* name;
+  std::string bytes;
+  const char* says;
+};
+
+/// The message that refuses the bytes; in memory and as a file it is the same.
+template <class Read, class ReadFile>
+std::string refusal(const std::string& bytes, const TempDir& dir, Read&& read, ReadFile&& read_file) {
+  std::string in_memory = "(accepted)", of_file = "(accepted)";
+  try {
+    read(
+        vg::detail::Source("[memory]", "broken", {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()}));
+  } catch (const vg::IoError& e) {
+    in_memory = e.what();
+  }
+  const auto path = dir.write("broken", bytes);
+  try {
+    read_file(path);
+  } catch (const vg::IoError& e) {
+    of_file = e.what();
+  }
+  CHECK(in_memory.substr(in_memory.find(": ") + 1) == of_file.substr(of_file.find(": ") + 1));
+  return of_file;
+}
+
+/// A section a case.
+inline void check_cases(const std::vector<Case>& cases, const std::function<std::string(const std::string&)>& refused,
+                        const std::string& where) {
+  for (const Case& c : cases) DYNAMIC_SECTION(c.name) {
+      const std::string said = refused(c.bytes);
+      CHECK_THAT(said, Catch::Contains(c.says));
+      CHECK_THAT(said, Catch::StartsWith(where));
+      CHECK_THAT(said, Catch::Contains("broken: "));
+    }
+}
+
+}  // namespace test
