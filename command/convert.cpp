@@ -46,7 +46,8 @@ int convert(const fs::path& file, const std::string& to, const fs::path& result,
     if (!contents.facts.empty())
       lost = fmt::format("npz has no place for {} values and descriptions: they are left out", contents.facts.size());
   } else {
-    vg::checkpoint::write(document_of(std::move(contents)), result);
+    const auto encoding = to == "base64" ? vg::Encoding::base64 : vg::Encoding::decimal;
+    vg::checkpoint::write(document_of(std::move(contents)), result, {.encoding = encoding});
   }
   out << fmt::format("{}: {} -> {}\n", file.string(), summary, result.string());
   if (!lost.empty()) out << "note: " << lost << '\n';

@@ -1,4 +1,5 @@
-// voxgrad: looks at files of weights, compares, checks and converts them. `voxgrad --help` says what there is.
+// voxgrad: looks at files of weights, compares, checks and converts them, and runs models. `voxgrad --help` says what
+// there is.
 //
 // Exit status: 0 done; 1 the files differ (diff) or a file is damaged (verify); 2 it could not be done.
 #include <CLI/CLI.hpp>
@@ -31,10 +32,16 @@ int main(int argc, char** argv) {
   verify->add_option("FILE", file)->required();
   CLI::App* convert = app.add_subcommand("convert", "Writes a file's contents in another format");
   convert->add_option("FILE", file)->required();
-  convert->add_option("--to", to, "json, safetensors or npz")
+  convert->add_option("--to", to, "json, base64, safetensors or npz")
       ->required()
-      ->check(CLI::IsMember({"json", "safetensors", "npz"}));
+      ->check(CLI::IsMember({"json", "base64", "safetensors", "npz"}));
   convert->add_option("-o,--output", result, "The file to write")->required();
+  CLI::App* predict = app.add_subcommand("predict", "Runs a checkpoint's model on a NIfTI volume");
+  bool labels = false;
+  predict->add_option("FILE", file, "A checkpoint with a model of voxgrad's own layers")->required();
+  predict->add_option("IN", other, "A volume (.nii, .nii.gz), prepared as in training")->required();
+  predict->add_option("OUT", result, "The model's output, or its labels")->required();
+  predict->add_flag("--labels", labels, "Write the channel with the largest value");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -44,6 +51,7 @@ int main(int argc, char** argv) {
     if (*show) return command::show(file, std::cout);
     if (*diff) return command::diff(file, other, std::cout);
     if (*verify) return command::verify(file, std::cout);
+    if (*predict) return command::predict(file, other, result, labels, std::cout);
     return command::convert(file, to, result, std::cout);
   } catch (const std::exception& e) {
     return failed(e, *verify ? 1 : 2);

@@ -36,6 +36,18 @@ expect 0 'equal: checkpoint, 5 tensors' -- "$voxgrad" diff "$checkpoint" "$work/
 expect 0 'safetensors has no place for 19 values' -- "$voxgrad" convert "$checkpoint" --to safetensors -o "$work/model.safetensors"
 expect 0 'model.c.weight' '  i  i32 ()  min 7' 'progress' -- "$voxgrad" show "$work/model.safetensors"
 
+expect 0 -- "$voxgrad" convert "$checkpoint" --to base64 -o "$work/base64.json"
+expect 0 'equal: checkpoint' -- "$voxgrad" diff "$checkpoint" "$work/base64.json"
+expect 0 -- grep -q '"encoding": "base64"' "$work/base64.json"
+
+# A model without its program: one 1x1x1 convolution, x and 8.5 - x, on voxels 256, 770, 1284, 1798; then the larger of the two.
+model=$data/../predict_model.json
+volume=$(dirname "$checkpoint")/../nifti/int16
+expect 0 '(2, 2, 1) -> ' ': (2, 2, 1, 2)' -- "$voxgrad" predict "$model" "$volume" "$work/out.nii"
+expect 0 '0000804300804044' -- sh -c "tail -c 32 '$work/out.nii' | od -An -v -tx1 | tr -d ' \n'"
+expect 0 ': (2, 2, 1)' -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii.gz" --labels
+expect 2 'voxgrad: [' -- "$voxgrad" predict "$checkpoint" "$volume" "$work/none.nii"
+
 # What differs.
 sed 's/"step": 3/"step": 4/; s/0\.5,/0.75,/' "$checkpoint" >"$work/changed.json"
 expect 1 '~ progress.step: 3 -> 4' '~ model.c.weight.weight: 1 of 2 values differ, at most by 0.25: [0] 0.5 -> 0.75' '4 differences' \
@@ -52,7 +64,7 @@ done
 expect 2 'no/such/file' -- "$voxgrad" diff "$checkpoint" no/such/file
 expect 1 'no/such/file' -- "$voxgrad" verify no/such/file
 expect 2 'A subcommand is required' -- "$voxgrad"
-expect 2 'xml not in {json' -- "$voxgrad" convert "$checkpoint" --to xml -o "$work/x"
+expect 2 'xml not in {' -- "$voxgrad" convert "$checkpoint" --to xml -o "$work/x"
 expect 2 'cannot write' -- "$voxgrad" convert "$checkpoint" --to npz -o "$work/no/such/folder/x"
-expect 0 'show' 'diff' 'verify' 'convert' -- "$voxgrad" --help
+expect 0 'show' 'diff' 'verify' 'convert' 'predict' -- "$voxgrad" --help
 [ $failures = 0 ]

@@ -1,0 +1,58 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "command/commands.hpp"
+#include "framework/error.hpp"
+#include "framework/variable.hpp"
+#include "io/nifti.hpp"
+#include "layers/registry.hpp"
+
+namespace command {
+
+namespace {
+
+/// The dtype of the model's first floating leaf; f32 for a model without.
+vg::DType dtype_of(vg::Module& model) {
+  for (const auto& [path, state] : model.parameters())
+    for (const std::string& leaf : state.leaves()) return state[leaf].dtype();
+  return vg::f32;
+}
+
+/// (H, W, D, K) -> (H, W, D): where the largest value stands, the first of equal ones.
+vg::Tensor largest_channel(const vg::Tensor& y) {
+  const std::int64_t channels = y.dim(3);
+  vg::Tensor labels({y.dim(0), y.dim(1), y.dim(2)}, vg::i32);
+  auto* to = labels.data<std::int32_t>();
+  vg::dispatch(y.dtype(), [&](auto zero) {
+    const auto* from = y.data<decltype(zero)>();
+    for (std::int64_t i = 0; i < labels.numel(); ++i, from += channels)
+      to[i] = static_cast<std::int32_t>(std::max_element(from, from + channels) - from);
+  });
+  return labels;
+}
+
+}  // namespace
+
+int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& result, bool labels,
+            std::ostream& out) {
+  const std::unique_ptr<vg::Module> model = vg::load_model(checkpoint);
+  const vg::Volume in = vg::read_nifti(volume, dtype_of(*model));
+  const vg::Index3 extent = in.extent();
+  const vg::NoGrad no_grad;
+  const vg::Variable x(in.data.reshape({1, extent[0], extent[1], extent[2], in.channels()}));
+  const vg::Tensor y = (*model)(x).value();
+  if (y.rank() != 5 || y.dim(1) != extent[0] || y.dim(2) != extent[1] || y.dim(3) != extent[2] || y.dim(4) < 1)
+    throw vg::ValueError(
+        fmt::format("[predict] the model makes {} of {}; a volume needs the input's extents and channels",
+                    y.shape().str(), x.shape().str()));
+  vg::Volume predicted{y.reshape({extent[0], extent[1], extent[2], y.dim(4)}), in.affine};
+  if (labels) predicted.data = largest_channel(predicted.data);
+  vg::write_nifti(result, predicted);
+  out << fmt::format("{}: {} -> {}: {}\n", volume.string(), in.data.shape().str(), result.string(),
+                     predicted.data.shape().str());
+  return 0;
+}
+
+}  // namespace command
