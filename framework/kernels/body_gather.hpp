@@ -120,26 +120,44 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
 /// at a time, are not what a CPU foresees. After the last run comes the first one of the next tile.
 template <class T, int MR>
 struct NextRun {
-  const T *x = nullptr, *after = nullptr;  // of this tile and the next
+  const T *x, *after;  // of this tile and the next
   const char* at = nullptr;
-  std::int64_t step = 0;  // bytes
-  NextRun(const GatherArgs<T>& a, std::int64_t first, std::int64_t co, int unroll) {
-    const std::int64_t* const off = a.x_off + first;
-    if (MR == 1 || !a.far_x || co != a.co_begin || a.tap_count == 0 || off[1] - off[0] != a.taps->k) return;
-    x = a.x + off[0];
-    after = x + MR * a.taps->k + a.taps->x;
-    step = MR * unroll * static_cast<std::int64_t>(sizeof(T));
+  NextRun(const GatherArgs<T>& a, std::int64_t first)
+      : x(a.x + a.x_off[first]), after(x + MR * a.taps->k + a.taps->x) {}
+  static bool pays(const GatherArgs<T>& a, std::int64_t first, std::int64_t co) {
+    return a.far_x && co == a.co_begin && a.tap_count > 0 && a.x_off[first + 1] - a.x_off[first] == a.taps->k;
   }
   inline __attribute__((always_inline)) void begin(const Tap* tap, const Tap* end) {
-    if (step != 0) at = reinterpret_cast<const char*>(tap + 1 == end ? after : x + tap[1].x);
+    at = reinterpret_cast<const char*>(tap + 1 == end ? after : x + tap[1].x);
   }
-  inline __attribute__((always_inline)) void ask() {
-    if (step == 0) return;
+  inline __attribute__((always_inline)) void ask(int unroll) {
 #pragma GCC unroll 4
     for (int line = 0; line < (MR + 7) / 8; ++line) __builtin_prefetch(at + 64 * line);
-    at += step;
+    at += MR * unroll * static_cast<std::int64_t>(sizeof(T));
   }
 };
+struct NoNextRun {
+  static void begin(const Tap*, const Tap*) {}
+  static void ask(int) {}
+};
+
+/// acc += all taps.
+template <class T, int MR, int NV, class Next>
+inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)[MR][NV], const GatherArgs<T>& a,
+                                                      const T* w, const std::int64_t* x_off, Next next) {
+  constexpr int unroll = tile_unroll<T>(NV), lanes = Simd<T>::lanes;
+  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+    next.begin(t, end);
+    const T* x = a.x + t->x;
+    const T* wt = w + t->w * (NV * lanes);
+    std::int64_t left = t->k;
+    for (; left >= unroll; left -= unroll, x += unroll, wt += unroll * NV * lanes) {
+      next.ask(unroll);
+      dense_step<T, MR, NV, unroll>(acc, x, x_off, wt);
+    }
+    for (; left > 0; --left, ++x, wt += NV * lanes) dense_step<T, MR, NV, 1>(acc, x, x_off, wt);
+  }
+}
 
 template <class T, int MR, int NV>
 __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
@@ -153,19 +171,11 @@ __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, st
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
 
-  constexpr int unroll = tile_unroll<T>(NV);
-  NextRun<T, MR> next(a, first, co, unroll);
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
-    next.begin(t, end);
-    const T* x = a.x + t->x;
-    const T* wt = w + t->w * (NV * S::lanes);
-    std::int64_t left = t->k;
-    for (; left >= unroll; left -= unroll, x += unroll, wt += unroll * NV * S::lanes) {
-      next.ask();
-      dense_step<T, MR, NV, unroll>(acc, x, x_off, wt);
-    }
-    for (; left > 0; --left, ++x, wt += NV * S::lanes) dense_step<T, MR, NV, 1>(acc, x, x_off, wt);
-  }
+  bool asks = false;
+  if constexpr (NV == 2 && MR + 2 >= tile_rows<T>(NV))  // smaller tiles are rare
+    if (asks = NextRun<T, MR>::pays(a, first, co); asks)
+      dense_taps<T, MR, NV>(acc, a, w, x_off, NextRun<T, MR>(a, first));
+  if (!asks) dense_taps<T, MR, NV>(acc, a, w, x_off, NoNextRun());
 
   if (can_stream && a.stream) {
 #pragma GCC unroll 16
