@@ -11,9 +11,11 @@ function(voxgrad_warnings target)
   endif()
 endfunction()
 
-# A program of one source file that uses voxgrad (and CLI11, header-only, for its options).
+# A program that uses voxgrad (and CLI11, header-only, for its options). What takes its time is in the library, which is optimised;
+# at -O1 its own files, most of them headers, compile in half the time.
 function(voxgrad_program name source)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE voxgrad::voxgrad fmt::fmt nlohmann_json::nlohmann_json)
+  target_compile_options(${name} PRIVATE -O1)
   voxgrad_warnings(${name})
 endfunction()
