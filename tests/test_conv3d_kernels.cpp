@@ -29,6 +29,7 @@ namespace {
 
 using namespace vg::test;
 using std::int64_t;
+using vg::kernels::Pass;
 
 /// A vector in a block of the pool: the bytes past its end are poisoned under AddressSanitizer.
 template <class T>
@@ -287,6 +288,27 @@ TEST_CASE("conv3d kernels: five taps for Winograd", "[conv3d][kernels][winograd]
   }
 }
 
+TEST_CASE("conv3d kernels: groups for Winograd", "[conv3d][kernels][winograd]") {
+  const std::vector<int64_t> ones{1, 1, 1};
+  check_problem(cubic(1, {9, 7, 13}, 32, 32, 3, 1, 1, 4));   // groups of 8: half vectors of AVX-512
+  check_problem(cubic(2, {5, 6, 37}, 64, 32, 3, 1, 1, 4));   // 16 -> 8
+  check_problem(cubic(1, {6, 5, 9}, 32, 64, 3, 1, 1, 2));    // 16 -> 32: two vectors of a group
+  check_problem(cubic(1, {6, 5, 9}, 24, 72, 3, 1, 1, 3));    // 8 -> 24: a whole and a half vector
+  check_problem(cubic(1, {4, 3, 11}, 15, 21, 3, 1, 1, 3));   // 5 -> 7: every store is masked
+  check_problem(cubic(1, {4, 3, 11}, 34, 38, 3, 1, 1, 2));   // 17 -> 19
+  check_problem(cubic(1, {4, 3, 11}, 16, 16, 3, 1, 1, 16));  // depthwise: a vector of u passes the last column
+  check_problem(cubic(1, {5, 4, 6}, 8, 8, 3, 1, 1));         // one group of half vectors
+  check_problem(cubic(1, {5, 4, 6}, 20, 7, 3, 1, 1));
+  const Conv3dProblem p = cubic(1, {6, 7, 12}, 16, 16, 3, 1, 1, 2);
+  check_problem(dilated(p, {2, 3, 2}));
+  check_problem(with(p, ones, ones, ones, {0, 2, 0}, {0, 1, 3}));
+  Conv3dProblem flat = p;
+  flat.kernel_size[1] = 1;
+  flat.pad[1] = 0;
+  set_out_size(flat, 1, 0);
+  check_problem(flat);
+}
+
 TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][winograd]") {
   const std::vector<int64_t> ones{1, 1, 1};
   const Conv3dProblem p = cubic(2, {9, 7, 13}, 5, 19, 3, 1, 1);  // no size is a multiple of a dilation
@@ -315,7 +337,10 @@ TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kern
   CHECK(vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 7, 1, 3)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 1, 1, 0)));
-  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1, 2)));
+  const Conv3dProblem grouped = cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1, 2);
+  for (const Pass pass : {Pass::forward, Pass::grad_input}) CHECK(vg::kernels::winograd::applies(grouped, pass));
+  CHECK(!vg::kernels::winograd::applies(grouped, Pass::grad_weight));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2, 2)));
   CHECK(vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 2, 7}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
   CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
 }

@@ -51,19 +51,19 @@ int64_t w_elements(const Conv3dProblem& p) { return taps(p) * (p.in_channels / p
 
 /// Whether f32's Winograd kernels on rounded operands are the faster way: pairs halve the products, Winograd may save
 /// more. Tiles (AMX) are beyond its reach.
-bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k) {
+bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k, Pass pass) {
   constexpr double pairs = 1.9, rounding = 4;  // speed; a vector of an operand, in vector multiply-adds
-  if (k.gather_tiles != nullptr || !may_choose(p)) return false;
-  const Cost cost = cost_of(p, k.lanes);
+  if (k.gather_tiles != nullptr || !may_choose(p, pass)) return false;
+  const Cost cost = cost_of(p, k.lanes, pass);
   const double vectors = static_cast<double>(x_elements(p) + w_elements(p)) / static_cast<double>(k.lanes);
   return cost.winograd + rounding * vectors < cost.direct / pairs;
 }
 
 /// The kernels for pairs, or null where they do not apply.
-const Bf16Kernels* kernels_for(const Conv3dProblem& p) {
+const Bf16Kernels* kernels_for(const Conv3dProblem& p, Pass pass) {
   const Bf16Kernels* const k = current_bf16_kernels();
   if (k == nullptr || x_elements(p) == 0 || y_elements(p) == 0 || direct::lanes_over_groups(p, k->lanes) ||
-      prefers_winograd(p, *k))
+      prefers_winograd(p, *k, pass))
     return nullptr;
   return k;
 }
@@ -133,7 +133,7 @@ bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, 
 
 /// The gather over p (direct::gather's) by pairs; false where it has to be emulated.
 bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
-  const Bf16Kernels* const k = kernels_for(p);
+  const Bf16Kernels* const k = kernels_for(p, transpose ? Pass::grad_input : Pass::forward);
   if (k == nullptr) return false;
   const PairGather g = pair_gather(k, p);
   const Conv3dProblem q = g.over_pairs(p);
@@ -184,7 +184,7 @@ void grad_weight_row(const Bf16Kernels& k, const Conv3dProblem& p, const float* 
 }
 
 bool grad_weight_pairs(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
-  const Bf16Kernels* const k = kernels_for(p);
+  const Bf16Kernels* const k = kernels_for(p, Pass::grad_weight);
   if (k == nullptr) return false;
   if (is_row(p)) return grad_weight_row(*k, p, x, dy, dw), true;
   const int axis = weight_pairing(p);

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "framework/kernels/body_winograd.hpp"
+#include "framework/kernels/body_winograd_groups.hpp"
 
 namespace vg::kernels {
 namespace {
@@ -205,13 +206,15 @@ void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std:
 
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
-  return {{{winograd_input<T, 1, 1>, winograd_input<T, 1, 4>}, {winograd_input<T, 4, 1>, winograd_input<T, 4, 4>}},
+  return {Simd<T>::lanes,
+          {{winograd_input<T, 1, 1>, winograd_input<T, 1, 4>}, {winograd_input<T, 4, 1>, winograd_input<T, 4, 4>}},
           {{winograd_gradient<T, 1, 1>, winograd_gradient<T, 1, 4>},
            {winograd_gradient<T, 4, 1>, winograd_gradient<T, 4, 4>}},
           {{winograd_output<T, 1, 1>, winograd_output<T, 1, 4>}, {winograd_output<T, 4, 1>, winograd_output<T, 4, 4>}},
           winograd_weights<T>,
           winograd_taps<T>,
-          transpose_block<T>};
+          transpose_block<T>,
+          winograd_groups<T>};
 }
 
 constexpr WinogradTables winograd_tables = {make_winograd_table<float>(), make_winograd_table<double>()};

@@ -14,8 +14,8 @@ namespace {
 
 template <class T, class Direct, class Winograd>
 void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd& winograd) {
-  const bool take_winograd = is_tuning() && may_choose(p) ? faster_is_second(p, pass, sizeof(T), direct, winograd)
-                                                          : use_winograd(p, current_table<T>().lanes);
+  const bool take_winograd = is_tuning() && may_choose(p, pass) ? faster_is_second(p, pass, sizeof(T), direct, winograd)
+                                                          : use_winograd(p, current_table<T>().lanes, pass);
   if (take_winograd)
     winograd();
   else

@@ -19,26 +19,40 @@ namespace {
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
 constexpr double far_weight_point = 28;        // the same where there are several parts: weights fill more than L2
-constexpr double half_vector = 0.7;            // direct products of at most half a vector of output channels
+constexpr double half_vector = 0.6;            // at most half a vector of channels, done in half vectors
+constexpr double direct_groups = 1.25;         // direct products of groups that share a vector, against dense ones
 constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
 constexpr double call = 20'000;                // lists, threads, memory of a call
+constexpr double small_call = 8'000;           // the same on one thread
 constexpr double packing = 3;                  // a vector of weights, packed for the direct kernels
 constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
+
+/// Of the channels of a voxel.
+double vectors(std::int64_t channels, std::int64_t lanes) {
+  return 2 * channels <= lanes ? half_vector : static_cast<double>(ceil_div(channels, lanes));
+}
 
 double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
   const double tiles = static_cast<double>(winograd::tiles_of(p));
   double points = 1;
   for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] > 1 ? 4 : 1;
   const winograd::Parts parts(p);
-  const double ci = static_cast<double>(p.in_channels),
-               in_vectors = static_cast<double>(ceil_div(p.in_channels, lanes)),
-               out_vectors = static_cast<double>(ceil_div(p.out_channels, lanes));
-  const double products = static_cast<double>(parts.all()) * ci * out_vectors;
+  const double in_vectors = vectors(p.in_channels, lanes), out_vectors = vectors(p.out_channels, lanes);
+  const double products =
+      static_cast<double>(parts.all() * p.in_channels) * vectors(p.out_channels / p.groups, lanes);  // of all groups
   return tiles * points *
              (short_products * products + point_in * static_cast<double>(parts.rows()) * in_vectors +
               point_out * out_vectors) +
-         (parts.all() > 1 ? far_weight_point : weight_point) * points * products + call;
+         (parts.all() > 1 ? far_weight_point : weight_point) * points * products + (is_small(p) ? small_call : call);
+}
+
+/// Vectors of a group's outputs in the direct kernels. Several groups may share one.
+double direct_vectors(const Conv3dProblem& p, std::int64_t lanes) {
+  const std::int64_t channels = p.out_channels / p.groups;
+  if (p.groups == 1) return vectors(channels, lanes);
+  if (2 * channels > lanes) return static_cast<double>(ceil_div(channels, lanes));
+  return direct_groups * static_cast<double>(channels) / static_cast<double>(lanes);
 }
 
 /// (output, tap) pairs of a dimension with stride 1 that meet the input: the direct kernels leave out the padding.
@@ -53,11 +67,9 @@ double pairs_of(const Conv3dProblem& p, int a) {
 
 }  // namespace
 
-Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
-  const double a_pair = static_cast<double>(p.in_channels / p.groups) *
-                        static_cast<double>(p.groups * ceil_div(p.out_channels / p.groups, lanes)) *
-                        (2 * p.out_channels <= lanes ? half_vector : 1);
-  if (!winograd::applies(p))
+Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
+  const double a_pair = static_cast<double>(p.in_channels) * direct_vectors(p, lanes);
+  if (!winograd::applies(p, pass))
     return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair,
             std::numeric_limits<double>::infinity()};
   double pairs = static_cast<double>(p.batch);
@@ -68,20 +80,22 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes) {
   return {(pairs + packing * static_cast<double>(taps(p))) * a_pair, winograd_cost(p, lanes)};
 }
 
-bool use_winograd(const Conv3dProblem& p, std::int64_t lanes) {
+bool use_winograd(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   switch (current_algorithm()) {
     case Algorithm::direct:
       return false;
     case Algorithm::winograd:
-      return winograd::applies(p);
+      return winograd::applies(p, pass);
     case Algorithm::automatic:
       break;
   }
-  if (p.in_channels < fewest_channels || p.out_channels < fewest_channels) return false;
-  const Cost cost = cost_of(p, lanes);
+  if (std::min(p.in_channels, p.out_channels) / p.groups < fewest_channels) return false;
+  const Cost cost = cost_of(p, lanes, pass);
   return cost.winograd < cost.direct;
 }
 
-bool may_choose(const Conv3dProblem& p) { return current_algorithm() == Algorithm::automatic && winograd::applies(p); }
+bool may_choose(const Conv3dProblem& p, Pass pass) {
+  return current_algorithm() == Algorithm::automatic && winograd::applies(p, pass);
+}
 
 }  // namespace vg::kernels

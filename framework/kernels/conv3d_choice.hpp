@@ -9,13 +9,13 @@ namespace vg::kernels {
 struct Cost {
   double direct, winograd;  ///< winograd: infinite where it does not apply
 };
-Cost cost_of(const Conv3dProblem& p, std::int64_t lanes);
+Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 
-/// Whether Winograd's algorithm is the one for the gather over p, or p's grad_weight: what is forced
+/// Whether Winograd's algorithm is the one for a pass, of which p is the gather or the grad_weight: what is forced
 /// (conv3d_algorithm.hpp), else the cheaper by estimate.
-bool use_winograd(const Conv3dProblem& p, std::int64_t lanes);
+bool use_winograd(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 
 /// Whether there is a choice: nothing is forced and Winograd's algorithm applies.
-bool may_choose(const Conv3dProblem& p);
+bool may_choose(const Conv3dProblem& p, Pass pass = Pass::forward);
 
 }  // namespace vg::kernels

@@ -18,4 +18,6 @@ struct Conv3dProblem {
   std::int64_t in_channels, out_channels, groups;
 };
 
+enum class Pass { forward, grad_input, grad_weight };
+
 }  // namespace vg::kernels

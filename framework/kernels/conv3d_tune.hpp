@@ -7,8 +7,6 @@
 
 namespace vg::kernels {
 
-enum class Pass { forward, grad_input, grad_weight };
-
 /// Whether VOXGRAD_TUNE is set to something other than 0 (read at the first use).
 bool is_tuning();
 

@@ -20,6 +20,7 @@ struct Set {
   const kernels::SlidingTables* const* sliding;
   const kernels::SlidingTables* const* narrow_sliding;  // of half the vectors; null where there is none
   const kernels::WinogradTables* const* winograd;
+  const kernels::WinogradTables* const* narrow_winograd;
   bool (*cpu_has)();
 };
 
@@ -38,9 +39,9 @@ bool cpu_has_avx512() { return false; }
 // Best first.
 constexpr std::array<Set, 3> sets = {
     {{"avx512", &kernels::avx512_kernels, &kernels::avx512_sliding, &kernels::avx2_sliding, &kernels::avx512_winograd,
-      cpu_has_avx512},
-     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, nullptr, &kernels::avx2_winograd, cpu_has_avx2},
-     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, &kernels::scalar_winograd,
+      &kernels::avx512_narrow_winograd, cpu_has_avx512},
+     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, nullptr, &kernels::avx2_winograd, nullptr, cpu_has_avx2},
+     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, &kernels::scalar_winograd, nullptr,
       [] { return true; }}}};
 
 bool compiled(const Set& set) { return *set.tables != nullptr; }
@@ -99,6 +100,10 @@ KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
 
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
 const kernels::WinogradTables& kernels::current_winograd_tables() { return **current_set().winograd; }
+const kernels::WinogradTables* kernels::current_narrow_winograd_tables() {
+  const auto narrow = current_set().narrow_winograd;
+  return narrow != nullptr ? *narrow : nullptr;
+}
 const kernels::SlidingTables& kernels::current_sliding() { return **current_set().sliding; }
 const kernels::SlidingTables* kernels::current_narrow_sliding() {
   const auto narrow = current_set().narrow_sliding;

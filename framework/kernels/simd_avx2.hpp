@@ -6,6 +6,10 @@
 
 #include <cstdint>
 
+#ifndef VOXGRAD_SIMD_REGISTERS  // winograd_narrow_avx512.cpp has more
+#define VOXGRAD_SIMD_REGISTERS 16
+#endif
+
 namespace vg::kernels {
 namespace {
 
@@ -23,7 +27,7 @@ template <>
 struct Simd<float> {
   using V = __m256;
   static constexpr int lanes = 8;
-  static constexpr int registers = 16;
+  static constexpr int registers = VOXGRAD_SIMD_REGISTERS;
   static V zero() { return _mm256_setzero_ps(); }
   static V set1(float a) { return _mm256_set1_ps(a); }
   static V load(const float* p) { return _mm256_loadu_ps(p); }
@@ -60,7 +64,7 @@ template <>
 struct Simd<double> {
   using V = __m256d;
   static constexpr int lanes = 4;
-  static constexpr int registers = 16;
+  static constexpr int registers = VOXGRAD_SIMD_REGISTERS;
   static V zero() { return _mm256_setzero_pd(); }
   static V set1(double a) { return _mm256_set1_pd(a); }
   static V load(const double* p) { return _mm256_loadu_pd(p); }

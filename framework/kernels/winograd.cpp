@@ -10,7 +10,9 @@
 
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/winograd_blocks.hpp"
 #include "framework/kernels/winograd_few_tiles.hpp"
+#include "framework/kernels/winograd_groups.hpp"
 #include "framework/kernels/winograd_points.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/kernels/winograd_weights.hpp"
@@ -23,14 +25,6 @@ using std::int64_t;
 
 namespace {
 
-int points_of_slice(const Conv3dProblem& p) { return (p.kernel_size[1] > 1 ? 4 : 1) * (p.kernel_size[2] > 1 ? 4 : 1); }
-
-/// Tiles of a block: half of L2 for the transforms of a slice, but enough for a register tile or two.
-int64_t block_tiles(const Conv3dProblem& p, int points, std::size_t element) {
-  const int64_t bytes = points * (Parts(p).rows() * p.in_channels + p.out_channels) * static_cast<int64_t>(element);
-  return std::clamp<int64_t>((int64_t{512} << 10) / bytes, 16, 32);
-}
-
 /// The same for grad_weight, where a block's products are added to sums in L2: the more tiles, the fewer times. A float
 /// sum runs over the tiles of a block, then over the blocks of a slab: few tiles want short blocks.
 int64_t weight_block_tiles(const Conv3dProblem& p, int points, std::size_t element) {
@@ -38,76 +32,30 @@ int64_t weight_block_tiles(const Conv3dProblem& p, int points, std::size_t eleme
   return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
 }
 
-/// Brings what the next block reads into L2 while this one multiplies: without it, the transforms wait for memory (rows
-/// are short and many). Spread over the products, so that it never fills the queues.
-class Prefetch {
+/// The products of a block: a convolution over its tiles (PartTaps).
+template <class T>
+class DenseProducts {
  public:
-  template <class T>
-  void add(const WinogradGather<T>& g, int rows) {
-    for (int r = 0; r < rows; ++r) {
-      add_row(g, g.a[r]);
-      add_row(g, g.b[r]);
-    }
-  }
-  /// The `part`-th of `parts` equal pieces; the last one empties the list.
-  void run(int part, int parts) {
-    const std::size_t end = rows_.size() * static_cast<std::size_t>(part + 1) / static_cast<std::size_t>(parts);
-    for (; next_ < end; ++next_)
-      for (const char* p = rows_[next_].begin; p < rows_[next_].end; p += 64) __builtin_prefetch(p, 0, 2);
-    if (part + 1 == parts) {
-      rows_.clear();
-      next_ = 0;
-    }
+  DenseProducts(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, const PointLayout& in,
+                const PointLayout& out, PointWeights<T>& u)
+      : v_off_(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld),
+        m_off_(block.tiles(), out.ld),
+        parts_(tiling, block, p.in_channels, in.ld),
+        p_(p),
+        tiles_(block.tiles()),
+        u_(u) {}
+  void operator()(int point, const T* v, T* m) {
+    current_table<T>().gather_dense({v, u_.point(point), m, parts_.data(), parts_.size(), v_off_.data(), m_off_.data(),
+                                     tiles_, parts_.size() * p_.in_channels, 0, 0, p_.out_channels, 0, 0, false});
   }
 
  private:
-  struct Row {
-    const char *begin, *end;
-  };
-  template <class T>
-  void add_row(const WinogradGather<T>& g, const T* row) {
-    if (row == nullptr) return;
-    const int64_t first = std::max<int64_t>(0, g.first), end = std::min(g.depth, g.first + 2 * g.tiles + 2);
-    const char* const begin = reinterpret_cast<const char*>(row + first * g.stride);
-    // neighbouring runs share rows
-    for (std::size_t i = rows_.size(); i > 0 && rows_.size() - i < 8; --i)
-      if (rows_[i - 1].begin == begin) return;
-    rows_.push_back({begin, reinterpret_cast<const char*>(row + (end - 1) * g.stride + g.channels)});
-  }
-  std::vector<Row> rows_;
-  std::size_t next_ = 0;
+  Offsets v_off_, m_off_;
+  PartTaps parts_;
+  const Conv3dProblem& p_;
+  int64_t tiles_;
+  PointWeights<T>& u_;
 };
-
-template <class T>
-void gather_block(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next,
-                  Prefetch& prefetch, PointWeights<T>& u, const T* x, T* y, const PointLayout& in, T* v,
-                  const PointLayout& out, T* m) {
-  const WinogradTable<T>& table = current_winograd_table<T>();
-  const bool w4 = tiling.three(1), d4 = tiling.three(2);
-  Offsets v_off(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld), m_off(block.tiles(), out.ld);
-  const PartTaps parts(tiling, block, p.in_channels, in.ld);
-  for (int slice = 0; slice < tiling.slices(); ++slice) {
-    inputs_to_points(tiling, block, slice, x, in, v, table.input[w4][d4]);
-    // slices 1 and 3 meet the planes that the block before did not
-    if (next != nullptr && slice % 2 == 0)
-      for (int64_t run = next->run_begin; run < next->run_end; ++run)
-        prefetch.add(tiling.input(*next, run, std::min(slice + 1, tiling.slices() - 1), x), w4 ? 4 : 1);
-    for (int point = 0; point < tiling.points(); ++point) {
-      prefetch.run(point, tiling.points());
-      current_table<T>().gather_dense({v + point * in.point_stride, u.point(slice * tiling.points() + point),
-                                       m + point * out.point_stride, parts.data(), parts.size(), v_off.data(),
-                                       m_off.data(), block.tiles(), parts.size() * p.in_channels, 0, 0, p.out_channels,
-                                       0, 0, false});
-    }
-    for (int64_t run = block.run_begin; run < block.run_end; ++run) {
-      WinogradScatter<T> g = tiling.output(block, run, slice, y);
-      g.from = m + (run - block.run_begin) * block.depth_tiles * out.ld;
-      g.ld = out.ld;
-      g.point_stride = out.point_stride;
-      table.output[w4][d4](g);
-    }
-  }
-}
 
 /// How the sum over blocks is cut in grad_weight: into slabs; by slice and by parts of the output channels, so that the
 /// products of a task stay in L2.
@@ -226,38 +174,28 @@ void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
 
 }  // namespace
 
-bool applies(const Conv3dProblem& p) {
+bool applies(const Conv3dProblem& p, Pass pass) {
   bool three = false;
   for (int a = 0; a < 3; ++a) {
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
     if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3 && p.kernel_size[a] != 5) return false;
     three = three || p.kernel_size[a] > 1;
   }
-  return three && p.groups == 1;
+  return three && (p.groups == 1 || (pass != Pass::grad_weight && Parts(p).all() == 1));
 }
 
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  if (p.groups > 1 || has_one_narrow_group<T>(p)) return gather_groups(p, transpose, x, w, y);
   if (has_few_tiles(p, sizeof(T))) return gather_few_tiles(p, transpose, x, w, y);
-  const int points = points_of_slice(p);
-  const Tiling tiling(p, block_tiles(p, points, sizeof(T)));
+  const Tiling tiling(p, block_tiles(p, sizeof(T)));
   if (tiling.tiles() == 0) return;
   PointWeights<T> u(p, tiling, transpose, w);
-  const int64_t lanes = current_table<T>().lanes;
-  const PointLayout in(p.in_channels, tiling.most_input_tiles(), lanes),
-      out(p.out_channels, tiling.most_tiles(), lanes);
-  // consecutive blocks share planes: a task takes some of them
-  const int64_t tasks = std::min<int64_t>(tiling.blocks(), 32);
-  parallel_for(tasks, [&](int64_t task) {
-    memory::Scratch<T> v(points * in.point_stride), m(points * out.point_stride);
-    Prefetch prefetch;
-    const int64_t end = tiling.blocks() * (task + 1) / tasks;
-    for (int64_t b = tiling.blocks() * task / tasks; b < end; ++b) {
-      const Tiling::Block next = tiling.block(std::min(b + 1, end - 1));
-      gather_block(p, tiling, tiling.block(b), b + 1 < end ? &next : nullptr, prefetch, u, x, y, in, v.data(), out,
-                   m.data());
-    }
-  });
+  const WinogradTable<T>& table = current_winograd_table<T>();
+  const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
+      out(p.out_channels, tiling.most_tiles(), table.lanes);
+  gather_blocks<T>(p, tiling, {x, in, table}, {y, out, table},
+                   [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
 }
 
 template <class T>

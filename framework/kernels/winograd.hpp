@@ -5,11 +5,11 @@
 
 namespace vg::kernels::winograd {
 
-/// Stride 1, no input dilation, no groups, 3 taps in at least one dimension and 1 in the others; sizes, pads and the
-/// kernel's dilation are free.
-bool applies(const Conv3dProblem& p);
+/// Stride 1, no input dilation, 3 or 5 taps in at least one dimension and 1 in the others; sizes, pads and the kernel's
+/// dilation are free. Groups: 3 taps at most, and not grad_weight.
+bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
-/// As the direct algorithm's; `applies(p)`.
+/// As the direct algorithm's; `applies` to the pass.
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
 

@@ -50,8 +50,21 @@ struct WinogradWeights {
   int slice;           ///< as WinogradScatter's
 };
 
+/// The products of a point: m[t][g * out + c] = sum over k of v[t][g * in + k] * u[k][g * out + c].
+template <class T>
+struct WinogradGroups {
+  const T* v;  ///< tile t at v + t * v_ld
+  std::int64_t v_ld;
+  const T* u;  ///< input channel k of the groups at u + k * u_ld; a vector beyond the last column may be read
+  std::int64_t u_ld;
+  T* m;
+  std::int64_t m_ld;
+  std::int64_t tiles, groups, in, out;  ///< channels of a group
+};
+
 template <class T>
 struct WinogradTable {
+  std::int64_t lanes;
   /// Points along W and D: [4 along W][4 along D].
   void (*input[2][2])(const WinogradGather<T>&);
   void (*gradient[2][2])(const WinogradGather<T>&);
@@ -62,6 +75,7 @@ struct WinogradTable {
   void (*taps)(const WinogradWeights<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
+  void (*groups)(const WinogradGroups<T>&);
 };
 
 struct WinogradTables {
@@ -73,16 +87,32 @@ struct WinogradTables {
 extern const WinogradTables* const scalar_winograd;
 extern const WinogradTables* const avx2_winograd;
 extern const WinogradTables* const avx512_winograd;
+extern const WinogradTables* const avx512_narrow_winograd;  // of half its vectors
 
 /// Of the set in force (kernel_set.hpp).
 const WinogradTables& current_winograd_tables();
+/// Those of its half vectors, another set's whole ones; null where there are none.
+const WinogradTables* current_narrow_winograd_tables();
+
+template <class T>
+const WinogradTable<T>& of_type(const WinogradTables& tables) {
+  if constexpr (sizeof(T) == sizeof(float))
+    return tables.f32;
+  else
+    return tables.f64;
+}
 
 template <class T>
 const WinogradTable<T>& current_winograd_table() {
-  if constexpr (sizeof(T) == sizeof(float))
-    return current_winograd_tables().f32;
-  else
-    return current_winograd_tables().f64;
+  return of_type<T>(current_winograd_tables());
+}
+
+/// For so many channels: half vectors where one holds them all. They run at the same rate at least.
+template <class T>
+const WinogradTable<T>& winograd_table(std::int64_t channels) {
+  if (const WinogradTables* narrow = current_narrow_winograd_tables())
+    if (channels <= of_type<T>(*narrow).lanes) return of_type<T>(*narrow);
+  return current_winograd_table<T>();
 }
 
 }  // namespace vg::kernels
