@@ -115,17 +115,19 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
   }
 }
 
-/// Asks for what the next run of inputs of a tile reads, a piece at each step of this one, where outputs share no
-/// inputs and these follow each other (1x1x1, a stride as large as the kernel): the lines of a tile, a column of them
-/// at a time, are not what a CPU foresees. After the last run comes the first one of the next tile.
+/// Asks for what the next run of inputs of a tile reads, a piece at each step of this one, where outputs share few
+/// inputs and these follow each other (1x1x1, strides up to the kernel): the lines of a tile, a column of them at a
+/// time, are not what a CPU foresees. After the last run comes the first one of the next tile.
 template <class T, int MR>
 struct NextRun {
   const T *x, *after;  // of this tile and the next
   const char* at = nullptr;
   NextRun(const GatherArgs<T>& a, std::int64_t first)
-      : x(a.x + a.x_off[first]), after(x + MR * a.taps->k + a.taps->x) {}
+      : x(a.x + a.x_off[first]), after(x + MR * (a.x_off[first + 1] - a.x_off[first]) + a.taps->x) {}
   static bool pays(const GatherArgs<T>& a, std::int64_t first, std::int64_t co) {
-    return a.far_x && co == a.co_begin && a.tap_count > 0 && a.x_off[first + 1] - a.x_off[first] == a.taps->k;
+    if (!a.far_x || co != a.co_begin || a.tap_count == 0) return false;
+    const std::int64_t step = a.x_off[first + 1] - a.x_off[first];
+    return step <= a.taps->k && 2 * step >= a.taps->k;
   }
   inline __attribute__((always_inline)) void begin(const Tap* tap, const Tap* end) {
     at = reinterpret_cast<const char*>(tap + 1 == end ? after : x + tap[1].x);

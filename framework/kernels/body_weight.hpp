@@ -19,21 +19,34 @@
 namespace vg::kernels {
 namespace {
 
-/// What a pass over a piece of dy asks for meanwhile: a line of each position of the next piece.
+/// What a pass over a piece of the positions asks for meanwhile: a line of dy of each position of the next piece, or
+/// one of x and one of dy.
 template <class T>
 struct NextPiece {
   const T* dy;  ///< that line of position 0
   const std::int64_t* off;
+  inline __attribute__((always_inline)) void ask(std::int64_t j) const { __builtin_prefetch(dy + off[j], 0, 2); }
+};
+template <class T>
+struct NextPieces {
+  NextPiece<T> x, dy;
+  inline __attribute__((always_inline)) void ask(std::int64_t j) const {
+    x.ask(j);
+    dy.ask(j);
+  }
+};
+struct NoNextPiece {
+  static void ask(std::int64_t) {}
 };
 
 /// acc[MR][NV] = sum over positions of MR elements at `rows` (+ row_off) times NV vectors at `cols` (+ col_off).
 /// Element m of the rows is the m-th, or where they are Scattered at at[m].
-template <class T, int MR, int NV, bool Masked, bool Scattered = false>
+template <class T, int MR, int NV, bool Masked, bool Scattered = false, class Next = NoNextPiece>
 inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&acc)[MR][NV], const T* rows,
                                                          const std::int64_t* row_off, const T* cols,
                                                          const std::int64_t* col_off, std::int64_t positions,
                                                          std::int64_t last_lanes, const std::int64_t* at = nullptr,
-                                                         const NextPiece<T>& next = {}) {
+                                                         const Next& next = {}) {
   using S = Simd<T>;
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m)
@@ -43,7 +56,7 @@ inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&a
     const T* const r = opaque(rows + row_off[j]);
     const T* const c = opaque(cols + col_off[j]);
     const std::int64_t* const offsets = Scattered ? opaque(at) : nullptr;
-    if constexpr (Scattered) __builtin_prefetch(next.dy + next.off[j], 0, 2);
+    next.ask(j);
     typename S::V b[NV];
 #pragma GCC unroll 8
     for (int v = 0; v + 1 < NV; ++v) b[v] = S::load(c + v * S::lanes);
@@ -73,20 +86,39 @@ inline __attribute__((always_inline)) void add_row(const typename Simd<T>::V (&a
   }
 }
 
-template <class T, int MR, int NV, bool Masked>
+template <class T, int MR, int NV, bool Masked, class Next = NoNextPiece>
 __attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
-                                           std::int64_t last_lanes) {
+                                           std::int64_t last_lanes, const Next& next = {}) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes);
+  outer_product<T, MR, NV, Masked, false>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, nullptr,
+                                          next);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) add_row<T, NV, Masked>(acc[m], a.dw + (row + m) * a.dw_stride + co, last_lanes);
 }
 
+/// Where the lists go on with the next piece; without one, what follows in memory is a good guess.
+template <class T>
+NextPiece<T> next_of(const WeightArgs<T>& a, const T* first, const std::int64_t* off) {
+  if (a.more) return {first, off + a.positions};
+  return {first + (a.positions > 1 ? a.positions * (off[1] - off[0]) : 0), off};
+}
+
+/// A tile asks for the next piece: the passes of the first channels for all lines of x, the first tiles for those of
+/// dy. Only the largest tile has cycles to spare for that.
 template <class T, int NV>
 void weight_runs(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+  std::int64_t tile = 0;
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
       constexpr int mr = decltype(rows)::value;
+      if constexpr (NV == 2 && mr + 2 >= tile_rows<T>(NV) && Simd<T>::registers == 32)
+        if (const std::int64_t at = tile++; a.far && (co == a.co_begin || at < NV) && last_lanes == Simd<T>::lanes) {
+          const T *const x = a.x + t->x + first, *const dy = a.dy + co + at % NV * Simd<T>::lanes;
+          const NextPieces<T> next = {co == a.co_begin ? next_of(a, x, a.x_off) : NextPiece<T>{x, a.x_off},
+                                      at < NV ? next_of(a, dy, a.y_off) : NextPiece<T>{dy, a.y_off}};
+          weight_tile<T, mr, NV, false>(a, t->x + first, t->w + first, co, last_lanes, next);
+          return;
+        }
       if (last_lanes == Simd<T>::lanes)
         weight_tile<T, mr, NV, false>(a, t->x + first, t->w + first, co, last_lanes);
       else
@@ -239,12 +271,15 @@ void weight_columns(const WeightArgs<T>& a) {
   }
 }
 
-/// Where runs are short, dy is most of what is read: so many positions at a time, for all channels, in order.
-constexpr std::int64_t read_positions = 256;
+/// Where runs are short, dy is most of what is read: so many positions at a time, for all channels, in order. The same
+/// where rows and products are few, so that there is little to do for what is read, and adding them up costs little.
+constexpr std::int64_t read_positions = 256, few_rows = 256, few_products = 16 << 10;
 
 template <class T>
 void weight_dense(const WeightArgs<T>& a) {
-  if (!are_short<T, 2>(a)) return weight_columns(a);
+  const std::int64_t rows = rows_of(a.taps, a.tap_count);
+  const bool few = rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
+  if (!few && !are_short<T, 2>(a)) return weight_columns(a);
   const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
   WeightArgs<T> piece = a;
   for (std::int64_t i = 0; i < pieces; ++i) {
@@ -253,6 +288,7 @@ void weight_dense(const WeightArgs<T>& a) {
     piece.y_off = a.y_off + begin;
     piece.positions = a.positions * (i + 1) / pieces - begin;
     piece.more = i + 1 < pieces;
+    piece.far = true;
     weight_columns(piece);
   }
 }

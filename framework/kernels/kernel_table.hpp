@@ -64,6 +64,7 @@ struct WeightArgs {
   std::int64_t co_begin, co_end;
   std::int64_t group_in, group_out;
   bool more = false;  ///< as many positions again follow in the lists: worth asking for early
+  bool far = false;   ///< x and dy may come from memory
 };
 
 template <class T>
