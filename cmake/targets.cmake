@@ -1,14 +1,25 @@
-# What every target of the project gets: the warnings, and the sanitizers when asked for.
-# g++ 12 warns falsely of overlapping copies within std::string's operator+ (GCC bug 105651) and, under the sanitizers, of
-# uninitialised members within std::regex (GCC bug 105562): both warnings are off there.
+# What targets of the project have in common.
+# g++ 12 warns falsely of overlapping copies within std::string's operator+ (GCC bug 105651): that warning is off there.
 function(voxgrad_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Wpedantic -Wno-sign-conversion $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
-                         $<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${VOXGRAD_SANITIZE}>>:-Wno-maybe-uninitialized>
                          $<$<BOOL:${VOXGRAD_WERROR}>:-Werror>)
-  if(VOXGRAD_SANITIZE)
-    target_compile_options(${target} PUBLIC -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
-  endif()
+endfunction()
+
+# Parsed once for the files that every CPU runs: a third of the time that the library takes to compile.
+function(voxgrad_precompiled_headers target)
+  target_precompile_headers(${target} PRIVATE <algorithm> <cmath> <cstdint> <functional> <map> <memory> <string> <vector> <fmt/format.h>)
+endfunction()
+
+# The library, in any of its builds.
+function(voxgrad_library_settings target)
+  target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/voxgrad-0>)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PUBLIC xtensor PRIVATE voxgrad_dependencies)
+  voxgrad_warnings(${target})
+  # The library reads neither errno nor the floating-point flags; without them g++ vectorises sqrt (an AdamW step: 2.8 -> 0.74 ns an
+  # element) and the selects of exp, tanh, silu (3x). No value changes: this is not -ffast-math.
+  target_compile_options(${target} PRIVATE -fno-math-errno -fno-trapping-math)
+  voxgrad_precompiled_headers(${target})
 endfunction()
 
 # A program that uses voxgrad (and CLI11, header-only, for its options). What takes its time is in the library, which is optimised;
@@ -18,4 +29,23 @@ function(voxgrad_program name source)
   target_link_libraries(${name} PRIVATE voxgrad::voxgrad fmt::fmt nlohmann_json::nlohmann_json)
   target_compile_options(${name} PRIVATE -O1)
   voxgrad_warnings(${name})
+endfunction()
+
+# NAME_sanitized, in the target `sanitized`: NAME's objects linked with the sanitized library. Its objects come first, for of an inline
+# function that several objects define the linker takes the first. Without the option VOXGRAD_SANITIZED there is none.
+function(voxgrad_sanitized_program name)
+  if(TARGET voxgrad_sanitized)
+    add_executable(${name}_sanitized EXCLUDE_FROM_ALL $<TARGET_OBJECTS:voxgrad_sanitized> $<TARGET_OBJECTS:${name}>)
+    set_target_properties(${name}_sanitized PROPERTIES LINKER_LANGUAGE CXX)
+    target_link_libraries(${name}_sanitized PRIVATE voxgrad_dependencies)
+    target_link_options(${name}_sanitized PRIVATE -fsanitize=address,undefined ${ARGN})
+    add_dependencies(sanitized ${name}_sanitized)
+  endif()
+endfunction()
+
+# The test NAME again, with PROGRAM's sanitized build; the test preset `dev` takes what is called sanitized.
+function(voxgrad_sanitized_test name program)
+  if(TARGET ${program}_sanitized)
+    add_test(NAME "sanitized: ${name}" COMMAND ${program}_sanitized ${ARGN})
+  endif()
 endfunction()

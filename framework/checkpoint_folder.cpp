@@ -164,7 +164,12 @@ Resumed CheckpointFolder::resume(const LoadOptions& options) {
            entry<double>(checkpoint_.progress, "best_metric").value_or(0)};
   if (!options_.best || !resumed) best_ = {};
   best_before_ = best_;
-  if (resumed && best_.step > 0) link_best(folder_, best_.step);
+  // A kill may have come between a save and what it removes, and a run that was at its end saves no more. What could
+  // not be read stays, and what is older than it with it, until there is a newer checkpoint.
+  if (resumed && resumed.skipped.empty())
+    try_settle(folder_, resumed.step, best_.step, options_.keep_last);
+  else if (resumed && best_.step > 0)
+    link_best(folder_, best_.step);
   sweep_temporaries(folder_, prefix);
   return resumed;
 }

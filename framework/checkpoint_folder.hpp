@@ -57,7 +57,8 @@ class CheckpointFolder {
   /// "best_metric".
   Checkpoint& checkpoint() { return checkpoint_; }
 
-  /// Loads the newest checkpoint that can be read, and clears away what killed processes left. Throws IoError, listing
+  /// Loads the newest checkpoint that can be read, and clears away what killed processes left: temporaries and, where
+  /// the newest of all was read, what its save would have removed. Throws IoError, listing
   /// why, when there are checkpoints and none can be read, and ValueError, having changed nothing, when the newest that
   /// can be read does not fit this run.
   Resumed resume(const LoadOptions& options = {});

@@ -18,10 +18,11 @@ namespace vg::checkpoint {
 
 InputFile::InputFile(const std::filesystem::path& path)
     : path_(path),
-      buffer_(std::make_unique<char[]>(capacity + 1)),
+      buffer_(std::make_unique_for_overwrite<char[]>(capacity + 1)),
       next_(buffer_.get()),
       end_(buffer_.get()),
       summed_(buffer_.get()) {
+  *buffer_.get() = '\0';
   do fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   while (fd_ < 0 && errno == EINTR);
   if (fd_ < 0) fail();

@@ -195,7 +195,7 @@ TEST_CASE("Conv3d: a checkpoint remembers the option compute", "[bf16]") {
   CHECK(test::read_bytes(folder / "m.json").find("\"compute\"") != std::string::npos);
 }
 
-TEST_CASE("autocast: training reaches nearly the same loss", "[bf16]") {
+TEST_CASE("autocast: training reaches nearly the same loss", "[bf16][large]") {
   const auto train = [](Compute compute) {
     random::Generator g(7);
     const random::GeneratorScope seeded(g);

@@ -198,6 +198,15 @@ TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkp
   CHECK(any.steps() == Steps{1, 2});
 }
 
+TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[checkpoint_folder]") {
+  const TempDir folder;
+  Run run(folder / "run", {.keep_last = 3});
+  for (std::int64_t step = 1; step <= 3; ++step) run.save(step);
+  Run at_its_end(folder / "run", {.keep_last = 2});  // for which the first is what the last save has not removed
+  CHECK(at_its_end.folder.resume().step == 3);
+  CHECK(at_its_end.folder.steps() == Steps{2, 3});
+}
+
 TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_folder]") {
   const TempDir folder;
   Run run(folder / "run");

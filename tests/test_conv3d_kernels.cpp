@@ -211,9 +211,13 @@ TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a
       with(cubic(1, {5, 6, 7}, 6, 12, 3, 1, 1, 6), {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 3, -1}));
 }
 
-TEST_CASE("conv3d kernels: outputs stored past the caches", "[conv3d][kernels]") {  // from 12 MiB on
+// From 12 MiB on.
+TEST_CASE("conv3d kernels: outputs stored past the caches", "[conv3d][kernels][large]") {
   check_problem(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1));
   check_problem(cubic(1, {32, 32, 57}, 32, 32, 3, 1, 1, 32));
+}
+
+TEST_CASE("conv3d kernels: outputs of one tap stored past the caches", "[conv3d][kernels]") {
   check_problem(cubic(2, {20, 40, 53}, 4, 32, 1, 1, 0));
   check_problem(cubic(2, {20, 40, 53}, 32, 4, 1, 1, 0));
 }
@@ -273,9 +277,8 @@ TEST_CASE("conv3d kernels: five taps for Winograd", "[conv3d][kernels][winograd]
   check_problem(p);
   check_problem(cubic(1, {5, 4, 75}, 17, 33, 5, 1, 2));  // parts of D
   check_problem(cubic(1, {2, 37, 6}, 16, 5, 5, 1, 2));   // strips of W
-  check_problem(cubic(1, {4, 4, 4}, 100, 120, 5, 1, 2));
-  check_problem(cubic(2, {7, 6, 9}, 4, 8, 5, 1, 0));  // VALID
-  check_problem(cubic(1, {2, 1, 3}, 4, 8, 5, 1, 4));  // smaller than the kernel
+  check_problem(cubic(2, {7, 6, 9}, 4, 8, 5, 1, 0));     // VALID
+  check_problem(cubic(1, {2, 1, 3}, 4, 8, 5, 1, 4));     // smaller than the kernel
   check_problem(dilated(p, {2, 3, 2}));
   for (const std::array<int64_t, 3>& k : {std::array<int64_t, 3>{1, 5, 5}, {5, 1, 1}, {3, 5, 1}, {5, 3, 3}}) {
     Conv3dProblem q = p;
@@ -307,6 +310,10 @@ TEST_CASE("conv3d kernels: groups for Winograd", "[conv3d][kernels][winograd]") 
   flat.pad[1] = 0;
   set_out_size(flat, 1, 0);
   check_problem(flat);
+}
+
+TEST_CASE("conv3d kernels: five taps of many channels for Winograd", "[conv3d][kernels][winograd][large]") {
+  check_problem(cubic(1, {4, 4, 4}, 100, 120, 5, 1, 2));
 }
 
 TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][winograd]") {
@@ -358,7 +365,7 @@ TEST_CASE("conv3d kernels: Winograd is chosen for dilated kernels where it is fa
 // Forward and grad_input: chains of Cin terms instead of 27 Cin. grad_weight: two thirds of a dimension's taps are
 // differences of larger sums (2.15 times the error of a chain in all), which shorter chains make up for in all but the
 // smallest volumes, where the direct kernels' chains are as short (128 positions).
-TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd]") {
+TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd][large]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {24, 24, 24}, 16, 16, 5, 1, 2)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
@@ -497,7 +504,7 @@ TEST_CASE("conv3d kernels: with Winograd a NaN reaches what it meets", "[conv3d]
   }
 }
 
-TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d][kernels]") {
+TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d][kernels][large]") {
   const Conv3dProblem p = cubic(1, {40, 40, 40}, 2, 16, 3, 1, 1);
   const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
   for (const std::string& set : vg::available_kernel_sets()) {

@@ -100,7 +100,7 @@ TEST_CASE("conv3d slabs: are as large as asked for", "[conv3d][kernels]") {
 }
 
 // 16 MiB a thread and the weights as they are wanted, whatever the volume.
-TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][kernels]") {
+TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][kernels][large]") {
   const int64_t limit = (int64_t{16} << 20) * vg::num_threads();
   std::vector<Conv3dProblem> problems = {
       cubic(1, {56, 56, 56}, 32, 32, 3, 1, 1),    cubic(1, {64, 64, 64}, 1, 32, 3, 1, 1),

@@ -27,8 +27,10 @@ class TempDir {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  /// Writes a file of these bytes and gives its path.
+  /// Writes a file of these bytes and gives its path. A file of that name is removed first: ext4 sends one that is
+  /// truncated and written anew to the disk at once, and tests that try every byte would wait for that.
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
+    std::filesystem::remove(path_ / name);
     std::ofstream(path_ / name, std::ios::binary) << bytes;
     return path_ / name;
   }
