@@ -16,21 +16,29 @@
 
 namespace vg::checkpoint {
 
-InputFile::InputFile(const std::filesystem::path& path)
-    : path_(path),
-      buffer_(std::make_unique_for_overwrite<char[]>(capacity + 1)),
-      next_(buffer_.get()),
-      end_(buffer_.get()),
-      summed_(buffer_.get()) {
-  *buffer_.get() = '\0';
+// By way of the private constructor, after which an exception calls the destructor: it closes the file.
+InputFile::InputFile(const std::filesystem::path& path) : InputFile() {
+  path_ = path;
   do fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   while (fd_ < 0 && errno == EINTR);
   if (fd_ < 0) fail();
   struct stat found {};
   if (::fstat(fd_, &found) == 0 && S_ISREG(found.st_mode)) size_ = found.st_size;
+  make_window();
 }
 
-InputFile::~InputFile() { ::close(fd_); }
+InputFile::~InputFile() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+// No larger than the file, for a small one would mostly wait for its pages, but always enough for need(): a file may
+// grow while it is read. Not zeroed: only what was read is looked at.
+void InputFile::make_window() {
+  if (size_ >= 0) capacity_ = std::clamp(static_cast<std::size_t>(size_) + 1, least_capacity, capacity_);
+  buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + 1);
+  buffer_[0] = '\0';
+  next_ = end_ = summed_ = buffer_.get();
+}
 
 void InputFile::fail() const {
   throw IoError(
@@ -58,7 +66,7 @@ void InputFile::refill(std::size_t bytes) {
   next_ = summed_ = first;
   char* end = first + kept;
   while (!at_end_ && static_cast<std::size_t>(end - first) < bytes) {
-    const ssize_t n = ::read(fd_, end, capacity - static_cast<std::size_t>(end - first));
+    const ssize_t n = ::read(fd_, end, capacity_ - static_cast<std::size_t>(end - first));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail();
     end += n;

@@ -40,16 +40,19 @@ class InputFile {
   std::uint32_t marked() const { return marked_; }
 
  private:
-  static constexpr std::size_t capacity = std::size_t{1} << 18;
+  static constexpr std::size_t least_capacity = std::size_t{1} << 16;
+  InputFile() = default;
+  void make_window();
   void refill(std::size_t bytes);
   void sum();
   [[noreturn]] void fail() const;
 
   std::filesystem::path path_;
+  std::size_t capacity_ = std::size_t{1} << 18;
   std::unique_ptr<char[]> buffer_;
-  const char* next_;
-  const char* end_;
-  const char* summed_;             // bytes before this are in sum_
+  const char* next_ = nullptr;
+  const char* end_ = nullptr;
+  const char* summed_ = nullptr;   // bytes before this are in sum_
   std::int64_t before_ = 0;        // bytes before the window
   std::int64_t lines_before_ = 0;  // newlines there
   std::int64_t size_ = -1;

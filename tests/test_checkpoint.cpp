@@ -57,6 +57,63 @@ TEST_CASE("checkpoint: every double and integer comes back bit for bit") {
       {5}, {0, -1, 1, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()}));
 }
 
+namespace {
+
+// A state of each kind that there is.
+struct AllKinds : vg::Module {
+  vg::State plain;
+  vg::ShortTermState brief;
+  vg::HiddenState hidden;
+  vg::LongTermState lasting;
+  vg::ParamState trained;
+  vg::BatchState kept;
+  vg::RandomState drawn{3};
+
+  explicit AllKinds(float fill) {
+    for (vg::State* s : std::initializer_list<vg::State*>{&plain, &brief, &hidden, &lasting, &trained, &kept})
+      s->add("v", vg::Tensor::full({2}, fill++));
+  }
+  vg::Variable update(const vg::Variable& x) override { return x; }
+  void visit(vg::Visitor& v) override {
+    v("plain", plain);
+    v("brief", brief);
+    v("hidden", hidden);
+    v("lasting", lasting);
+    v("trained", trained);
+    v("kept", kept);
+    v("drawn", drawn);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("checkpoint: states of all kinds are saved under their names, and only parameters are trained") {
+  const TempDir folder;
+  AllKinds from(1), to(11);
+  from.drawn.next();
+  vg::save(from, folder / "m.json");
+  vg::load(to, folder / "m.json");
+  CHECK(bits(to) == bits(from));
+  const auto document = vg::checkpoint::read(folder / "m.json");
+  std::vector<std::string> kinds;
+  for (const auto& [path, state] : document.model->states) kinds.push_back(state.kind);
+  CHECK(kinds == std::vector<std::string>{"State", "ShortTermState", "HiddenState", "LongTermState", "ParamState",
+                                          "BatchState", "RandomState"});
+  const auto paths = [&](vg::StateKind kind) {
+    std::vector<std::string> found;
+    for (const auto& [path, state] : to.states(kind)) found.push_back(path);
+    return found;
+  };
+  using Paths = std::vector<std::string>;
+  CHECK(paths(vg::StateKind::state).size() == 7);
+  CHECK(paths(vg::StateKind::short_term) == Paths{"brief", "hidden"});
+  CHECK(paths(vg::StateKind::hidden) == Paths{"hidden"});
+  CHECK(paths(vg::StateKind::long_term) == Paths{"lasting", "trained", "kept"});
+  CHECK(paths(vg::StateKind::random) == Paths{"drawn"});
+  for (const auto& [path, state] : to.states())
+    for (const std::string& leaf : state.leaves()) CHECK(state[leaf].requires_grad() == (path == "trained"));
+}
+
 TEST_CASE("checkpoint: shapes without values and without axes") {
   round_trip(vg::Tensor::scalar(2.5));
   round_trip(vg::Tensor::zeros({0}));

@@ -8,9 +8,10 @@
 #include "framework/checkpoint_folder.hpp"
 #include "framework/finite.hpp"
 #include "support/checkpoint_run.hpp"
+#include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 
-using Catch::Matchers::Contains;
+using Catch::Matchers::Contains, Catch::Matchers::EndsWith, Catch::Matchers::StartsWith;
 using namespace test;
 namespace fs = std::filesystem;
 using Steps = std::vector<std::int64_t>;
@@ -214,4 +215,34 @@ TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_fol
   folder.write("run/step-000000002.json." + std::to_string(::getpid()) + "-99999.tmp", "half");
   run.folder.resume();
   CHECK(std::distance(fs::directory_iterator(folder / "run"), fs::directory_iterator{}) == 1);
+}
+
+TEST_CASE("checkpoint folder: what permissions forbid is said, and nothing is lost", "[checkpoint_folder]") {
+  const TempDir folder;
+  Run run(folder / "run"), below(folder / "run/none/deep");
+  run.save(1);
+  const auto as_plain_user = [&](fs::perms allowed, const auto& f) {
+    fs::permissions(folder / "run", allowed);
+    const std::string said = message([&] {
+      const PlainUser plain;
+      f();
+    });
+    fs::permissions(folder / "run", fs::perms::owner_all);
+    return said;
+  };
+  const fs::perms write = fs::perms::owner_write, read = fs::perms::owner_read, enter = fs::perms::owner_exec;
+  const auto check_refused = [&](const std::string& what, fs::perms allowed, const auto& f) {
+    const std::string said = as_plain_user(allowed, f);
+    CHECK_THAT(said, StartsWith("IoError [CheckpointFolder] " + what) && EndsWith("Permission denied"));
+  };
+  check_refused("cannot read ", write | enter, [&] { run.folder.steps(); });
+  check_refused("cannot read ", write | enter, [&] { run.save(2); });
+  check_refused("cannot read ", write | enter, [&] { run.folder.resume(); });
+  check_refused("cannot make the folder ", read | enter, [&] { below.save(1); });
+  check_refused("clear: cannot remove ", read | enter, [&] { run.folder.clear(); });
+  fs::permissions(run.folder.path_of(1), fs::perms::none);
+  CHECK_THAT(as_plain_user(fs::perms::owner_all, [&] { run.folder.resume(); }),
+             Contains("none of the 1 checkpoints") && EndsWith("step-000000001.json: Permission denied"));
+  fs::permissions(run.folder.path_of(1), read | write);
+  CHECK(run.folder.resume().step == 1);
 }

@@ -148,6 +148,22 @@ TEST_CASE("checkpoint: places of the window's edge do not matter") {
   }
 }
 
+TEST_CASE("checkpoint: a file may grow after it was opened") {
+  const TempDir folder;
+  const auto path = folder.write("a.json", "abc");
+  InputFile in(path);  // makes a window for a small file
+  std::ofstream(path, std::ios::app) << std::string(200000, 'x');
+  in.need(std::size_t{1} << 16);
+  CHECK(in.end() - in.begin() >= 1 << 16);
+  std::size_t passed = 0;
+  while (in.more()) {
+    passed += static_cast<std::size_t>(in.end() - in.begin());
+    in.advance(in.end());
+  }
+  CHECK(passed == 200003);
+  CHECK(in.at_end());
+}
+
 TEST_CASE("checkpoint: a pipe can be loaded from") {
   const TempDir folder;
   Holder from(vg::random::normal({1, 2}, {50000}));

@@ -13,6 +13,7 @@
 #include "framework/error.hpp"
 #include "framework/memory.hpp"
 #include "io/io.hpp"
+#include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 
 using test::read_bytes;
@@ -299,6 +300,9 @@ TEST_CASE("nifti: files that are not there or are no files", "[io][malformed]") 
   CHECK_THAT(refusal(dir.write("empty.nii.gz", "")), Catch::Contains("empty.nii.gz") && Catch::Contains("is empty"));
   REQUIRE(::mkfifo((dir / "pipe.nii").c_str(), 0600) == 0);  // opening it would wait for ever
   CHECK_THAT(refusal(dir / "pipe.nii"), Catch::Contains("not a regular file"));
+  std::filesystem::permissions(dir.write("closed.nii", "x"), std::filesystem::perms::none);
+  const test::PlainUser plain;
+  CHECK_THAT(refusal(dir / "closed.nii"), Catch::EndsWith("closed.nii: could not open it: Permission denied"));
 }
 
 TEST_CASE("nifti: malformed headers", "[io][malformed]") {

@@ -132,8 +132,9 @@ inline bool too_much_memory(const vg::Conv3dOptions& o) {
     }
     outputs *= std::max(1.0, room / std::max(1.0, at(o.stride.entries(), a)));
   }
-  const auto between = [](double n) { return n > 0x1p22 && n < 0x1p45; };
-  return between(weights) || between(outputs);
+  // A weight has the input channels of one group.
+  const double groups = std::max(1.0, static_cast<double>(o.groups));
+  return (weights > 0x1p22 && weights / groups < 0x1p45) || (outputs > 0x1p22 && outputs < 0x1p45);
 }
 
 /// Sides of the padding along an axis. `kernel` is dilated.

@@ -22,12 +22,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 namespace fuzz {
 
 /// Ends the run: libFuzzer keeps the input.
-[[noreturn]] inline void finding(const std::string& what) {
-  std::fprintf(stderr, "finding: %s\n", what.c_str());
+[[noreturn]] inline void finding(std::string_view what, std::string_view more = {}) {
+  std::fprintf(stderr, "finding: %.*s%.*s\n", static_cast<int>(what.size()), what.data(), static_cast<int>(more.size()),
+               more.data());
   std::abort();
 }
-inline void require(bool holds, const std::string& what) {
-  if (!holds) finding(what);
+/// Takes views, so that what holds, as it nearly always does, costs no string.
+inline void require(bool holds, std::string_view what, std::string_view more = {}) {
+  if (!holds) finding(what, more);
 }
 
 /// A file in memory, for readers that open one.
@@ -39,8 +41,9 @@ class MemoryFile {
   MemoryFile& operator=(const MemoryFile&) = delete;
 
   std::filesystem::path with(std::span<const std::uint8_t> bytes) {
-    require(::ftruncate(fd_, 0) == 0, "memory file: ftruncate");
     require(::pwrite(fd_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()), "memory file: pwrite");
+    // Cut last: the file keeps its pages from one input to the next.
+    require(::ftruncate(fd_, static_cast<off_t>(bytes.size())) == 0, "memory file: ftruncate");
     return "/proc/self/fd/" + std::to_string(fd_);
   }
 
@@ -55,8 +58,7 @@ void read_or_refuse(std::string_view where, Read&& read) {
     read();
   } catch (const vg::IoError& e) {
     const std::string_view said = e.what();
-    require(said.starts_with(where) && said.size() > where.size() + 3,
-            "a message without place or reason: " + std::string(said));
+    require(said.starts_with(where) && said.size() > where.size() + 3, "a message without place or reason: ", said);
   }
 }
 

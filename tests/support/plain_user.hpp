@@ -1,0 +1,42 @@
+// For tests of what permissions forbid: root, as whom containers and build machines run tests, may read and write all.
+#pragma once
+
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <stdexcept>
+
+namespace test {
+
+/// While it lives, permissions hold for this thread as for any user who owns the files: root's capabilities to pass
+/// over them are put away. Without them already, nothing changes.
+class PlainUser {
+ public:
+  PlainUser() {
+    call(SYS_capget, before_);
+    Sets sets = before_;
+    sets[0].effective &= ~(1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH);
+    call(SYS_capset, sets);
+  }
+  ~PlainUser() {
+    __user_cap_header_struct header = of_this_thread;
+    ::syscall(SYS_capset, &header, before_.data());
+  }
+  PlainUser(const PlainUser&) = delete;
+  PlainUser& operator=(const PlainUser&) = delete;
+
+ private:
+  using Sets = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+  static constexpr __user_cap_header_struct of_this_thread{_LINUX_CAPABILITY_VERSION_3, 0};
+
+  static void call(long number, Sets& sets) {
+    __user_cap_header_struct header = of_this_thread;
+    if (::syscall(number, &header, sets.data()) != 0) throw std::runtime_error("capabilities cannot be changed");
+  }
+
+  Sets before_{};
+};
+
+}  // namespace test
