@@ -6,7 +6,7 @@
 #include <array>
 #include <fstream>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "io/npz.hpp"
 #include "io/safetensors.hpp"

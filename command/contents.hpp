@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint/document.hpp"
 #include "io/named_tensors.hpp"
 
 namespace command {

@@ -4,9 +4,9 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_document.hpp"
-#include "framework/checkpoint_match.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/match.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace vg {
 

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint/document.hpp"
 #include "framework/finite.hpp"
 
 namespace vg {

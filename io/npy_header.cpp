@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace vg::detail {
 

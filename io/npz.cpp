@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "framework/atomic_file.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "io/npy_header.hpp"
 #include "io/source.hpp"

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/atomic_file.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "io/safetensors_header.hpp"
 #include "io/source.hpp"

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/shape.hpp"
 
 namespace vg::detail {

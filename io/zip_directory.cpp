@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "io/stored.hpp"
 #include "io/zip.hpp"
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "io/zip.hpp"
 

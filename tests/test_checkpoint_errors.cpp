@@ -11,7 +11,7 @@
 #include <regex>
 
 #include "framework/checkpoint.hpp"
-#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint/document.hpp"
 #include "support/checkpoint_run.hpp"
 #include "support/temp_dir.hpp"
 

@@ -17,10 +17,10 @@
 #include <utility>
 
 #include "framework/checkpoint.hpp"
-#include "framework/checkpoint_base64.hpp"
-#include "framework/checkpoint_document.hpp"
-#include "framework/checkpoint_json.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/base64.hpp"
+#include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/json.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/memory.hpp"
 #include "support/checkpoint_run.hpp"
 #include "support/checkpoint_versions.hpp"

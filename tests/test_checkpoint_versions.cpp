@@ -1,7 +1,7 @@
 // Files kept from each version of the format: they must give every bit for ever.
 #include <catch2/catch.hpp>
 
-#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint/document.hpp"
 #include "support/checkpoint_versions.hpp"
 #include "support/temp_dir.hpp"
 

@@ -1,4 +1,4 @@
-#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint/document.hpp"
 #include "fuzz/fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,4 +1,4 @@
-#include "framework/checkpoint_input.hpp"
+#include "framework/checkpoint/input.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "framework/checkpoint_level.hpp"
+#include "framework/checkpoint/level.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 

@@ -1,13 +1,13 @@
-// A Document as JSON: the counterpart of checkpoint_read.cpp, key by key.
+// A Document as JSON: the counterpart of read.cpp, key by key.
 #include <zlib.h>
 
 #include <cmath>
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_document.hpp"
-#include "framework/checkpoint_printer.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/printer.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 
 namespace vg::checkpoint {

@@ -1,10 +1,10 @@
-// A checkpoint's grammar, key by key the counterpart of checkpoint_write.cpp.
+// A checkpoint's grammar, key by key the counterpart of write.cpp.
 #include <fmt/format.h>
 
-#include "framework/checkpoint_document.hpp"
-#include "framework/checkpoint_input.hpp"
-#include "framework/checkpoint_json.hpp"
-#include "framework/checkpoint_level.hpp"
+#include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/input.hpp"
+#include "framework/checkpoint/json.hpp"
+#include "framework/checkpoint/level.hpp"
 #include "framework/error.hpp"
 
 namespace vg::checkpoint {

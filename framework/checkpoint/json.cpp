@@ -1,4 +1,4 @@
-#include "framework/checkpoint_json.hpp"
+#include "framework/checkpoint/json.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "framework/checkpoint_document.hpp"
-#include "framework/checkpoint_json.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/json.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 

@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_level.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/level.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 
 namespace vg::checkpoint {

@@ -1,4 +1,4 @@
-#include "framework/checkpoint_printer.hpp"
+#include "framework/checkpoint/printer.hpp"
 
 #include <zlib.h>
 
@@ -7,9 +7,9 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_base64.hpp"
-#include "framework/checkpoint_document.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/base64.hpp"
+#include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 
 namespace vg::checkpoint {

@@ -1,4 +1,4 @@
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 
 #include <algorithm>
 #include <bit>

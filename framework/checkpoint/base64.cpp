@@ -1,4 +1,4 @@
-#include "framework/checkpoint_base64.hpp"
+#include "framework/checkpoint/base64.hpp"
 
 #include <array>
 #include <string_view>

@@ -10,10 +10,10 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_base64.hpp"
-#include "framework/checkpoint_input.hpp"
-#include "framework/checkpoint_level.hpp"
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/base64.hpp"
+#include "framework/checkpoint/input.hpp"
+#include "framework/checkpoint/level.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 
 namespace vg::checkpoint {

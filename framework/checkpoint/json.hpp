@@ -7,8 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
-#include "framework/checkpoint_input.hpp"
-#include "framework/checkpoint_level.hpp"
+#include "framework/checkpoint/input.hpp"
+#include "framework/checkpoint/level.hpp"
 
 namespace vg::checkpoint {
 

@@ -1,4 +1,4 @@
-#include "framework/checkpoint_match.hpp"
+#include "framework/checkpoint/match.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint_text.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 

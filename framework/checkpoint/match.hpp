@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/checkpoint_document.hpp"
+#include "framework/checkpoint/document.hpp"
 #include "framework/description.hpp"
 #include "framework/state.hpp"
 
