@@ -291,6 +291,20 @@ TEST_CASE("conv3d kernels: five taps for Winograd", "[conv3d][kernels][winograd]
   }
 }
 
+// A fuzzer's finding: 2^30 phases of an output that has no elements took half a minute and gigabytes to be listed.
+TEST_CASE("conv3d kernels: without a sample nothing is planned", "[conv3d][kernels]") {
+  constexpr int64_t huge = int64_t{1} << 30;
+  Conv3dProblem p = cubic(0, {4, 4, 4}, 2, 2, 1, 1, 0);
+  p.lhs_dilation[0] = huge;
+  p.out_size[0] = 3 * huge + 1;
+  std::vector<float> dw = {1, 2, 3, 4};
+  const std::vector<float> w(4);
+  vg::kernels::conv3d_forward<float>(p, nullptr, w.data(), nullptr);
+  vg::kernels::conv3d_grad_input<float>(p, nullptr, w.data(), nullptr);
+  vg::kernels::conv3d_grad_weight<float>(p, nullptr, nullptr, dw.data());
+  CHECK(dw == std::vector<float>(4));
+}
+
 TEST_CASE("conv3d kernels: groups for Winograd", "[conv3d][kernels][winograd]") {
   const std::vector<int64_t> ones{1, 1, 1};
   check_problem(cubic(1, {9, 7, 13}, 32, 32, 3, 1, 1, 4));   // groups of 8: half vectors of AVX-512

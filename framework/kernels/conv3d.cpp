@@ -1,10 +1,13 @@
 // The three passes: to the algorithm that conv3d_choice.cpp names, or that a measurement does (conv3d_tune.hpp).
 #include "framework/kernels/conv3d.hpp"
 
+#include <algorithm>
+
 #include "framework/kernels/conv3d_choice.hpp"
 #include "framework/kernels/conv3d_plan.hpp"
 #include "framework/kernels/conv3d_tune.hpp"
 #include "framework/kernels/direct.hpp"
+#include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
 
@@ -15,15 +18,17 @@ namespace {
 template <class T, class Direct, class Winograd>
 void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd& winograd) {
   const bool take_winograd = is_tuning() && may_choose(p, pass) ? faster_is_second(p, pass, sizeof(T), direct, winograd)
-                                                          : use_winograd(p, current_table<T>().lanes, pass);
+                                                                : use_winograd(p, current_table<T>().lanes, pass);
   if (take_winograd)
     winograd();
   else
     direct();
 }
 
+// Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory.
 template <class T>
 void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  if (outputs(p) == 0) return;
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward, [&] { direct::gather(p, transpose, x, w, y); },
       [&] { winograd::gather(p, transpose, x, w, y); });
@@ -44,6 +49,10 @@ void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Conv3dProblem q = collapsed(p);
+  if (outputs(p) == 0 || in_volume(p) == 0) {
+    std::fill_n(dw, taps(p) * (p.in_channels / p.groups) * p.out_channels, T(0));
+    return;
+  }
   run<T>(
       q, Pass::grad_weight, [&] { direct::grad_weight(q, x, dy, dw); }, [&] { winograd::grad_weight(q, x, dy, dw); });
 }
