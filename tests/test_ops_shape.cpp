@@ -228,3 +228,10 @@ TEST_CASE("flip and roll", "[ops][shape]") {
   CHECK_THROWS_AS(roll(x, {1}, {0, 1}), ValueError);
   CHECK_THROWS_AS(roll(x, {1}, {2}), ValueError);
 }
+
+// A fuzzer's finding: the product of the other extents overflowed.
+TEST_CASE("transpose: no elements, whatever the other extents", "[ops][shape]") {
+  constexpr std::int64_t huge = std::int64_t{1} << 33;
+  const vg::Variable x(vg::Tensor::zeros({0, huge, huge, 3}, vg::f32));
+  CHECK(vg::transpose(x, {0, 3, 1, 2}).shape() == vg::Shape({0, 3, huge, huge}));
+}

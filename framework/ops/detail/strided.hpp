@@ -13,9 +13,10 @@ namespace vg::detail {
 
 using Strides = std::array<std::int64_t, Shape::max_rank>;
 
-/// Strides of a contiguous tensor, in elements.
+/// Strides of a contiguous tensor, in elements; zeros where it has none, for its extents' product may be any number.
 inline Strides contiguous_strides(const Shape& shape) {
   Strides s{};
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return s;
   std::int64_t step = 1;
   for (std::size_t i = shape.size(); i-- > 0;) {
     s[i] = step;
