@@ -42,6 +42,8 @@ class ZipStream {
 
  private:
   struct Inflate;
+  void take_packed(unsigned char* to, std::int64_t bytes);
+  void refill();
   void inflate(unsigned char* to, std::int64_t bytes);
   [[noreturn]] void fail(const std::string& what) const;
 

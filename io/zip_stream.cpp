@@ -44,6 +44,11 @@ void ZipStream::fail(const std::string& what) const {
   source_.fail(fmt::format("entry {}: {}", checkpoint::shown(entry_.name), what));
 }
 
+void ZipStream::take_packed(unsigned char* to, std::int64_t bytes) {
+  source_.read(entry_.at + entry_.packed - packed_left_, to, bytes, "an entry");
+  packed_left_ -= bytes;
+}
+
 void ZipStream::read(void* to, std::int64_t bytes) {
   if (bytes > left_) fail("it ends too early");
   auto* out = static_cast<unsigned char*>(to);
@@ -52,14 +57,23 @@ void ZipStream::read(void* to, std::int64_t bytes) {
     if (inflate_) {
       inflate(out, step);
     } else {
-      source_.read(entry_.at + entry_.packed - packed_left_, out, step, "an entry");
-      packed_left_ -= step;
+      take_packed(out, step);
     }
     crc_ = static_cast<std::uint32_t>(crc32(crc_, out, static_cast<uInt>(step)));
     out += step;
     bytes -= step;
     left_ -= step;
   }
+}
+
+/// Packed bytes for zlib, once it has none.
+void ZipStream::refill() {
+  z_stream& z = inflate_->z;
+  if (z.avail_in != 0) return;
+  const std::int64_t step = std::min(packed_left_, input_bytes);
+  take_packed(inflate_->input.data(), step);
+  z.next_in = inflate_->input.data();
+  z.avail_in = static_cast<uInt>(step);
 }
 
 void ZipStream::inflate(unsigned char* to, std::int64_t bytes) {
@@ -69,13 +83,7 @@ void ZipStream::inflate(unsigned char* to, std::int64_t bytes) {
   while (z.avail_out > 0) {
     if (inflate_->ended)
       fail(fmt::format("its deflate stream ends too early, {} bytes before", left_ - bytes + z.avail_out));
-    if (z.avail_in == 0) {
-      const std::int64_t step = std::min(packed_left_, input_bytes);
-      source_.read(entry_.at + entry_.packed - packed_left_, inflate_->input.data(), step, "an entry");
-      packed_left_ -= step;
-      z.next_in = inflate_->input.data();
-      z.avail_in = static_cast<uInt>(step);
-    }
+    refill();
     const int code = ::inflate(&z, Z_NO_FLUSH);
     if (code == Z_MEM_ERROR) throw std::bad_alloc();
     if (code == Z_BUF_ERROR && z.avail_in == 0 && packed_left_ == 0) fail("its deflate stream is cut");
@@ -91,13 +99,7 @@ void ZipStream::finish() {
     unsigned char more = 0;
     z_stream& z = inflate_->z;
     do {
-      if (z.avail_in == 0) {
-        const std::int64_t step = std::min(packed_left_, input_bytes);
-        source_.read(entry_.at + entry_.packed - packed_left_, inflate_->input.data(), step, "an entry");
-        packed_left_ -= step;
-        z.next_in = inflate_->input.data();
-        z.avail_in = static_cast<uInt>(step);
-      }
+      refill();
       z.next_out = &more;
       z.avail_out = 1;
       const int code = ::inflate(&z, Z_NO_FLUSH);
