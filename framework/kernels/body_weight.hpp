@@ -278,7 +278,7 @@ constexpr std::int64_t read_positions = 256, few_rows = 256, few_products = 16 <
 template <class T>
 void weight_dense(const WeightArgs<T>& a) {
   const std::int64_t rows = rows_of(a.taps, a.tap_count);
-  const bool few = rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
+  const bool few = a.far && rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
   if (!few && !are_short<T, 2>(a)) return weight_columns(a);
   const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
   WeightArgs<T> piece = a;
@@ -288,7 +288,6 @@ void weight_dense(const WeightArgs<T>& a) {
     piece.y_off = a.y_off + begin;
     piece.positions = a.positions * (i + 1) / pieces - begin;
     piece.more = i + 1 < pieces;
-    piece.far = true;
     weight_columns(piece);
   }
 }

@@ -216,12 +216,12 @@ void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kern
       const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
       if (!by_group) {
         kernel({xs, ys, dw, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions, p.out_channels,
-                part_begin, part_end, ci, co});
+                part_begin, part_end, ci, co, false, true});
         continue;
       }
       for (int64_t g = part_begin; g < part_end; ++g)
         kernel({xs + g * ci, ys + g * co, dw + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions,
-                p.out_channels, 0, co, ci, co});
+                p.out_channels, 0, co, ci, co, false, true});
     }
   }
 }
