@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -155,7 +156,12 @@ void AtomicFile::put(std::string_view text) {
   }
 }
 
+std::uint32_t AtomicFile::sum() const {
+  return static_cast<std::uint32_t>(::crc32_z(flushed_sum_, reinterpret_cast<const Bytef*>(buffer_.get()), used_));
+}
+
 void AtomicFile::flush() {
+  if (keeps_sum_) flushed_sum_ = sum();
   const char* from = buffer_.get();
   const char* const end = from + used_;
   while (from != end) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -20,7 +21,7 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// At least `bytes` (below 1 KiB) of buffer to print into; tell the end of what was printed with wrote().
+  /// At least `bytes` (at most 64 KiB) of buffer to print into; tell the end of what was printed with wrote().
   char* room(std::size_t bytes) {
     if (used_ + bytes > capacity) flush();
     return buffer_.get() + used_;
@@ -32,6 +33,9 @@ class AtomicFile {
     *to = c;
     wrote(to + 1);
   }
+  /// Called before the first byte, sum() is the CRC-32 of all bytes so far.
+  void keep_sum() { keeps_sum_ = true; }
+  std::uint32_t sum() const;
   /// For writers with a buffer of their own (zlib); nothing may be waiting in this one. Owned by this object.
   int descriptor() const { return fd_; }
   /// Throws IoError for a write through descriptor() that failed with `error` (errno).
@@ -52,6 +56,8 @@ class AtomicFile {
   std::filesystem::path path_, temporary_;
   std::unique_ptr<char[]> buffer_;
   std::size_t used_ = 0;
+  bool keeps_sum_ = false;
+  std::uint32_t flushed_sum_ = 0;  ///< of what is in the file already
   int fd_ = -1;
   int lock_ = -1;    ///< the same open file: holds the lock that says that the temporary is being written
   int folder_ = -1;  ///< of path_; -1 where it may not be read

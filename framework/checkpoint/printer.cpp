@@ -1,7 +1,5 @@
 #include "framework/checkpoint/printer.hpp"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
 
@@ -36,21 +34,6 @@ std::string_view escape(char c, std::array<char, 8>& room) {
 
 }  // namespace
 
-void SummedOutput::put(std::string_view text) {
-  while (!text.empty()) {
-    char* to = room(1);
-    const std::size_t n = text.copy(to, capacity - used_);
-    wrote(to + n);
-    text.remove_prefix(n);
-  }
-}
-
-void SummedOutput::flush() {
-  sum_ = static_cast<std::uint32_t>(::crc32_z(sum_, reinterpret_cast<const Bytef*>(buffer_.get()), used_));
-  file_.put({buffer_.get(), used_});
-  used_ = 0;
-}
-
 void Printer::line(std::size_t depth) {
   constexpr std::string_view spaces = "                                ";
   out_.put('\n');
@@ -80,9 +63,7 @@ void Printer::close_object() {
   open_.pop_back();
   if (!empty) line(open_.size());
   out_.put('}');
-  if (!open_.empty()) return;
-  out_.put('\n');
-  out_.flush();
+  if (open_.empty()) out_.put('\n');
 }
 
 void Printer::begin_key(std::string_view name) {

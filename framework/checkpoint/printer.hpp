@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -13,40 +11,10 @@
 
 namespace vg::checkpoint {
 
-/// Buffered output that knows the CRC-32 of all it was given.
-class SummedOutput {
- public:
-  explicit SummedOutput(AtomicFile& file) : file_(file), buffer_(std::make_unique<char[]>(capacity)) {}
-
-  /// At least `bytes` (at most 16 KiB) to print into; tell the end of what was printed with wrote().
-  char* room(std::size_t bytes) {
-    if (used_ + bytes > capacity) flush();
-    return buffer_.get() + used_;
-  }
-  void wrote(const char* end) { used_ = static_cast<std::size_t>(end - buffer_.get()); }
-  void put(std::string_view text);
-  void put(char c) {
-    char* to = room(1);
-    *to = c;
-    wrote(to + 1);
-  }
-  void flush();
-  std::uint32_t sum() {
-    flush();
-    return sum_;
-  }
-
- private:
-  static constexpr std::size_t capacity = std::size_t{1} << 16;
-  AtomicFile& file_;
-  std::unique_ptr<char[]> buffer_;
-  std::size_t used_ = 0;
-  std::uint32_t sum_ = 0;
-};
-
 class Printer {
  public:
-  explicit Printer(AtomicFile& out) : out_(out) {}
+  /// `out` is empty yet.
+  explicit Printer(AtomicFile& out) : out_(out) { out_.keep_sum(); }
 
   /// Keys and values follow until close_object(). Throws ValueError past max_depth.
   void open_object();
@@ -86,7 +54,7 @@ class Printer {
     std::string name;
     std::set<std::string, std::less<>> keys;
   };
-  SummedOutput out_;
+  AtomicFile& out_;
   std::vector<Level> open_;
   std::string key_;
 };
