@@ -141,16 +141,10 @@ class Parser {
     return value;
   }
 
-  /// Of the data. A zero among the extents does not excuse an overflow of the others.
   NpyHeader check_bytes() {
-    std::int64_t bytes = size_of(out_.type);
-    bool empty = false, overflow = false;
-    for (const std::int64_t extent : out_.shape) {
-      empty |= extent == 0;
-      overflow |= __builtin_mul_overflow(bytes, std::max<std::int64_t>(extent, 1), &bytes);
-    }
-    if (overflow) fault(fmt::format("shape {} needs more than 2^63 - 1 bytes", out_.shape.str()));
-    out_.bytes = empty ? 0 : bytes;
+    const auto bytes = bytes_of(out_.type, {out_.shape.begin(), out_.shape.end()});
+    if (!bytes) fault(fmt::format("shape {} needs more than 2^63 - 1 bytes", out_.shape.str()));
+    out_.bytes = *bytes;
     return out_;
   }
 

@@ -11,6 +11,7 @@
 #include "framework/atomic_file.hpp"
 #include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
+#include "framework/ops/detail/strided.hpp"
 #include "io/npy_header.hpp"
 #include "io/source.hpp"
 #include "io/stored.hpp"
@@ -24,6 +25,7 @@ namespace {
 using checkpoint::shown;
 using detail::NpyHeader;
 using detail::Source;
+using detail::StoredTensor;
 using detail::ZipEntry;
 using detail::ZipStream;
 
@@ -52,24 +54,12 @@ NpyHeader read_header(ZipStream& stream) {
 }
 
 /// A tensor whose axes stand in the other order: out(i, j, k) = t(k, j, i).
-template <class T>
-void reverse_axes(const Tensor& t, Tensor& out) {
-  const Shape& shape = out.shape();
-  const std::size_t rank = shape.size();
-  std::array<std::int64_t, Shape::max_rank> stride{}, index{};
-  for (std::size_t a = 0, step = 1; a < rank; step *= static_cast<std::size_t>(shape[a++]))
-    stride[a] = static_cast<std::int64_t>(step);
-  const T* from = t.data<T>();
-  T* to = out.data<T>();
-  for (std::int64_t i = 0; i < out.numel(); ++i) {
-    to[i] = *from;
-    for (std::size_t a = rank; a-- > 0;) {
-      from += stride[a];
-      if (++index[a] < shape[a]) break;
-      from -= stride[a] * shape[a];
-      index[a] = 0;
-    }
-  }
+Tensor reverse_axes(const Tensor& t, const Shape& shape) {
+  Tensor out(shape, t.dtype());
+  detail::Strides strides = detail::contiguous_strides(t.shape());
+  std::reverse(strides.begin(), strides.begin() + static_cast<std::ptrdiff_t>(shape.size()));
+  detail::copy_strided(t.dtype(), shape, out.raw(), 0, detail::contiguous_strides(shape), t.raw(), 0, strides);
+  return out;
 }
 
 Tensor read_data(const Source& source, const std::string& name, const NpyHeader& header, ZipStream& stream) {
@@ -77,10 +67,8 @@ Tensor read_data(const Source& source, const std::string& name, const NpyHeader&
   if (!header.fortran_order) return read_stored(source, {name, header.type, header.swapped, header.shape}, next);
   std::vector<std::int64_t> extents = header.shape.vec();
   std::reverse(extents.begin(), extents.end());
-  const Tensor reversed = read_stored(source, {name, header.type, header.swapped, Shape(extents)}, next);
-  Tensor out(header.shape, reversed.dtype());
-  dispatch(reversed.dtype(), [&](auto zero) { reverse_axes<decltype(zero)>(reversed, out); });
-  return out;
+  const StoredTensor reversed{name, header.type, header.swapped, Shape(extents)};
+  return reverse_axes(read_stored(source, reversed, next), header.shape);
 }
 
 Tensor read_entry(const Source& source, const ZipEntry& entry) {
@@ -101,12 +89,10 @@ Tensor read_entry(const Source& source, const ZipEntry& entry) {
 }
 
 void check_name(const std::string& name, const Tensor& tensor, std::set<std::string_view>& names) {
-  if (name.empty() || name.size() > 65000 || name.find('\0') != std::string::npos || !detail::is_utf8(name))
+  if (name.empty() || name.size() > 65000 || name.find('\0') != std::string::npos || !checkpoint::is_utf8(name))
     throw ValueError(fmt::format("{} tensors: got the name {}; it must be UTF-8 of 1 to 65000 bytes, none of them zero",
                                  write_where, shown(name)));
-  if (!names.insert(name).second)
-    throw ValueError(fmt::format("{} tensors: there are two of the name {}", write_where, shown(name)));
-  if (!tensor.defined()) throw ValueError(fmt::format("{} tensors: {} is undefined", write_where, shown(name)));
+  detail::check_written(write_where, name, tensor, names);
 }
 
 }  // namespace

@@ -81,17 +81,13 @@ void check_size(const Source& source, const SafetensorsEntry& entry, Stored type
   const auto [begin, end] = entry.offsets;
   if (end < begin)
     source.fail(fmt::format("{}: its data end at {}, before they begin at {}", tensor_name(entry), end, begin));
-  std::int64_t bytes = detail::size_of(type);
-  bool overflow = false;  // whatever the order of the factors: a zero among them does not excuse the others
-  for (const std::int64_t extent : entry.shape)
-    overflow |= __builtin_mul_overflow(bytes, std::max<std::int64_t>(extent, 1), &bytes);
-  if (overflow)
+  const auto bytes = detail::bytes_of(type, entry.shape);
+  if (!bytes)
     source.fail(
         fmt::format("{}: shape ({}) needs more than 2^63 - 1 bytes", tensor_name(entry), fmt::join(entry.shape, ", ")));
-  if (std::find(entry.shape.begin(), entry.shape.end(), 0) != entry.shape.end()) bytes = 0;
-  if (bytes != end - begin)
+  if (*bytes != end - begin)
     source.fail(fmt::format("{}: shape ({}) of {} needs {} bytes; its offsets {} and {} span {}", tensor_name(entry),
-                            fmt::join(entry.shape, ", "), entry.dtype, bytes, begin, end, end - begin));
+                            fmt::join(entry.shape, ", "), entry.dtype, *bytes, begin, end, end - begin));
 }
 
 /// Throws unless the tensors, in the order of their bytes, cover [0, bytes) once.
@@ -115,7 +111,7 @@ void check_cover(const Source& source, const std::vector<SafetensorsEntry>& tens
 constexpr const char* write_where = "[write_safetensors]";
 
 std::string json_text(const std::string& text, const char* what) {
-  if (!detail::is_utf8(text))
+  if (!checkpoint::is_utf8(text))
     throw ValueError(fmt::format("{} {}: got {}, which is not UTF-8", write_where, what, shown(text)));
   return nlohmann::json(text).dump();
 }
@@ -136,9 +132,7 @@ void check_names(const NamedTensors& tensors) {
     if (name == "__metadata__")
       throw ValueError(fmt::format(
           "{} tensors: \"__metadata__\" is no name for a tensor: the format keeps it for texts", write_where));
-    if (!names.insert(name).second)
-      throw ValueError(fmt::format("{} tensors: there are two of the name {}", write_where, shown(name)));
-    if (!tensor.defined()) throw ValueError(fmt::format("{} tensors: {} is undefined", write_where, shown(name)));
+    detail::check_written(write_where, name, tensor, names);
   }
 }
 

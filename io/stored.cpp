@@ -9,6 +9,9 @@
 
 #include <fmt/format.h>
 
+#include "framework/checkpoint/text.hpp"
+#include "framework/error.hpp"
+
 namespace vg::detail {
 
 static_assert(std::endian::native == std::endian::little, "a little-endian file is read without a swap");
@@ -133,6 +136,16 @@ std::int64_t size_of(Stored type) {
   return bytes;
 }
 
+std::optional<std::int64_t> bytes_of(Stored type, std::span<const std::int64_t> extents) {
+  std::int64_t bytes = size_of(type);
+  bool empty = false;
+  for (const std::int64_t extent : extents) {
+    empty |= extent == 0;
+    if (__builtin_mul_overflow(bytes, std::max<std::int64_t>(extent, 1), &bytes)) return {};
+  }
+  return empty ? 0 : bytes;
+}
+
 Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextBytes& next) {
   if (tensor.type == Stored::f16 || tensor.type == Stored::bf16) return read_halves(tensor, next);
   Tensor out;
@@ -146,26 +159,10 @@ Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextB
   return out;
 }
 
-bool is_utf8(std::string_view text) {
-  std::size_t i = 0;
-  const auto byte = [&](std::size_t at) { return static_cast<unsigned char>(text[at]); };
-  while (i < text.size()) {
-    const unsigned char lead = byte(i++);
-    if (lead < 0x80) continue;
-    const std::size_t more = lead >= 0xc2 && lead <= 0xdf   ? 1
-                             : lead >= 0xe0 && lead <= 0xef ? 2
-                             : lead >= 0xf0 && lead <= 0xf4 ? 3
-                                                            : 0;
-    if (more == 0 || text.size() - i < more) return false;
-    // The second byte rules out overlong forms, surrogates and what is beyond U+10FFFF.
-    const unsigned char least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned char most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (byte(i) < least || byte(i) > most) return false;
-    for (std::size_t k = 1; k < more; ++k)
-      if ((byte(i + k) & 0xc0) != 0x80) return false;
-    i += more;
-  }
-  return true;
+void check_written(const char* where, std::string_view name, const Tensor& tensor, std::set<std::string_view>& before) {
+  if (!before.insert(name).second)
+    throw ValueError(fmt::format("{} tensors: there are two of the name {}", where, checkpoint::shown(name)));
+  if (!tensor.defined()) throw ValueError(fmt::format("{} tensors: {} is undefined", where, checkpoint::shown(name)));
 }
 
 }  // namespace vg::detail

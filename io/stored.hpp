@@ -3,6 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -15,6 +18,9 @@ enum class Stored : std::uint8_t { boolean, u8, i8, u16, i16, u32, i32, u64, i64
 
 /// Bytes of one element.
 std::int64_t size_of(Stored type);
+/// Bytes of a tensor; none where they are more than 2^63 - 1, which a zero among the other extents does not excuse.
+std::optional<std::int64_t> bytes_of(Stored type, std::span<const std::int64_t> extents);
+
 /// A stored tensor, whose bytes come one after the other.
 struct StoredTensor {
   std::string name;  ///< for messages: "tensor \"weight\""
@@ -30,7 +36,8 @@ using NextBytes = std::function<void(void* to, std::int64_t bytes)>;
 /// an element that the dtype does not hold.
 Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextBytes& next);
 
-/// Whether the text is UTF-8.
-bool is_utf8(std::string_view text);
+/// For writers: throws ValueError, its message begun by `where`, for a name that is among those before it, and for an
+/// undefined tensor.
+void check_written(const char* where, std::string_view name, const Tensor& tensor, std::set<std::string_view>& before);
 
 }  // namespace vg::detail

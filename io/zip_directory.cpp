@@ -157,7 +157,8 @@ ZipEntry read_entry(const Source& source, const Directory& d, std::int64_t& at, 
   const std::string name = shown(entry.name);
   const bool ascii = std::all_of(entry.name.begin(), entry.name.end(), [](char c) { return c > 0; });
   const std::int64_t flags = load16(central, 8);
-  if (!ascii && ((flags & 0x0800) == 0 || !is_utf8(entry.name) || entry.name.find('\0') != std::string::npos))
+  if (!ascii &&
+      ((flags & 0x0800) == 0 || !checkpoint::is_utf8(entry.name) || entry.name.find('\0') != std::string::npos))
     source.fail(fmt::format("entry {}: its name is neither ASCII nor UTF-8", name));
   check_flags(source, name, flags, load16(central, 10));
   entry.deflated = load16(central, 10) == 8;

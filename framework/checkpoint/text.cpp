@@ -141,6 +141,15 @@ std::size_t utf8_sequence(std::string_view s) {
   return wrong ? 0 : n;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t n = utf8_sequence(text);
+    if (n == 0) return false;
+    text.remove_prefix(n);
+  }
+  return true;
+}
+
 std::string shown(std::string_view text) {
   std::string out = "\"";
   for (const char c : text.substr(0, 60)) {

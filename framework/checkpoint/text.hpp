@@ -38,6 +38,7 @@ double parse_double(std::string_view text);
 /// Bytes of the UTF-8 sequence at the front of a text that is not empty; 0 when it is none (overlong, a surrogate, past
 /// U+10FFFF, cut short).
 std::size_t utf8_sequence(std::string_view text);
+bool is_utf8(std::string_view text);
 
 /// In quotes, unprintable bytes as \x.., cut after about 60 bytes: a message never carries a megabyte of a broken file.
 std::string shown(std::string_view text);
