@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "framework/kernels/typed_tables.hpp"
+
 namespace vg::kernels {
 
 /// Two bf16, the first in the low half: what bf16 kernels multiply with another pair at a time, adding both products.
@@ -142,10 +144,7 @@ const KernelTables& current_kernels();
 
 template <class T>
 const KernelTable<T>& current_table() {
-  if constexpr (sizeof(T) == sizeof(float))
-    return current_kernels().f32;
-  else
-    return current_kernels().f64;
+  return of_type<T>(current_kernels());
 }
 
 }  // namespace vg::kernels

@@ -12,6 +12,12 @@ template <class T>
 struct Weights {
   const T* origin;
   std::int64_t tap_stride, ci_stride, co_stride, group_stride;
+
+  Weights group(std::int64_t index) const {
+    Weights w = *this;
+    w.origin += index * group_stride;
+    return w;
+  }
 };
 
 /// w as the gather over p sees it; p is transposed and w reversed when `transpose`.

@@ -189,7 +189,6 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
   if (p.groups > 1 || has_one_narrow_group<T>(p)) return gather_groups(p, transpose, x, w, y);
   if (has_few_tiles(p, sizeof(T))) return gather_few_tiles(p, transpose, x, w, y);
   const Tiling tiling(p, block_tiles(p, sizeof(T)));
-  if (tiling.tiles() == 0) return;
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),

@@ -105,7 +105,6 @@ bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
 template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const Tiling tiling = all_tiles(p);
-  if (tiling.tiles() == 0) return;
   AllPoints<T> v(tiling, p.in_channels);
   v.fill(tiling, current_winograd_table<T>().input[tiling.three(1)][tiling.three(2)],
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
@@ -120,7 +119,8 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
     memory::Scratch<T> u(tiling.points() * u_point), m(tiling.points() * (most * width + lanes));
     const int64_t co = task * width, channels = std::min(width, p.out_channels - co);
     for (int slice = 0; slice < tiling.slices(); ++slice) {
-      weights_to_points<T>(p, tiling, from, transpose, {0, p.in_channels, co, channels, slice, u.data(), u_point});
+      weights_to_points<T>(p, tiling, from, transpose,
+                           {0, p.in_channels, co, channels, slice, u.data(), u_point, round_up(channels, lanes)});
       multiply_panel<T>(p, tiling, slice, {co, channels}, v, u.data(), u_point, m.data(), y);
     }
   });

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "framework/kernels/typed_tables.hpp"
+
 namespace vg::kernels {
 
 /// A run of tiles, neighbours along D, in one slice (one point along H): a slice is plane a + sign * plane b, by the
@@ -95,24 +97,13 @@ const WinogradTables& current_winograd_tables();
 const WinogradTables* current_narrow_winograd_tables();
 
 template <class T>
-const WinogradTable<T>& of_type(const WinogradTables& tables) {
-  if constexpr (sizeof(T) == sizeof(float))
-    return tables.f32;
-  else
-    return tables.f64;
-}
-
-template <class T>
 const WinogradTable<T>& current_winograd_table() {
   return of_type<T>(current_winograd_tables());
 }
 
-/// For so many channels: half vectors where one holds them all. They run at the same rate at least.
 template <class T>
 const WinogradTable<T>& winograd_table(std::int64_t channels) {
-  if (const WinogradTables* narrow = current_narrow_winograd_tables())
-    if (channels <= of_type<T>(*narrow).lanes) return of_type<T>(*narrow);
-  return current_winograd_table<T>();
+  return of_channels<T>(current_winograd_tables(), current_narrow_winograd_tables(), channels);
 }
 
 }  // namespace vg::kernels

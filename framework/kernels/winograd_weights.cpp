@@ -30,19 +30,18 @@ Planes planes_of(const Tiling& tiling, int slice) {
 
 template <class T>
 void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
-                       const WeightBlock<T>& block) {
-  const int64_t lanes = current_table<T>().lanes, width = round_up(block.channels, lanes);
-  const WinogradTable<T>& table = current_winograd_table<T>();
+                       const WeightBlock<T>& block, const WinogradTable<T>& table) {
+  const int64_t lanes = table.lanes;
   auto a = arguments<T, const T>(tiling, block.slice);
   a.point_stride = block.point_stride;
-  a.u_stride = width;
+  a.u_stride = block.u_stride;
   if (!transpose) {
     a.w = from.origin + block.row_begin * from.ci_stride + block.co_begin;
     a.tap_stride = from.tap_stride;
     a.row_stride = from.ci_stride;
     a.rows = block.row_end - block.row_begin;
     a.channels = block.channels;
-    a.width = width;
+    a.width = round_up(block.channels, lanes);
     a.u = block.u;
     table.weights(a);
     return;
@@ -58,7 +57,7 @@ void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weigh
     for (int64_t c = 0; c < block.channels; c += lanes) {
       a.rows = std::min(lanes, block.row_end - row);
       a.channels = std::min(lanes, block.channels - c);
-      a.u = block.u + (row - block.row_begin) * width + c;
+      a.u = block.u + (row - block.row_begin) * block.u_stride + c;
       for (int64_t t = planes.begin * plane; t < planes.end * plane; ++t)
         table.transpose(from.origin + t * from.tap_stride + (block.co_begin + c) * from.co_stride + row, from.co_stride,
                         a.rows, a.channels, square.data() + t * a.tap_stride);
@@ -78,12 +77,12 @@ PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool
   const Conv3dProblem shape = shape_of_part(p);
   parallel_for(parts * blocks * chunks, [&](int64_t task) {
     const int64_t row = task % chunks * lanes_, c = task / chunks % blocks * 2 * lanes_, part = task / chunks / blocks;
-    const int64_t channels = std::min(2 * lanes_, p.out_channels - c);
-    T* const u = u_.data() + c * parts * p.in_channels + (part * p.in_channels + row) * round_up(channels, lanes_);
+    const int64_t channels = std::min(2 * lanes_, p.out_channels - c), width = round_up(channels, lanes_);
+    T* const u = u_.data() + c * parts * p.in_channels + (part * p.in_channels + row) * width;
     for (int slice = 0; slice < tiling.slices(); ++slice)
       weights_to_points<T>(shape, tiling, from.of(part), transpose,
                            {row, std::min(row + lanes_, p.in_channels), c, channels, slice,
-                            u + slice * tiling.points() * point_stride_, point_stride_});
+                            u + slice * tiling.points() * point_stride_, point_stride_, width});
   });
 }
 
@@ -102,11 +101,11 @@ void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, int64
 }
 
 template void weights_to_points<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
-                                       const WeightBlock<float>&);
+                                       const WeightBlock<float>&, const WinogradTable<float>&);
 template class PointWeights<float>;
 template void points_to_taps<float>(const Tiling&, const PointRows<float>&, float*, int64_t, int64_t);
 template void weights_to_points<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
-                                        const WeightBlock<double>&);
+                                        const WeightBlock<double>&, const WinogradTable<double>&);
 template class PointWeights<double>;
 template void points_to_taps<double>(const Tiling&, const PointRows<double>&, double*, int64_t, int64_t);
 

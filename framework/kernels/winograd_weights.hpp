@@ -14,21 +14,21 @@ namespace vg::kernels::winograd {
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
 
-/// Where a block of up to 2 * lanes output channels of one slice is written: point p, row r at u + p * point_stride +
-/// r * round_up(channels, lanes). Each point is packed as gather_dense wants a block.
+/// Where output channels of one slice are written, whole vectors of them: point p, row r at u + p * point_stride + r *
+/// u_stride. Up to 2 * lanes of them, round_up(channels, lanes) apart, are packed as gather_dense wants a block.
 template <class T>
 struct WeightBlock {
   std::int64_t row_begin, row_end, co_begin, channels;
   int slice;
   T* u;
-  std::int64_t point_stride;
+  std::int64_t point_stride, u_stride;
 };
 
 /// Taps of a part (winograd_parts.hpp), of which `p` is the shape, to points; rows are the gather's input channels, of
-/// which row_begin stands at block.u.
+/// which row_begin stands at block.u. The vectors are those of `table`.
 template <class T>
 void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
-                       const WeightBlock<T>& block);
+                       const WeightBlock<T>& block, const WinogradTable<T>& table = current_winograd_table<T>());
 
 /// All weights by point, each point packed as gather_dense wants; rows are (part of the kernel, input channel).
 template <class T>
