@@ -65,19 +65,23 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
   typename S::V acc[MR];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
-  const std::int64_t offset = a.x_offset + first * a.x_step;
-  for (const SlidingTap<T>*t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+  const std::int64_t offset = a.x_offset + a.row_begin * a.x_row + first * a.x_step;
+  for (const SlidingTaps<T>*t = a.planes, *end = t + a.plane_count; t != end; ++t) {
     const SlidingLoad<T, In> input(t->lane, a.x_step);
-    const T* x = opaque(t->x + offset);
-    typename S::V w[KD];
+    const T* xs = t->x + offset;
+    const T* ws = t->w + a.row_begin * KD * S::lanes;
+    for (std::int64_t row = a.row_begin; row != a.row_end; ++row, xs += a.x_row, ws += KD * S::lanes) {
+      const T* x = opaque(xs);
+      typename S::V w[KD];
 #pragma GCC unroll 8
-    for (int k = 0; k < KD; ++k) w[k] = S::held(S::load(t->w + k * S::lanes));
+      for (int k = 0; k < KD; ++k) w[k] = S::held(S::load(ws + k * S::lanes));
 #pragma GCC unroll 24
-    for (int i = 0; i < MR + KD - 1; ++i) {
-      const typename S::V v = input.next(x);
+      for (int i = 0; i < MR + KD - 1; ++i) {
+        const typename S::V v = input.next(x);
 #pragma GCC unroll 8
-      for (int k = 0; k < KD; ++k)
-        if (0 <= i - k && i - k < MR) acc[i - k] = S::fma(v, w[k], acc[i - k]);
+        for (int k = 0; k < KD; ++k)
+          if (0 <= i - k && i - k < MR) acc[i - k] = S::fma(v, w[k], acc[i - k]);
+      }
     }
   }
   T* y = a.y + first * a.y_stride;

@@ -88,7 +88,9 @@ Cut cut_of(const Conv3dProblem& p) {
   c.w_blocks = blocks_of(p.out_size[1], rows - p.kernel_size[1] + 1, &c.w_size);
   const int64_t others = p.batch * c.w_blocks * c.d_blocks * c.v_blocks;
   const int64_t wanted = ceil_div(32, std::max<int64_t>(1, others));
-  c.h_blocks = blocks_of(p.out_size[0], std::max(ceil_div(p.out_size[0], wanted), 4 * p.kernel_size[0]), &c.h_size);
+  // planes that two blocks meet are copied twice: few times, or for the sake of a second task
+  const int64_t least = others < 4 ? p.kernel_size[0] + 1 : 4 * p.kernel_size[0];
+  c.h_blocks = blocks_of(p.out_size[0], std::max(ceil_div(p.out_size[0], wanted), least), &c.h_size);
   return c;
 }
 
@@ -237,27 +239,28 @@ class Ring {
 
 // ---- forward and grad_input ----------------------------------------------------------------------------------------
 
-/// [vector][part][tap][lane], zero-filled.
+/// [vector][part][tap][lane]; lanes beyond the channels are of no account.
 template <class T>
 void pack_vectors(const Conv3dProblem& p, const Cut& c, const Weights<T>& w, T* packed) {
   for (int64_t v = 0; v < c.vectors; ++v) {
     const int64_t first = v * c.lanes, count = std::min(c.lanes, p.out_channels - first);
     int64_t at[most_lanes];
     for (int64_t l = 0; l < count; ++l) at[l] = (first + l) / c.co * w.group_stride + (first + l) % c.co * w.co_stride;
-    for (int64_t part = 0; part < c.ci; ++part)
-      for (int64_t tap = 0; tap < taps(p); ++tap, packed += c.lanes) {
-        const T* const from = w.origin + tap * w.tap_stride + part * w.ci_stride;
-        for (int64_t l = 0; l < count; ++l) packed[l] = from[at[l]];
-        std::fill(packed + count, packed + c.lanes, T(0));
-      }
+    const auto [least, most] = std::minmax_element(at, at + count);
+    std::int32_t lane[most_lanes] = {};
+    for (int64_t l = 0; l < count; ++l) lane[l] = static_cast<std::int32_t>(at[l] - *least);
+    for (int64_t part = 0; part < c.ci; ++part, packed += taps(p) * c.lanes)
+      sliding_table<T>(p.out_channels)
+          .fill(
+              {w.origin + *least + part * w.ci_stride, w.tap_stride, taps(p), lane, *most - *least + 1, count, packed});
   }
 }
 
-/// The rows of taps that output plane h meets, for output row 0 and the first tap along W; and their number.
+/// The planes of taps that output plane h meets, for output row 0; and their number.
 template <class T>
 int64_t list_planes(const Conv3dProblem& p, const Cut& c, Ring<T>& ring, int64_t h, int64_t v, const T* weights,
-                    SlidingTap<T>* list) {
-  SlidingTap<T>* t = list;
+                    SlidingTaps<T>* list) {
+  SlidingTaps<T>* t = list;
   for (int64_t j = 0; j < c.ci; ++j)
     for (int64_t kh = 0; kh < p.kernel_size[0]; ++kh, weights += p.kernel_size[1] * p.kernel_size[2] * c.lanes)
       if (ring.has_plane(h + kh)) *t++ = {ring.inputs(h + kh, v, j), weights, ring.lane(v, j)};
@@ -267,7 +270,6 @@ int64_t list_planes(const Conv3dProblem& p, const Cut& c, Ring<T>& ring, int64_t
 /// The taps along W of which output row w meets a row of the input.
 struct RowTaps {
   int64_t begin, end;
-  bool operator==(const RowTaps&) const = default;
 };
 
 template <class T>
@@ -278,41 +280,24 @@ RowTaps row_taps(const Conv3dProblem& p, const Ring<T>& ring, int64_t w) {
   return r;
 }
 
-/// The rows of taps of an output row, as they are for row 0.
-template <class T>
-int64_t list_taps(const Conv3dProblem& p, const Cut& c, const Ring<T>& ring, const RowTaps& row,
-                  const SlidingTap<T>* planes, int64_t count, SlidingTap<T>* list) {
-  SlidingTap<T>* t = list;
-  for (int64_t i = 0; i < count; ++i)
-    for (int64_t kw = row.begin; kw < row.end; ++kw)
-      *t++ = {planes[i].x + kw * ring.row_size(), planes[i].w + kw * p.kernel_size[2] * c.lanes, planes[i].lane};
-  return t - list;
-}
-
-/// The vectors [v_begin, v_end) of a unit. `lists` holds two of ci * kH * kW.
+/// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH.
 template <class T>
 void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
-                 const T* packed, SlidingTap<T>* lists, T* y) {
+                 const T* packed, SlidingTaps<T>* planes, T* y) {
   const auto kernel = sliding_table<T>(p.out_channels).row;
-  SlidingTap<T>* const planes = lists + c.ci * p.kernel_size[0] * p.kernel_size[1];
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
     ring.fill(h, false);
     for (int64_t v = v_begin; v < v_end; ++v) {
       const int64_t channel = v * c.lanes;
-      const int64_t plane_count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
-      RowTaps listed{-1, -1};  // most rows share their list
-      int64_t count = 0;
+      const int64_t count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
       for (int64_t w = 0; w < unit.w_count; ++w) {
-        if (const RowTaps row = row_taps(p, ring, w); !(row == listed)) {
-          count = list_taps(p, c, ring, row, planes, plane_count, lists);
-          listed = row;
-        }
+        const RowTaps rows = row_taps(p, ring, w);
         const int64_t voxel =
             ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
-        kernel({lists, count, w * ring.row_size(), p.kernel_size[2], unit.d_count, c.input, c.x_step,
-                y + voxel * p.out_channels + channel, p.out_channels, std::min(c.lanes, p.out_channels - channel),
-                c.stream});
+        kernel({planes, count, rows.begin, rows.end, ring.row_size(), w * ring.row_size(), p.kernel_size[2],
+                unit.d_count, c.input, c.x_step, y + voxel * p.out_channels + channel, p.out_channels,
+                std::min(c.lanes, p.out_channels - channel), c.stream});
       }
     }
   }
@@ -344,10 +329,10 @@ bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
       p.batch * c.units() * c.v_blocks,
       [&](int64_t task) {
         Ring<T> ring(p, c, x);
-        memory::Scratch<SlidingTap<T>> lists(2 * c.ci * p.kernel_size[0] * p.kernel_size[1]);
+        memory::Scratch<SlidingTaps<T>> planes(c.ci * p.kernel_size[0]);
         const int64_t v = task % c.v_blocks * c.v_size;
         gather_unit(p, c, unit_of(p, c, task / c.v_blocks), ring, v, std::min(v + c.v_size, c.vectors), packed.data(),
-                    lists.data(), y);
+                    planes.data(), y);
         if (c.stream) sliding_table<T>(p.out_channels).stream_end();
       },
       is_small(p));

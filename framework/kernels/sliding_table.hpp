@@ -8,11 +8,12 @@
 
 namespace vg::kernels {
 
-/// One row of taps along D: input i meets weight vector w + k at output i - k.
+/// Rows of taps along D, of one plane and one input channel: in each, input i meets weight vector w + k at output
+/// i - k.
 template <class T>
-struct SlidingTap {
-  const T* x;                ///< of output 0 and the row's first tap
-  const T* w;                ///< kd vectors
+struct SlidingTaps {
+  const T* x;                ///< of output 0 and the first row's first tap
+  const T* w;                ///< kd vectors a row
   const std::int32_t* lane;  ///< where inputs are permuted: the input lane of each lane
 };
 
@@ -26,10 +27,12 @@ enum class SlidingInput {
 /// A row of outputs along D, one vector of channels wide.
 template <class T>
 struct SlidingRow {
-  const SlidingTap<T>* taps;
-  std::int64_t tap_count;
-  std::int64_t x_offset;   ///< added to each tap's x
-  std::int64_t kd, depth;  ///< kd: 1, 2, 3, 5 or 7, each of which has its own unrolled kernels
+  const SlidingTaps<T>* planes;
+  std::int64_t plane_count;
+  std::int64_t row_begin, row_end;  ///< the rows of a plane that are met
+  std::int64_t x_row;               ///< elements from row to row
+  std::int64_t x_offset;            ///< added to each plane's x
+  std::int64_t kd, depth;           ///< kd: 1, 2, 3, 5 or 7, each of which has its own unrolled kernels
   SlidingInput input;
   std::int64_t x_step;  ///< elements from input to input along D
   T* y;                 ///< output d is at y + d * y_stride
