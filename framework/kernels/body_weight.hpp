@@ -142,10 +142,12 @@ inline std::int64_t rows_of(const Tap* taps, std::int64_t tap_count) {
 
 /// The next n rows of the taps; `tap` and `done`, how many of its rows were taken before, move on.
 inline void take_rows(const Tap*& tap, std::int64_t& done, int n, TileRows& rows) {
-  for (int m = 0; m < n; ++m, ++done) {
+  for (int m = 0; m < n;) {
     if (done == tap->k) ++tap, done = 0;
-    rows.x[m] = tap->x + done;
-    rows.w[m] = tap->w + done;
+    const std::int64_t x = tap->x + done - m, w = tap->w + done - m;
+    const int end = static_cast<int>(m + tap->k - done < n ? m + tap->k - done : n);
+    done += end - m;
+    for (; m < end; ++m) rows.x[m] = x + m, rows.w[m] = w + m;
   }
 }
 

@@ -177,11 +177,14 @@ struct Split {
   bool by_group;  ///< part_size counts groups, else output channels
 };
 
+/// Of a box at least: its rows of weights are listed for a third of it at a time.
+constexpr int64_t weight_positions = 256;
+
 Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool over_groups, int64_t bytes) {
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
   const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * bytes);
   // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
-  const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / 512;
+  const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / weight_positions;
   Split s;
   s.slabs = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
   s.by_group = p.groups > 1 && !over_groups;
@@ -247,7 +250,7 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 template <class T>
 void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
                     const T* dy, Sum<T>* dw) {
-  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
+  const std::shared_ptr<const Plan> kept = plan_of(p, std::max(weight_positions, positions_of(p)));
   const Plan& plan = *kept;
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
   const Split split = split_of(p, plan, lanes, over_groups, sizeof(*dw));
@@ -261,8 +264,9 @@ void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lane
         const int64_t slab = task / split.parts, part = task % split.parts;
         const int64_t part_begin = part * split.part_size, part_end = std::min(all, part_begin + split.part_size);
         Sum<T>* const to = slabs + slab * size;
-        for (int64_t row = 0; row < size; row += p.out_channels)
-          std::fill(to + row + part_begin * columns, to + row + part_end * columns, Sum<T>(0));
+        const int64_t step = split.parts == 1 ? size : p.out_channels,
+                      width = split.parts == 1 ? size : (part_end - part_begin) * columns;
+        for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
         weight_boxes(p, plan, kernel, boxes * slab / split.slabs, boxes * (slab + 1) / split.slabs, split.by_group,
                      part_begin, part_end, x, dy, to);
       },
