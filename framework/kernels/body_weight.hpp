@@ -19,11 +19,11 @@
 namespace vg::kernels {
 namespace {
 
-/// What a pass over a piece of the positions asks for meanwhile: a line of dy of each position of the next piece, or
-/// one of x and one of dy.
+/// What a pass over the positions asks for meanwhile: a line of dy of each of those that come later, or one of x and
+/// one of dy.
 template <class T>
 struct NextPiece {
-  const T* dy;  ///< that line of position 0
+  const T* dy;  ///< that line, at offset 0
   const std::int64_t* off;
   inline __attribute__((always_inline)) void ask(std::int64_t j) const { __builtin_prefetch(dy + off[j], 0, 2); }
 };
@@ -96,13 +96,6 @@ __attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t 
   for (int m = 0; m < MR; ++m) add_row<T, NV, Masked>(acc[m], a.dw + (row + m) * a.dw_stride + co, last_lanes);
 }
 
-/// Where the lists go on with the next piece; without one, what follows in memory is a good guess.
-template <class T>
-NextPiece<T> next_of(const WeightArgs<T>& a, const T* first, const std::int64_t* off) {
-  if (a.more) return {first, off + a.positions};
-  return {first + (a.positions > 1 ? a.positions * (off[1] - off[0]) : 0), off};
-}
-
 /// A tile asks for the next piece: the passes of the first channels for all lines of x, the first tiles for those of
 /// dy. Only the largest tile has cycles to spare for that.
 template <class T, int NV>
@@ -112,10 +105,11 @@ void weight_runs(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lane
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
       constexpr int mr = decltype(rows)::value;
       if constexpr (NV == 2 && mr + 2 >= tile_rows<T>(NV) && Simd<T>::registers == 32)
-        if (const std::int64_t at = tile++; a.far && (co == a.co_begin || at < NV) && last_lanes == Simd<T>::lanes) {
+        if (const std::int64_t at = tile++;
+            a.ahead > 0 && (co == a.co_begin || at < NV) && last_lanes == Simd<T>::lanes) {
           const T *const x = a.x + t->x + first, *const dy = a.dy + co + at % NV * Simd<T>::lanes;
-          const NextPieces<T> next = {co == a.co_begin ? next_of(a, x, a.x_off) : NextPiece<T>{x, a.x_off},
-                                      at < NV ? next_of(a, dy, a.y_off) : NextPiece<T>{dy, a.y_off}};
+          const NextPieces<T> next = {{x, a.x_off + (co == a.co_begin ? a.ahead : 0)},
+                                      {dy, a.y_off + (at < NV ? a.ahead : 0)}};
           weight_tile<T, mr, NV, false>(a, t->x + first, t->w + first, co, last_lanes, next);
           return;
         }
@@ -160,15 +154,13 @@ __attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const Tile
   for (int m = 0; m < MR; ++m) add_row<T, NV, true>(acc[m], a.dw + rows.w[m] * a.dw_stride + co, last_lanes);
 }
 
-/// Few rows use a line of dy for a short time, so passes would wait for memory: the passes over a piece share the lines
-/// of the next one, as far as the list knows it, else the ones that follow in memory.
+/// Few rows use a line of dy for a short time, so passes would wait for memory: they share the lines of what comes
+/// next.
 template <class T>
 NextPiece<T> next_piece(const WeightArgs<T>& a, std::int64_t pass) {
   constexpr std::int64_t line = 64 / sizeof(T);
-  const std::int64_t lines = (a.co_end - a.co_begin + line - 1) / line,
-                     step = a.positions > 1 ? a.y_off[1] - a.y_off[0] : 0;
-  return {a.dy + a.co_begin + pass % lines * line + (a.more ? 0 : a.positions * step),
-          a.more ? a.y_off + a.positions : a.y_off};
+  const std::int64_t lines = (a.co_end - a.co_begin + line - 1) / line;
+  return {a.dy + a.co_begin + pass % lines * line, a.y_off + a.ahead};
 }
 
 template <class T, int NV>
@@ -280,7 +272,7 @@ constexpr std::int64_t read_positions = 256, few_rows = 256, few_products = 16 <
 template <class T>
 void weight_dense(const WeightArgs<T>& a) {
   const std::int64_t rows = rows_of(a.taps, a.tap_count);
-  const bool few = a.far && rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
+  const bool few = a.ahead > 0 && rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
   if (!few && !are_short<T, 2>(a)) return weight_columns(a);
   const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
   WeightArgs<T> piece = a;
@@ -289,7 +281,6 @@ void weight_dense(const WeightArgs<T>& a) {
     piece.x_off = a.x_off + begin;
     piece.y_off = a.y_off + begin;
     piece.positions = a.positions * (i + 1) / pieces - begin;
-    piece.more = i + 1 < pieces;
     weight_columns(piece);
   }
 }

@@ -91,7 +91,9 @@ Plan::Plan(const Conv3dProblem& p, std::int64_t positions) : p_(p) {
   // A long row is many tasks, else a task has all of it: its phases fill the same cache lines.
   d_parts_ = depth > positions ? size(chunks_[2]) : std::min<std::int64_t>(1, size(chunks_[2]));
   most_taps_ = p.kernel_size[0] * p.kernel_size[1] * p.kernel_size[2];
-  most_positions_ = largest(chunks_[0]) * largest(chunks_[1]) * largest(chunks_[2]);
+  const std::int64_t most_rows = largest(chunks_[0]) * largest(chunks_[1]);
+  most_positions_ = most_rows * largest(chunks_[2]);
+  most_box_positions_ = d_parts_ == 1 ? most_rows * p.out_size[2] : most_positions_;
 }
 
 std::int64_t Plan::boxes() const { return p_.batch * size(chunks_[0]) * size(chunks_[1]) * d_parts_; }
@@ -106,55 +108,67 @@ Box Plan::box(std::int64_t index) const {
   return {index / size(chunks_[0]), h, w, d_parts_ == 1 ? 0 : part, d_parts_ == 1 ? all : part + 1};
 }
 
+Plan::Part Plan::part(const Box& box, std::int64_t d, int axis) const {
+  const std::int64_t index[3] = {box.h, box.w, d};
+  const Chunk& chunk = chunks_[axis][static_cast<std::size_t>(index[axis])];
+  return {chunk, &axes_[axis].segments[static_cast<std::size_t>(chunk.segment)]};
+}
+
 std::int64_t Plan::taps(const Box& box, std::int64_t d, bool merge, Tap* taps) const {
-  const Chunk chunk[3] = {chunks_[0][static_cast<std::size_t>(box.h)], chunks_[1][static_cast<std::size_t>(box.w)],
-                          chunks_[2][static_cast<std::size_t>(d)]};
   const Segment* s[3];
-  for (int a = 0; a < 3; ++a) s[a] = &axes_[a].segments[static_cast<std::size_t>(chunk[a].segment)];
-  const auto input = [&](int a, const AxisTap& tap) { return tap.i + chunk[a].begin * axes_[a].in_step; };
+  const AxisTap* first[3];
+  for (int a = 0; a < 3; ++a) {
+    s[a] = part(box, d, a).segment;
+    first[a] = axes_[a].taps.data() + s[a]->tap_begin;
+  }
   const std::int64_t channels = p_.in_channels / p_.groups;
   std::int64_t n = 0;
-  for (std::int64_t h = s[0]->tap_begin; h < s[0]->tap_end; ++h) {
-    const AxisTap& th = axes_[0].taps[static_cast<std::size_t>(h)];
-    for (std::int64_t w = s[1]->tap_begin; w < s[1]->tap_end; ++w) {
-      const AxisTap& tw = axes_[1].taps[static_cast<std::size_t>(w)];
-      const std::int64_t row = input(0, th) * p_.in_size[1] + input(1, tw);
-      const std::int64_t tap_row = th.k * p_.kernel_size[1] + tw.k;
-      for (std::int64_t k = s[2]->tap_begin; k < s[2]->tap_end; ++k) {
-        const AxisTap& td = axes_[2].taps[static_cast<std::size_t>(k)];
-        const Tap tap = {(row * p_.in_size[2] + input(2, td)) * p_.in_channels, channels,
-                         (tap_row * p_.kernel_size[2] + td.k) * channels};
+  for (std::int64_t h = 0; h < s[0]->tap_end - s[0]->tap_begin; ++h)
+    for (std::int64_t w = 0; w < s[1]->tap_end - s[1]->tap_begin; ++w) {
+      const std::int64_t row = (first[0][h].i - first[0]->i) * p_.in_size[1] + first[1][w].i - first[1]->i;
+      const std::int64_t tap_row = first[0][h].k * p_.kernel_size[1] + first[1][w].k;
+      for (std::int64_t k = 0; k < s[2]->tap_end - s[2]->tap_begin; ++k) {
+        const Tap tap = {(row * p_.in_size[2] + first[2][k].i - first[2]->i) * p_.in_channels, channels,
+                         (tap_row * p_.kernel_size[2] + first[2][k].k) * channels};
         if (merge && n > 0 && taps[n - 1].x + taps[n - 1].k == tap.x && taps[n - 1].w + taps[n - 1].k == tap.w)
           taps[n - 1].k += tap.k;
         else
           taps[n++] = tap;
       }
     }
-  }
   return n;
 }
 
+std::int64_t Plan::positions(const Box& box, std::int64_t d) const {
+  return part(box, d, 0).chunk.count * part(box, d, 1).chunk.count * part(box, d, 2).chunk.count;
+}
+
 std::int64_t Plan::positions(const Box& box, std::int64_t d, std::int64_t* x_off, std::int64_t* y_off) const {
-  const Chunk chunk[3] = {chunks_[0][static_cast<std::size_t>(box.h)], chunks_[1][static_cast<std::size_t>(box.w)],
-                          chunks_[2][static_cast<std::size_t>(d)]};
-  std::int64_t out[3], out_stride[3], in_stride[3];
-  std::int64_t y_stride = p_.out_channels, x_stride = p_.in_channels;
+  std::int64_t count[3], out_stride[3], in_stride[3];
+  std::int64_t y_stride = p_.out_channels, x_stride = p_.in_channels, y_origin = 0, x_origin = 0;
+  bool meets = true;
   for (int a = 2; a >= 0; --a) {
     const Axis& axis = axes_[a];
-    out[a] =
-        (axis.segments[static_cast<std::size_t>(chunk[a].segment)].first + chunk[a].begin * axis.out_step) * y_stride;
+    const auto [chunk, segment] = part(box, d, a);
+    count[a] = chunk.count;
     out_stride[a] = axis.out_step * y_stride;
     in_stride[a] = axis.in_step * x_stride;
+    y_origin += segment->first * y_stride + chunk.begin * out_stride[a];
+    meets = meets && segment->tap_begin < segment->tap_end;
+    if (meets)
+      x_origin += axis.taps[static_cast<std::size_t>(segment->tap_begin)].i * x_stride + chunk.begin * in_stride[a];
     y_stride *= p_.out_size[a];
     x_stride *= p_.in_size[a];
   }
-  const std::int64_t origin = out[0] + out[1] + out[2];
+  y_origin += box.batch * y_stride;
+  x_origin = meets ? x_origin + box.batch * x_stride : 0;
+  if (!meets) std::fill_n(in_stride, 3, 0);
   std::int64_t n = 0;
-  for (std::int64_t h = 0; h < chunk[0].count; ++h)
-    for (std::int64_t w = 0; w < chunk[1].count; ++w) {
-      const std::int64_t x = h * in_stride[0] + w * in_stride[1];
-      const std::int64_t y = h * out_stride[0] + w * out_stride[1] + origin;
-      for (std::int64_t t = 0; t < chunk[2].count; ++t, ++n) {
+  for (std::int64_t h = 0; h < count[0]; ++h)
+    for (std::int64_t w = 0; w < count[1]; ++w) {
+      const std::int64_t x = x_origin + h * in_stride[0] + w * in_stride[1];
+      const std::int64_t y = y_origin + h * out_stride[0] + w * out_stride[1];
+      for (std::int64_t t = 0; t < count[2]; ++t, ++n) {
         x_off[n] = x + t * in_stride[2];
         y_off[n] = y + t * out_stride[2];
       }

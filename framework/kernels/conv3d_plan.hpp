@@ -56,18 +56,26 @@ class Plan {
   /// Upper bounds for the lists below.
   std::int64_t most_taps() const { return most_taps_; }
   std::int64_t most_positions() const { return most_positions_; }
+  std::int64_t most_box_positions() const { return most_box_positions_; }
 
-  /// The taps of chunk d of a box, in ascending order of k, and their number. x is relative to the sample's first
-  /// channel of the group; `merge` joins runs that are contiguous in x and in w.
+  /// The taps of chunk d of a box, in ascending order of k, and their number. x is relative to the first one's;
+  /// `merge` joins runs that are contiguous in x and in w.
   std::int64_t taps(const Box& box, std::int64_t d, bool merge, Tap* taps) const;
-  /// The offsets of its outputs: x_off relative to the first output's input (sample 0 of the box), y_off to sample 0.
+  std::int64_t positions(const Box& box, std::int64_t d) const;
+  /// The offsets of its outputs, and their number: x_off of the first tap's input, without a tap 0.
   std::int64_t positions(const Box& box, std::int64_t d, std::int64_t* x_off, std::int64_t* y_off) const;
 
  private:
   Conv3dProblem p_;
   Axis axes_[3];
+  struct Part {
+    Chunk chunk;
+    const Segment* segment;
+  };
+  Part part(const Box& box, std::int64_t d, int axis) const;
+
   std::vector<Chunk> chunks_[3];
-  std::int64_t d_parts_, most_taps_, most_positions_;
+  std::int64_t d_parts_, most_taps_, most_positions_, most_box_positions_;
 };
 
 /// The plan of a problem: made once, then kept for as long as it is among the last 64 that were made.

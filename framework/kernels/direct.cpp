@@ -12,6 +12,7 @@
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/packing.hpp"
 #include "framework/kernels/sliding.hpp"
+#include "framework/kernels/weight_lists.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
@@ -86,9 +87,8 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
           if (transpose && depthwise)
             for (int64_t t = 0; t < tap_count; ++t) lists.taps()[t].w = last_tap - lists.taps()[t].w;
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
-          kernel({x + box.batch * in_volume(p), rows, y + box.batch * out_volume(p), lists.taps(), tap_count,
-                  lists.x_off(), lists.y_off(), positions, 0, p.out_channels, 0, p.out_channels,
-                  p.in_channels / p.groups, p.out_channels / p.groups, false});
+          kernel({x, rows, y, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions, 0, p.out_channels, 0,
+                  p.out_channels, p.in_channels / p.groups, p.out_channels / p.groups, false});
         }
       },
       is_small(p));
@@ -152,14 +152,12 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
         const int64_t co_begin = task % parts * part_channels, co_end = std::min(co, co_begin + part_channels);
         if (co_begin >= co_end) return;
         Lists lists(plan);
-        const T* const xs = x + box.batch * in_volume(p);
-        Sum<T>* const ys = y + box.batch * out_volume(p);
         for (int64_t d = box.d_begin; d < box.d_end; ++d) {
           const int64_t tap_count = plan.taps(box, d, true, lists.taps());
           if (tap_count == 0 && sparse) continue;
           const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
           for (int64_t g = 0; g < p.groups; ++g)
-            kernel({xs + g * ci, w + g * group_size, ys + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
+            kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
                     positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
         }
       },
@@ -208,25 +206,16 @@ template <class T>
 void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kernel, int64_t begin, int64_t end,
                   bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy, Sum<T>* dw) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  Lists lists(plan);
-  for (int64_t b = begin; b < end; ++b) {
-    const Box box = plan.box(b);
-    const T* const xs = x + box.batch * in_volume(p);
-    const T* const ys = dy + box.batch * out_volume(p);
-    for (int64_t d = box.d_begin; d < box.d_end; ++d) {
-      const int64_t tap_count = plan.taps(box, d, p.groups == 1, lists.taps());
-      if (tap_count == 0) continue;
-      const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
-      if (!by_group) {
-        kernel({xs, ys, dw, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions, p.out_channels,
-                part_begin, part_end, ci, co, false, true});
-        continue;
-      }
-      for (int64_t g = part_begin; g < part_end; ++g)
-        kernel({xs + g * ci, ys + g * co, dw + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions,
-                p.out_channels, 0, co, ci, co, false, true});
-    }
-  }
+  WeightLists lists(plan, p.groups == 1);
+  lists.each(begin, end,
+             [&](const Tap* taps, int64_t tap_count, const int64_t* x_off, const int64_t* y_off, int64_t positions) {
+               if (!by_group)
+                 return kernel({x, dy, dw, taps, tap_count, x_off, y_off, positions, p.out_channels, part_begin,
+                                part_end, ci, co, lists.ahead});
+               for (int64_t g = part_begin; g < part_end; ++g)
+                 kernel({x + g * ci, dy + g * co, dw + g * co, taps, tap_count, x_off, y_off, positions, p.out_channels,
+                         0, co, ci, co, lists.ahead});
+             });
 }
 
 template <class T>

@@ -65,8 +65,7 @@ struct WeightArgs {
   std::int64_t dw_stride;
   std::int64_t co_begin, co_end;
   std::int64_t group_in, group_out;
-  bool more = false;  ///< as many positions again follow in the lists: worth asking for early
-  bool far = false;   ///< x and dy may come from memory
+  std::int64_t ahead = 0;  ///< the lists go on, with what comes next: worth asking for so many entries early
 };
 
 template <class T>
