@@ -3,6 +3,7 @@
 
 #include "framework/checkpoint/document.hpp"
 #include "support/checkpoint_versions.hpp"
+#include "support/data_file.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace test;
@@ -11,7 +12,7 @@ TEST_CASE("checkpoint: kept files of every version load to the same bits") {
   VersionsRun made;
   for (const std::string name : {"checkpoint-v1.json", "checkpoint-v2.json", "checkpoint-v2-base64.json"}) {
     INFO(name);
-    const std::string path = std::string(VOXGRAD_TEST_DATA) + "/data/" + name;
+    const std::filesystem::path path = data_file(name);
     VersionsRun run;
     for (const auto& [where, state] : run.model.states())
       for (const std::string& leaf : state.leaves())
@@ -35,10 +36,9 @@ TEST_CASE("checkpoint: kept files of every version load to the same bits") {
 TEST_CASE("checkpoint: today's file is the kept one") {
   const TempDir folder;
   VersionsRun run;
-  const std::string data = std::string(VOXGRAD_TEST_DATA) + "/data/";
   run.checkpoint.save(folder / "now.json");
-  CHECK(read_bytes(folder / "now.json") == read_bytes(data + "checkpoint-v2.json"));
+  CHECK(read_bytes(folder / "now.json") == read_bytes(data_file("checkpoint-v2.json")));
   run.checkpoint.save(folder / "now.json", {.encoding = vg::Encoding::base64});
-  CHECK(read_bytes(folder / "now.json") == read_bytes(data + "checkpoint-v2-base64.json"));
-  CHECK(read_bytes(data + "checkpoint-v1.json").find("crc32") == std::string::npos);
+  CHECK(read_bytes(folder / "now.json") == read_bytes(data_file("checkpoint-v2-base64.json")));
+  CHECK(read_bytes(data_file("checkpoint-v1.json")).find("crc32") == std::string::npos);
 }

@@ -13,9 +13,11 @@
 #include "framework/error.hpp"
 #include "framework/memory.hpp"
 #include "io/io.hpp"
+#include "support/broken_file.hpp"
 #include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 
+using test::put;
 using test::read_bytes;
 using test::TempDir;
 using namespace vg;
@@ -50,14 +52,6 @@ std::string gzip(const std::string& bytes, const TempDir& dir) {
   gzwrite(f, bytes.data(), static_cast<unsigned>(bytes.size()));
   gzclose(f);
   return read_bytes(path);
-}
-
-template <class T>
-void put(std::string& bytes, std::size_t offset, T value, bool swapped = false) {
-  char raw[sizeof(T)];
-  std::memcpy(raw, &value, sizeof(T));
-  if (swapped) std::reverse(raw, raw + sizeof(T));
-  std::memcpy(bytes.data() + offset, raw, sizeof(T));
 }
 
 /// A NIfTI-1 file made by hand: 2 x 3 x 2 voxels of `code`, values 0, 1, 2, ... in the file's order.

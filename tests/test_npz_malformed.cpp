@@ -2,31 +2,24 @@
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
-#include <cstring>
 
 #include "framework/error.hpp"
 #include "framework/memory.hpp"
 #include "io/io.hpp"
 #include "io/tensor_files.hpp"
 #include "support/broken_file.hpp"
+#include "support/data_file.hpp"
 #include "support/zip_by_hand.hpp"
 
 using namespace vg;
 using test::Case;
 using test::check_cases;
+using test::put;
 using test::refusal;
 using test::TempDir;
-
-namespace {
-
-const std::filesystem::path data = std::filesystem::path(VOXGRAD_TEST_DATA) / "data/io";
-
 using test::Zip;
 
-template <class T>
-void put(std::string& bytes, std::size_t at, T value) {
-  std::memcpy(bytes.data() + at, &value, sizeof(T));
-}
+namespace {
 
 /// A .npy file of one header text.
 std::string npy(const std::string& header, const std::string& content = "", char major = 1) {
@@ -79,7 +72,7 @@ std::string packed(std::uint32_t size, const std::string& more = "", std::size_t
 }
 
 std::vector<Case> archive_cases() {
-  const std::string good = test::read_bytes(data / "numpy.npz");
+  const std::string good = test::read_bytes(test::data_file("io/numpy.npz"));
   std::string flipped = npz(plain);
   flipped[30 + 5 + plain.size() - 1] = 'x';
   std::string no_entry = npz(plain), reaching = no_entry;

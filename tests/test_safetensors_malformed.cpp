@@ -1,27 +1,21 @@
 // Every way in which a safetensors file can be broken, by name, with the message that it must give.
 #include <catch2/catch.hpp>
-#include <cstring>
 
 #include "framework/error.hpp"
 #include "framework/memory.hpp"
 #include "io/io.hpp"
 #include "io/tensor_files.hpp"
 #include "support/broken_file.hpp"
+#include "support/data_file.hpp"
 
 using namespace vg;
 using test::Case;
 using test::check_cases;
+using test::put;
 using test::refusal;
 using test::TempDir;
 
 namespace {
-
-const std::filesystem::path data = std::filesystem::path(VOXGRAD_TEST_DATA) / "data/io";
-
-template <class T>
-void put(std::string& bytes, std::size_t at, T value) {
-  std::memcpy(bytes.data() + at, &value, sizeof(T));
-}
 
 std::string safetensors(const std::string& header, const std::string& content = "") {
   std::string bytes(8, '\0');
@@ -44,7 +38,7 @@ std::string two(const std::string& a, const std::string& b) {
 }
 
 std::vector<Case> safetensors_cases() {
-  const std::string four(4, '\0'), good = test::read_bytes(data / "package.safetensors");
+  const std::string four(4, '\0'), good = test::read_bytes(test::data_file("io/package.safetensors"));
   std::string trailing = good + "x";
   const std::string nul = std::string("{}") + '\0';
   const std::string deep(5000, '[');

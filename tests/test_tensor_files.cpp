@@ -9,15 +9,16 @@
 #include "io/io.hpp"
 #include "io/tensor_files.hpp"
 #include "io/zip.hpp"
+#include "support/data_file.hpp"
 #include "support/temp_dir.hpp"
 
+using test::data_file;
 using test::read_bytes;
 using test::TempDir;
 using namespace vg;
 
 namespace {
 
-const std::filesystem::path data = std::filesystem::path(VOXGRAD_TEST_DATA) / "data/io";
 const float inf = std::numeric_limits<float>::infinity();
 const float nan = std::bit_cast<float>(0x7fc00000);
 
@@ -73,7 +74,7 @@ void check_others(const NamedTensors& t) {
 }  // namespace
 
 TEST_CASE("safetensors: a file of the format's own package", "[io]") {
-  const SafetensorsFile file = read_safetensors(data / "package.safetensors");
+  const SafetensorsFile file = read_safetensors(data_file("io/package.safetensors"));
   check_same(file.tensors, package_tensors());
   CHECK(file.metadata == std::vector<std::pair<std::string, std::string>>{{"note", "line\none \"two\" \u00fc"}});
   CHECK(file.tensors.front().first == "a/\u00fc");  // f64 stands first
@@ -82,7 +83,7 @@ TEST_CASE("safetensors: a file of the format's own package", "[io]") {
 TEST_CASE("safetensors: written byte for byte as the format's own package does", "[io]") {
   const TempDir dir;
   write_safetensors(dir / "w.safetensors", package_tensors(), {{"note", "line\none \"two\" \u00fc"}});
-  CHECK(read_bytes(dir / "w.safetensors") == read_bytes(data / "package.safetensors"));
+  CHECK(read_bytes(dir / "w.safetensors") == read_bytes(data_file("io/package.safetensors")));
 }
 
 TEST_CASE("safetensors: the layout, byte by byte", "[io]") {
@@ -102,7 +103,7 @@ TEST_CASE("safetensors: the layout, byte by byte", "[io]") {
 }
 
 TEST_CASE("safetensors: other types are converted exactly", "[io]") {
-  check_others(read_safetensors(data / "others.safetensors").tensors);
+  check_others(read_safetensors(data_file("io/others.safetensors")).tensors);
 }
 
 TEST_CASE("safetensors: bf16 becomes f32 bit for bit", "[io]") {
@@ -121,14 +122,14 @@ TEST_CASE("safetensors: bf16 becomes f32 bit for bit", "[io]") {
 TEST_CASE("npz: numpy's archives, stored and deflated", "[io]") {
   NamedTensors expected = package_tensors();
   expected.erase(expected.begin() + 2);
-  check_same(read_npz(data / "numpy.npz"), expected);
-  const NamedTensors deflated = read_npz(data / "numpy_deflated.npz");
+  check_same(read_npz(data_file("io/numpy.npz")), expected);
+  const NamedTensors deflated = read_npz(data_file("io/numpy_deflated.npz"));
   CHECK(same_bits(find(deflated, "ramp"), Tensor::arange(3000).reshape(Shape{3, 1000})));
   CHECK(same_bits(find(deflated, "few"), package_tensors()[2].second));
 }
 
 TEST_CASE("npz: other types, byte orders and Fortran order", "[io]") {
-  const NamedTensors t = read_npz(data / "others.npz");
+  const NamedTensors t = read_npz(data_file("io/others.npz"));
   check_others(t);
   const NamedTensors ours = package_tensors();
   CHECK(same_bits(find(t, "big_f4"), ours[0].second));
@@ -157,7 +158,7 @@ TEST_CASE("npz: an array's header and data are numpy's byte for byte", "[io]") {
     }
     return files;
   };
-  CHECK(unpacked(dir / "w.npz") == unpacked(data / "numpy.npz"));
+  CHECK(unpacked(dir / "w.npz") == unpacked(data_file("io/numpy.npz")));
 }
 
 TEST_CASE("tensor files: what is written is read back", "[io]") {

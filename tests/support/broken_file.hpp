@@ -1,7 +1,9 @@
 // Files that a reader must refuse, by name, with what it must say.
 #pragma once
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -11,6 +13,15 @@
 #include "support/temp_dir.hpp"
 
 namespace test {
+
+/// Overwrites the bytes from `at` on by those of a number, turned round if `swapped`.
+template <class T>
+void put(std::string& bytes, std::size_t at, T value, bool swapped = false) {
+  char raw[sizeof(T)];
+  std::memcpy(raw, &value, sizeof(T));
+  if (swapped) std::reverse(raw, raw + sizeof(T));
+  std::memcpy(bytes.data() + at, raw, sizeof(T));
+}
 
 struct Case {
   const char* name;
