@@ -23,16 +23,6 @@ namespace {
 using namespace vg::test;
 using std::int64_t;
 
-Conv3dProblem kernel(Conv3dProblem p, int64_t h, int64_t w, int64_t d) {
-  const int64_t k[3] = {h, w, d};
-  for (int a = 0; a < 3; ++a) {
-    p.kernel_size[a] = k[a];
-    p.pad[a] = k[a] / 2;
-    set_out_size(p, a, k[a] / 2);
-  }
-  return p;
-}
-
 /// What VOXGRAD_CONV3D or VOXGRAD_TUNE makes of the hidden test `tag`, in a process of its own.
 std::string run_self(const std::string& environment, const std::string& tag) {
   char self[4096] = {};
@@ -52,13 +42,13 @@ TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost"
     for (const int64_t c : {16, 32, 64, 128})
       CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 3, 1, 1), lanes));
     CHECK(vg::kernels::use_winograd(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), lanes));
-    CHECK(vg::kernels::use_winograd(kernel(cubic(1, {8, 56, 56}, 64, 144, 3, 1, 1), 1, 3, 3), lanes));
+    CHECK(vg::kernels::use_winograd(with_kernel(cubic(1, {8, 56, 56}, 64, 144, 3, 1, 1), {1, 3, 3}), lanes));
     for (const int64_t c : {16, 32, 64}) CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 5, 1, 2), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 1, 32, 3, 1, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 1, 1, 0), lanes));
-    CHECK(!vg::kernels::use_winograd(kernel(cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), 3, 1, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(with_kernel(cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), {3, 1, 1}), lanes));
   }
 }
 

@@ -187,13 +187,8 @@ TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a
   for (const int64_t depth : {1, 2, 3, 7, 8, 9, 15, 16, 17, 33})  // tiles along D
     check_problem(cubic(1, {3, 4, depth}, 20, 20, 3, 1, 1, 20));
   for (const int64_t k : {1, 2, 4, 5, 6, 7, 8})  // each number of taps has its own kernels; 8 is beyond them
-    for (const int64_t depth : {6, 19}) {
-      Conv3dProblem p = cubic(1, {4, 5, depth}, 17, 17, 3, 1, 1, 17);
-      p.kernel_size[2] = k;
-      p.pad[2] = k / 2;
-      set_out_size(p, 2, k / 2);
-      check_problem(p);
-    }
+    for (const int64_t depth : {6, 19})
+      check_problem(with_kernel(cubic(1, {4, 5, depth}, 17, 17, 3, 1, 1, 17), {3, 3, k}));
   for (const int64_t channels : {2, 5, 15, 16, 31, 64, 65, 130})  // vectors, and vectors of a task
     check_problem(cubic(1, {3, 4, 5}, channels, channels, 3, 1, 1, channels));
   for (const int64_t multiplier : {2, 3, 8, 17})
@@ -280,15 +275,8 @@ TEST_CASE("conv3d kernels: five taps for Winograd", "[conv3d][kernels][winograd]
   check_problem(cubic(2, {7, 6, 9}, 4, 8, 5, 1, 0));     // VALID
   check_problem(cubic(1, {2, 1, 3}, 4, 8, 5, 1, 4));     // smaller than the kernel
   check_problem(dilated(p, {2, 3, 2}));
-  for (const std::array<int64_t, 3>& k : {std::array<int64_t, 3>{1, 5, 5}, {5, 1, 1}, {3, 5, 1}, {5, 3, 3}}) {
-    Conv3dProblem q = p;
-    for (int a = 0; a < 3; ++a) {
-      q.kernel_size[a] = k[static_cast<std::size_t>(a)];
-      q.pad[a] = q.kernel_size[a] / 2;
-      set_out_size(q, a, q.kernel_size[a] / 2);
-    }
-    check_problem(q);
-  }
+  for (const std::array<int64_t, 3>& k : {std::array<int64_t, 3>{1, 5, 5}, {5, 1, 1}, {3, 5, 1}, {5, 3, 3}})
+    check_problem(with_kernel(p, k));
 }
 
 // A fuzzer's finding: 2^30 phases of an output that has no elements took half a minute and gigabytes to be listed.
@@ -319,11 +307,7 @@ TEST_CASE("conv3d kernels: groups for Winograd", "[conv3d][kernels][winograd]") 
   const Conv3dProblem p = cubic(1, {6, 7, 12}, 16, 16, 3, 1, 1, 2);
   check_problem(dilated(p, {2, 3, 2}));
   check_problem(with(p, ones, ones, ones, {0, 2, 0}, {0, 1, 3}));
-  Conv3dProblem flat = p;
-  flat.kernel_size[1] = 1;
-  flat.pad[1] = 0;
-  set_out_size(flat, 1, 0);
-  check_problem(flat);
+  check_problem(with_kernel(p, {3, 1, 3}));
 }
 
 TEST_CASE("conv3d kernels: five taps of many channels for Winograd", "[conv3d][kernels][winograd][large]") {

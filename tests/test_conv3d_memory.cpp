@@ -52,17 +52,6 @@ int64_t most_memory(const Conv3dProblem& p, const Forward& forward, const GradIn
   return vg::memory::stats().peak - before;
 }
 
-Conv3dProblem separable(int64_t n, int64_t channels, int64_t h, int64_t w, int64_t d) {
-  Conv3dProblem p = cubic(1, {n, n, n}, channels, channels, 1, 1, 0);
-  const int64_t k[3] = {h, w, d};
-  for (int a = 0; a < 3; ++a) {
-    p.kernel_size[a] = k[a];
-    p.pad[a] = k[a] / 2;
-    set_out_size(p, a, k[a] / 2);
-  }
-  return p;
-}
-
 }  // namespace
 
 TEST_CASE("conv3d slabs: slab by slab is the whole", "[conv3d][kernels]") {
@@ -106,7 +95,7 @@ TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][k
       cubic(1, {56, 56, 56}, 32, 32, 3, 1, 1),    cubic(1, {64, 64, 64}, 1, 32, 3, 1, 1),
       cubic(1, {96, 96, 96}, 8, 8, 3, 1, 1, 8),   cubic(1, {64, 64, 64}, 32, 4, 1, 1, 0),
       cubic(2, {48, 48, 48}, 16, 32, 3, 2, 1),    cubic(1, {40, 40, 40}, 16, 16, 5, 1, 2),
-      cubic(1, {48, 48, 48}, 32, 32, 3, 1, 1, 4), separable(48, 32, 1, 3, 3)};
+      cubic(1, {48, 48, 48}, 32, 32, 3, 1, 1, 4), with_kernel(cubic(1, {48, 48, 48}, 32, 32, 3, 1, 1), {1, 3, 3})};
   for (const Conv3dProblem& p : problems) {
     const int64_t weights = 20 * w_size(p) * int64_t{sizeof(float)};  // by point, in some slabs
     INFO("VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\"");

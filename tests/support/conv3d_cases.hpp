@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <random>
 #include <sstream>
@@ -47,6 +48,16 @@ inline Conv3dProblem cubic(std::int64_t batch, std::vector<std::int64_t> in, std
     p.stride[a] = stride;
     p.pad[a] = pad;
     set_out_size(p, a, pad);
+  }
+  return p;
+}
+
+/// `p` with a kernel of these extents and half of each as padding on both sides.
+inline Conv3dProblem with_kernel(Conv3dProblem p, const std::array<std::int64_t, 3>& kernel) {
+  for (int a = 0; a < 3; ++a) {
+    p.kernel_size[a] = kernel[static_cast<std::size_t>(a)];
+    p.pad[a] = p.kernel_size[a] / 2;
+    set_out_size(p, a, p.pad[a]);
   }
   return p;
 }
