@@ -16,9 +16,9 @@
 #include "framework/kernels/bf16_set.hpp"
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
-#include "framework/memory.hpp"
 #include "framework/threads.hpp"
 #include "tests/support/conv3d_cases.hpp"
+#include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
 
 namespace {
@@ -28,43 +28,11 @@ using std::int64_t;
 using vg::kernels::from_bf16;
 using vg::kernels::to_bf16;
 
-/// A vector in a block of the pool: the bytes past its end are poisoned under AddressSanitizer.
-class Buffer {
- public:
-  explicit Buffer(const std::vector<double>& values) : Buffer(static_cast<int64_t>(values.size())) {
-    for (std::size_t i = 0; i < values.size(); ++i) data()[i] = static_cast<float>(values[i]);
-  }
-  explicit Buffer(int64_t n) : size_(n), memory_(n) { std::fill_n(data(), n, std::numeric_limits<float>::quiet_NaN()); }
-  float* data() { return memory_.data(); }
-  std::vector<double> values() { return std::vector<double>(data(), data() + size_); }
-
- private:
-  int64_t size_;
-  vg::memory::Scratch<float> memory_;
-};
-
-/// The three passes on the set in force; outputs begin as NaN.
+/// The three passes on the set in force.
 NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
                 const std::vector<double>& dy) {
-  Buffer xb(x), wb(w), dyb(dy), y(y_size(p)), dx(x_size(p)), dw(w_size(p));
-  vg::kernels::conv3d_forward_bf16(p, xb.data(), wb.data(), y.data());
-  vg::kernels::conv3d_grad_input_bf16(p, dyb.data(), wb.data(), dx.data());
-  vg::kernels::conv3d_grad_weight_bf16(p, xb.data(), dyb.data(), dw.data());
-  return {y.values(), dx.values(), dw.values()};
-}
-
-/// The first index where a and b differ (two NaNs are equal), or -1.
-int64_t first_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return static_cast<int64_t>(i);
-  return -1;
-}
-
-void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
-  CHECK(first_difference(got.y, want.y) == -1);
-  CHECK(first_difference(got.dx, want.dx) == -1);
-  CHECK(first_difference(got.dw, want.dw) == -1);
+  return run_passes<float>(p, x, w, dy, vg::kernels::conv3d_forward_bf16, vg::kernels::conv3d_grad_input_bf16,
+                           vg::kernels::conv3d_grad_weight_bf16);
 }
 
 /// Emulated sums are f32's, which are exact by the direct algorithm only.
@@ -84,14 +52,6 @@ void check_problem(const Conv3dProblem& p, std::uint64_t seed = 1) {
              dy = small_integers(y_size(p), seed + 2);
   const NaiveConv3d want = naive_conv3d(p, x, w, dy);
   on_each_set(p, [&] { check_equal(run(p, x, w, dy), want); });
-}
-
-std::vector<double> reals(int64_t n, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<double> v(static_cast<std::size_t>(n));
-  for (double& a : v) a = static_cast<double>(normal(random));
-  return v;
 }
 
 std::vector<double> rounded(std::vector<double> v) {
@@ -123,19 +83,6 @@ void check_reals(const Conv3dProblem& p, std::uint64_t seed = 1) {
     CHECK(error(got.dx, want.dx, size.dx) < 4e-6);
     CHECK(error(got.dw, want.dw, size.dw) < 4e-6);
   });
-}
-
-Conv3dProblem with(Conv3dProblem p, std::vector<int64_t> lhs, std::vector<int64_t> rhs, std::vector<int64_t> stride,
-                   std::vector<int64_t> low, std::vector<int64_t> high) {
-  for (int a = 0; a < 3; ++a) {
-    const auto i = static_cast<std::size_t>(a);
-    p.lhs_dilation[a] = lhs[i];
-    p.rhs_dilation[a] = rhs[i];
-    p.stride[a] = stride[i];
-    p.pad[a] = low[i];
-    set_out_size(p, a, high[i]);
-  }
-  return p;
 }
 
 /// One of each class that the driver tells apart.
@@ -186,7 +133,7 @@ TEST_CASE("bf16: each set rounds its operands like that", "[bf16][kernels]") {
     const std::vector<double> w =
         p.in_channels == 1 ? std::vector<double>{1} : std::vector<double>{1, 0, 0, 1};  // the identity
     on_each_set(p, [&] {
-      Buffer xb(x), wb(w), y(n);
+      Buffer<float> xb(x), wb(w), y(n);
       vg::kernels::conv3d_forward_bf16(p, xb.data(), wb.data(), y.data());
       CHECK(first_difference(y.values(), want) == -1);
     });

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <vector>
@@ -20,9 +19,9 @@
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
-#include "framework/memory.hpp"
 #include "framework/threads.hpp"
 #include "tests/support/conv3d_cases.hpp"
+#include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
 
 namespace {
@@ -31,46 +30,12 @@ using namespace vg::test;
 using std::int64_t;
 using vg::kernels::Pass;
 
-/// A vector in a block of the pool: the bytes past its end are poisoned under AddressSanitizer.
-template <class T>
-class Buffer {
- public:
-  explicit Buffer(const std::vector<double>& values) : Buffer(static_cast<int64_t>(values.size())) {
-    for (std::size_t i = 0; i < values.size(); ++i) data()[i] = static_cast<T>(values[i]);
-  }
-  explicit Buffer(int64_t n) : size_(n), memory_(n) { std::fill_n(data(), n, std::numeric_limits<T>::quiet_NaN()); }
-  T* data() { return memory_.data(); }
-  int64_t size() const { return size_; }
-  std::vector<double> values() { return std::vector<double>(data(), data() + size_); }
-
- private:
-  int64_t size_;
-  vg::memory::Scratch<T> memory_;
-};
-
-/// The three passes on the set in force; outputs begin as NaN.
+/// The three passes on the set in force.
 template <class T>
 NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
                 const std::vector<double>& dy) {
-  Buffer<T> xb(x), wb(w), dyb(dy), y(y_size(p)), dx(x_size(p)), dw(w_size(p));
-  vg::kernels::conv3d_forward<T>(p, xb.data(), wb.data(), y.data());
-  vg::kernels::conv3d_grad_input<T>(p, dyb.data(), wb.data(), dx.data());
-  vg::kernels::conv3d_grad_weight<T>(p, xb.data(), dyb.data(), dw.data());
-  return {y.values(), dx.values(), dw.values()};
-}
-
-/// The first index where a and b differ (two NaNs are equal), or -1.
-int64_t first_difference(const std::vector<double>& a, const std::vector<double>& b) {
-  if (a.size() != b.size()) return 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return static_cast<int64_t>(i);
-  return -1;
-}
-
-void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
-  CHECK(first_difference(got.y, want.y) == -1);
-  CHECK(first_difference(got.dx, want.dx) == -1);
-  CHECK(first_difference(got.dw, want.dw) == -1);
+  return run_passes<T>(p, x, w, dy, vg::kernels::conv3d_forward<T>, vg::kernels::conv3d_grad_input<T>,
+                       vg::kernels::conv3d_grad_weight<T>);
 }
 
 /// On every set that this CPU has, with every algorithm that applies.
@@ -103,31 +68,10 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-std::vector<double> reals(int64_t n, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<double> v(static_cast<std::size_t>(n));
-  for (double& a : v) a = static_cast<double>(normal(random));
-  return v;
-}
-
 double rms_error(const std::vector<double>& got, const std::vector<double>& want) {
   double error = 0;
   for (std::size_t i = 0; i < want.size(); ++i) error += (got[i] - want[i]) * (got[i] - want[i]);
   return std::sqrt(error / static_cast<double>(want.size()));
-}
-
-Conv3dProblem with(Conv3dProblem p, std::vector<int64_t> lhs, std::vector<int64_t> rhs, std::vector<int64_t> stride,
-                   std::vector<int64_t> low, std::vector<int64_t> high) {
-  for (int a = 0; a < 3; ++a) {
-    const auto i = static_cast<std::size_t>(a);
-    p.lhs_dilation[a] = lhs[i];
-    p.rhs_dilation[a] = rhs[i];
-    p.stride[a] = stride[i];
-    p.pad[a] = low[i];
-    set_out_size(p, a, high[i]);
-  }
-  return p;
 }
 
 /// 3 taps of a dilation in each dimension, and pads that keep the size.

@@ -62,6 +62,21 @@ inline Conv3dProblem with_kernel(Conv3dProblem p, const std::array<std::int64_t,
   return p;
 }
 
+/// `p` with these dilations, strides, and pads on the low and the high sides.
+inline Conv3dProblem with(Conv3dProblem p, std::vector<std::int64_t> lhs, std::vector<std::int64_t> rhs,
+                          std::vector<std::int64_t> stride, std::vector<std::int64_t> low,
+                          std::vector<std::int64_t> high) {
+  for (int a = 0; a < 3; ++a) {
+    const auto i = static_cast<std::size_t>(a);
+    p.lhs_dilation[a] = lhs[i];
+    p.rhs_dilation[a] = rhs[i];
+    p.stride[a] = stride[i];
+    p.pad[a] = low[i];
+    set_out_size(p, a, high[i]);
+  }
+  return p;
+}
+
 inline std::string to_line(const Conv3dProblem& p) {
   std::ostringstream s;
   const auto three = [&s](const char* name, const std::int64_t* v) {
@@ -97,6 +112,15 @@ inline std::vector<double> small_integers(std::int64_t n, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<double> v(static_cast<std::size_t>(n));
   for (double& a : v) a = static_cast<double>(static_cast<std::int64_t>(random() % 9) - 4) / 8;
+  return v;
+}
+
+/// Numbers of a normal distribution that float holds.
+inline std::vector<double> reals(std::int64_t n, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<double> v(static_cast<std::size_t>(n));
+  for (double& a : v) a = static_cast<double>(normal(random));
   return v;
 }
 

@@ -1,0 +1,60 @@
+// Runs Conv3d's three passes on memory of the pool, and compares them with what they should give.
+#pragma once
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "framework/memory.hpp"
+#include "tests/support/naive_conv3d.hpp"
+
+namespace vg::test {
+
+/// A vector in a block of the pool: the bytes past its end are poisoned under AddressSanitizer.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(const std::vector<double>& values) : Buffer(static_cast<std::int64_t>(values.size())) {
+    for (std::size_t i = 0; i < values.size(); ++i) data()[i] = static_cast<T>(values[i]);
+  }
+  explicit Buffer(std::int64_t n) : size_(n), memory_(n) {
+    std::fill_n(data(), n, std::numeric_limits<T>::quiet_NaN());
+  }
+  T* data() { return memory_.data(); }
+  std::vector<double> values() { return std::vector<double>(data(), data() + size_); }
+
+ private:
+  std::int64_t size_;
+  vg::memory::Scratch<T> memory_;
+};
+
+/// The three passes of T by these functions; outputs begin as NaN.
+template <class T, class Forward, class GradInput, class GradWeight>
+NaiveConv3d run_passes(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
+                       const std::vector<double>& dy, const Forward& forward, const GradInput& grad_input,
+                       const GradWeight& grad_weight) {
+  Buffer<T> xb(x), wb(w), dyb(dy), y(y_size(p)), dx(x_size(p)), dw(w_size(p));
+  forward(p, xb.data(), wb.data(), y.data());
+  grad_input(p, dyb.data(), wb.data(), dx.data());
+  grad_weight(p, xb.data(), dyb.data(), dw.data());
+  return {y.values(), dx.values(), dw.values()};
+}
+
+/// The first index where a and b differ (two NaNs are equal), or -1.
+inline std::int64_t first_difference(const std::vector<double>& a, const std::vector<double>& b) {
+  if (a.size() != b.size()) return 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (a[i] != b[i] && !(std::isnan(a[i]) && std::isnan(b[i]))) return static_cast<std::int64_t>(i);
+  return -1;
+}
+
+inline void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
+  CHECK(first_difference(got.y, want.y) == -1);
+  CHECK(first_difference(got.dx, want.dx) == -1);
+  CHECK(first_difference(got.dw, want.dw) == -1);
+}
+
+}  // namespace vg::test
