@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <limits>
 #include <string>
 #include <vector>
@@ -20,6 +19,7 @@
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
+#include "tests/support/run_self.hpp"
 
 namespace {
 
@@ -260,14 +260,8 @@ TEST_CASE("bf16 kernel sets: print the set in force", "[.bf16-kernel-set-of-envi
 }
 
 TEST_CASE("bf16 kernel sets: VOXGRAD_BF16_KERNELS", "[bf16][kernels]") {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const auto set_with = [&self](const std::string& environment) {
-    const std::string command = environment + " '" + self + "' '[.bf16-kernel-set-of-environment]'";
-    std::FILE* pipe = popen(command.c_str(), "r");
-    std::string out;
-    for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
-    pclose(pipe);
-    return out;
+  const auto set_with = [](const std::string& variables) {
+    return run_self(variables, "[.bf16-kernel-set-of-environment]");
   };
   for (const std::string& name : vg::available_bf16_kernel_sets())
     CHECK_THAT(set_with("VOXGRAD_BF16_KERNELS=" + name), Catch::Contains("<" + name + ">"));

@@ -1,6 +1,4 @@
 // How an algorithm is chosen for Conv3d, and plans that are kept.
-#include <unistd.h>
-
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -17,24 +15,10 @@
 #include "framework/kernels/conv3d_tune.hpp"
 #include "framework/memory.hpp"
 #include "tests/support/conv3d_cases.hpp"
-
-namespace {
+#include "tests/support/run_self.hpp"
 
 using namespace vg::test;
 using std::int64_t;
-
-/// What VOXGRAD_CONV3D or VOXGRAD_TUNE makes of the hidden test `tag`, in a process of its own.
-std::string run_self(const std::string& environment, const std::string& tag) {
-  char self[4096] = {};
-  REQUIRE(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-  std::FILE* pipe = popen((environment + " '" + self + "' '" + tag + "'").c_str(), "r");
-  std::string out;
-  for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
-  pclose(pipe);
-  return out;
-}
-
-}  // namespace
 
 TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost", "[conv3d][choice]") {
   for (const int64_t lanes : {4, 8, 16}) {

@@ -1,7 +1,5 @@
 // Every pass of the Conv3d kernels on every kernel set that this CPU has, against the naive loop.
 // VOXGRAD_CONV3D_CASE="line" (as a failure prints it) runs that problem alone in the random test.
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
@@ -23,6 +21,7 @@
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
+#include "tests/support/run_self.hpp"
 
 namespace {
 
@@ -494,18 +493,8 @@ TEST_CASE("kernel sets: print the set in force", "[.kernel-set-of-environment]")
 }
 
 TEST_CASE("kernel sets: VOXGRAD_KERNELS", "[kernels]") {
-  char self[4096] = {};
-  std::FILE* link = popen(("readlink /proc/" + std::to_string(getpid()) + "/exe").c_str(), "r");
-  REQUIRE(link != nullptr);
-  REQUIRE(std::fscanf(link, "%4095s", self) == 1);
-  pclose(link);
-  const auto set_with = [&self](const std::string& value) {
-    const std::string command = "VOXGRAD_KERNELS='" + value + "' '" + self + "' '[.kernel-set-of-environment]'";
-    std::FILE* pipe = popen(command.c_str(), "r");
-    std::string out;
-    for (int c = 0; (c = std::fgetc(pipe)) != EOF;) out += static_cast<char>(c);
-    pclose(pipe);
-    return out;
+  const auto set_with = [](const std::string& value) {
+    return run_self("VOXGRAD_KERNELS='" + value + "'", "[.kernel-set-of-environment]");
   };
   for (const std::string& name : vg::available_kernel_sets())
     CHECK_THAT(set_with(name), Catch::Contains("<" + name + ">"));
