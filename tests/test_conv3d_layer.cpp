@@ -7,25 +7,16 @@
 #include "layers/layers.hpp"
 #include "support/conv_config.hpp"
 #include "support/golden.hpp"
+#include "support/message_of.hpp"
 
 using namespace vg;
 using Catch::Contains;
 using nlohmann::json;
+using test::message_of;
 
 namespace {
 
 Variable ones(const Shape& shape, DType dtype = f32) { return Tensor::ones(shape, dtype); }
-
-// The message of what f throws as an E.
-template <class E, class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
-}
 
 }  // namespace
 
@@ -146,13 +137,10 @@ TEST_CASE("Conv3d: errors name the argument, the value and what is allowed") {
                Conv3d({.in_size = {8, 8, 8, 4}, .out_channels = 6});
              }),
              Contains("kernel_size: got 0 entries"));
-  CHECK_THAT(message_of<ValueError>([] {
-               Conv3d({.in_size = {8, 8, 8, 4}, .kernel_size = 3});
-             }),
-             Contains("out_channels: got 0"));
+  CHECK_THAT(message_of([] { Conv3d({.in_size = {8, 8, 8, 4}, .kernel_size = 3}); }), Contains("out_channels: got 0"));
 
   Conv3d conv({.in_size = {8, 8, 8, 4}, .out_channels = 6, .kernel_size = 3});
-  CHECK(message_of<ValueError>([&] {
+  CHECK(message_of([&] {
           conv(ones({2, 8, 8, 7, 4}));
         }) == "[Conv3d] input: got (2, 8, 8, 7, 4); must be (8, 8, 8, 4), or (B, 8, 8, 8, 4)");
   CHECK_THROWS_AS(conv(ones({2, 8, 8, 8, 4}, f64)), TypeError);
@@ -231,7 +219,7 @@ TEST_CASE("Conv3d: extents that are not fixed") {
   CHECK_THROWS_AS(conv(ones({5, 7, 9, 2})), ValueError);
   Conv3d valid({.in_size = {any, any, any, 1}, .out_channels = 1, .kernel_size = 3, .padding = "VALID"});
   CHECK(valid.out_size() == Size{any, any, any, 1});
-  CHECK_THAT(message_of<ValueError>([&] { valid(ones({2, 3, 3, 1})); }), Contains("output: would be empty"));
+  CHECK_THAT(message_of([&] { valid(ones({2, 3, 3, 1})); }), Contains("output: would be empty"));
   // A fixed twin computes the same.
   Conv3d fixed({.in_size = {5, 6, 7, 1},
                 .out_channels = 1,
@@ -245,7 +233,7 @@ TEST_CASE("Conv3d: extents that are not fixed") {
 TEST_CASE("Conv3d: made first, built later") {
   Conv3d conv({.out_channels = 3, .kernel_size = 3});
   CHECK(conv.in_size().empty());
-  CHECK_THAT(message_of<ValueError>([&] {
+  CHECK_THAT(message_of([&] {
                conv(ones({4, 4, 4, 2}));
              }),
              Contains("[Conv3d] in_size: not given") && Contains("build(in_size)"));

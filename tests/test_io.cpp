@@ -14,9 +14,11 @@
 #include "framework/memory.hpp"
 #include "io/io.hpp"
 #include "support/broken_file.hpp"
+#include "support/message_of.hpp"
 #include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 
+using test::message_of;
 using test::put;
 using test::read_bytes;
 using test::TempDir;
@@ -78,12 +80,7 @@ std::string raw_file(std::int16_t code, bool swapped = false, float slope = 0, f
 
 /// What read_nifti says to a file that it must refuse.
 std::string refusal(const std::filesystem::path& path, DType dtype = f32) {
-  try {
-    read_nifti(path, dtype);
-  } catch (const IoError& e) {
-    return e.what();
-  }
-  return "(accepted)";
+  return message_of<IoError>([&] { read_nifti(path, dtype); });
 }
 
 }  // namespace

@@ -9,26 +9,18 @@
 #include "layers/layers.hpp"
 #include "support/golden.hpp"
 #include "support/layer_cases.hpp"
+#include "support/message_of.hpp"
 
 using namespace vg;
 using Catch::Contains;
 using nlohmann::json;
+using test::message_of;
 
 namespace {
 
 Variable ones(const Shape& shape, DType dtype = f32) { return Tensor::ones(shape, dtype); }
 Variable numbers(const Shape& shape, DType dtype = f32) {
   return random::normal(random::key_of(5), shape, 0, 1, dtype);
-}
-
-template <class E = ValueError, class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "nothing was thrown";
 }
 
 void check_close(const std::string& what, const Tensor& got, const Tensor& want, double allowed) {

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "framework/error.hpp"
 #include "io/source.hpp"
+#include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
 
 namespace test {
@@ -32,19 +32,12 @@ struct Case {
 /// The message that refuses the bytes; in memory and as a file it is the same.
 template <class Read, class ReadFile>
 std::string refusal(const std::string& bytes, const TempDir& dir, Read&& read, ReadFile&& read_file) {
-  std::string in_memory = "(accepted)", of_file = "(accepted)";
-  try {
-    read(
-        vg::detail::Source("[memory]", "broken", {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()}));
-  } catch (const vg::IoError& e) {
-    in_memory = e.what();
-  }
+  const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
+  const std::string in_memory = message_of<vg::IoError>([&] {
+    read(vg::detail::Source("[memory]", "broken", {data, bytes.size()}));
+  });
   const auto path = dir.write("broken", bytes);
-  try {
-    read_file(path);
-  } catch (const vg::IoError& e) {
-    of_file = e.what();
-  }
+  const std::string of_file = message_of<vg::IoError>([&] { read_file(path); });
   CHECK(in_memory.substr(in_memory.find(": ") + 1) == of_file.substr(of_file.find(": ") + 1));
   return of_file;
 }

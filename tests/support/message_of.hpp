@@ -1,0 +1,21 @@
+// What an exception says.
+#pragma once
+
+#include <string>
+
+#include "framework/error.hpp"
+
+namespace test {
+
+/// The message of the E that f throws; other exceptions pass.
+template <class E = vg::ValueError, class F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const E& e) {
+    return e.what();
+  }
+  return "nothing was thrown";
+}
+
+}  // namespace test
