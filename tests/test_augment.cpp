@@ -10,22 +10,12 @@
 #include "data/keys.hpp"
 #include "framework/error.hpp"
 #include "framework/threads.hpp"
+#include "support/plain.hpp"
 
 using namespace vg;
+using namespace vg::test;
 
 namespace {
-
-/// Element value = its row-major number.
-Tensor numbered(const Shape& shape, DType dtype = f32) { return Tensor::arange(shape.numel(), dtype).reshape(shape); }
-
-double at(const Tensor& t, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t c = 0) {
-  const std::int64_t channels = t.rank() == 4 ? t.dim(3) : 1;
-  return t.value_at(((i * t.dim(1) + j) * t.dim(2) + k) * channels + c);
-}
-
-bool same(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() && a.values() == b.values();
-}
 
 /// Runs f on 1, 2 and 3 threads and gives the three results.
 template <class F>
@@ -72,27 +62,27 @@ TEST_CASE("augment: a marked voxel goes where it should", "[data][augment]") {
 TEST_CASE("augment: identities", "[data][augment]") {
   for (const Shape& shape : {Shape{3, 4, 5}, Shape{4, 3, 2, 3}}) {
     const Tensor t = numbered(shape);
-    CHECK(same(augment::shift(t, {0, 0, 0}), t));
-    CHECK(same(augment::shift(t, {shape[0], -shape[1], 3 * shape[2]}, augment::Edge::wrap), t));
-    CHECK(
-        same(augment::shift(augment::shift(t, {1, -2, 1}, augment::Edge::wrap), {-1, 2, -1}, augment::Edge::wrap), t));
-    CHECK(same(augment::rotate90(t, 0), t));
-    CHECK(same(augment::intensity(t, 1, 0), t));
-    CHECK(same(augment::noise(random::key_of(1), t, 0), t));
-    for (const int axis : {0, 1, 2}) CHECK(same(augment::flip(augment::flip(t, axis), axis), t));
+    CHECK(same_bits(augment::shift(t, {0, 0, 0}), t));
+    CHECK(same_bits(augment::shift(t, {shape[0], -shape[1], 3 * shape[2]}, augment::Edge::wrap), t));
+    CHECK(same_bits(
+        augment::shift(augment::shift(t, {1, -2, 1}, augment::Edge::wrap), {-1, 2, -1}, augment::Edge::wrap), t));
+    CHECK(same_bits(augment::rotate90(t, 0), t));
+    CHECK(same_bits(augment::intensity(t, 1, 0), t));
+    CHECK(same_bits(augment::noise(random::key_of(1), t, 0), t));
+    for (const int axis : {0, 1, 2}) CHECK(same_bits(augment::flip(augment::flip(t, axis), axis), t));
     for (const auto& plane : {std::array<int, 2>{0, 1}, std::array<int, 2>{1, 2}, std::array<int, 2>{2, 0}}) {
       Tensor turned = t;
       for (int i = 0; i < 4; ++i) turned = augment::rotate90(turned, 1, plane);
-      CHECK(same(turned, t));
-      CHECK(same(augment::rotate90(augment::rotate90(t, 1, plane), -1, plane), t));
-      CHECK(same(augment::rotate90(augment::rotate90(t, 1, plane), 2, plane), augment::rotate90(t, 3, plane)));
-      CHECK(same(augment::rotate90(t, 2, plane), augment::flip(augment::flip(t, plane[0]), plane[1])));
+      CHECK(same_bits(turned, t));
+      CHECK(same_bits(augment::rotate90(augment::rotate90(t, 1, plane), -1, plane), t));
+      CHECK(same_bits(augment::rotate90(augment::rotate90(t, 1, plane), 2, plane), augment::rotate90(t, 3, plane)));
+      CHECK(same_bits(augment::rotate90(t, 2, plane), augment::flip(augment::flip(t, plane[0]), plane[1])));
     }
   }
   const Sample s{numbered({2, 2, 2}), {}};
-  CHECK(same(augment::random_shift(random::key_of(1), s, 0).x, s.x));
-  CHECK(same(augment::random_flip(random::key_of(1), s, {0, 1, 2}, 0).x, s.x));
-  CHECK(same(augment::random_intensity(random::key_of(1), s, 0, 0).x, s.x));
+  CHECK(same_bits(augment::random_shift(random::key_of(1), s, 0).x, s.x));
+  CHECK(same_bits(augment::random_flip(random::key_of(1), s, {0, 1, 2}, 0).x, s.x));
+  CHECK(same_bits(augment::random_intensity(random::key_of(1), s, 0, 0).x, s.x));
 }
 
 TEST_CASE("augment: x and y move together, and every move is drawn", "[data][augment]") {
@@ -116,7 +106,7 @@ TEST_CASE("augment: x and y move together, and every move is drawn", "[data][aug
   CHECK(shifted.size() == 27);
   CHECK(flipped.size() == 4);
   CHECK(turned.size() == 4);
-  CHECK(same(s.y, numbered({4, 4, 4}, i32)));
+  CHECK(same_bits(s.y, numbered({4, 4, 4}, i32)));
   // Unequal extents: half turns only, so that the shape stays.
   for (std::int64_t i = 0; i < 20; ++i)
     CHECK(augment::random_rotate90(derive_key(random::key_of(8), i), {numbered({2, 3, 4}), {}}).x.shape() ==
@@ -183,7 +173,7 @@ TEST_CASE("augment and shapes: the same key gives the same bits on 1, 2 and 3 th
     return std::vector<Tensor>{s.x, s.y, m.data, ShapesDataset({.count = 8, .size = 20}).get(5).x};
   });
   for (std::size_t thread = 1; thread < 3; ++thread)
-    for (std::size_t i = 0; i < results[0].size(); ++i) CHECK(same(results[thread][i], results[0][i]));
+    for (std::size_t i = 0; i < results[0].size(); ++i) CHECK(same_bits(results[thread][i], results[0][i]));
 }
 
 TEST_CASE("shapes: balanced, deterministic, within the grid", "[data][shapes]") {
@@ -197,7 +187,7 @@ TEST_CASE("shapes: balanced, deterministic, within the grid", "[data][shapes]") 
     CHECK(s.y.shape() == Shape{});
     CHECK(s.y.dtype() == i32);
     CHECK(s.y.item() == static_cast<double>(i % shape_kinds));
-    CHECK(same(s.x, clean.get(i).x));
+    CHECK(same_bits(s.x, clean.get(i).x));
     const auto values = s.x.values();
     const double inside = std::accumulate(values.begin(), values.end(), 0.0);
     CHECK(inside > 50);
@@ -205,7 +195,7 @@ TEST_CASE("shapes: balanced, deterministic, within the grid", "[data][shapes]") 
     seen.insert(values);
   }
   CHECK(seen.size() == 80);
-  CHECK_FALSE(same(ShapesDataset({.count = 1, .size = 24, .noise = 0, .seed = 2}).get(0).x, clean.get(0).x));
+  CHECK_FALSE(same_bits(ShapesDataset({.count = 1, .size = 24, .noise = 0, .seed = 2}).get(0).x, clean.get(0).x));
   const Tensor first = clean.get(0).x;
   const Sample noisy = ShapesDataset({.count = 1, .size = 24, .noise = 0.1, .seed = 1}).get(0);
   double difference = 0;

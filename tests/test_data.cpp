@@ -8,22 +8,12 @@
 
 #include "data/data.hpp"
 #include "framework/error.hpp"
+#include "support/plain.hpp"
 
 using namespace vg;
+using namespace vg::test;
 
 namespace {
-
-/// Element value = its row-major number.
-Tensor numbered(const Shape& shape, DType dtype = f32) { return Tensor::arange(shape.numel(), dtype).reshape(shape); }
-
-double at(const Tensor& t, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t c = 0) {
-  const std::int64_t channels = t.rank() == 4 ? t.dim(3) : 1;
-  return t.value_at(((i * t.dim(1) + j) * t.dim(2) + k) * channels + c);
-}
-
-bool same(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() && a.values() == b.values();
-}
 
 const Affine oblique = {0, 2, 0, -10, 3, 0, 0, 20, 0, 0, -4, 5, 0, 0, 0, 1};
 
@@ -66,7 +56,7 @@ TEST_CASE("volume: block means and centres", "[data]") {
   CHECK(block_mean({numbered({2, 2, 2}, f64), oblique}, {2, 2, 2}).data.item() == 3.5);
   const Volume channels = block_mean({numbered({2, 1, 2, 2}), oblique}, {2, 1, 2});
   CHECK(channels.data.values() == std::vector<double>{3, 4});
-  CHECK(same(block_mean(v, {1, 1, 1}).data, v.data));
+  CHECK(same_bits(block_mean(v, {1, 1, 1}).data, v.data));
   CHECK_THROWS_WITH(block_mean(v, {2, 5, 1}), Catch::Contains("[block_mean]") && Catch::Contains("W"));
   CHECK_THROWS_AS(block_center(v, {0, 1, 1}), ValueError);
   CHECK_THROWS_AS(block_mean({numbered({4, 4}), oblique}, {1, 1, 1}), ValueError);
@@ -85,7 +75,7 @@ TEST_CASE("volume: crop, pad and flip keep each voxel's place in the world", "[d
   CHECK(at(p.data, 0, 0, 2) == -1);
   CHECK(at(p.data, 1, 5, 2) == -1);
   CHECK(p.world(1, 0, 2) == v.world(0, 0, 0));
-  CHECK(same(crop(p, {1, 0, 2}, {4, 5, 6}).data, v.data));
+  CHECK(same_bits(crop(p, {1, 0, 2}, {4, 5, 6}).data, v.data));
   CHECK(crop(p, {1, 0, 2}, {4, 5, 6}).affine == v.affine);
   const Volume m = pad_to_multiple(v, {4, 4, 4});
   CHECK(m.data.shape() == Shape{4, 8, 8, 2});
@@ -100,10 +90,10 @@ TEST_CASE("volume: crop, pad and flip keep each voxel's place in the world", "[d
     CHECK(at(f.data, 1, 2, 3, 1) == at(v.data, from[0], from[1], from[2], 1));
     CHECK(f.world(1, 2, 3) ==
           v.world(static_cast<double>(from[0]), static_cast<double>(from[1]), static_cast<double>(from[2])));
-    CHECK(same(flip(f, axis).data, v.data));
+    CHECK(same_bits(flip(f, axis).data, v.data));
     CHECK(flip(f, axis).affine == v.affine);
   }
-  CHECK(same(v.data, numbered({4, 5, 6, 2})));
+  CHECK(same_bits(v.data, numbered({4, 5, 6, 2})));
   CHECK_THROWS_WITH(crop(v, {0, 0, 4}, {1, 1, 3}), Catch::Contains("[crop] axis D"));
   CHECK_THROWS_AS(crop(v, {-1, 0, 0}, {1, 1, 1}), ValueError);
   CHECK_THROWS_AS(crop(v, {0, 0, 0}, {1, 0, 1}), ValueError);
@@ -237,8 +227,8 @@ TEST_CASE("loader: a state saved within an epoch goes on with the same batches",
     for (int i = 0; i < 9; ++i) {
       const Batch a = loader.next(), b = resumed.next();
       CHECK(a.indices == b.indices);
-      CHECK(same(a.x, b.x));
-      CHECK(same(a.y, b.y));
+      CHECK(same_bits(a.x, b.x));
+      CHECK(same_bits(a.y, b.y));
     }
   }
 }

@@ -19,8 +19,6 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 const double nan_value = std::nan("");
 
-Tensor doubles(std::initializer_list<double> v) { return Tensor::of<double>({static_cast<std::int64_t>(v.size())}, v); }
-
 // Pairs that take every path: same shape, numbers, channels (few and many), rows, both sides broadcast, small and
 // threaded.
 const std::vector<std::pair<Shape, Shape>> shape_pairs{

@@ -19,8 +19,6 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 const double nan_value = std::nan("");
 
-Tensor doubles(std::initializer_list<double> v) { return Tensor::of<double>({static_cast<std::int64_t>(v.size())}, v); }
-
 // Folds x over the axes by an index loop; keepdims.
 Tensor plain_fold(const Tensor& x, const std::vector<bool>& folded, double start,
                   const std::function<double(double, double)>& f) {

@@ -2,7 +2,6 @@
 // middle, groups, shared states, retained graphs, bad settings. PyTorch's numbers: test_optim_golden.cpp.
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -13,9 +12,11 @@
 #include "framework/threads.hpp"
 #include "optim/optim.hpp"
 #include "support/golden.hpp"
+#include "support/plain.hpp"
 
 using Catch::Matchers::Contains;
 using vg::Tensor;
+using vg::test::same_bits;
 
 namespace {
 
@@ -30,11 +31,6 @@ vg::ParamState param(const std::string& leaf, const Tensor& value) {
 
 Tensor f64(std::initializer_list<double> values) {
   return Tensor::of<double>({static_cast<std::int64_t>(values.size())}, values);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
 }
 
 // Two states of two leaves and one, with deterministic values and gradients.

@@ -2,7 +2,6 @@
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "framework/error.hpp"
@@ -10,12 +9,14 @@
 #include "io/tensor_files.hpp"
 #include "io/zip.hpp"
 #include "support/data_file.hpp"
+#include "support/plain.hpp"
 #include "support/temp_dir.hpp"
 
 using test::data_file;
 using test::read_bytes;
 using test::TempDir;
 using namespace vg;
+using vg::test::same_bits;
 
 namespace {
 
@@ -35,11 +36,6 @@ const Tensor& find(const NamedTensors& tensors, const std::string& name) {
   for (const auto& [key, tensor] : tensors)
     if (key == name) return tensor;
   throw std::runtime_error("no tensor " + name);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && a.dtype() == b.dtype() &&
-         (a.bytes() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0);
 }
 
 void check_same(const NamedTensors& got, const NamedTensors& wanted) {

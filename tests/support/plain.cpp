@@ -33,6 +33,17 @@ Tensor build(const Shape& shape, const std::function<double(const Index&)>& f) {
   return t;
 }
 
+double at(const Tensor& volume, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t c) {
+  const std::int64_t channels = volume.rank() == 4 ? volume.dim(3) : 1;
+  return volume.value_at(((i * volume.dim(1) + j) * volume.dim(2) + k) * channels + c);
+}
+
+Tensor doubles(std::initializer_list<double> values) {
+  return Tensor::of<double>({static_cast<std::int64_t>(values.size())}, values);
+}
+
+Tensor numbered(const Shape& shape, DType dtype) { return Tensor::arange(shape.numel(), dtype).reshape(shape); }
+
 std::int64_t Dice::roll(std::int64_t low, std::int64_t high) {
   state_ = state_ * 6364136223846793005u + 1442695040888963407u;
   return low + static_cast<std::int64_t>((state_ >> 33) % static_cast<std::uint64_t>(high - low + 1));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <vector>
 
 #include "framework/tensor.hpp"
@@ -19,6 +20,13 @@ double at(const Tensor& x, const Index& index);
 /// The f64 tensor of f(index).
 Tensor build(const Shape& shape, const std::function<double(const Index&)>& f);
 
+/// The value of a voxel of a volume (H, W, D) or (H, W, D, C).
+double at(const Tensor& volume, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t c = 0);
+
+/// The f64 vector of these.
+Tensor doubles(std::initializer_list<double> values);
+/// Each element's value is its row-major number.
+Tensor numbered(const Shape& shape, DType dtype = f32);
 /// Fixed pseudo-random numbers in [low, high), whole ones for i32.
 Tensor numbers(const Shape& shape, DType dtype, std::uint64_t seed, double low = -3, double high = 3);
 /// A fixed pseudo-random sequence of whole numbers.
