@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <limits>
@@ -20,13 +19,6 @@ using Catch::Matchers::Contains;
 using namespace test;
 
 namespace {
-
-std::vector<std::string> names(const TempDir& folder) {
-  std::vector<std::string> found;
-  for (const auto& entry : fs::directory_iterator(folder.path())) found.push_back(entry.path().filename().string());
-  std::sort(found.begin(), found.end());
-  return found;
-}
 
 const std::string head = R"({"format": "voxgrad-checkpoint", "version": 2)";
 
@@ -320,10 +312,10 @@ TEST_CASE("checkpoint: files that cannot be read or written") {
   CHECK_THAT(message([&] { vg::save(model, "/dev/full"); }), Contains("/dev/full: it is not a regular file"));
   CHECK_THAT(message([&] { vg::save(model, folder / std::string(300, 'x')); }), Contains("File name too long"));
   CHECK_THAT(message([&] { vg::save(model, ""); }), Contains("IoError"));
-  CHECK(names(folder).empty());
+  CHECK(folder.names().empty());
   const std::string longest(250, 'x');
   vg::save(model, folder / longest);
-  CHECK(names(folder) == std::vector<std::string>{longest});
+  CHECK(folder.names() == std::vector<std::string>{longest});
 }
 
 TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
@@ -366,7 +358,7 @@ TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
     CHECK_THAT(message([&] { vg::checkpoint::write(document, path); }), Contains("nested more than 128 deep"));
   }
   CHECK(read_bytes(path) == old);
-  CHECK(names(folder) == std::vector<std::string>{"m.json"});
+  CHECK(folder.names() == std::vector<std::string>{"m.json"});
 }
 
 TEST_CASE("checkpoint: what is saved deepest can be read") {
@@ -389,12 +381,12 @@ TEST_CASE("checkpoint: a save takes the old file's place, mode and link") {
   CHECK(fs::is_symlink(folder / "latest.json"));
   CHECK(fs::status(folder / "real.json").permissions() == (fs::perms::owner_read | fs::perms::owner_write));
   vg::load(model, folder / "real.json");
-  CHECK(names(folder) == std::vector<std::string>{"latest.json", "real.json"});
+  CHECK(folder.names() == std::vector<std::string>{"latest.json", "real.json"});
   const fs::path before = fs::current_path();
   fs::current_path(folder.path());
   vg::save(model, "plain.json");  // no folder in the path
   fs::current_path(before);
-  CHECK(names(folder).size() == 3);
+  CHECK(folder.names().size() == 3);
 }
 
 TEST_CASE("checkpoint: one of each") {

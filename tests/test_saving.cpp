@@ -25,13 +25,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::vector<std::string> names(const TempDir& folder) {
-  std::vector<std::string> found;
-  for (const auto& e : fs::directory_iterator(folder.path())) found.push_back(e.path().filename().string());
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
 // The process id of a child that has ended.
 pid_t dead_process() {
   const pid_t child = ::fork();
@@ -49,14 +42,14 @@ TEST_CASE("atomic file: two writers of one file are apart, and readers see whole
     vg::AtomicFile first("[test]", path), second("[test]", path);
     first.put("first");
     second.put("second");
-    CHECK(names(folder).size() == 3);
+    CHECK(folder.names().size() == 3);
     CHECK(read_bytes(path) == "old");
     second.commit();
     CHECK(read_bytes(path) == "second");
     first.commit();
   }
   CHECK(read_bytes(path) == "first");
-  CHECK(names(folder) == std::vector<std::string>{"a.txt"});
+  CHECK(folder.names() == std::vector<std::string>{"a.txt"});
 }
 
 TEST_CASE("atomic file: a folder that may be written but not read takes files", "[saving]") {
@@ -88,9 +81,9 @@ TEST_CASE("sweep: what a killed process left goes, what is being written stays",
   fs::create_symlink("other.json", folder / ("m.json." + dead + "-1.tmp"));
   fs::create_directory(folder / ("m.json." + dead + "-2.tmp"));
   vg::AtomicFile writing("[test]", folder / "m.json");
-  const std::size_t before = names(folder).size();
+  const std::size_t before = folder.names().size();
   CHECK(vg::sweep_temporaries(folder.path(), "m.json.") == 2);
-  CHECK(names(folder).size() == before - 2);
+  CHECK(folder.names().size() == before - 2);
   CHECK_FALSE(fs::exists(folder / ("m.json." + dead + "-0.tmp")));
   CHECK_FALSE(fs::exists(folder / ("m.json." + own + "-999999.tmp")));
   CHECK(vg::sweep_temporaries(folder.path(), "m.json.") == 0);
@@ -118,10 +111,10 @@ TEST_CASE("sweep: a living process's temporary stays until it is killed", "[savi
   CHECK(vg::sweep_temporaries(folder.path()) == 0);
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
-  CHECK(names(folder).size() == 1);
+  CHECK(folder.names().size() == 1);
   Holder model(vg::Tensor::ones({3}));
   vg::save(model, folder / "m.json");  // each save sweeps for its own file
-  CHECK(names(folder) == std::vector<std::string>{"m.json"});
+  CHECK(folder.names() == std::vector<std::string>{"m.json"});
   ::close(ready[0]);
   ::close(ready[1]);
 }
@@ -179,11 +172,11 @@ TEST_CASE("background save: errors come at the next call, once, and training goe
   saving.save(checkpoint, folder / "none/m.json");
   CHECK_THAT(message([&] { saving.save(checkpoint, folder / "m.json"); }),
              Contains("IoError [checkpoint] save: cannot write ") && Contains("none/m.json"));
-  CHECK(names(folder).empty());
+  CHECK(folder.names().empty());
   saving.wait();
   saving.save(checkpoint, folder / "m.json");
   saving.wait();
-  CHECK(names(folder) == std::vector<std::string>{"m.json"});
+  CHECK(folder.names() == std::vector<std::string>{"m.json"});
   saving.save(checkpoint, folder / "none/m.json");
   CHECK_THAT(message([&] { saving.wait(); }), Contains("none/m.json"));
   checkpoint.progress = {{"bad", std::string("\xff")}};
