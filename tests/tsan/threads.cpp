@@ -49,6 +49,13 @@ struct Training {
   vg::Ema ema{model.parameters()};
   vg::DataLoader loader{Noise(), {.batch_size = 2, .shuffle = true}};
 
+  void put_into(vg::Checkpoint& checkpoint) {
+    checkpoint.model(model)
+        .optimizer(optimizer)
+        .generator(vg::random::default_generator())
+        .part("ema", ema)
+        .part("loader", loader);
+  }
   void step() {
     loader.next();
     for (const std::string& leaf : model.weight.leaves())
@@ -65,12 +72,7 @@ void background_saves() {
   const test::TempDir folder;
   Training training;
   vg::CheckpointFolder run(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
-  run.checkpoint()
-      .model(training.model)
-      .optimizer(training.optimizer)
-      .generator(vg::random::default_generator())
-      .part("ema", training.ema)
-      .part("loader", training.loader);
+  training.put_into(run.checkpoint());
   std::int64_t position = -1;
   for (std::int64_t step = 1; step <= 20; ++step) {
     training.step();
@@ -81,12 +83,7 @@ void background_saves() {
   run.wait();
   Training other;
   vg::CheckpointFolder again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
-  again.checkpoint()
-      .model(other.model)
-      .optimizer(other.optimizer)
-      .generator(vg::random::default_generator())
-      .part("ema", other.ema)
-      .part("loader", other.loader);
+  other.put_into(again.checkpoint());
   expect(again.resume().step == 20, "the last background save can be loaded");
   expect(other.loader.position() == position, "and is of the moment of the call");
   expect(other.optimizer.steps() == 58, "with the optimizer's steps of that moment");
