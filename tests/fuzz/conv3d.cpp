@@ -17,7 +17,7 @@ using fuzz::Conv3dProblem;
 
 constexpr double most_work = 2e4;
 
-/// Channels last, as the naive loop has it, to channels first and back.
+/// Where element i of a tensor of this shape stands in the naive loop's order, which is channels last.
 std::size_t index(const vg::Shape& s, bool channel_first, std::int64_t i) {
   if (!channel_first) return static_cast<std::size_t>(i);
   const std::int64_t channels = s[1], space = s[2] * s[3] * s[4];
@@ -25,13 +25,12 @@ std::size_t index(const vg::Shape& s, bool channel_first, std::int64_t i) {
   return static_cast<std::size_t>((n * space + i % space) * channels + c);
 }
 
-void compare(const char* what, const Conv3dProblem& p, const vg::Tensor& got, bool channel_first,
-             const std::vector<double>& wanted, double add) {
-  if (got.numel() != static_cast<std::int64_t>(wanted.size()))
-    fuzz::finding(what, ": a wrong size: " + vg::test::to_line(p));
+void compare(const char* what, const Conv3dProblem& p, const vg::Tensor& got, const vg::Shape& shape,
+             bool channel_first, const std::vector<double>& wanted, double add = 0) {
+  if (got.shape() != shape) fuzz::finding(what, ": a wrong shape: " + vg::test::to_line(p));
   const float* values = got.data<float>();
   for (std::int64_t i = 0; i < got.numel(); ++i) {
-    const double value = static_cast<double>(values[i]), reference = wanted[index(got.shape(), channel_first, i)] + add;
+    const double value = static_cast<double>(values[i]), reference = wanted[index(shape, channel_first, i)] + add;
     // Winograd's transforms round; all else is exact in f32.
     if (!(std::abs(value - reference) <= 1e-4 * (1 + std::abs(reference))))
       fuzz::finding(what, ": a wrong value: " + vg::test::to_line(p));
@@ -48,6 +47,13 @@ vg::Tensor values(const vg::Shape& shape, std::vector<double>& plain, bool chann
   return t;
 }
 
+/// The gradient of a bias: the sum of each channel.
+std::vector<double> channel_sums(const std::vector<double>& g, std::int64_t channels) {
+  std::vector<double> sums(static_cast<std::size_t>(channels));
+  for (std::size_t i = 0; i < g.size(); ++i) sums[i % sums.size()] += g[i];
+  return sums;
+}
+
 void check(vg::Conv3d& conv, const vg::Conv3dOptions& o, const Conv3dProblem& p) {
   const auto shape = [&](const std::int64_t* space, std::int64_t channels) {
     return o.channel_first ? vg::Shape{p.batch, channels, space[0], space[1], space[2]}
@@ -60,10 +66,15 @@ void check(vg::Conv3d& conv, const vg::Conv3dOptions& o, const Conv3dProblem& p)
   const vg::test::NaiveConv3d reference = vg::test::naive_conv3d(p, xs, ws, gs);
   const vg::Variable input(x, true);
   const vg::Variable y = conv(input);
-  compare("forward", p, y.value(), o.channel_first, reference.y, o.b_init ? 0.5 : 0);
+  compare("forward", p, y.value(), g.shape(), o.channel_first, reference.y, o.b_init ? 0.5 : 0);
   vg::sum(y * vg::Variable(g)).backward();
-  compare("grad_input", p, input.grad().value(), o.channel_first, reference.dx, 0);
-  compare("grad_weight", p, conv.weight["weight"].grad().value(), false, reference.dw, 0);
+  compare("grad_input", p, input.grad().value(), x.shape(), o.channel_first, reference.dx);
+  const std::int64_t* k = p.kernel_size;
+  compare("grad_weight", p, conv.weight["weight"].grad().value(),
+          {k[0], k[1], k[2], p.in_channels / p.groups, p.out_channels}, false, reference.dw);
+  if (o.b_init)
+    compare("grad_bias", p, conv.weight["bias"].grad().value(), conv.weight["bias"].shape(), false,
+            channel_sums(gs, p.out_channels));
 }
 
 /// An input of any shape.
@@ -73,15 +84,6 @@ void call(vg::Conv3d& conv, FuzzedDataProvider& in) {
   for (std::int64_t& e : extents) elements *= static_cast<double>(e = std::clamp<std::int64_t>(e, 0, 64));
   if (elements > 4096) return;
   conv(vg::Variable(vg::Tensor::zeros(extents, in.ConsumeBool() ? vg::f32 : vg::i32)));
-}
-
-bool padding_allowed(const vg::Padding& padding) {
-  try {
-    padding.check("padding");
-    return true;
-  } catch (const vg::ValueError&) {
-    return false;
-  }
 }
 
 void choose(FuzzedDataProvider& in) {
@@ -99,8 +101,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string said;
   bool allowed = false;  // the exception would be wrong
   try {
-    const vg::Conv3dOptions o = fuzz::options(in);
-    if (!padding_allowed(o.padding)) {
+    const auto [o, padding_allowed] = fuzz::arguments(in);
+    if (!padding_allowed) {
       const vg::Conv3d refused(o);
       fuzz::finding("accepted a padding that is not allowed");
     }
@@ -122,6 +124,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     said = "[memory] there is not enough";
   }
   fuzz::require(!allowed, "refused arguments that are allowed: ", said);
-  fuzz::require(said.starts_with('[') && said.find(']') + 3 < said.size(), "a message without place or reason: ", said);
+  const std::size_t place = said.find(']');
+  fuzz::require(said.starts_with('[') && place != said.npos && place + 3 < said.size(),
+                "a message without place or reason: ", said);
   return 0;
 }

@@ -7,6 +7,8 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -42,29 +44,39 @@ inline std::vector<std::int64_t> numbers(FuzzedDataProvider& in, std::initialize
   return out;
 }
 
-inline vg::Padding padding(FuzzedDataProvider& in) {
+/// A padding, and whether it is one that is allowed.
+inline std::pair<vg::Padding, bool> padding(FuzzedDataProvider& in) {
+  constexpr std::int64_t limit = std::int64_t{1} << 31;
+  const auto fits = [](std::int64_t v) { return -limit < v && v < limit; };
   switch (in.ConsumeIntegral<std::uint8_t>() % 8) {
     case 0:
     case 1:
-      return "SAME";
+      return {"SAME", true};
     case 2:
-      return "VALID";
-    case 3:
-      return number(in, -2, 3);
-    case 4:
-      return numbers(in, {3}, -2, 3);
-    case 5:
-      return std::string(in.ConsumeRandomLengthString(8));
+      return {"VALID", true};
+    case 3: {
+      const std::int64_t all = number(in, -2, 3);
+      return {all, fits(all)};
+    }
+    case 4: {
+      const std::vector<std::int64_t> axes = numbers(in, {3}, -2, 3);
+      return {axes, axes.size() == 3 && std::all_of(axes.begin(), axes.end(), fits)};
+    }
+    case 5: {
+      const std::string text = in.ConsumeRandomLengthString(8);
+      return {text, text == "SAME" || text == "VALID"};
+    }
     default: {
       std::vector<vg::Pads> pads;
       const std::vector<std::int64_t> sides = numbers(in, {2, 6}, -2, 3);
       for (std::size_t i = 0; i + 1 < sides.size(); i += 2) pads.emplace_back(sides[i], sides[i + 1]);
-      return pads;
+      const bool fit = std::all_of(pads.begin(), pads.end(), [&](auto& p) { return fits(p.first) && fits(p.second); });
+      return {pads, fit && (pads.size() == 1 || pads.size() == 3)};
     }
   }
 }
 
-/// Known weights, eighths of small integers: sums of few products are exact in f32 and in bf16.
+/// Known numbers, eighths of small integers: sums of few products are exact in f32 and in bf16.
 inline float eighth(std::int64_t i) { return static_cast<float>((i * 7 + i / 5) % 9 - 4) / 8; }
 inline vg::Tensor eighths(const vg::Shape& shape) {
   vg::Tensor t(shape);
@@ -72,12 +84,18 @@ inline vg::Tensor eighths(const vg::Shape& shape) {
   return t;
 }
 
-inline vg::Conv3dOptions options(FuzzedDataProvider& in) {
-  vg::Conv3dOptions o;
+struct Arguments {
+  vg::Conv3dOptions options;
+  bool padding_allowed = false;
+};
+
+inline Arguments arguments(FuzzedDataProvider& in) {
+  Arguments a;
+  vg::Conv3dOptions& o = a.options;
   o.in_size = numbers(in, {4}, 1, 6);
   o.out_channels = number(in, 1, 10);
   o.kernel_size = numbers(in, {1, 3}, 1, 4);
-  o.padding = padding(in);
+  std::tie(o.padding, a.padding_allowed) = padding(in);
   const auto flags = in.ConsumeIntegral<std::uint8_t>();
   if (flags & 1) o.stride = numbers(in, {1, 3}, 1, 3);
   if (flags & 2) o.lhs_dilation = numbers(in, {1, 3}, 1, 3);
@@ -87,7 +105,7 @@ inline vg::Conv3dOptions options(FuzzedDataProvider& in) {
   if (flags & 32) o.b_init = vg::init::Constant(0.5);
   if (flags & 64) o.compute = vg::Compute::bf16;
   o.w_init = vg::Initializer(eighths);
-  return o;
+  return a;
 }
 
 inline std::optional<std::array<std::int64_t, 3>> three(const std::vector<std::int64_t>& v, std::int64_t least) {
@@ -178,12 +196,16 @@ inline std::optional<Conv3dProblem> problem_of(const vg::Conv3dOptions& o, std::
   return p;
 }
 
-/// Products to compute.
+/// Products to compute, and the input's elements: strides may pass over most of them.
 inline double work(const Conv3dProblem& p) {
-  double n = static_cast<double>(p.batch) * static_cast<double>(p.out_channels) *
-             static_cast<double>(p.in_channels / p.groups);
-  for (std::size_t a = 0; a < 3; ++a) n *= static_cast<double>(p.out_size[a]) * static_cast<double>(p.kernel_size[a]);
-  return n;
+  const auto batch = static_cast<double>(p.batch);
+  double products = batch * static_cast<double>(p.out_channels) * static_cast<double>(p.in_channels / p.groups);
+  double elements = batch * static_cast<double>(p.in_channels);
+  for (std::size_t a = 0; a < 3; ++a) {
+    products *= static_cast<double>(p.out_size[a]) * static_cast<double>(p.kernel_size[a]);
+    elements *= static_cast<double>(p.in_size[a]);
+  }
+  return products + elements;
 }
 
 }  // namespace fuzz
