@@ -9,8 +9,8 @@
 #include "data/data.hpp"
 #include "data/keys.hpp"
 #include "framework/error.hpp"
-#include "framework/threads.hpp"
 #include "support/plain.hpp"
+#include "support/threads_scope.hpp"
 
 using namespace vg;
 using namespace vg::test;
@@ -20,13 +20,11 @@ namespace {
 /// Runs f on 1, 2 and 3 threads and gives the three results.
 template <class F>
 auto on_threads(F&& f) {
-  const int before = num_threads();
   std::vector<decltype(f())> out;
   for (const int threads : {1, 2, 3}) {
-    set_num_threads(threads);
+    const ThreadsScope scope(threads);
     out.push_back(f());
   }
-  set_num_threads(before);
   return out;
 }
 

@@ -11,8 +11,8 @@
 #include "framework/ops/linalg.hpp"
 #include "framework/ops/reduce.hpp"
 #include "framework/ops/shape_ops.hpp"
-#include "framework/threads.hpp"
 #include "support/plain.hpp"
+#include "support/threads_scope.hpp"
 
 using namespace vg;
 using namespace vg::test;
@@ -328,10 +328,9 @@ TEST_CASE("threads may take gradients with respect to the same weights", "[autog
 }
 
 TEST_CASE("the same bits for any number of threads", "[autograd][threads]") {
-  const int before = num_threads();
   const Tensor x0 = numbers({37, 50, 70}, f32, 1), w0 = numbers({70, 300}, f32, 2), b0 = numbers({300}, f32, 3);
   const auto run = [&](int threads) {
-    set_num_threads(threads);
+    const ThreadsScope scope(threads);
     const Variable x(x0, true), w(w0, true), b(b0, true);
     const Variable h = gelu(matmul(x, w) + b);
     const Variable s = h - mean(h, {0, 1}, true);
@@ -348,5 +347,4 @@ TEST_CASE("the same bits for any number of threads", "[autograd][threads]") {
       CHECK(same_bits(got[i], expected[i]));
     }
   }
-  set_num_threads(before);
 }

@@ -15,11 +15,11 @@
 #include "framework/kernels/bf16_set.hpp"
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/kernels/kernel_set.hpp"
-#include "framework/threads.hpp"
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
 #include "tests/support/run_self.hpp"
+#include "tests/support/threads_scope.hpp"
 
 namespace {
 
@@ -191,22 +191,20 @@ TEST_CASE("bf16: reals are within the error of a float sum of the rounded produc
 }
 
 TEST_CASE("bf16: the same bits for any number of threads", "[bf16][kernels][threads]") {
-  const int before = vg::num_threads();
   for (const Conv3dProblem& p : {cubic(1, {8, 12, 32}, 16, 16, 3, 1, 1), cubic(2, {6, 10, 20}, 5, 33, 3, 2, 1),
                                  cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
                                  cubic(1, {8, 12, 40}, 1, 16, 3, 1, 1), cubic(3, {8, 12, 41}, 16, 8, 1, 1, 0),
                                  cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     on_each_set(p, [&] {
-      vg::set_num_threads(1);
+      const ThreadsScope one_thread(1);
       const NaiveConv3d one = run(p, x, w, dy);
       for (const int threads : {2, 3}) {
-        vg::set_num_threads(threads);
+        const ThreadsScope scope(threads);
         check_equal(run(p, x, w, dy), one);
       }
     });
   }
-  vg::set_num_threads(before);
 }
 
 TEST_CASE("bf16: a NaN or an infinity reaches what it meets and nothing else", "[bf16][kernels]") {

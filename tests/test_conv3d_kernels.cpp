@@ -17,11 +17,11 @@
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
-#include "framework/threads.hpp"
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
 #include "tests/support/run_self.hpp"
+#include "tests/support/threads_scope.hpp"
 
 namespace {
 
@@ -358,7 +358,6 @@ TEST_CASE("conv3d kernels: <y, g> == <x, dx> == <w, dw> on integers", "[conv3d][
 }
 
 TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][kernels][threads]") {
-  const int before = vg::num_threads();
   for (const Conv3dProblem& p : {cubic(1, {8, 12, 32}, 16, 16, 3, 1, 1), cubic(2, {6, 10, 20}, 5, 33, 3, 2, 1),
                                  cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
                                  cubic(1, {8, 12, 40}, 24, 48, 3, 1, 1, 4), cubic(3, {8, 12, 40}, 16, 8, 1, 1, 0),
@@ -367,15 +366,14 @@ TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][k
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     each_variant(p, [&] {
       INFO(to_line(p));
-      vg::set_num_threads(1);
+      const ThreadsScope one_thread(1);
       const NaiveConv3d one = run<float>(p, x, w, dy);
       for (const int threads : {2, 3, 8}) {
-        vg::set_num_threads(threads);
+        const ThreadsScope scope(threads);
         check_equal(run<float>(p, x, w, dy), one);
       }
     });
   }
-  vg::set_num_threads(before);
 }
 
 TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv3d][kernels]") {

@@ -4,11 +4,11 @@
 
 #include "framework/checkpoint.hpp"
 #include "framework/ops/ops.hpp"
-#include "framework/threads.hpp"
 #include "optim/optim.hpp"
 #include "support/checkpoint_run.hpp"
 #include "support/golden.hpp"
 #include "support/temp_dir.hpp"
+#include "support/threads_scope.hpp"
 
 using Catch::Matchers::Contains;
 using test::bytes_of;
@@ -59,15 +59,13 @@ TEST_CASE("ema: PyTorch's averages", "[ema]") {
 TEST_CASE("ema: the same bits for any number of threads", "[ema]") {
   const vg::Tensor start = vg::random::normal({1, 2}, {300000}), next = vg::random::normal({3, 4}, {300000});
   const auto run = [&](int threads) {
-    const int before = vg::num_threads();
-    vg::set_num_threads(threads);
+    const vg::test::ThreadsScope scope(threads);
     const vg::States states = states_of(start, vg::Tensor::ones({2}));
     vg::Ema ema(states, {.decay = 0.9});
     for (int i = 0; i < 3; ++i) {
       ema.update();
       set(states, "w", "weight", next);
     }
-    vg::set_num_threads(before);
     return bytes_of(ema.average("w", "weight"));
   };
   CHECK(run(1) == run(3));

@@ -9,10 +9,10 @@
 #include "framework/error.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
-#include "framework/threads.hpp"
 #include "optim/optim.hpp"
 #include "support/golden.hpp"
 #include "support/plain.hpp"
+#include "support/threads_scope.hpp"
 
 using Catch::Matchers::Contains;
 using vg::Tensor;
@@ -240,10 +240,9 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
     a->zero_grad();
     CHECK_FALSE(by_step.body["weight"].grad().defined());
   }
-  const int threads = vg::num_threads();
   std::vector<Tensor> results;
   for (int n : {1, 3}) {
-    vg::set_num_threads(n);
+    const vg::test::ThreadsScope scope(n);
     vg::ParamState w = param("w", Toy::numbers({70001, 3}, 1, vg::f32));
     vg::States states;
     states.insert("w", w);
@@ -254,7 +253,6 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
     }
     results.push_back(w["w"].value());
   }
-  vg::set_num_threads(threads);
   CHECK(same_bits(results[0], results[1]));
 }
 

@@ -8,8 +8,8 @@
 #include "framework/error.hpp"
 #include "framework/ops/ops.hpp"
 #include "framework/random.hpp"
-#include "framework/threads.hpp"
 #include "support/plain.hpp"
+#include "support/threads_scope.hpp"
 
 using namespace vg;
 using Catch::Matchers::Contains;
@@ -142,12 +142,11 @@ TEST_CASE("float agrees with double", "[norm][loss][pool]") {
 }
 
 TEST_CASE("any number of threads gives the same bits", "[norm][loss][pool]") {
-  const int before = num_threads();
   for (const Case& c : parallel_cases()) {
     const auto inputs = inputs_of(c, f32);
     std::vector<Tensor> first;
     for (int n : {1, 2, 3, 8}) {
-      set_num_threads(n);
+      const test::ThreadsScope scope(n);
       const Variable y = c.f(inputs);
       std::vector<Tensor> now = slopes(y, inputs, false);
       now.push_back(y.value());
@@ -156,7 +155,6 @@ TEST_CASE("any number of threads gives the same bits", "[norm][loss][pool]") {
       for (std::size_t i = 0; i < now.size(); ++i) CHECK(test::same_bits(now[i], first[i]));
     }
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("pools equal plain loops", "[pool]") {

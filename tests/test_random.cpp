@@ -8,8 +8,9 @@
 
 #include "framework/error.hpp"
 #include "framework/random.hpp"
-#include "framework/threads.hpp"
 #include "support/golden.hpp"
+#include "support/plain.hpp"
+#include "support/threads_scope.hpp"
 
 using namespace vg;
 using Catch::Matchers::Contains;
@@ -23,12 +24,6 @@ std::vector<std::int64_t> whole(const Tensor& t) {
   for (double x : t.values()) v.push_back(static_cast<std::int64_t>(x));
   return v;
 }
-
-struct Threads {
-  explicit Threads(int n) : before(num_threads()) { set_num_threads(n); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
 
 }  // namespace
 
@@ -127,14 +122,14 @@ TEST_CASE("draws do not depend on threads, and a double is the float widened", "
                                random::truncated_normal(key7, shape, -2, 1, dtype)};
   };
   const auto wanted = [&] {
-    Threads one(1);
+    const test::ThreadsScope one(1);
     return all(f32);
   }();
   for (int n : {2, 3, 8}) {
-    Threads scope(n);
+    const test::ThreadsScope scope(n);
     const auto got = all(f32), wide = all(f64);
     for (std::size_t i = 0; i < got.size(); ++i) {
-      CHECK(std::memcmp(got[i].raw(), wanted[i].raw(), static_cast<std::size_t>(got[i].bytes())) == 0);
+      CHECK(test::same_bits(got[i], wanted[i]));
       CHECK(wide[i].to(f32).values() == got[i].values());
     }
   }

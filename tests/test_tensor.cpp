@@ -11,6 +11,7 @@
 #include "framework/error.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
+#include "support/threads_scope.hpp"
 
 using namespace vg;
 using Catch::Contains;
@@ -207,7 +208,7 @@ TEST_CASE("threads may use the pool together", "[memory]") {
 TEST_CASE("parallel_for runs every task once", "[threads]") {
   const int before = num_threads();
   for (int n : {1, 2, 3, 8}) {
-    set_num_threads(n);
+    const test::ThreadsScope scope(n);
     CHECK(num_threads() == n);
     std::vector<std::atomic<int>> runs(1000);
     parallel_for(1000, [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; });
@@ -222,33 +223,28 @@ TEST_CASE("parallel_for runs every task once", "[threads]") {
     parallel_ranges(0, 100, [&](std::int64_t, std::int64_t) { ++calls; });
     CHECK(calls == 11);
   }
-  set_num_threads(before);
   CHECK_THROWS_AS(set_num_threads(0), ValueError);
   CHECK_THROWS_AS(set_num_threads(1025), ValueError);
   CHECK(num_threads() == before);
 }
 
 TEST_CASE("an exception of a task arrives at the caller", "[threads]") {
-  const int before = num_threads();
   for (int n : {1, 4}) {
-    set_num_threads(n);
+    const test::ThreadsScope scope(n);
     CHECK_THROWS_WITH(parallel_for(100,
                                    [](std::int64_t i) {
                                      if (i == 42) throw ValueError("[task] 42");
                                    }),
                       "[task] 42");
   }
-  set_num_threads(before);
 }
 
 TEST_CASE("a parallel_for within another runs in its thread", "[threads]") {
-  const int before = num_threads();
-  set_num_threads(4);
+  const test::ThreadsScope scope(4);
   std::atomic<int> same_thread{0};
   parallel_for(8, [&](std::int64_t) {
     const auto id = std::this_thread::get_id();
     parallel_for(8, [&](std::int64_t) { same_thread += std::this_thread::get_id() == id; });
   });
   CHECK(same_thread == 64);
-  set_num_threads(before);
 }

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "support/golden.hpp"
+#include "support/plain.hpp"
+#include "support/threads_scope.hpp"
 #include "voxgrad/voxgrad.hpp"
 
 namespace {
@@ -79,10 +81,9 @@ TEST_CASE("training: the first ten losses and the final weights are the Python t
 }
 
 TEST_CASE("training: the same bits for any number of threads", "[training]") {
-  const int before = vg::num_threads();
   std::vector<vg::Tensor> reference;
   for (int threads : {1, 2, 3, 8}) {
-    vg::set_num_threads(threads);
+    const vg::test::ThreadsScope scope(threads);
     vg::random::seed(3);
     vg::Sequential model(vg::Conv3d({.in_size = {12, 10, 11, 2}, .out_channels = 16, .kernel_size = 3}),
                          vg::GroupNorm({.num_groups = 4}), vg::ReLU(),
@@ -100,8 +101,6 @@ TEST_CASE("training: the same bits for any number of threads", "[training]") {
     for (const auto& [path, state] : model.parameters())
       for (const std::string& leaf : state.leaves()) weights.push_back(state[leaf].value());
     if (reference.empty()) reference = weights;
-    for (std::size_t i = 0; i < weights.size(); ++i)
-      CHECK(std::memcmp(weights[i].raw(), reference[i].raw(), static_cast<std::size_t>(weights[i].bytes())) == 0);
+    for (std::size_t i = 0; i < weights.size(); ++i) CHECK(vg::test::same_bits(weights[i], reference[i]));
   }
-  vg::set_num_threads(before);
 }
