@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,8 +16,7 @@ namespace {
 /// What stands under a name, in the order of the file.
 struct Node {
   std::string name;
-  std::vector<std::string> facts;
-  std::optional<vg::Tensor> tensor;
+  std::vector<std::string> texts;  ///< facts, then the tensor's line
   std::vector<std::unique_ptr<Node>> children;
 
   Node& child(std::string_view wanted) {
@@ -41,8 +39,7 @@ struct Node {
   }
 };
 
-std::string tensor_line(const vg::Tensor& tensor) {
-  const Statistics s = statistics(tensor);
+std::string tensor_line(const vg::Tensor& tensor, const Statistics& s) {
   std::string line = type_of(tensor);
   if (s.finite > 0)
     line += fmt::format("  min {:.5g}  mean {:.5g}  max {:.5g}  std {:.5g}", s.min, s.mean, s.max, s.std);
@@ -53,10 +50,9 @@ std::string tensor_line(const vg::Tensor& tensor) {
 
 void print(const Node& node, int depth, std::string name, std::ostream& out) {
   const Node* n = &node;
-  for (; n->facts.empty() && !n->tensor && n->children.size() == 1; name += "." + n->name) n = n->children[0].get();
+  for (; n->texts.empty() && n->children.size() == 1; name += "." + n->name) n = n->children[0].get();
   std::string line = fmt::format("{:{}}{}", "", 2 * depth, printable(name));
-  for (const std::string& fact : n->facts) line += "  " + printable(fact);
-  if (n->tensor) line += "  " + tensor_line(*n->tensor);
+  for (const std::string& text : n->texts) line += "  " + printable(text);
   out << line << '\n';
   for (const auto& child : n->children) print(*child, depth + 1, child->name, out);
 }
@@ -66,11 +62,11 @@ void print(const Node& node, int depth, std::string name, std::ostream& out) {
 int show(const fs::path& file, std::ostream& out) {
   const Contents contents = read_contents(file);
   Node root;
-  for (const auto& [name, text] : contents.facts) root.at(name).facts.push_back(text);
+  for (const auto& [name, text] : contents.facts) root.at(name).texts.push_back(text);
   std::int64_t nan = 0, inf = 0;
   for (const auto& [name, tensor] : contents.tensors) {
-    root.at(name).tensor = tensor;
     const Statistics s = statistics(tensor);
+    root.at(name).texts.push_back(tensor_line(tensor, s));
     nan += s.nan;
     inf += s.inf;
   }
