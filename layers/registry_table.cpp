@@ -104,20 +104,29 @@ Made batch_norm3d_of(const Description& d) {
                                                           .name = o.text("name")});
 }
 
+// The members that GroupNorm's and LayerNorm's options have in common.
+template <class O>
+O norm_options(const Options& o) {
+  O made;
+  made.in_size = o.integers("in_size");
+  made.epsilon = o.real("epsilon");
+  made.use_bias = o.flag("use_bias");
+  made.use_scale = o.flag("use_scale");
+  made.bias_init = o.blank("bias_init");
+  made.scale_init = o.blank("scale_init");
+  made.name = o.text("name");
+  return made;
+}
+
 Made group_norm_of(const Description& d) {
   const Options o(d);
   const auto given = [&](const char* name) {
     return o.has(name) ? std::optional(o.integer(name)) : std::optional<std::int64_t>();
   };
-  return std::make_unique<GroupNorm>(GroupNormOptions{.in_size = o.integers("in_size"),
-                                                      .num_groups = given("num_groups"),
-                                                      .group_size = given("group_size"),
-                                                      .epsilon = o.real("epsilon"),
-                                                      .use_bias = o.flag("use_bias"),
-                                                      .use_scale = o.flag("use_scale"),
-                                                      .bias_init = o.blank("bias_init"),
-                                                      .scale_init = o.blank("scale_init"),
-                                                      .name = o.text("name")});
+  auto made = norm_options<GroupNormOptions>(o);
+  made.num_groups = given("num_groups");
+  made.group_size = given("group_size");
+  return std::make_unique<GroupNorm>(std::move(made));
 }
 
 Made instance_norm3d_of(const Description& d) {
@@ -130,15 +139,10 @@ Made instance_norm3d_of(const Description& d) {
 
 Made layer_norm_of(const Description& d) {
   const Options o(d);
-  return std::make_unique<LayerNorm>(LayerNormOptions{.in_size = o.integers("in_size"),
-                                                      .reduction_axes = o.axes("reduction_axes"),
-                                                      .feature_axes = o.axes("feature_axes"),
-                                                      .epsilon = o.real("epsilon"),
-                                                      .use_bias = o.flag("use_bias"),
-                                                      .use_scale = o.flag("use_scale"),
-                                                      .bias_init = o.blank("bias_init"),
-                                                      .scale_init = o.blank("scale_init"),
-                                                      .name = o.text("name")});
+  auto made = norm_options<LayerNormOptions>(o);
+  made.reduction_axes = o.axes("reduction_axes");
+  made.feature_axes = o.axes("feature_axes");
+  return std::make_unique<LayerNorm>(std::move(made));
 }
 
 template <class Pool, class PoolOptions>
