@@ -57,12 +57,7 @@ Values ConvWindow::options() const {
           {"rhs_dilation", list(rhs_dilation)}};
 }
 
-Conv3d::Conv3d(Conv3dOptions o)
-    : ConvLayer3d(o.name, {o.out_channels, o.groups, std::move(o.w_init), std::move(o.b_init), std::move(o.w_mask),
-                           o.channel_first, o.compute}),
-      window_(where(), o) {
-  start(o.in_size);
-}
+Conv3d::Conv3d(Conv3dOptions o) : ConvLayer3d(o.name, frame_of(o)), window_(where(), o) { start(o.in_size); }
 
 Shape Conv3d::kernel_shape(std::int64_t in_channels) const {
   return window_.kernel_shape(in_channels / groups(), out_channels());
@@ -77,11 +72,7 @@ Values Conv3d::options() const {
 }
 
 ScaledWSConv3d::ScaledWSConv3d(ScaledWSConv3dOptions o)
-    : ConvLayer3d(o.name, {o.out_channels, o.groups, std::move(o.w_init), std::move(o.b_init), std::move(o.w_mask),
-                           o.channel_first, o.compute}),
-      window_(where(), o),
-      ws_gain_(o.ws_gain),
-      eps_(o.eps) {
+    : ConvLayer3d(o.name, frame_of(o)), window_(where(), o), ws_gain_(o.ws_gain), eps_(o.eps) {
   if (!(eps_ >= 0)) throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", where(), eps_));
   start(o.in_size);
 }

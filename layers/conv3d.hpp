@@ -30,6 +30,11 @@ class ConvLayer3d : public Layer {
     Compute compute;
   };
   ConvLayer3d(std::string name, Frame frame);
+  /// What the options of a layer say of it.
+  template <class Options>
+  static Frame frame_of(const Options& o) {
+    return {o.out_channels, o.groups, o.w_init, o.b_init, o.w_mask, o.channel_first, o.compute};
+  }
   /// For a constructor's end, when kernel_shape() and the rest can be called: checks, and builds unless in_size is
   /// empty.
   void start(const Size& in_size);

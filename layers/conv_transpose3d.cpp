@@ -5,8 +5,7 @@
 namespace vg {
 
 ConvTranspose3d::ConvTranspose3d(ConvTranspose3dOptions o)
-    : ConvLayer3d(o.name, {o.out_channels, o.groups, std::move(o.w_init), std::move(o.b_init), std::move(o.w_mask),
-                           o.channel_first, o.compute}),
+    : ConvLayer3d(o.name, frame_of(o)),
       kernel_(o.kernel_size.checked(where(), "kernel_size")),
       stride_(o.stride.checked(where(), "stride")),
       rhs_dilation_(o.rhs_dilation.checked(where(), "rhs_dilation")),
