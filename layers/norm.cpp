@@ -37,6 +37,12 @@ Variable NormLayer::flat(std::string_view leaf) const {
   return v.rank() == 1 ? v : reshape(v, {-1});
 }
 
+Variable NormLayer::in_groups(const Variable& x, std::int64_t groups) const {
+  const bool batch = in_size().size() == 1 || has_batch(x);
+  const Variable y = group_norm(batch ? x : with_batch(x), groups, flat("scale"), flat("bias"), epsilon());
+  return batch ? y : without_batch(y);
+}
+
 Values NormLayer::norm_options() const {
   return {{"epsilon", epsilon_}, {"bias_init", bias_text_}, {"scale_init", scale_text_}, {"name", name()}};
 }
@@ -141,10 +147,7 @@ void GroupNorm::build(const Size& in_size) {
 
 Variable GroupNorm::update(const Variable& x) {
   require_trailing(x);
-  const std::int64_t groups = num_groups_ ? *num_groups_ : x.dim(-1) / *group_size_;
-  const bool batch = in_size().size() == 1 || has_batch(x);
-  const Variable y = group_norm(batch ? x : with_batch(x), groups, flat("scale"), flat("bias"), epsilon());
-  return batch ? y : without_batch(y);
+  return in_groups(x, num_groups_ ? *num_groups_ : x.dim(-1) / *group_size_);
 }
 
 Values GroupNorm::options() const {
@@ -173,9 +176,7 @@ Variable InstanceNorm3d::update(const Variable& x) {
   if (in_size().size() == 1 && x.rank() != 5)
     throw ValueError(
         fmt::format("[{}] input: got {}; must be (B, H, W, D, {})", where(), x.shape().str(), in_size()[0]));
-  const bool batch = in_size().size() == 1 || has_batch(x);
-  const Variable y = group_norm(batch ? x : with_batch(x), x.dim(-1), flat("scale"), flat("bias"), epsilon());
-  return batch ? y : without_batch(y);
+  return in_groups(x, x.dim(-1));
 }
 
 Values InstanceNorm3d::options() const {

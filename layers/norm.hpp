@@ -22,6 +22,8 @@ class NormLayer : public Layer {
   void make_weight(const Shape& shape);
   /// The leaf as a vector of its entries, or undefined.
   Variable flat(std::string_view leaf) const;
+  /// Groups of channels normalised, scaled and shifted. x is one sample of in_size, or has a batch axis.
+  Variable in_groups(const Variable& x, std::int64_t groups) const;
   double epsilon() const { return epsilon_; }
   Values norm_options() const;
 
