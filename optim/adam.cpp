@@ -70,15 +70,9 @@ void AdamFamily::update_leaf(const LeafUpdate& u) const {
 }  // namespace detail
 
 Adam::Adam(const States& states, AdamOptions options)
-    : AdamFamily("Adam", states,
-                 {std::move(options.lr), options.weight_decay, options.clip_norm, options.clip_value,
-                  std::move(options.groups)},
-                 options.betas, options.eps, false) {}
+    : AdamFamily("Adam", states, common_of(options), options.betas, options.eps, false) {}
 
 AdamW::AdamW(const States& states, AdamWOptions options)
-    : AdamFamily("AdamW", states,
-                 {std::move(options.lr), options.weight_decay, options.clip_norm, options.clip_value,
-                  std::move(options.groups)},
-                 options.betas, options.eps, true) {}
+    : AdamFamily("AdamW", states, common_of(options), options.betas, options.eps, true) {}
 
 }  // namespace vg

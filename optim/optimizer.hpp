@@ -95,6 +95,11 @@ class Optimizer : public Saveable {
     std::optional<double> clip_norm, clip_value;
     std::vector<ParamGroup> groups;
   };
+  /// What any optimizer's options say of them.
+  template <class Options>
+  static Common common_of(const Options& o) {
+    return {o.lr, o.weight_decay, o.clip_norm, o.clip_value, o.groups};
+  }
   /// Throws ValueError for bad settings, no parameters, a state that is not a ParamState, a path given twice, a group
   /// that fits no parameter. A state reachable by two paths is updated once, under the first.
   Optimizer(std::string kind, const States& states, Common common);

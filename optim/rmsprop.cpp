@@ -37,9 +37,7 @@ void rmsprop(T* __restrict p, const T* __restrict g, T* __restrict square, T* __
 }  // namespace
 
 RMSProp::RMSProp(const States& states, RMSPropOptions options)
-    : Optimizer("RMSProp", states,
-                {std::move(options.lr), options.weight_decay, options.clip_norm, options.clip_value,
-                 std::move(options.groups)}),
+    : Optimizer("RMSProp", states, common_of(options)),
       alpha_(options.alpha),
       eps_(options.eps),
       momentum_(options.momentum),

@@ -31,11 +31,7 @@ void heavy(T* __restrict p, const T* __restrict g, T* __restrict buf, std::int64
 }  // namespace
 
 SGD::SGD(const States& states, SGDOptions options)
-    : Optimizer("SGD", states,
-                {std::move(options.lr), options.weight_decay, options.clip_norm, options.clip_value,
-                 std::move(options.groups)}),
-      momentum_(options.momentum),
-      nesterov_(options.nesterov) {
+    : Optimizer("SGD", states, common_of(options)), momentum_(options.momentum), nesterov_(options.nesterov) {
   detail::require_decay(kind(), "momentum", momentum_);
   if (nesterov_ && moment_names().empty())
     throw ValueError("[SGD] nesterov: got true with momentum 0; must be false, or momentum above 0");
