@@ -58,8 +58,8 @@ Tensor draw_scaled(const Shape& shape, double variance64, const std::string& dis
   return scaled(random::uniform(next_key(), shape, -1, 1), std::sqrt(3 * variance));
 }
 
-Initializer variance_scaling(const char* name, double scale, std::string mode, std::string distribution, int in_axis,
-                             int out_axis) {
+Initializer variance_scaling(const char* name, double scale, std::string mode, std::string distribution,
+                             int in_axis = -2, int out_axis = -1) {
   require_positive(name, scale);
   if (mode != "fan_in" && mode != "fan_out" && mode != "fan_avg")
     throw ValueError(fmt::format(R"([{}] mode: got "{}"; must be "fan_in", "fan_out" or "fan_avg")", name, mode));
@@ -113,22 +113,22 @@ Initializer VarianceScaling(double scale, std::string mode, std::string distribu
   return variance_scaling("VarianceScaling", scale, std::move(mode), std::move(distribution), in_axis, out_axis);
 }
 Initializer KaimingNormal(double scale, std::string mode) {
-  return variance_scaling("KaimingNormal", scale, std::move(mode), "truncated_normal", -2, -1);
+  return variance_scaling("KaimingNormal", scale, std::move(mode), "truncated_normal");
 }
 Initializer KaimingUniform(double scale, std::string mode) {
-  return variance_scaling("KaimingUniform", scale, std::move(mode), "uniform", -2, -1);
+  return variance_scaling("KaimingUniform", scale, std::move(mode), "uniform");
 }
 Initializer XavierNormal(double scale, std::string mode) {
-  return variance_scaling("XavierNormal", scale, std::move(mode), "truncated_normal", -2, -1);
+  return variance_scaling("XavierNormal", scale, std::move(mode), "truncated_normal");
 }
 Initializer XavierUniform(double scale, std::string mode) {
-  return variance_scaling("XavierUniform", scale, std::move(mode), "uniform", -2, -1);
+  return variance_scaling("XavierUniform", scale, std::move(mode), "uniform");
 }
 Initializer LecunNormal(double scale, std::string mode) {
-  return variance_scaling("LecunNormal", scale, std::move(mode), "truncated_normal", -2, -1);
+  return variance_scaling("LecunNormal", scale, std::move(mode), "truncated_normal");
 }
 Initializer LecunUniform(double scale, std::string mode) {
-  return variance_scaling("LecunUniform", scale, std::move(mode), "uniform", -2, -1);
+  return variance_scaling("LecunUniform", scale, std::move(mode), "uniform");
 }
 
 Initializer Orthogonal(double scale, int axis) {
