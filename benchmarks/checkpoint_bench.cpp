@@ -11,12 +11,13 @@
 #include <unistd.h>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "framework/checkpoint.hpp"
+#include "support/options.hpp"
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 namespace {
 
@@ -56,6 +57,8 @@ struct Rates {
   double bytes, save, load;
 };
 
+Json json_of(const Rates& r) { return {{"load", r.load}, {"mb", r.bytes / 1e6}, {"save", r.save}}; }
+
 Rates measure(Weights& model, const fs::path& path, vg::Encoding encoding, int times) {
   const double save = shortest(times, [&] { vg::save(model, path, {.encoding = encoding}); });
   const auto bytes = static_cast<double>(fs::file_size(path));
@@ -70,13 +73,14 @@ int main(int argc, char** argv) {
   int times = 5;
   std::string dtype = "f32", folder = fs::temp_directory_path();
   bool dom = true;
-  CLI::App app("Checkpoints: MB of the file a second of CPU time, saving and loading");
-  app.add_option("--millions", millions, "values in the model, in millions")->check(CLI::PositiveNumber);
-  app.add_option("--times", times, "the shortest of so many counts")->check(CLI::PositiveNumber);
-  app.add_option("--dtype", dtype)->check(CLI::IsMember({"f32", "f64"}));
-  app.add_option("--folder", folder, "where the files are written for a moment")->check(CLI::ExistingDirectory);
-  app.add_flag("!--no-dom", dom, "leave nlohmann's document out");
-  CLI11_PARSE(app, argc, argv);
+  const auto status =
+      bench::parse_options(argc, argv, "Checkpoints: MB of the file a second of CPU time, saving and loading",
+                           {{"--millions", &millions, "values in the model, in millions", bench::positive()},
+                            {"--times", &times, "the shortest of so many counts", bench::positive()},
+                            {"--dtype", &dtype, "", bench::one_of({"f32", "f64"})},
+                            {"--folder", &folder, "where the files are written for a moment", bench::existing_folder()},
+                            {"!--no-dom", &dom, "leave nlohmann's document out"}});
+  if (status) return *status;
 
   const fs::path path = fs::path(folder) / fmt::format("checkpoint_bench.{}.json", ::getpid());
   try {
@@ -84,24 +88,24 @@ int main(int argc, char** argv) {
     const auto raw = static_cast<double>(model.states().numel()) * (dtype == "f64" ? 8 : 4);
     const Rates base64 = measure(model, path, vg::Encoding::base64, times);
     const Rates decimal = measure(model, path, vg::Encoding::decimal, times);
-    nlohmann::json line{{"dtype", dtype},
-                        {"raw_mb", raw / 1e6},
-                        {"decimal", {{"mb", decimal.bytes / 1e6}, {"save", decimal.save}, {"load", decimal.load}}},
-                        {"base64", {{"mb", base64.bytes / 1e6}, {"save", base64.save}, {"load", base64.load}}},
-                        {"base64_of_raw", base64.bytes / raw}};
+    Json line{{"base64", json_of(base64)},
+              {"base64_of_raw", base64.bytes / raw},
+              {"decimal", json_of(decimal)},
+              {"dtype", dtype}};
     if (dom) {
-      nlohmann::ordered_json document;
+      Json document;
       const double parse = shortest(2, [&] {
         std::ifstream in(path);
-        document = nlohmann::ordered_json::parse(in);
+        document = Json::parse(in);
       });
       const double dump = shortest(2, [&] {
         std::ofstream out(path);
         out << document;
       });
       const auto dumped = static_cast<double>(fs::file_size(path));  // of doubles: more digits than were read
-      line["nlohmann"] = {{"save", dumped / dump / 1e6}, {"load", decimal.bytes / parse / 1e6}};
+      line["nlohmann"] = {{"load", decimal.bytes / parse / 1e6}, {"save", dumped / dump / 1e6}};
     }
+    line["raw_mb"] = raw / 1e6;
     fmt::print("{}\n", line.dump());
   } catch (const std::exception& e) {
     fmt::print(stderr, "checkpoint_bench: {}\n", e.what());

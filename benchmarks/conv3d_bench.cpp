@@ -6,7 +6,6 @@
 #include <iostream>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "check.hpp"
@@ -20,6 +19,7 @@
 #include "framework/threads.hpp"
 #include "problem.hpp"
 #include "stopwatch.hpp"
+#include "support/options.hpp"
 
 namespace {
 
@@ -188,31 +188,32 @@ int answer_all(std::istream& in, const Options& options) {
   return errors;
 }
 
-void read_options(CLI::App& app, Options& o) {
-  app.add_option("--problems", o.problems, "A file of problems, one JSON object a line; - reads them from stdin")
-      ->capture_default_str();
-  app.add_option("--passes", o.passes, "forward, grad_input, grad_weight")
-      ->delimiter(',')
-      ->check(CLI::IsMember({"forward", "grad_input", "grad_weight"}));
-  app.add_option("--threads", o.threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_option("--kernels", o.kernels, "Instruction set: avx512, avx2 or scalar (default: the best one)");
-  app.add_option("--bf16-kernels", o.bf16_kernels, "amx, avx512bf16, emulated or portable (default: the best one)");
-  app.add_option("--algorithm", o.algorithm, "auto, direct or winograd");
-  app.add_option("--dtype", o.dtype, "f32, f64 or bf16, in place of the problems' own")
-      ->check(CLI::IsMember({"f32", "f64", "bf16"}));
-  app.add_option("--seconds", o.seconds, "How long each pass is repeated")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  app.add_flag("--cold", o.cold, "Flush the caches before each repetition");
+std::vector<bench::Option> options_into(Options& o) {
+  return {
+      {"--problems",
+       &o.problems,
+       "A file of problems, one JSON object a line; - reads them from stdin",
+       {},
+       bench::with_default},
+      {"--passes", &o.passes, "forward, grad_input, grad_weight",
+       bench::one_of({std::begin(bench::pass_names), std::end(bench::pass_names)})},
+      {"--threads", &o.threads, "Threads", bench::between(1, 1024), bench::with_default},
+      {"--kernels", &o.kernels, "Instruction set: avx512, avx2 or scalar (default: the best one)"},
+      {"--bf16-kernels", &o.bf16_kernels, "amx, avx512bf16, emulated or portable (default: the best one)"},
+      {"--algorithm", &o.algorithm, "auto, direct or winograd"},
+      {"--dtype", &o.dtype, "f32, f64 or bf16, in place of the problems' own", bench::one_of({"f32", "f64", "bf16"})},
+      {"--seconds", &o.seconds, "How long each pass is repeated", bench::not_negative(), bench::with_default},
+      {"--cold", &o.cold, "Flush the caches before each repetition"}};
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Times Conv3d's passes (shortest ms) and checks the results against f64: one JSON line a problem."};
-  read_options(app, options);
-  CLI11_PARSE(app, argc, argv);
+  const auto status = bench::parse_options(
+      argc, argv, "Times Conv3d's passes (shortest ms) and checks the results against f64: one JSON line a problem.",
+      options_into(options));
+  if (status) return *status;
   try {
     vg::set_num_threads(options.threads);
     if (!options.kernels.empty()) vg::use_kernel_set(options.kernels);

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "fma_peak.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 #include "stopwatch.hpp"
+#include "support/options.hpp"
 
 namespace {
 
@@ -104,13 +104,12 @@ Json measure(int threads, double seconds) {
 int main(int argc, char** argv) {
   int threads = vg::num_threads();
   double seconds = 0.1;
-  CLI::App app{
-      "Measures the peak of multiply-adds (GFLOP/s) and the memory bandwidth (GB/s), with 1 thread and with all."};
-  app.add_option("--threads", threads, "Threads")->check(CLI::Range(1, 1024))->capture_default_str();
-  app.add_option("--seconds", seconds, "How long each is repeated")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  const auto status = bench::parse_options(
+      argc, argv,
+      "Measures the peak of multiply-adds (GFLOP/s) and the memory bandwidth (GB/s), with 1 thread and with all.",
+      {{"--threads", &threads, "Threads", bench::between(1, 1024), bench::with_default},
+       {"--seconds", &seconds, "How long each is repeated", bench::not_negative(), bench::with_default}});
+  if (status) return *status;
   try {
     fmt::print("{}\n", measure(threads, seconds).dump());
     return 0;

@@ -14,10 +14,10 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <CLI/CLI.hpp>
 #include <voxgrad/voxgrad.hpp>
 
 #include "stopwatch.hpp"
+#include "support/options.hpp"
 
 namespace {
 
@@ -110,14 +110,15 @@ int main(int argc, char** argv) {
   int layers = 5, saves = 9, threads = 0;
   std::int64_t width = 1000, batch = 256;
   std::string folder = std::filesystem::temp_directory_path().string();
-  CLI::App app{"Measures how long training waits for a save in the background."};
-  app.add_option("--layers", layers, "Linear layers")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--width", width, "Features of each")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--batch", batch, "Rows in a step")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--saves", saves, "Saves a way")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--threads", threads, "Threads (default: all cores)")->check(CLI::Range(1, 1024));
-  app.add_option("--folder", folder, "Where the file is written")->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  const auto status =
+      bench::parse_options(argc, argv, "Measures how long training waits for a save in the background.",
+                           {{"--layers", &layers, "Linear layers", bench::positive(), bench::with_default},
+                            {"--width", &width, "Features of each", bench::positive(), bench::with_default},
+                            {"--batch", &batch, "Rows in a step", bench::positive(), bench::with_default},
+                            {"--saves", &saves, "Saves a way", bench::positive(), bench::with_default},
+                            {"--threads", &threads, "Threads (default: all cores)", bench::between(1, 1024)},
+                            {"--folder", &folder, "Where the file is written", {}, bench::with_default}});
+  if (status) return *status;
   try {
     if (threads > 0) vg::set_num_threads(threads);
     Bench run(layers, width, batch);
