@@ -52,16 +52,15 @@ void add_document(const Document& d, Contents& out) {
   for (const auto& [name, part] : d.parts) add_bundle(out.plain ? "" : joined("parts", name), part, out);
 }
 
-/// Told by the first bytes: a zip archive's magic; safetensors' 8 bytes of length before a brace; else JSON.
+/// Told by the first bytes: safetensors' 8 bytes of length, the highest of which is 0 in any file, before a brace (they
+/// come first, for a length may begin with any letters); a zip archive's magic; else JSON, which has no byte 0.
 std::string format_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<char, 9> first{};
   file.read(first.data(), first.size());
   const std::string begin(first.data(), static_cast<std::size_t>(file.gcount()));
-  if (begin.starts_with("PK")) return "npz";
-  const bool json =
-      begin.find_first_not_of(" \t\r\n") != std::string::npos && begin[begin.find_first_not_of(" \t\r\n")] == '{';
-  return !json && begin.size() == 9 && begin[8] == '{' ? "safetensors" : "checkpoint";
+  if (begin.size() == 9 && begin[7] == '\0' && begin[8] == '{') return "safetensors";
+  return begin.starts_with("PK") ? "npz" : "checkpoint";
 }
 
 }  // namespace

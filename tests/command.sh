@@ -24,6 +24,15 @@ expect 0 'progress' '  step  3' 'model  Net' '      weight  f32 (2,)  min 0.5  m
   -- "$voxgrad" show "$checkpoint"
 expect 0 'fortran  f64 (2, 3, 4)  min 0  mean 11.5  max 23  std 6.9222' -- "$voxgrad" show "$data/others.npz"
 
+# A header's length that begins like JSON, and one that begins like a zip archive.
+for length in 31520 19280; do
+  python3 -c 'import struct, sys
+head = b"{\"a\": {\"dtype\": \"I32\", \"shape\": [1], \"data_offsets\": [0, 4]}}"
+n = int(sys.argv[1])
+sys.stdout.buffer.write(struct.pack("<Q", n) + head.ljust(n) + struct.pack("<i", 7))' $length >"$work/$length.safetensors"
+  expect 0 'safetensors, 1 tensors' 'a  i32 (1,)  min 7' -- "$voxgrad" show "$work/$length.safetensors"
+done
+
 # There and back: every bit, and the bytes of the format's own package.
 expect 0 '-> ' -- "$voxgrad" convert "$data/package.safetensors" --to json -o "$work/plain.json"
 expect 0 'equal: ' -- "$voxgrad" diff "$data/package.safetensors" "$work/plain.json"
