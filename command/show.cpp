@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -18,13 +20,14 @@ struct Node {
   std::string name;
   std::vector<std::string> texts;  ///< facts, then the tensor's line
   std::vector<std::unique_ptr<Node>> children;
+  std::map<std::string_view, Node*> by_name;  ///< the children; a file may have many names
 
   Node& child(std::string_view wanted) {
-    for (const auto& c : children)
-      if (c->name == wanted) return *c;
-    children.push_back(std::make_unique<Node>());
-    children.back()->name = wanted;
-    return *children.back();
+    if (const auto it = by_name.find(wanted); it != by_name.end()) return *it->second;
+    Node& made = *children.emplace_back(std::make_unique<Node>());
+    made.name = wanted;
+    by_name.emplace(made.name, &made);
+    return made;
   }
   /// The node of a dotted name; at most 64 deep, lest a name of dots alone fill the stack.
   Node& at(std::string_view path) {
