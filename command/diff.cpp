@@ -34,7 +34,7 @@ std::string difference(const vg::Tensor& a, const vg::Tensor& b) {
     text += fmt::format(", at most by {:.6g}: [{}] {} -> {}", largest, at, a.value_at(at), b.value_at(at));
   else
     text += fmt::format(", first [{}] {} -> {}", first, a.value_at(first), b.value_at(first));
-  if (unordered > 0) text += fmt::format("; {} with a NaN or equal infinities", unordered);
+  if (unordered > 0) text += fmt::format("; {} with a NaN", unordered);
   return text;
 }
 

@@ -1,7 +1,7 @@
 // voxgrad: looks at files of weights, compares, checks and converts them, and runs models. `voxgrad --help` says what
 // there is.
 //
-// Exit status: 0 done; 1 the files differ (diff) or a file is damaged (verify); 2 it could not be done.
+// Exit status: 0 done; 1 the files differ (diff) or the file is missing or damaged (verify); 2 it could not be done.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
