@@ -44,20 +44,17 @@ const std::vector<std::int64_t>& Options::integers(std::string_view name) const 
   return get<std::vector<std::int64_t>>(name, "a list of integers");
 }
 
-int Options::axis(std::string_view name) const {
-  const std::int64_t axis = integer(name);
+int Options::checked_axis(std::string_view name, std::int64_t axis) const {
   if (axis < -Shape::max_rank || axis >= Shape::max_rank)
     throw ValueError(fmt::format("[{}] {}: got {}; must be an axis", description_.kind, name, axis));
   return static_cast<int>(axis);
 }
 
+int Options::axis(std::string_view name) const { return checked_axis(name, integer(name)); }
+
 std::vector<int> Options::axes(std::string_view name) const {
   std::vector<int> axes;
-  for (const std::int64_t axis : integers(name)) {
-    if (axis < -Shape::max_rank || axis >= Shape::max_rank)
-      throw ValueError(fmt::format("[{}] {}: got {}; must be axes", description_.kind, name, axis));
-    axes.push_back(static_cast<int>(axis));
-  }
+  for (const std::int64_t axis : integers(name)) axes.push_back(checked_axis(name, axis));
   return axes;
 }
 
@@ -73,7 +70,7 @@ Padding Options::padding() const {
 
 Compute Options::compute() const {
   if (!has("compute")) return Compute::automatic;
-  for (const Compute c : {Compute::automatic, Compute::full, Compute::bf16})
+  for (const Compute c : {Compute::full, Compute::bf16})
     if (name_of(c) == text("compute")) return c;
   throw ValueError(fmt::format("[{}] compute: got \"{}\"; must be full or bf16", description_.kind, text("compute")));
 }

@@ -1,7 +1,7 @@
 // Options of a description as what layers are made from.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +40,7 @@ class Options {
   const Value* find(std::string_view name) const;
   template <class T>
   const T& get(std::string_view name, std::string_view type) const;
+  int checked_axis(std::string_view name, std::int64_t axis) const;
 
   const Description& description_;
 };
