@@ -10,16 +10,15 @@
 
 namespace vg {
 
-namespace {
+using detail::list;
+using detail::with;
 
-std::vector<std::int64_t> list(const Triple& t) { return {t.begin(), t.end()}; }
+namespace {
 
 // The options by name, in the order of brainstate's arguments.
 Values conv_options(const Size& in_size, std::int64_t out_channels, const Values& window, const Values& more,
                     const Values& frame) {
-  Values values{{"in_size", in_size}, {"out_channels", out_channels}};
-  for (const Values& part : {window, more, frame}) values.insert(values.end(), part.begin(), part.end());
-  return values;
+  return with(with(with({{"in_size", in_size}, {"out_channels", out_channels}}, window), more), frame);
 }
 
 }  // namespace

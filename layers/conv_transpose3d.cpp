@@ -45,11 +45,13 @@ Variable ConvTranspose3d::convolve(const Variable& x) {
 }
 
 Values ConvTranspose3d::options() const {
-  const auto list = [](const Triple& t) { return std::vector<std::int64_t>(t.begin(), t.end()); };
-  Values values{{"in_size", in_size()},    {"out_channels", out_channels()}, {"kernel_size", list(kernel_)},
-                {"stride", list(stride_)}, {"padding", padding_.describe()}, {"rhs_dilation", list(rhs_dilation_)}};
-  for (auto& value : frame_options()) values.push_back(std::move(value));
-  return values;
+  return detail::with({{"in_size", in_size()},
+                       {"out_channels", out_channels()},
+                       {"kernel_size", detail::list(kernel_)},
+                       {"stride", detail::list(stride_)},
+                       {"padding", padding_.describe()},
+                       {"rhs_dilation", detail::list(rhs_dilation_)}},
+                      frame_options());
 }
 
 }  // namespace vg

@@ -14,6 +14,17 @@ bool fits(const Shape& x, std::size_t first, const Size& size) {
   return true;
 }
 
+namespace detail {
+
+Values with(Values values, Values more) {
+  for (auto& v : more) values.push_back(std::move(v));
+  return values;
+}
+
+std::vector<std::int64_t> list(const Triple& extents) { return {extents.begin(), extents.end()}; }
+
+}  // namespace detail
+
 Variable with_batch(const Variable& x) {
   std::vector<std::int64_t> shape = x.shape().vec();
   shape.insert(shape.begin(), 1);

@@ -1,7 +1,9 @@
 // What the layers share: a name, checks of the input against in_size, and the batch axis that an input may lack.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "framework/module.hpp"
 #include "layers/geometry.hpp"
@@ -36,6 +38,11 @@ class Layer : public Module {
 
 /// Whether x's extents from axis `first` on are `size`; vg::any fits every extent.
 bool fits(const Shape& x, std::size_t first, const Size& size);
+namespace detail {
+/// For options(): one list of them after the other, and extents as they are kept.
+Values with(Values values, Values more);
+std::vector<std::int64_t> list(const Triple& extents);
+}  // namespace detail
 /// x with a batch axis of 1 in front, and back.
 Variable with_batch(const Variable& x);
 Variable without_batch(const Variable& x);

@@ -53,12 +53,12 @@ Variable Linear::update(const Variable& x) {
 }
 
 Values Linear::options() const {
-  Values values{{"in_size", in_size()},
-                {"out_features", options_.out_features},
-                {"w_init", w_init_},
-                {"b_init", b_init_},
-                {"w_mask", w_mask_}};
-  for (auto& value : mask_options(mask_)) values.push_back(std::move(value));
+  Values values = detail::with({{"in_size", in_size()},
+                                {"out_features", options_.out_features},
+                                {"w_init", w_init_},
+                                {"b_init", b_init_},
+                                {"w_mask", w_mask_}},
+                               mask_options(mask_));
   values.emplace_back("name", name());
   return values;
 }

@@ -13,6 +13,8 @@
 
 namespace vg {
 
+using detail::with;
+
 NormLayer::NormLayer(std::string name, double epsilon, Initializer scale_init, Initializer bias_init)
     : Layer(std::move(name)),
       epsilon_(epsilon),
@@ -51,11 +53,6 @@ namespace {
 
 void require_epsilon(const std::string& where, double epsilon) {
   if (!(epsilon >= 0)) throw ValueError(fmt::format("[{}] epsilon: got {}; must be at least 0", where, epsilon));
-}
-
-Values with(Values values, Values more) {
-  for (auto& v : more) values.push_back(std::move(v));
-  return values;
 }
 
 Initializer when(bool wanted, Initializer from) { return wanted ? std::move(from) : Initializer(); }

@@ -72,9 +72,8 @@ Variable PoolLayer3d::update(const Variable& x) {
 }
 
 Values PoolLayer3d::options() const {
-  const auto list = [](const Triple& t) { return std::vector<std::int64_t>(t.begin(), t.end()); };
-  return {{"kernel_size", list(kernel_)},
-          {"stride", list(stride_)},
+  return {{"kernel_size", detail::list(kernel_)},
+          {"stride", detail::list(stride_)},
           {"padding", padding_.describe()},
           {"in_size", in_size()},
           {"name", name()}};
