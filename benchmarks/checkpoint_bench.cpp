@@ -1,5 +1,6 @@
 // How fast checkpoints are saved and loaded, in MB (10^6 bytes) of the file a second of CPU time (user and system) of
 // the one thread that does it; one line of JSON. nlohmann's document of the decimal file stands beside it.
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 #include <fstream>

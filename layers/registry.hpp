@@ -1,8 +1,7 @@
 // From a description back to a model: a closed table of kinds, filled with all layers and with what a program
 // registers. A description is plain data; what is not in the table is refused.
 //
-//   std::unique_ptr<vg::Module> model = vg::load_model("shapes.json");   // layers of this library, Sequential among
-//   them
+//   std::unique_ptr<vg::Module> model = vg::load_model("shapes.json");   // of this library's layers
 //
 //   vg::register_module<MyNet>("MyNet");                                  // a module of your own: its kind()
 //   vg::register_module("Stem", [](const vg::Description& d) { return std::make_unique<Stem>(channels_of(d)); });
