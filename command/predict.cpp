@@ -16,7 +16,8 @@ namespace {
 /// The dtype of the model's first floating leaf; f32 for a model without.
 vg::DType dtype_of(vg::Module& model) {
   for (const auto& [path, state] : model.parameters())
-    for (const std::string& leaf : state.leaves()) return state[leaf].dtype();
+    for (const std::string& leaf : state.leaves())
+      if (const vg::DType dtype = state[leaf].dtype(); vg::is_float(dtype)) return dtype;
   return vg::f32;
 }
 
