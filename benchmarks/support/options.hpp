@@ -1,5 +1,4 @@
-// A benchmark's command line. CLI11 reads it, in options.cpp alone: its header takes the compiler longer than a
-// benchmark.
+// A benchmark's command line. CLI11 reads it, in options.cpp alone: its header takes the compiler about five seconds.
 #pragma once
 
 #include <cstdint>
