@@ -201,13 +201,14 @@ WeightKernel<T> weight_kernel(const Conv3dProblem& p) {
   return weight_is_few(p, table.lanes, table.weight_lanes) ? table.weight_few : table.weight_dense;
 }
 
-/// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end).
+/// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
 template <class T>
 void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kernel, int64_t begin, int64_t end,
-                  bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy, Sum<T>* dw) {
+                  int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy,
+                  Sum<T>* dw) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   WeightLists lists(plan, p.groups == 1);
-  lists.each(begin, end,
+  lists.each(begin, end, after,
              [&](const Tap* taps, int64_t tap_count, const int64_t* x_off, const int64_t* y_off, int64_t positions) {
                if (!by_group)
                  return kernel({x, dy, dw, taps, tap_count, x_off, y_off, positions, p.out_channels, part_begin,
@@ -256,8 +257,11 @@ void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lane
         const int64_t step = split.parts == 1 ? size : p.out_channels,
                       width = split.parts == 1 ? size : (part_end - part_begin) * columns;
         for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
-        weight_boxes(p, plan, kernel, boxes * slab / split.slabs, boxes * (slab + 1) / split.slabs, split.by_group,
-                     part_begin, part_end, x, dy, to);
+        const auto first_box = [&](int64_t index) { return boxes * index / split.slabs; };
+        // tasks are dealt in order, so this thread's next one is about as many further as there are threads
+        const int64_t next = (task + num_threads()) / split.parts;
+        weight_boxes(p, plan, kernel, first_box(slab), first_box(slab + 1), first_box(next), split.by_group, part_begin,
+                     part_end, x, dy, to);
       },
       is_small(p));
   if (split.slabs > 1) add_slabs(slabs, split.slabs, size, dw);

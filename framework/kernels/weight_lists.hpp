@@ -1,5 +1,4 @@
-// The lists of boxes, one after the other, so that a kernel sees what comes next; after a slab's last box that is the
-// next slab's first, which the same thread is likely to have soon. Internal.
+// The lists of boxes, one after the other, so that a kernel sees what comes next. Internal.
 #pragma once
 
 #include <algorithm>
@@ -24,12 +23,14 @@ class WeightLists {
         taps_(plan.most_taps()),
         offsets_(2 * room_) {}
 
-  /// f(taps, their number, x_off, y_off, positions) for each part of the boxes [begin, end) that meets a tap.
+  /// f(taps, their number, x_off, y_off, positions) for each part of the boxes [begin, end) that meets a tap. Box
+  /// `after` is likely to come then; it need not exist.
   template <class F>
-  void each(std::int64_t begin, std::int64_t end, const F& f) {
+  void each(std::int64_t begin, std::int64_t end, std::int64_t after, const F& f) {
     std::int64_t count = begin < end ? append(0, begin) : 0;
     for (std::int64_t b = begin; b < end; ++b) {
-      const std::int64_t next = b + 1 < plan_.boxes() ? append(count, b + 1) : 0;
+      const std::int64_t follower = b + 1 < end ? b + 1 : after;
+      const std::int64_t next = follower < plan_.boxes() ? append(count, follower) : 0;
       if (next < ahead) repeat_last(count + next);
       const Box box = plan_.box(b);
       std::int64_t at = 0;
