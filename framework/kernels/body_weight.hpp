@@ -97,14 +97,14 @@ __attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t 
 }
 
 /// A tile asks for the next piece: the passes of the first channels for all lines of x, the first tiles for those of
-/// dy. Only the largest tile has cycles to spare for that.
+/// dy. Only the largest tiles have cycles to spare for that.
 template <class T, int NV>
 void weight_runs(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   std::int64_t tile = 0;
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
       constexpr int mr = decltype(rows)::value;
-      if constexpr (NV == 2 && mr + 2 >= tile_rows<T>(NV) && Simd<T>::registers == 32)
+      if constexpr (mr + 2 >= tile_rows<T>(NV) && Simd<T>::registers == 32)
         if (const std::int64_t at = tile++;
             a.ahead > 0 && (co == a.co_begin || at < NV) && last_lanes == Simd<T>::lanes) {
           const T *const x = a.x + t->x + first, *const dy = a.dy + co + at % NV * Simd<T>::lanes;
