@@ -67,12 +67,12 @@ Counts run(unsigned threads, std::uint64_t pieces, Work work) {
 int main(int argc, char** argv) {
   unsigned threads = std::max(1u, std::thread::hardware_concurrency());
   std::uint64_t f32_step = 1, f64_count = 100000000, seed = 1;
-  const auto status =
-      bench::parse_options(argc, argv, "Numbers through the decimals of a checkpoint and back",
-                           {{"--threads", &threads, "", bench::between(1u, 256u)},
-                            {"--f32-step", &f32_step, "every so many-th of the 2^32 patterns", bench::positive()},
-                            {"--f64", &f64_count, "random f64 patterns"},
-                            {"--seed", &seed, "of those"}});
+  const auto status = bench::parse_options(
+      argc, argv, "Numbers through the decimals of a checkpoint and back",
+      {{"--threads", &threads, "", bench::between(1u, 256u)},
+       {"--f32-step", &f32_step, "every so many-th of the 2^32 patterns", bench::positive()},
+       {"--f64", &f64_count, "random f64 patterns", bench::between(std::uint64_t{0}, std::uint64_t{1} << 40)},
+       {"--seed", &seed, "of those"}});
   if (status) return *status;
 
   constexpr std::uint64_t all = std::uint64_t{1} << 32, piece_size = std::uint64_t{1} << 20;

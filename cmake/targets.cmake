@@ -22,7 +22,13 @@ function(voxgrad_library_settings target)
   voxgrad_precompiled_headers(${target})
 endfunction()
 
-# A program that uses voxgrad (and CLI11, header-only, for its options). What takes its time is in the library, which is optimised;
+# Options of a program: CLI11, header-only.
+function(voxgrad_cli11 target)
+  find_path(CLI11_INCLUDE CLI/CLI.hpp REQUIRED)  # libcli11-dev
+  target_include_directories(${target} SYSTEM PRIVATE ${CLI11_INCLUDE})
+endfunction()
+
+# A program that uses voxgrad. What takes its time is in the library, which is optimised;
 # at -O1 its own files, most of them headers, compile in half the time.
 function(voxgrad_program name source)
   add_executable(${name} ${source})

@@ -32,6 +32,7 @@ Check positive() { return checks(CLI::PositiveNumber); }
 Check not_negative() { return checks(CLI::NonNegativeNumber); }
 Check between(int low, int high) { return checks(CLI::Range(low, high)); }
 Check between(unsigned low, unsigned high) { return checks(CLI::Range(low, high)); }
+Check between(std::uint64_t low, std::uint64_t high) { return checks(CLI::Range(low, high)); }
 Check one_of(std::vector<std::string> words) { return checks(CLI::IsMember(std::move(words))); }
 Check existing_folder() { return checks(CLI::ExistingDirectory); }
 

@@ -20,6 +20,7 @@ Check positive();
 Check not_negative();
 Check between(int low, int high);
 Check between(unsigned low, unsigned high);
+Check between(std::uint64_t low, std::uint64_t high);
 Check one_of(std::vector<std::string> words);
 Check existing_folder();
 
