@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "framework/kernels/conv3d_algorithm.hpp"
+#include "framework/kernels/direct.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/winograd.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
@@ -17,34 +18,55 @@ namespace vg::kernels {
 namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
-constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
-constexpr double far_weight_point = 28;        // the same where there are several parts: weights fill more than L2
-constexpr double half_vector = 0.6;            // at most half a vector of channels, done in half vectors
-constexpr double direct_groups = 1.25;         // direct products of groups that share a vector, against dense ones
-constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
-constexpr double call = 20'000;                // lists, threads, memory of a call
-constexpr double small_call = 8'000;           // the same on one thread
-constexpr double packing = 3;                  // a vector of weights, packed for the direct kernels
-constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
-constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
+constexpr double plane_point = 7;              // the same of each where points lie along H alone: rows are read twice
+constexpr double far_vector = 16;            // a vector of a volume that is not in a cache (the direct kernels stream)
+constexpr double weight_point = 6;           // a vector of weights, a point: transformed, written, read again
+constexpr double far_weight_point = 28;      // the same where there are several parts: weights fill more than L2
+constexpr double turned = 1.5;               // where weights are transposed, too
+constexpr double half_vector = 0.6;          // at most half a vector of channels, done in half vectors
+constexpr double direct_groups = 1.25;       // direct products of groups that share a vector, against dense ones
+constexpr double short_products = 1.12;      // a point's products are short: share of the direct kernels' speed lost
+constexpr double call = 3'000;               // memory of a call
+constexpr double segment = 300;              // the lists and short tiles of the direct kernels, an edge or inside
+constexpr double packing = 3;                // a vector of weights, packed for the direct kernels
+constexpr double edge = 0.66;                // outputs of a dimension lost to its edges' short tiles
+constexpr std::int64_t fewest_channels = 8;  // below, the direct kernels for few channels are at home
 
 /// Of the channels of a voxel.
 double vectors(std::int64_t channels, std::int64_t lanes) {
   return 2 * channels <= lanes ? half_vector : static_cast<double>(ceil_div(channels, lanes));
 }
 
-double winograd_cost(const Conv3dProblem& p, std::int64_t lanes) {
+/// Voxels of both volumes, by the vectors of their channels, if they are not in a cache.
+double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
+  const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
+  if (all * 4 <= far_bytes) return 0;
+  return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
+}
+
+double winograd_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   const double tiles = static_cast<double>(winograd::tiles_of(p));
   double points = 1;
   for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] > 1 ? 4 : 1;
   const winograd::Parts parts(p);
-  const double in_vectors = vectors(p.in_channels, lanes), out_vectors = vectors(p.out_channels, lanes);
+  // grad_weight has no half vectors
+  const auto of = [&](std::int64_t channels) {
+    return pass == Pass::grad_weight ? static_cast<double>(ceil_div(channels, lanes)) : vectors(channels, lanes);
+  };
+  const double in_vectors = of(p.in_channels), out_vectors = of(p.out_channels);
   const double products =
       static_cast<double>(parts.all() * p.in_channels) * vectors(p.out_channels / p.groups, lanes);  // of all groups
+  // grad_input's are turned in squares
+  const double weights = pass == Pass::grad_input && p.groups == 1
+                             ? turned * static_cast<double>(parts.all() * ceil_div(p.in_channels, lanes) * lanes *
+                                                            ceil_div(p.out_channels, lanes))
+                             : products;
+  const double plane = p.kernel_size[1] == 1 && p.kernel_size[2] == 1 ? plane_point : 0;
   return tiles * points *
-             (short_products * products + point_in * static_cast<double>(parts.rows()) * in_vectors +
-              point_out * out_vectors) +
-         (parts.all() > 1 ? far_weight_point : weight_point) * points * products + (is_small(p) ? small_call : call);
+             (short_products * products + (point_in + plane) * static_cast<double>(parts.rows()) * in_vectors +
+              (point_out + plane) * out_vectors) +
+         (parts.all() > 1 ? far_weight_point : weight_point) * points * weights +
+         far_vector * far_vectors(p, in_vectors, out_vectors) + call;
 }
 
 /// Vectors of a group's outputs in the direct kernels. Several groups may share one.
@@ -68,16 +90,19 @@ double pairs_of(const Conv3dProblem& p, int a) {
 }  // namespace
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
-  const double a_pair = static_cast<double>(p.in_channels) * direct_vectors(p, lanes);
+  double a_pair = static_cast<double>(p.in_channels) * direct_vectors(p, lanes);
+  if (pass != Pass::grad_weight && p.groups == 1) a_pair *= std::min(1.0, direct::gather_few_share(p, lanes));
   if (!winograd::applies(p, pass))
     return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair,
             std::numeric_limits<double>::infinity()};
-  double pairs = static_cast<double>(p.batch);
+  double pairs = static_cast<double>(p.batch), segments = segment;
   for (int a = 0; a < 3; ++a) {
     pairs *= pairs_of(p, a);
-    if (p.kernel_size[a] > 1) pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
+    if (p.kernel_size[a] == 1) continue;
+    pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
+    segments *= 3;
   }
-  return {(pairs + packing * static_cast<double>(taps(p))) * a_pair, winograd_cost(p, lanes)};
+  return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, lanes, pass)};
 }
 
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {

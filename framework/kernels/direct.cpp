@@ -36,18 +36,23 @@ struct Runs {
 }  // namespace
 
 // FMAs of an output, and four steps a channel to sum its lanes.
-bool gather_is_few(const Conv3dProblem& p, int64_t lanes) {
+double gather_few_share(const Conv3dProblem& p, int64_t lanes) {
   const int64_t co = p.out_channels / p.groups;
   const Runs runs(p);
-  return runs.count * ceil_div(runs.rows, lanes) * co + 4 * co < runs.count * runs.rows * ceil_div(co, lanes);
+  return static_cast<double>(runs.count * ceil_div(runs.rows, lanes) * co + 4 * co) /
+         static_cast<double>(runs.count * runs.rows * ceil_div(co, lanes));
 }
 
-// FMAs of a position; a smaller vector takes its share of a whole one's time.
+bool gather_is_few(const Conv3dProblem& p, int64_t lanes) { return gather_few_share(p, lanes) < 1; }
+
+// FMAs of a position; a smaller vector takes its share of a whole one's time. Lanes over the rows are added to dw one
+// by one, at the end of about so many positions.
 bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
   const int64_t co = p.out_channels / p.groups;
   const Runs runs(p);
   const int64_t columns = co <= least_lanes ? least_lanes : ceil_div(co, lanes) * lanes;
-  return ceil_div(runs.rows, lanes) * lanes * co < runs.rows * columns;
+  const int64_t positions = std::clamp<int64_t>(outputs(p) / 64, 4, 256);
+  return positions * ceil_div(runs.rows, lanes) * lanes * co + lanes * runs.rows * co < positions * runs.rows * columns;
 }
 
 namespace {

@@ -19,7 +19,10 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 /// Whether lanes run over the output channels of several groups: what DenseKernels do not do.
 bool lanes_over_groups(const Conv3dProblem& p, std::int64_t lanes);
 
-/// Whether gather_few is faster than gather_dense: lanes over the reduction, not over the output channels.
+/// What gather_few (lanes over the reduction) multiplies and sums, over what gather_dense (lanes over the output
+/// channels) multiplies.
+double gather_few_share(const Conv3dProblem& p, std::int64_t lanes);
+/// Whether gather_few is the faster one.
 bool gather_is_few(const Conv3dProblem& p, std::int64_t lanes);
 
 /// Whether weight_few is faster than weight_dense, whose smallest vector has least_lanes.

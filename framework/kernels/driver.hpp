@@ -34,14 +34,17 @@ inline std::int64_t positions_of(const Conv3dProblem& p) {
   return std::clamp<std::int64_t>(outputs(p) / 32, 128, 1024);
 }
 
+/// Volumes above it do not stay in the caches from one call to the next.
+constexpr std::int64_t far_bytes = std::int64_t{12} << 20;
+
 /// Whether an output is better stored past the caches: with the input it would not stay in them, and it is made of
 /// whole lines. (What a process gets of a last level is not what the system reports, in virtual machines least of all.)
 template <class T>
 bool should_stream(const Conv3dProblem& p, const T* y) {
-  constexpr std::int64_t large = std::int64_t{12} << 20, line = 64;
+  constexpr std::int64_t line = 64;
   const std::int64_t voxel = p.out_channels * std::int64_t{sizeof(T)};
   const std::int64_t bytes = outputs(p) * voxel + p.batch * in_volume(p) * std::int64_t{sizeof(T)};
-  return bytes > large && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
+  return bytes > far_bytes && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
 }
 
 inline bool is_depthwise(const Conv3dProblem& p) {

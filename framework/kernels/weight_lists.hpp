@@ -19,7 +19,7 @@ class WeightLists {
   WeightLists(const Plan& plan, bool merge)
       : plan_(plan),
         merge_(merge),
-        room_(2 * plan.most_box_positions() + ahead),
+        room_(boxes * plan.most_box_positions() + ahead),
         taps_(plan.most_taps()),
         offsets_(2 * room_) {}
 
@@ -27,31 +27,36 @@ class WeightLists {
   /// `after` is likely to come then; it need not exist.
   template <class F>
   void each(std::int64_t begin, std::int64_t end, std::int64_t after, const F& f) {
-    std::int64_t count = begin < end ? append(0, begin) : 0;
+    std::int64_t at = 0, count = begin < end ? append(0, begin) : 0;
     for (std::int64_t b = begin; b < end; ++b) {
+      if (at + count + plan_.most_box_positions() + ahead > room_) at = to_front(at, count);
       const std::int64_t follower = b + 1 < end ? b + 1 : after;
-      const std::int64_t next = follower < plan_.boxes() ? append(count, follower) : 0;
-      if (next < ahead) repeat_last(count + next);
+      const std::int64_t next = follower < plan_.boxes() ? append(at + count, follower) : 0;
+      if (next < ahead) repeat_last(at + count + next);
       const Box box = plan_.box(b);
-      std::int64_t at = 0;
       for (std::int64_t d = box.d_begin; d < box.d_end; ++d) {
         const std::int64_t positions = plan_.positions(box, d), tap_count = plan_.taps(box, d, merge_, taps_.data());
         if (tap_count > 0) f(taps_.data(), tap_count, x_off() + at, y_off() + at, positions);
         at += positions;
       }
-      for (std::int64_t* off : {x_off(), y_off()})
-        std::memmove(off, off + count, static_cast<std::size_t>(next) * sizeof *off);
       count = next;
     }
   }
 
  private:
+  static constexpr std::int64_t boxes = 8;  // seldom moved to the front
+
   /// The offsets of a box, from entry `at` on; gives their number.
   std::int64_t append(std::int64_t at, std::int64_t index) {
     const Box box = plan_.box(index);
     const std::int64_t first = at;
     for (std::int64_t d = box.d_begin; d < box.d_end; ++d) at += plan_.positions(box, d, x_off() + at, y_off() + at);
     return at - first;
+  }
+  std::int64_t to_front(std::int64_t at, std::int64_t count) {
+    for (std::int64_t* off : {x_off(), y_off()})
+      std::memmove(off, off + at, static_cast<std::size_t>(count) * sizeof *off);
+    return 0;
   }
   void repeat_last(std::int64_t end) {
     for (std::int64_t* off : {x_off(), y_off()}) std::fill_n(off + end, ahead, off[end - 1]);

@@ -77,6 +77,7 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a slab
   const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
   s.slabs = std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32);
+  if (s.slabs * tasks < 4) s.slices = 1;  // a small volume: each slice reads it from a cache
   return s;
 }
 
@@ -153,23 +154,26 @@ template <class T>
 void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
   constexpr int64_t chunk = 8;
   const int64_t parts = tiling.parts().all(), tasks = ceil_div(p.in_channels, chunk);
-  parallel_for(parts * tasks, [&](int64_t task) {
-    const int64_t part = task / tasks, row = task % tasks * chunk, rows = std::min(chunk, p.in_channels - row);
-    const int64_t at = (part * p.in_channels + row) * u.stride();
-    for (int64_t s = 1; s < slabs; ++s)
-      for (int64_t i = 0; i < u.points(); ++i)
-        current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + at, u.point(0, i) + at);
-    if (parts == 1) {
-      points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
-                        dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
-      return;
-    }
-    const int64_t tap = rows * p.out_channels;
-    memory::Scratch<T> of_part(taps(shape_of_part(p)) * tap);
-    points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()}, of_part.data(),
-                      tap, p.out_channels);
-    put_part<T>(p, part, row, rows, of_part.data(), dw);
-  });
+  parallel_for(
+      parts * tasks,
+      [&](int64_t task) {
+        const int64_t part = task / tasks, row = task % tasks * chunk, rows = std::min(chunk, p.in_channels - row);
+        const int64_t at = (part * p.in_channels + row) * u.stride();
+        for (int64_t s = 1; s < slabs; ++s)
+          for (int64_t i = 0; i < u.points(); ++i)
+            current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + at, u.point(0, i) + at);
+        if (parts == 1) {
+          points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+                            dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
+          return;
+        }
+        const int64_t tap = rows * p.out_channels;
+        memory::Scratch<T> of_part(taps(shape_of_part(p)) * tap);
+        points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+                          of_part.data(), tap, p.out_channels);
+        put_part<T>(p, part, row, rows, of_part.data(), dw);
+      },
+      is_small(p));
 }
 
 }  // namespace
@@ -205,15 +209,19 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Split split = split_of<T>(p, tiling, lanes);
   PointGradients<T> u(p, tiling, split.slabs, lanes);
   const int64_t groups = tiling.slices() / split.slices;
-  parallel_for(split.slabs * groups * split.parts, [&](int64_t task) {
-    const int64_t part = task % split.parts, group = task / split.parts % groups, slab = task / split.parts / groups;
-    const int64_t co_begin = part * split.part_size;
-    weight_blocks(p, tiling,
-                  {slab, tiling.blocks() * slab / split.slabs, tiling.blocks() * (slab + 1) / split.slabs, co_begin,
-                   std::min(p.out_channels, co_begin + split.part_size), static_cast<int>(group * split.slices),
-                   static_cast<int>((group + 1) * split.slices)},
-                  x, dy, u);
-  });
+  parallel_for(
+      split.slabs * groups * split.parts,
+      [&](int64_t task) {
+        const int64_t part = task % split.parts, group = task / split.parts % groups,
+                      slab = task / split.parts / groups;
+        const int64_t co_begin = part * split.part_size;
+        weight_blocks(p, tiling,
+                      {slab, tiling.blocks() * slab / split.slabs, tiling.blocks() * (slab + 1) / split.slabs, co_begin,
+                       std::min(p.out_channels, co_begin + split.part_size), static_cast<int>(group * split.slices),
+                       static_cast<int>((group + 1) * split.slices)},
+                      x, dy, u);
+      },
+      is_small(p));
   finish_weights(p, tiling, split.slabs, u, dw);
 }
 

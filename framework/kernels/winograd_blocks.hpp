@@ -19,11 +19,13 @@ inline int points_of_slice(const Conv3dProblem& p) {
   return (p.kernel_size[1] > 1 ? 4 : 1) * (p.kernel_size[2] > 1 ? 4 : 1);
 }
 
-/// Tiles of a block: half of L2 for the transforms of a slice, but enough for a register tile or two.
+/// Tiles of a block: half of L2 for the transforms of a slice, but enough for a register tile or two; of few tiles two
+/// blocks.
 inline std::int64_t block_tiles(const Conv3dProblem& p, std::size_t element) {
   const std::int64_t bytes =
       points_of_slice(p) * (Parts(p).rows() * p.in_channels + p.out_channels) * static_cast<std::int64_t>(element);
-  return std::clamp<std::int64_t>((std::int64_t{512} << 10) / bytes, 16, 32);
+  return std::min(std::clamp<std::int64_t>((std::int64_t{512} << 10) / bytes, 16, 32),
+                  std::max<std::int64_t>(8, ceil_div(tiles_of(p), 2)));
 }
 
 /// Brings what the next block reads into L2 while this one multiplies: without it, the transforms wait for memory (rows
