@@ -19,28 +19,28 @@ namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double plane_point = 7;              // the same of each where points lie along H alone: rows are read twice
-constexpr double far_vector = 16;            // a vector of a volume that is not in a cache (the direct kernels stream)
-constexpr double weight_point = 6;           // a vector of weights, a point: transformed, written, read again
-constexpr double far_weight_point = 28;      // the same where there are several parts: weights fill more than L2
-constexpr double turned = 1.5;               // where weights are transposed, too
-constexpr double half_vector = 0.6;          // at most half a vector of channels, done in half vectors
-constexpr double direct_groups = 1.25;       // direct products of groups that share a vector, against dense ones
-constexpr double short_products = 1.12;      // a point's products are short: share of the direct kernels' speed lost
-constexpr double call = 3'000;               // memory of a call
-constexpr double segment = 300;              // the lists and short tiles of the direct kernels, an edge or inside
-constexpr double packing = 3;                // a vector of weights, packed for the direct kernels
-constexpr double edge = 0.66;                // outputs of a dimension lost to its edges' short tiles
-constexpr std::int64_t fewest_channels = 8;  // below, the direct kernels for few channels are at home
+constexpr double far_vector = 20;              // a vector of a volume from memory, where the direct kernels stream
+constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
+constexpr double far_weight_point = 28;        // the same where there are several parts: weights fill more than L2
+constexpr double turned = 1.5;                 // where weights are transposed, too
+constexpr double half_vector = 0.6;            // at most half a vector of channels, done in half vectors
+constexpr double direct_groups = 1.25;         // direct products of groups that share a vector, against dense ones
+constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
+constexpr double call = 3'000;                 // memory of a call
+constexpr double segment = 300;                // the lists and short tiles of the direct kernels, an edge or inside
+constexpr double packing = 3;                  // a vector of weights, packed for the direct kernels
+constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
+constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
 /// Of the channels of a voxel.
 double vectors(std::int64_t channels, std::int64_t lanes) {
   return 2 * channels <= lanes ? half_vector : static_cast<double>(ceil_div(channels, lanes));
 }
 
-/// Voxels of both volumes, by the vectors of their channels, if they are not in a cache.
+/// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
 double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
-  if (all * 4 <= far_bytes) return 0;
+  if (all * 4 <= far_bytes || !waits_for_stores(p)) return 0;
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 

@@ -142,8 +142,7 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
   const Plan& plan = *kept;
-  // An output is written once: where little is computed for it, that is what takes the time.
-  const bool stream = p.groups == 1 && taps(p) * ci <= 128 && should_stream(p, y);
+  const bool stream = waits_for_stores(p) && should_stream(p, y);
   const bool sparse = is_sparse(p);
   if (sparse) zero(p.batch * out_volume(p), y);
   // Small volumes with many channels: cut the channels too.
