@@ -36,6 +36,23 @@ TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost"
   }
 }
 
+TEST_CASE("conv3d choice: small volumes, and those that wait for their stores", "[conv3d][choice]") {
+  using vg::kernels::Pass;
+  const auto winograd = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::use_winograd(p, 16, pass); };
+  for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
+    CHECK(winograd(cubic(2, {4, 4, 4}, 16, 16, 3, 1, 1), pass));
+    // along H alone its rows are read twice, and far volumes are not streamed
+    const auto along_h = [](int64_t size, int64_t channels) {
+      return with_kernel(cubic(1, {size, size, size}, channels, channels, 3, 1, 1), {3, 1, 1});
+    };
+    CHECK(!winograd(along_h(48, 32), pass));
+    CHECK(winograd(along_h(16, 128), pass));
+  }
+  // half vectors are for outputs: grad_weight transforms whole ones
+  CHECK(winograd(cubic(1, {8, 8, 8}, 8, 8, 3, 1, 1), Pass::forward));
+  CHECK(!winograd(cubic(1, {8, 8, 8}, 8, 8, 3, 1, 1), Pass::grad_weight));
+}
+
 TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1);
   const vg::Conv3dAlgorithmScope automatic("auto");

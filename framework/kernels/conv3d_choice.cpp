@@ -1,6 +1,6 @@
 // The cost model. Products count as they are executed: whole vectors of output channels for both algorithms, so tails
 // weigh the same. Winograd saves products and pays for its transforms, which run at the speed of the caches: the costs
-// below are cycles of a vector, fitted on Zen 4 from 8 to 256 channels, 4^3 to 64^3 (they are ratios of cache to
+// below are cycles of a vector, fitted on Zen 4 from 8 to 512 channels, 3^3 to 64^3 (they are ratios of cache to
 // arithmetic speed, which differ little between x86 CPUs).
 #include "framework/kernels/conv3d_choice.hpp"
 
@@ -40,7 +40,7 @@ double vectors(std::int64_t channels, std::int64_t lanes) {
 /// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
 double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
-  if (all * 4 <= far_bytes || !waits_for_stores(p)) return 0;
+  if (all * std::int64_t{sizeof(float)} <= far_bytes || !waits_for_stores(p)) return 0;
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 
