@@ -152,6 +152,8 @@ TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a
 // From 12 MiB on.
 TEST_CASE("conv3d kernels: outputs stored past the caches", "[conv3d][kernels][large]") {
   check_problem(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1));
+  for (const int64_t along : {1, 2, 5})
+    check_problem(with_kernel(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1), {3, 1, along}));
   check_problem(cubic(1, {32, 32, 57}, 32, 32, 3, 1, 1, 32));
 }
 
@@ -304,8 +306,9 @@ TEST_CASE("conv3d kernels: Winograd is chosen for dilated kernels where it is fa
 }
 
 // Forward and grad_input: chains of Cin terms instead of 27 Cin. grad_weight: two thirds of a dimension's taps are
-// differences of larger sums (2.15 times the error of a chain in all), which shorter chains make up for in all but the
-// smallest volumes, where the direct kernels' chains are as short (128 positions).
+// differences of larger sums (2.15 times the error of a chain in all), which shorter chains make up for where the
+// direct kernels' are long; in small volumes and with the small tiles of 16 registers these are as short (128
+// positions).
 TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd][large]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {24, 24, 24}, 16, 16, 5, 1, 2)}) {
@@ -322,10 +325,14 @@ TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[con
         return std::array{rms_error(got.y, exact.y), rms_error(got.dx, exact.dx), rms_error(got.dw, exact.dw)};
       };
       const auto direct = errors("direct"), winograd = errors("winograd");
+      const bool short_chains = set != "avx512" || x_size(p) / p.in_channels < 10000;
       for (std::size_t pass = 0; pass < 3; ++pass) {
         INFO(set << " pass " << pass << ": direct " << direct[pass] << ", winograd " << winograd[pass]);
-        CHECK(winograd[pass] <= (pass < 2 ? 0.9 : x_size(p) / p.in_channels < 10000 ? 2.0 : 1.0) * direct[pass]);
+        CHECK(winograd[pass] <= (pass < 2 ? 0.9 : short_chains ? 2.0 : 1.0) * direct[pass]);
       }
+      INFO(set << ": winograd " << winograd[2] << " of an rms of "
+               << rms_error(exact.dw, std::vector<double>(exact.dw.size())));
+      CHECK(winograd[2] < 5e-7 * rms_error(exact.dw, std::vector<double>(exact.dw.size())));  // whatever the chains
     }
   }
 }

@@ -27,6 +27,10 @@ inline typename Simd<T>::V load_span(const T* p, std::int64_t n) {
   return n <= 0 ? S::zero() : n < S::lanes ? S::load_first(p, n) : S::load(p);
 }
 
+/// Vectors of a line, where they can be stored past the caches; else none.
+template <class T>
+constexpr int line_vectors = can_stream ? 64 / int{sizeof(typename Simd<T>::V)} : 0;
+
 template <class T>
 inline void store_channels(T* p, typename Simd<T>::V a, std::int64_t channels) {
   if (channels == Simd<T>::lanes)
@@ -59,12 +63,14 @@ struct SlidingLoad {
   }
 };
 
-template <class T, SlidingInput In, int MR, int KD>
+template <class T, SlidingInput In, int MR, int NV, int KD>
 __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int64_t first) {
   using S = Simd<T>;
-  typename S::V acc[MR];
+  typename S::V acc[MR][NV];
 #pragma GCC unroll 16
-  for (int m = 0; m < MR; ++m) acc[m] = S::zero();
+  for (int m = 0; m < MR; ++m)
+#pragma GCC unroll 2
+    for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
   const std::int64_t offset = a.x_offset + a.row_begin * a.x_row + first * a.x_step;
   for (const SlidingTaps<T>*t = a.planes, *end = t + a.plane_count; t != end; ++t) {
     const SlidingLoad<T, In> input(t->lane, a.x_step);
@@ -72,26 +78,32 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
     const T* ws = t->w + a.row_begin * KD * S::lanes;
     for (std::int64_t row = a.row_begin; row != a.row_end; ++row, xs += a.x_row, ws += KD * S::lanes) {
       const T* x = opaque(xs);
-      typename S::V w[KD];
+      typename S::V w[KD][NV];
 #pragma GCC unroll 8
-      for (int k = 0; k < KD; ++k) w[k] = S::held(S::load(ws + k * S::lanes));
+      for (int k = 0; k < KD; ++k)
+#pragma GCC unroll 2
+        for (int v = 0; v < NV; ++v) w[k][v] = S::held(S::load(ws + k * S::lanes + v * a.w_next));
 #pragma GCC unroll 24
       for (int i = 0; i < MR + KD - 1; ++i) {
-        const typename S::V v = input.next(x);
+        const typename S::V in = input.next(x);
 #pragma GCC unroll 8
         for (int k = 0; k < KD; ++k)
-          if (0 <= i - k && i - k < MR) acc[i - k] = S::fma(v, w[k], acc[i - k]);
+          if (0 <= i - k && i - k < MR)
+#pragma GCC unroll 2
+            for (int v = 0; v < NV; ++v) acc[i - k][v] = S::fma(in, w[k][v], acc[i - k][v]);
       }
     }
   }
   T* y = a.y + first * a.y_stride;
-  if (can_stream && a.stream) {
+  if (NV == line_vectors<T> && a.stream) {
 #pragma GCC unroll 16
-    for (int m = 0; m < MR; ++m, y += a.y_stride) S::stream(y, acc[m]);
+    for (int m = 0; m < MR; ++m, y += a.y_stride)
+#pragma GCC unroll 2
+      for (int v = 0; v < NV; ++v) S::stream(y + v * S::lanes, acc[m][v]);
     return;
   }
 #pragma GCC unroll 16
-  for (int m = 0; m < MR; ++m, y += a.y_stride) store_channels(y, acc[m], a.channels);
+  for (int m = 0; m < MR; ++m, y += a.y_stride) store_channels(y, acc[m][0], a.channels);
 }
 
 /// f(Int<kd>()), for the numbers of taps along D that a row may have (sliding.cpp): each is a set of kernels to
@@ -120,12 +132,30 @@ constexpr int sliding_outputs(SlidingInput in, int kd) {
   return left < most ? left : most;
 }
 
+/// The same of two vectors of channels: 0 where too few are left to keep the FMAs busy.
+template <class T>
+constexpr int sliding_pairs(int kd) {
+  const int left = (Simd<T>::registers - 2 * kd - 1) / 2;
+  return line_vectors<T> == 2 && left >= 4 ? 4 : 0;
+}
+
+template <class T>
+std::int64_t stream_vectors(SlidingInput in, std::int64_t kd) {
+  if (line_vectors<T> == 2) return in == SlidingInput::broadcast && sliding_pairs<T>(static_cast<int>(kd)) > 0 ? 2 : 0;
+  return line_vectors<T>;
+}
+
 template <class T, SlidingInput In>
 void sliding_rows(const SlidingRow<T>& a) {
   with_taps_along(a.kd, [&](auto taps) {
     constexpr int kd = decltype(taps)::value;
+    if constexpr (In == SlidingInput::broadcast && sliding_pairs<T>(kd) > 0)
+      if (a.stream)
+        return in_steps<sliding_pairs<T>(kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
+          sliding_row_tile<T, In, decltype(outputs)::value, 2, kd>(a, first);
+        });
     in_steps<sliding_outputs<T>(In, kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
-      sliding_row_tile<T, In, decltype(outputs)::value, kd>(a, first);
+      sliding_row_tile<T, In, decltype(outputs)::value, 1, kd>(a, first);
     });
   });
 }
@@ -251,7 +281,7 @@ void sliding_fill(const SlidingFill<T>& a) {
 
 template <class T>
 constexpr SlidingTable<T> make_sliding_table() {
-  return {Simd<T>::lanes, sliding_row<T>, sliding_weights<T>, sliding_fill<T>, stream_end};
+  return {Simd<T>::lanes, stream_vectors<T>, sliding_row<T>, sliding_weights<T>, sliding_fill<T>, stream_end};
 }
 
 constexpr SlidingTables sliding_tables = {make_sliding_table<float>(), make_sliding_table<double>()};

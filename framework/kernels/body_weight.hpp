@@ -35,6 +35,17 @@ struct NextPieces {
     dy.ask(j);
   }
 };
+/// All lines of NV vectors.
+template <class T, int NV>
+struct NextLines {
+  const T* x;
+  const std::int64_t* off;
+  inline __attribute__((always_inline)) void ask(std::int64_t j) const {
+    constexpr int line = 64 / sizeof(T), lanes = Simd<T>::lanes;
+#pragma GCC unroll 6
+    for (int i = 0; i < NV * lanes; i += line) __builtin_prefetch(x + off[j] + i, 0, 2);
+  }
+};
 struct NoNextPiece {
   static void ask(std::int64_t) {}
 };
@@ -116,7 +127,7 @@ void weight_runs(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lane
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
       constexpr int mr = decltype(rows)::value;
-      if constexpr (mr + 2 >= tile_rows<T>(NV) && Simd<T>::registers == 32)
+      if constexpr (mr + 2 >= tile_rows<T>(NV))
         if (const std::int64_t at = tile++;
             a.ahead > 0 && (co == a.co_begin || at < NV) && last_lanes == Simd<T>::lanes) {
           const T *const x = a.x + t->x + first, *const dy = a.dy + co + at % NV * Simd<T>::lanes;
@@ -277,15 +288,20 @@ void weight_columns(const WeightArgs<T>& a) {
 }
 
 /// Where runs are short, dy is most of what is read: so many positions at a time, for all channels, in order. The same
-/// where rows and products are few, so that there is little to do for what is read, and adding them up costs little.
-constexpr std::int64_t read_positions = 256, few_rows = 256, few_products = 16 << 10;
+/// where rows and products are few, so that there is little to do for what is read, and adding them up costs little;
+/// and always with the small tiles of 16 registers, which wait for L2 unless what a piece reads is in L1.
+template <class T>
+constexpr bool small_tiles = Simd<T>::registers < 32;
+template <class T>
+constexpr std::int64_t read_positions = small_tiles<T> ? 128 : 256;
+constexpr std::int64_t few_rows = 256, few_products = 16 << 10;
 
 template <class T>
 void weight_dense(const WeightArgs<T>& a) {
   const std::int64_t rows = rows_of(a.taps, a.tap_count);
   const bool few = a.ahead > 0 && rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
-  if (!few && !are_short<T, 2>(a)) return weight_columns(a);
-  const std::int64_t pieces = (a.positions + read_positions - 1) / read_positions;
+  if (!few && !small_tiles<T> && !are_short<T, 2>(a)) return weight_columns(a);
+  const std::int64_t pieces = (a.positions + read_positions<T> - 1) / read_positions<T>;
   WeightArgs<T> piece = a;
   for (std::int64_t i = 0; i < pieces; ++i) {
     const std::int64_t begin = a.positions * i / pieces;
@@ -302,7 +318,8 @@ __attribute__((noinline)) void weight_few_tile(const WeightArgs<T>& a, std::int6
                                                std::int64_t co, std::int64_t last_lanes) {
   using S = Simd<T>;
   typename S::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_off, a.x + x, a.x_off, a.positions, last_lanes);
+  outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_off, a.x + x, a.x_off, a.positions, last_lanes, nullptr,
+                                   NextLines<T, NV>{a.x + x, a.x_off + a.ahead});
   Sum<T> sums[NV * S::lanes];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {

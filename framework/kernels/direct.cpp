@@ -43,7 +43,7 @@ double gather_few_share(const Conv3dProblem& p, int64_t lanes) {
          static_cast<double>(runs.count * runs.rows * ceil_div(co, lanes));
 }
 
-bool gather_is_few(const Conv3dProblem& p, int64_t lanes) { return gather_few_share(p, lanes) < 1; }
+bool gather_is_few(const Conv3dProblem& p, int64_t lanes) { return gather_few_share(p, lanes) <= 1; }
 
 // FMAs of a position; a smaller vector takes its share of a whole one's time. Lanes over the rows are added to dw one
 // by one, at the end of about so many positions.

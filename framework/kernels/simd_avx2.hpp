@@ -20,8 +20,8 @@ struct Simd;
 alignas(64) const std::int32_t mask_window[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 alignas(64) const std::int64_t mask_window64[8] = {-1, -1, -1, -1, 0, 0, 0, 0};
 
-constexpr bool can_stream = false;  // half lines are not worth a store past the caches
-inline void stream_end() {}
+constexpr bool can_stream = true;
+inline void stream_end() { _mm_sfence(); }
 
 template <>
 struct Simd<float> {
@@ -32,7 +32,8 @@ struct Simd<float> {
   static V set1(float a) { return _mm256_set1_ps(a); }
   static V load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, V a) { _mm256_storeu_ps(p, a); }
-  static void stream(float* p, V a) { store(p, a); }
+  /// Past the caches; p is aligned to a vector, and the other half of its line follows. Ends with stream_end().
+  static void stream(float* p, V a) { _mm256_stream_ps(p, a); }
   static __m256i mask(std::int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - n));
   }
@@ -69,7 +70,7 @@ struct Simd<double> {
   static V set1(double a) { return _mm256_set1_pd(a); }
   static V load(const double* p) { return _mm256_loadu_pd(p); }
   static void store(double* p, V a) { _mm256_storeu_pd(p, a); }
-  static void stream(double* p, V a) { store(p, a); }
+  static void stream(double* p, V a) { _mm256_stream_pd(p, a); }
   static __m256i mask(std::int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window64 + 4 - n));
   }

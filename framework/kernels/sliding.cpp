@@ -43,7 +43,7 @@ struct Cut {
   int64_t v_size, v_blocks;  ///< vectors of a task
   SlidingInput input;        ///< what the kernels do with the copies of the inputs
   int64_t sources, x_step;   ///< copies that a task needs; elements of a voxel in one
-  bool stream;               ///< stores past the caches
+  int64_t together;          ///< vectors of a line, which are stored past the caches at once; 0: not past them
   int64_t vector_size;       ///< elements of a vector's weights, [input channel][tap][lane]
   int64_t h_size, w_size, d_size, h_blocks, w_blocks, d_blocks;
 
@@ -288,7 +288,7 @@ void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
     ring.fill(h, false);
-    for (int64_t v = v_begin; v < v_end; ++v) {
+    for (int64_t v = v_begin; v < v_end; v += std::max<int64_t>(1, c.together)) {
       const int64_t channel = v * c.lanes;
       const int64_t count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
       for (int64_t w = 0; w < unit.w_count; ++w) {
@@ -297,7 +297,7 @@ void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
             ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
         kernel({planes, count, rows.begin, rows.end, ring.row_size(), w * ring.row_size(), p.kernel_size[2],
                 unit.d_count, c.input, c.x_step, y + voxel * p.out_channels + channel, p.out_channels,
-                std::min(c.lanes, p.out_channels - channel), c.stream});
+                std::min(c.lanes, p.out_channels - channel), c.together > 0, c.vector_size});
       }
     }
   }
@@ -322,7 +322,7 @@ template <class T>
 bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return false;
   Cut c = cut_of<T>(p);
-  c.stream = should_stream(p, y);
+  c.together = should_stream(p, y) ? sliding_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2]) : 0;
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
   parallel_for(
@@ -333,7 +333,7 @@ bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
         const int64_t v = task % c.v_blocks * c.v_size;
         gather_unit(p, c, unit_of(p, c, task / c.v_blocks), ring, v, std::min(v + c.v_size, c.vectors), packed.data(),
                     planes.data(), y);
-        if (c.stream) sliding_table<T>(p.out_channels).stream_end();
+        if (c.together > 0) sliding_table<T>(p.out_channels).stream_end();
       },
       is_small(p));
   return true;
