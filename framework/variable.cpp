@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <queue>
 #include <unordered_map>
 #include <unordered_set>
@@ -9,26 +10,52 @@
 
 #include <fmt/format.h>
 
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
 #include "framework/op_watch.hpp"
 #include "framework/ops/elementwise.hpp"
 
 namespace vg {
 
-// One value of the graph. Ids grow with creation, so every user of a node has a higher id than it: walking in falling
-// order of ids meets all users before the node itself.
+// A value that waits. Threads that share it may ask for it at once.
+struct Late {
+  std::mutex mutex;
+  std::atomic<bool> done{false};
+  std::shared_ptr<const Deferred> how;  // until then
+  const Shape shape;
+  const DType dtype;
+
+  explicit Late(std::shared_ptr<const Deferred> rule)
+      : how(std::move(rule)), shape(how->shape()), dtype(how->dtype()) {}
+
+  void settle(Tensor& value) {
+    if (done.load(std::memory_order_acquire)) return;
+    const std::lock_guard lock(mutex);
+    if (!how) return;
+    value = how->compute();
+    how = nullptr;
+    done.store(true, std::memory_order_release);
+  }
+};
+
+// One op of the graph, or a leaf: what the reverse pass needs. It does not hold the op's value, unless the vjp reads
+// it: values live as long as their Variables, so what no vjp captured is freed in the middle of a forward pass. Ids
+// grow with creation, so every user of a node has a higher id than it: walking in falling order of ids meets all users
+// before the node itself.
 struct Node {
-  Tensor value;
-  Variable grad;                 // of a leaf, added up by backward()
-  std::vector<Variable> inputs;  // of the op that made it
+  Variable grad;                              // of a leaf, added up by backward()
+  std::vector<std::shared_ptr<Node>> inputs;  // of the op that made it; null for constants
   Vjp vjp;
   std::string_view op;
+  Tensor output;  // where the vjp reads it
+  Shape shape;
+  DType dtype = f32;
   std::uint64_t id = 0;
   bool requires_grad = false;
   bool consumed = false;  // a walk has freed what the op saved
   Node* next_due = nullptr;
 
-  static const std::shared_ptr<Node>& of(const Variable& v) { return v.node_; }
+  static const std::shared_ptr<Node>& of(const Variable& v) { return v.body_->node; }
 };
 
 namespace {
@@ -58,12 +85,15 @@ struct Reaper {
   }
 };
 
-std::shared_ptr<Node> make_node(Tensor value) {
+std::shared_ptr<Node> make_node(const Shape& shape, DType dtype) {
   auto node = std::shared_ptr<Node>(new Node, Reaper{});
-  node->value = std::move(value);
+  node->shape = shape;
+  node->dtype = dtype;
   node->id = next_id();
   return node;
 }
+
+bool needs_gradient(const std::shared_ptr<Node>& node) { return node != nullptr && node->requires_grad; }
 
 thread_local bool recording_on = true;
 thread_local OpWatch* watch = nullptr;
@@ -80,15 +110,19 @@ void accumulate(Variable& into, const Variable& grad, bool create_graph) {
 }
 
 void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
-  const Tensor& input = node.inputs[i].value();
-  if (grad.shape() == input.shape() && grad.dtype() == input.dtype()) return;
+  const Node& input = *node.inputs[i];
+  if (grad.shape() == input.shape && grad.dtype() == input.dtype) return;
   throw ValueError(fmt::format("[{}] vjp: the gradient of input {} is {} {}; must be {} {} as the input", node.op, i,
-                               name_of(grad.dtype()), grad.shape().str(), name_of(input.dtype()), input.shape().str()));
+                               name_of(grad.dtype()), grad.shape().str(), name_of(input.dtype), input.shape.str()));
 }
 
 }  // namespace
 
-Variable make_recorded(std::shared_ptr<Node> node) { return Variable(std::move(node)); }
+Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late) {
+  Variable v;
+  v.body_ = std::make_shared<Variable::Body>(Variable::Body{std::move(value), std::move(node), std::move(late)});
+  return v;
+}
 
 // The reverse pass: to every node that requires a gradient, or only to those of `wanted`. What a pass has collected is
 // kept here and not in the nodes, so passes may share nodes: one within a vjp (checkpointing), or one a thread over the
@@ -97,7 +131,7 @@ class Engine {
  public:
   Engine(const Variable& root, Variable seed, bool retain, bool create, const NodeSet* wanted)
       : retain_(retain || create), create_(create), wanted_(wanted) {
-    push(root.node_, std::move(seed));
+    push(Node::of(root), std::move(seed));
   }
 
   // Calls finish(node, gradient) for each node reached, before its own vjp runs.
@@ -108,7 +142,7 @@ class Engine {
       std::shared_ptr<Node> node = heap_.top();
       heap_.pop();
       Variable grad = std::move(pending_.extract(node.get()).mapped());
-      if (watch != nullptr) watch->collected(Variable(node), node->id, grad);
+      if (watch != nullptr) watch->collected(make_variable({}, node, nullptr), node->id, grad);
       finish(node, grad);
       step(node, grad);
     }
@@ -129,7 +163,9 @@ class Engine {
     }
   }
 
-  bool wanted(const Variable& v) const { return wanted_ ? wanted_->count(v.node_.get()) != 0 : v.requires_grad(); }
+  bool wanted(const std::shared_ptr<Node>& n) const {
+    return needs_gradient(n) && (!wanted_ || wanted_->count(n.get()) != 0);
+  }
 
   static Grads pull(const Node& node, const Pull& p) {
     if (watch == nullptr) return node.vjp(p);
@@ -149,8 +185,8 @@ class Engine {
     if (node.consumed)
       throw ValueError(fmt::format(
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
-    if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const Variable& v) { return wanted(v); })) return;
-    const Variable output{self};
+    if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const auto& n) { return wanted(n); })) return;
+    const Variable output = make_variable(node.output, self, nullptr);
     Grads grads = pull(node, Pull{grad, output, node, wanted_});
     if (grads.size() != node.inputs.size())
       throw ValueError(fmt::format("[{}] vjp: returned {} gradients; the op has {} inputs", node.op, grads.size(),
@@ -159,9 +195,10 @@ class Engine {
     for (std::size_t i = 0; i < grads.size(); ++i)
       if (grads[i].defined() && wanted(node.inputs[i])) check_gradient(node, grads[i], i);
     for (std::size_t i = 0; i < grads.size(); ++i)
-      if (grads[i].defined() && wanted(node.inputs[i])) push(node.inputs[i].node_, std::move(grads[i]));
+      if (grads[i].defined() && wanted(node.inputs[i])) push(node.inputs[i], std::move(grads[i]));
     if (!retain_) {
       node.vjp = nullptr;
+      node.output = {};
       node.inputs.clear();
       node.consumed = true;
     }
@@ -177,65 +214,111 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
   if (!value.defined()) return;
   if (requires_grad && !is_float(value.dtype()))
     throw TypeError("[Variable] requires_grad: got an i32 tensor; must be f32 or f64");
-  node_ = make_node(value);
-  node_->requires_grad = requires_grad;
+  body_ = std::make_shared<Body>(Body{value, nullptr, nullptr});
+  if (!requires_grad) return;
+  body_->node = make_node(value.shape(), value.dtype());
+  body_->node->requires_grad = true;
 }
 
 const Tensor& Variable::value() const {
-  if (!node_) throw ValueError("[Variable] value(): the variable is undefined");
-  return node_->value;
+  if (!body_) throw ValueError("[Variable] value(): the variable is undefined");
+  if (body_->late) body_->late->settle(body_->value);
+  return body_->value;
 }
 
-bool Variable::requires_grad() const { return node_ && node_->requires_grad; }
-bool Variable::is_leaf() const { return !node_ || (node_->inputs.empty() && !node_->consumed); }
-std::string_view Variable::op() const { return node_ ? node_->op : std::string_view{}; }
+const Shape& Variable::shape() const { return body_ && body_->late ? body_->late->shape : value().shape(); }
+DType Variable::dtype() const { return body_ && body_->late ? body_->late->dtype : value().dtype(); }
+
+bool Variable::requires_grad() const { return body_ && needs_gradient(body_->node); }
+bool Variable::is_leaf() const {
+  return !body_ || !body_->node || (body_->node->inputs.empty() && !body_->node->consumed);
+}
+std::string_view Variable::op() const { return body_ && body_->node ? body_->node->op : std::string_view{}; }
 
 const Variable& Variable::grad() const {
   static const Variable none;
-  return node_ ? node_->grad : none;
+  return body_ && body_->node ? body_->node->grad : none;
 }
 void Variable::zero_grad() {
-  if (node_) node_->grad = {};
+  if (body_ && body_->node) body_->node->grad = {};
 }
 void Variable::set_grad(const Variable& grad) {
-  if (!node_) throw ValueError("[Variable] set_grad: the variable is undefined");
+  if (!body_) throw ValueError("[Variable] set_grad: the variable is undefined");
   if (grad.defined() && (grad.shape() != shape() || grad.dtype() != dtype()))
     throw ValueError(fmt::format("[Variable] set_grad: got {} {}; must be {} {}", name_of(grad.dtype()),
                                  grad.shape().str(), name_of(dtype()), shape().str()));
-  node_->grad = grad;
+  if (!body_->node && grad.defined()) body_->node = make_node(shape(), dtype());  // of a constant
+  if (body_->node) body_->node->grad = grad;
 }
 
-Variable Variable::detach() const { return node_ ? Variable(node_->value) : Variable(); }
+Variable Variable::detach() const { return body_ ? Variable(value()) : Variable(); }
 
 Tensor& Variable::mutable_value() {
   if (!is_leaf())
     throw ValueError(fmt::format("[Variable] mutable_value(): the result of op {} must not be changed in place", op()));
-  if (!node_) throw ValueError("[Variable] mutable_value(): the variable is undefined");
-  return node_->value;
+  if (!body_) throw ValueError("[Variable] mutable_value(): the variable is undefined");
+  return body_->value;
+}
+
+bool same(const Variable& a, const Variable& b) {
+  if (!a.body_ || !b.body_ || !a.body_->node) return a.body_ == b.body_;
+  return a.body_->node == b.body_->node;
 }
 
 bool Pull::needs(std::size_t i) const {
-  const Node& input = *Node::of(node.inputs[i]);
-  return wanted ? wanted->count(&input) != 0 : input.requires_grad;
+  const std::shared_ptr<Node>& input = node.inputs[i];
+  return needs_gradient(input) && (wanted == nullptr || wanted->count(input.get()) != 0);
 }
 
 bool will_record(const std::vector<Variable>& inputs) {
   return recording_on && std::any_of(inputs.begin(), inputs.end(), [](const Variable& v) { return v.requires_grad(); });
 }
 
-Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp) {
+namespace {
+
+std::shared_ptr<Node> record_node(std::string_view op, const Shape& shape, DType dtype,
+                                  const std::vector<Variable>& inputs, Vjp vjp) {
+  auto node = make_node(shape, dtype);
+  node->requires_grad = true;
+  node->op = op;
+  node->inputs.reserve(inputs.size());
+  for (const Variable& v : inputs) node->inputs.push_back(v.defined() ? Node::of(v) : nullptr);
+  node->vjp = std::move(vjp);
+  return node;
+}
+
+thread_local bool fusion_on = true;
+
+}  // namespace
+
+Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp, Output output) {
   if (!will_record(inputs)) {
     if (watch != nullptr) watch->made(op, value, inputs, 0);
     return Variable(value);
   }
-  auto node = make_node(std::move(value));
-  node->requires_grad = true;
-  node->op = op;
-  node->inputs = std::move(inputs);
-  node->vjp = std::move(vjp);
-  if (watch != nullptr) watch->made(op, node->value, node->inputs, node->id);
-  return make_recorded(std::move(node));
+  auto node = record_node(op, value.shape(), value.dtype(), inputs, std::move(vjp));
+  if (output == Output::saved) node->output = value;
+  if (watch != nullptr) watch->made(op, value, inputs, node->id);
+  return make_variable(std::move(value), std::move(node), nullptr);
 }
+
+Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
+                         Vjp vjp) {
+  if (watch != nullptr || !fusion_on)
+    return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
+  std::shared_ptr<Node> node;
+  if (will_record(inputs)) node = record_node(op, how->shape(), how->dtype(), inputs, std::move(vjp));
+  return make_variable({}, std::move(node), std::make_shared<Late>(std::move(how)));
+}
+
+std::shared_ptr<const Deferred> deferred_of(const Variable& v) {
+  if (!v.defined() || !v.body_->late || !fusion_on || watch != nullptr) return nullptr;
+  const std::lock_guard lock(v.body_->late->mutex);
+  return v.body_->late->how;
+}
+
+FusionScope::FusionScope(bool on) : before_(fusion_on) { fusion_on = on; }
+FusionScope::~FusionScope() { fusion_on = before_; }
 
 OpWatch* set_op_watch(OpWatch* next) { return std::exchange(watch, next); }
 
@@ -265,15 +348,15 @@ NodeSet nodes_towards(const Variable& root, const std::vector<Variable>& inputs)
     if (nodes[i]->consumed)
       throw ValueError(fmt::format(
           "[gradients] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", nodes[i]->op));
-    for (const Variable& v : nodes[i]->inputs)
-      if (const Node* n = Node::of(v).get(); n->requires_grad && seen.insert(n).second) nodes.push_back(n);
+    for (const auto& n : nodes[i]->inputs)
+      if (needs_gradient(n) && seen.insert(n.get()).second) nodes.push_back(n.get());
   }
   for (const Variable& v : inputs)
     if (seen.count(Node::of(v).get())) found.insert(Node::of(v).get());
   std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->id < b->id; });
   for (const Node* n : nodes)
     if (std::any_of(n->inputs.begin(), n->inputs.end(),
-                    [&](const Variable& v) { return found.count(Node::of(v).get()) != 0; }))
+                    [&](const auto& input) { return found.count(input.get()) != 0; }))
       found.insert(n);
   return found;
 }

@@ -19,6 +19,7 @@
 namespace vg {
 
 struct Node;
+struct Late;
 
 /// Options of the reverse pass.
 struct BackwardOptions {
@@ -38,13 +39,13 @@ class Variable {
   Variable(const Tensor& value,
            bool requires_grad = false);  // NOLINT: a Tensor is a constant wherever a Variable is wanted
 
-  bool defined() const { return node_ != nullptr; }
+  bool defined() const { return body_ != nullptr; }
   const Tensor& value() const;
-  const Shape& shape() const { return value().shape(); }
-  std::int64_t dim(int axis) const { return value().dim(axis); }
-  int rank() const { return value().rank(); }
-  DType dtype() const { return value().dtype(); }
-  std::int64_t numel() const { return value().numel(); }
+  const Shape& shape() const;
+  std::int64_t dim(int axis) const { return shape().at(axis); }
+  int rank() const { return shape().rank(); }
+  DType dtype() const;
+  std::int64_t numel() const { return shape().numel(); }
   double item() const { return value().item(); }
 
   bool requires_grad() const;
@@ -66,24 +67,30 @@ class Variable {
   void backward(const Variable& seed, const BackwardOptions& options = {}) const;
 
   /// Whether this handle is the only one, so that the value may be changed in place unseen.
-  bool unique() const { return node_.use_count() == 1; }
+  bool unique() const { return body_.use_count() == 1; }
   /// In-place access for owners of leaves (optimizers, states). Throws ValueError for the result of an op.
   Tensor& mutable_value();
 
-  friend bool same(const Variable& a, const Variable& b) { return a.node_ == b.node_; }
+  /// Whether they are the same leaf, or results of the same op.
+  friend bool same(const Variable& a, const Variable& b);
 
  private:
   friend struct Node;
-  friend class Engine;
-  explicit Variable(std::shared_ptr<Node> node) : node_(std::move(node)) {}
-  std::shared_ptr<Node> node_;
-  friend Variable make_recorded(std::shared_ptr<Node> node);
+  struct Body {
+    Tensor value;
+    std::shared_ptr<Node> node;  // null for a constant
+    std::shared_ptr<Late> late;  // null unless the value is computed when it is asked for (deferred.hpp)
+  };
+  std::shared_ptr<Body> body_;
+  friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);
+  friend std::shared_ptr<const class Deferred> deferred_of(const Variable& v);
 };
 
 /// What a vjp sees.
 struct Pull {
   const Variable& grad;    ///< gradient of the output, of its shape
-  const Variable& output;  ///< the output itself: use it here instead of capturing it, which would be a cycle
+  const Variable& output;  ///< the output itself: use it here instead of capturing it, which would be a cycle;
+                           ///< without a value if the op did not save it
   const Node& node;
   const std::unordered_set<const Node*>* wanted;  ///< null: every input that requires a gradient
   /// Whether input i needs a gradient; for one that does not, return an undefined Variable.
@@ -96,7 +103,12 @@ using Vjp = std::function<Grads(const Pull&)>;
 /// and the vjp (which may capture the inputs it needs); otherwise both are dropped here. `op` must be a string literal.
 /// The vjp returns one gradient an input, in order, each of that input's shape and dtype, or undefined for zero
 /// (gradients() gives zeros then, backward() leaves grad() as it was).
-Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp);
+///
+/// A graph keeps the values that its vjps captured, and with Output::saved the op's own, for Pull::output. With
+/// Output::dropped that is freed with its last Variable: less memory for every op whose vjp does not read its output.
+enum class Output { saved, dropped };
+Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp,
+                Output output = Output::saved);
 
 /// Whether record() would keep a vjp for these inputs: an op that saves something extra for backward asks first.
 bool will_record(const std::vector<Variable>& inputs);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
+#include "framework/ops/bias.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/shape_ops.hpp"
 #include "layers/conv3d.hpp"
@@ -30,6 +31,12 @@ Size check_conv_size(const std::string& where, const Size& in_size, bool channel
   if (size.back() == any)
     throw ValueError(fmt::format("[{}] in_size: got {}; the channels must be fixed", where, size_text(in_size)));
   return size;
+}
+
+// A bias may be of any shape that broadcasts (brainstate); one number a channel, last, is what the next op takes in.
+Variable with_bias(const Variable& y, const Variable& bias) {
+  const bool a_channel = bias.rank() > 0 && bias.dim(-1) == y.dim(-1) && bias.numel() == y.dim(-1);
+  return a_channel ? bias_add(y, bias) : y + bias;
 }
 
 }  // namespace
@@ -106,7 +113,7 @@ Variable ConvLayer3d::update(const Variable& x) {
   if (has_any(spatial(in_size(), frame_.channel_first))) checked_out(spatial(v));
   Variable y = convolve(v);
   if (frame_.channel_first) y = transpose(y, {0, 4, 1, 2, 3});
-  if (weight.has("bias")) y = y + weight["bias"];
+  if (weight.has("bias")) y = with_bias(y, weight["bias"]);
   return batch ? y : without_batch(y);
 }
 

@@ -55,46 +55,83 @@ void check_channels(int64_t rows, int64_t channels, double mean) {
   CHECK(same);
 }
 
+constexpr auto kinds = {k::Activation{}, k::Activation{k::Activation::Kind::relu},
+                        k::Activation{k::Activation::Kind::leaky_relu, 0.25}};
+
+double activated(const k::Activation& a, double v) {
+  if (a.kind == k::Activation::Kind::relu) return v < 0 ? 0 : v;
+  return a.kind == k::Activation::Kind::none || v > 0 ? v : v * a.slope;
+}
+double slope_at(const k::Activation& a, double v) {
+  return a.kind == k::Activation::Kind::none || v > 0 ? 1 : a.kind == k::Activation::Kind::relu ? 0 : a.slope;
+}
+
 template <class T>
-void check_affine(int64_t rows, int64_t channels) {
+void check_maps(int64_t rows, int64_t channels) {
   const auto n = static_cast<std::size_t>(channels);
-  const std::vector<T> x = normal<T>(rows * channels, 1), g = normal<T>(rows * channels, 2), a = normal<T>(channels, 3),
-                       b = normal<T>(channels, 4), c = normal<T>(channels, 5);
-  std::vector<T> y(x.size()), dx(x.size()), in_place = x;
-  k::scale_shift(rows, channels, x.data(), a.data(), b.data(), y.data());
-  k::scale_shift(rows, channels, in_place.data(), a.data(), b.data(), in_place.data());
-  k::norm_backward(rows, channels, g.data(), x.data(), a.data(), b.data(), c.data(), dx.data());
-  const double eps = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
-  double worst = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    const double want = static_cast<double>(x[i]) * static_cast<double>(a[i % n]) + static_cast<double>(b[i % n]);
-    const double grad = static_cast<double>(a[i % n]) * static_cast<double>(g[i]) +
-                        static_cast<double>(b[i % n]) * static_cast<double>(x[i]) + static_cast<double>(c[i % n]);
-    worst = std::max(
-        {worst, std::abs(static_cast<double>(y[i]) - want) / 10, std::abs(static_cast<double>(dx[i]) - grad) / 20});
+  const std::vector<T> x = normal<T>(rows * channels, 1), g = normal<T>(rows * channels, 2),
+                       r = normal<T>(rows * channels, 6), centre = normal<T>(channels, 3),
+                       factor = normal<T>(channels, 4), shift = normal<T>(channels, 5), slope = normal<T>(channels, 7),
+                       fall = normal<T>(channels, 8);
+  const auto at = [](const std::vector<T>& v, std::size_t i) { return static_cast<double>(v[i]); };
+  for (const k::Activation& a : kinds) {
+    const k::ChannelMap<T> map{rows, channels, centre.data(), factor.data(), shift.data(), a},
+        shifts{rows, channels, nullptr, nullptr, shift.data(), a};
+    std::vector<T> plain(x.size()), sum(x.size()), biased = x, masked(x.size()), dx(x.size()), constant(x.size());
+    k::map_channels<T>(map, x.data(), nullptr, plain.data());
+    k::map_channels<T>(map, x.data(), r.data(), sum.data());
+    k::map_channels<T>(shifts, biased.data(), nullptr, biased.data());  // in place
+    k::map_channels_grad<T>(map, x.data(), g.data(), masked.data());
+    k::norm_grad<T>(map, slope.data(), fall.data(), x.data(), g.data(), dx.data());
+    k::norm_grad<T>(map, nullptr, nullptr, x.data(), g.data(), constant.data());
+    double worst = 0;
+    const auto compare = [&](T got, double want) {
+      worst = std::max(worst, std::abs(static_cast<double>(got) - want));
+    };
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const std::size_t c = i % n;
+      const double centred = at(x, i) - at(centre, c), v = centred * at(factor, c) + at(shift, c);
+      if (std::abs(v) < 1e-4) continue;  // either side of the kink
+      compare(plain[i], activated(a, v));
+      compare(sum[i], activated(a, v + at(r, i)));
+      compare(biased[i], activated(a, at(x, i) + at(shift, c)));
+      const double slope_g = at(g, i) * slope_at(a, v);
+      compare(masked[i], slope_g);
+      compare(constant[i], at(factor, c) * slope_g);
+      compare(dx[i], at(factor, c) * slope_g - (centred * at(slope, c) + at(fall, c)));
+    }
+    CHECK(worst <= 100 * static_cast<double>(std::numeric_limits<T>::epsilon()));
   }
-  CHECK(worst <= eps);
-  CHECK(in_place == y);
 }
 
 template <class T>
 void check_pointwise(int64_t n) {
   std::vector<T> a = normal<T>(n, 1), b = normal<T>(n, 2);
   if (n > 3) a[2] = std::numeric_limits<T>::quiet_NaN();
-  std::vector<T> r(a.size()), d(a.size()), s(a.size()), t = b;
-  k::relu(n, a.data(), r.data());
-  k::relu_grad(n, a.data(), b.data(), d.data());
-  k::add(n, a.data(), b.data(), s.data());
+  std::vector<T> t = b;
   k::accumulate(n, a.data(), t.data());
   const auto equal = [](T x, T y) { return x == y || (std::isnan(x) && std::isnan(y)); };
   bool same = true;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    same = same &&
-           equal(r[i], std::isnan(a[i]) ? a[i]
-                       : a[i] > 0       ? a[i]
-                                        : T(0)) &&
-           d[i] == (a[i] > 0 ? b[i] : T(0)) && equal(s[i], a[i] + b[i]) && equal(t[i], a[i] + b[i]);
+  for (std::size_t i = 0; i < a.size(); ++i) same = same && equal(t[i], a[i] + b[i]);
+  for (const k::Activation& kind : kinds) {
+    std::vector<T> d(a.size());
+    k::activation_grad(n, kind, a.data(), b.data(), d.data());
+    for (std::size_t i = 0; i < a.size(); ++i)
+      same = same && d[i] == static_cast<T>(static_cast<double>(b[i]) * slope_at(kind, static_cast<double>(a[i])));
+  }
   CHECK(same);
+}
+
+template <class T>
+void check_nan_stays() {
+  const T nan = std::numeric_limits<T>::quiet_NaN(), one = 1, zero = 0;
+  for (const k::Activation& kind : kinds) {
+    T y[2] = {};
+    const T x[2] = {nan, one};
+    const T ones[1] = {one}, zeros[1] = {zero};
+    k::map_channels<T>({2, 1, zeros, ones, zeros, kind}, x, nullptr, y);
+    CHECK((std::isnan(y[0]) && y[1] == one));
+  }
 }
 
 }  // namespace
@@ -107,6 +144,8 @@ TEST_CASE("pointwise kernels", "[kernels][pointwise]") {
       check_pointwise<float>(n);
       check_pointwise<double>(n);
     }
+    check_nan_stays<float>();
+    check_nan_stays<double>();
   }
 }
 
@@ -116,8 +155,8 @@ TEST_CASE("per-channel kernels", "[kernels][pointwise]") {
     for (const int64_t channels : {1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 24, 31, 32, 33, 48, 64, 65, 100, 129, 200})
       for (const int64_t rows : {0, 1, 2, 5, 33, 200}) {
         INFO(set << " " << rows << "x" << channels);
-        check_affine<float>(rows, channels);
-        check_affine<double>(rows, channels);
+        check_maps<float>(rows, channels);
+        check_maps<double>(rows, channels);
         for (const double mean : {0.0, 1e4}) {
           check_channels<float>(rows, channels, mean);
           check_channels<double>(rows, channels, mean);

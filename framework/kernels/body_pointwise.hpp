@@ -12,18 +12,6 @@ namespace vg::kernels {
 namespace {
 
 template <class T>
-void relu(std::int64_t n, const T* x, T* y) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] < T(0) ? T(0) : x[i];  // NaN stays NaN
-}
-template <class T>
-void relu_grad(std::int64_t n, const T* x, const T* g, T* dx) {
-  for (std::int64_t i = 0; i < n; ++i) dx[i] = x[i] > T(0) ? g[i] : T(0);
-}
-template <class T>
-void add(std::int64_t n, const T* a, const T* b, T* y) {
-  for (std::int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
-}
-template <class T>
 void accumulate(std::int64_t n, const T* x, T* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] += x[i];
 }
@@ -158,43 +146,155 @@ inline const T* repeated(std::int64_t channels, const T* p, T* copy) {
   return copy;
 }
 
-template <class T>
-void scale_shift(std::int64_t rows, std::int64_t channels, const T* x, const T* scale, const T* shift, T* y) {
-  if (rows <= 0 || channels <= 0) return;
-  T scales[wide], shifts[wide];
-  const T* const a = repeated(channels, scale, scales);
-  const T* const b = repeated(channels, shift, shifts);
-  in_wide_rows(rows, channels, [=](std::int64_t begin, std::int64_t n) {
-    const T* const xi = x + begin;
-    T* const yi = y + begin;
 #if defined(__clang__)
-#pragma clang loop vectorize(assume_safety)
+#define VOXGRAD_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
-#pragma GCC ivdep
+#define VOXGRAD_INDEPENDENT _Pragma("GCC ivdep")
 #endif
-    for (std::int64_t i = 0; i < n; ++i) yi[i] = a[i] * xi[i] + b[i];
+
+/// What an activation makes of v, and of a gradient g at v or, as both have a sign, at its result. NaN stays NaN.
+struct NoActivation {
+  template <class T>
+  static T value(T v, T) {
+    return v;
+  }
+  template <class T>
+  static T grad(T g, T, T) {
+    return g;
+  }
+};
+struct Relu {
+  template <class T>
+  static T value(T v, T) {
+    return v < T(0) ? T(0) : v;
+  }
+  template <class T>
+  static T grad(T g, T v, T) {
+    return v > T(0) ? g : T(0);
+  }
+};
+struct LeakyRelu {
+  template <class T>
+  static T value(T v, T slope) {
+    return v > T(0) ? v : v * slope;
+  }
+  template <class T>
+  static T grad(T g, T v, T slope) {
+    return v > T(0) ? g : g * slope;
+  }
+};
+
+template <class F>
+inline void with_kind(const Activation& a, const F& f) {
+  switch (a.kind) {
+    case Activation::Kind::none:
+      return f(NoActivation());
+    case Activation::Kind::relu:
+      return f(Relu());
+    case Activation::Kind::leaky_relu:
+      return f(LeakyRelu());
+  }
+}
+
+/// A map's numbers, repeated for few channels.
+template <class T>
+class WideMap {
+ public:
+  explicit WideMap(const ChannelMap<T>& m)
+      : centre(m.centre == nullptr ? nullptr : repeated(m.channels, m.centre, copies_[0])),
+        factor(m.factor == nullptr ? nullptr : repeated(m.channels, m.factor, copies_[1])),
+        shift(repeated(m.channels, m.shift, copies_[2])) {}
+  WideMap(const WideMap&) = delete;
+
+ private:
+  T copies_[3][wide];
+
+ public:
+  const T *centre, *factor, *shift;
+};
+
+template <class T>
+void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
+  if (m.rows <= 0 || m.channels <= 0) return;
+  const WideMap<T> w(m);
+  const T *const c = w.centre, *const f = w.factor, *const s = w.shift;
+  const T slope = static_cast<T>(m.activation.slope);
+  with_kind(m.activation, [&](auto kind) {
+    using A = decltype(kind);
+    in_wide_rows(m.rows, m.channels, [&](std::int64_t begin, std::int64_t n) {
+      const T* const xi = x + begin;
+      T* const yi = y + begin;
+      if (f == nullptr) {
+        VOXGRAD_INDEPENDENT
+        for (std::int64_t i = 0; i < n; ++i) yi[i] = A::value(xi[i] + s[i], slope);
+      } else if (residual == nullptr) {
+        VOXGRAD_INDEPENDENT
+        for (std::int64_t i = 0; i < n; ++i) yi[i] = A::value((xi[i] - c[i]) * f[i] + s[i], slope);
+      } else {
+        const T* const ri = residual + begin;
+        VOXGRAD_INDEPENDENT
+        for (std::int64_t i = 0; i < n; ++i) yi[i] = A::value(((xi[i] - c[i]) * f[i] + s[i]) + ri[i], slope);
+      }
+    });
   });
 }
 
 template <class T>
-void norm_backward(std::int64_t rows, std::int64_t channels, const T* g, const T* x, const T* a, const T* b, const T* c,
-                   T* dx) {
-  if (rows <= 0 || channels <= 0) return;
-  T as[wide], bs[wide], cs[wide];
-  const T* const ar = repeated(channels, a, as);
-  const T* const br = repeated(channels, b, bs);
-  const T* const cr = repeated(channels, c, cs);
-  in_wide_rows(rows, channels, [=](std::int64_t begin, std::int64_t n) {
-    const T *const gi = g + begin, *const xi = x + begin;
-    T* const di = dx + begin;
-#if defined(__clang__)
-#pragma clang loop vectorize(assume_safety)
-#else
-#pragma GCC ivdep
-#endif
-    for (std::int64_t i = 0; i < n; ++i) di[i] = ar[i] * gi[i] + (br[i] * xi[i] + cr[i]);
+void map_channels_grad(const ChannelMap<T>& m, const T* x, const T* g, T* to) {
+  if (m.rows <= 0 || m.channels <= 0) return;
+  const WideMap<T> w(m);
+  const T *const c = w.centre, *const f = w.factor, *const s = w.shift;
+  const T slope = static_cast<T>(m.activation.slope);
+  with_kind(m.activation, [&](auto kind) {
+    using A = decltype(kind);
+    in_wide_rows(m.rows, m.channels, [&](std::int64_t begin, std::int64_t n) {
+      const T *const xi = x + begin, *const gi = g + begin;
+      T* const ti = to + begin;
+      VOXGRAD_INDEPENDENT
+      for (std::int64_t i = 0; i < n; ++i) ti[i] = A::grad(gi[i], (xi[i] - c[i]) * f[i] + s[i], slope);
+    });
   });
 }
+
+template <class T>
+void activation_grad(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to) {
+  const T slope = static_cast<T>(activation.slope);
+  with_kind(activation, [&](auto kind) {
+    using A = decltype(kind);
+    VOXGRAD_INDEPENDENT
+    for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], y[i], slope);
+  });
+}
+
+template <class T>
+void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx) {
+  if (m.rows <= 0 || m.channels <= 0) return;
+  const WideMap<T> w(m);
+  T slopes[wide], falls[wide];
+  const T *const c = w.centre, *const f = w.factor, *const s = w.shift;
+  const T* const k = slope == nullptr ? nullptr : repeated(m.channels, slope, slopes);
+  const T* const e = fall == nullptr ? nullptr : repeated(m.channels, fall, falls);
+  const T leak = static_cast<T>(m.activation.slope);
+  with_kind(m.activation, [&](auto kind) {
+    using A = decltype(kind);
+    in_wide_rows(m.rows, m.channels, [&](std::int64_t begin, std::int64_t n) {
+      const T *const gi = g + begin, *const xi = x + begin;
+      T* const di = dx + begin;
+      if (k == nullptr) {
+        VOXGRAD_INDEPENDENT
+        for (std::int64_t i = 0; i < n; ++i) di[i] = f[i] * A::grad(gi[i], (xi[i] - c[i]) * f[i] + s[i], leak);
+      } else {
+        VOXGRAD_INDEPENDENT
+        for (std::int64_t i = 0; i < n; ++i) {
+          const T centred = xi[i] - c[i];
+          di[i] = f[i] * A::grad(gi[i], centred * f[i] + s[i], leak) - (centred * k[i] + e[i]);
+        }
+      }
+    });
+  });
+}
+
+#undef VOXGRAD_INDEPENDENT
 
 }  // namespace
 }  // namespace vg::kernels

@@ -23,15 +23,14 @@ constexpr KernelTable<T> make_table() {
   t.weight_few = weight_few<T>;
   t.weight_depthwise = weight_depthwise<T>;
   t.weight_grouped = weight_grouped<T>;
-  t.relu = relu<T>;
-  t.relu_grad = relu_grad<T>;
-  t.add = add<T>;
   t.accumulate = accumulate<T>;
   t.channel_sums = channel_sums<T>;
   t.channel_centered_squares = channel_centered_squares<T>;
   t.channel_dots = channel_dots<T>;
-  t.scale_shift = scale_shift<T>;
-  t.norm_backward = norm_backward<T>;
+  t.map_channels = map_channels<T>;
+  t.map_channels_grad = map_channels_grad<T>;
+  t.activation_grad = activation_grad<T>;
+  t.norm_grad = norm_grad<T>;
   return t;
 }
 

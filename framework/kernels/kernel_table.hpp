@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "framework/kernels/activation.hpp"
 #include "framework/kernels/typed_tables.hpp"
 
 namespace vg::kernels {
@@ -73,6 +74,15 @@ using GatherKernel = void (*)(const GatherArgs<T>&);
 template <class T>
 using WeightKernel = void (*)(const WeightArgs<T>&);
 
+/// What becomes of a value x of channel c: act((x - centre[c]) * factor[c] + shift[c] + residual). Null centre and
+/// factor: x + shift[c].
+template <class T>
+struct ChannelMap {
+  std::int64_t rows, channels;
+  const T *centre, *factor, *shift;
+  Activation activation;
+};
+
 /// The convolutions that every type of operands has.
 template <class T>
 struct DenseKernels {
@@ -97,17 +107,16 @@ struct KernelTable : DenseKernels<T> {
   WeightKernel<T> weight_depthwise;
   WeightKernel<T> weight_grouped;  ///< as gather_grouped
 
-  void (*relu)(std::int64_t n, const T* x, T* y);
-  void (*relu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
-  void (*add)(std::int64_t n, const T* a, const T* b, T* y);
   void (*accumulate)(std::int64_t n, const T* x, T* y);
   void (*channel_sums)(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);
   void (*channel_centered_squares)(std::int64_t rows, std::int64_t channels, const T* x, const double* mean,
                                    double* out);
   void (*channel_dots)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);
-  void (*scale_shift)(std::int64_t rows, std::int64_t channels, const T* x, const T* scale, const T* shift, T* y);
-  void (*norm_backward)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, const T* a, const T* b,
-                        const T* c, T* dx);
+  // pointwise.hpp
+  void (*map_channels)(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
+  void (*map_channels_grad)(const ChannelMap<T>& m, const T* x, const T* g, T* to);
+  void (*activation_grad)(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to);
+  void (*norm_grad)(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);
 };
 
 /// Convolutions of bf16 pairs, and the pairs themselves. Rounding is to nearest even; NaN stays NaN.

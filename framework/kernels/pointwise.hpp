@@ -5,17 +5,10 @@
 
 #include <cstdint>
 
+#include "framework/kernels/kernel_table.hpp"
+
 namespace vg::kernels {
 
-/// y = max(x, 0); NaN stays NaN.
-template <class T>
-void relu(std::int64_t n, const T* x, T* y);
-/// dx = x > 0 ? g : 0, where x is relu's input or its output.
-template <class T>
-void relu_grad(std::int64_t n, const T* x, const T* g, T* dx);
-/// y = a + b
-template <class T>
-void add(std::int64_t n, const T* a, const T* b, T* y);
 /// y += x
 template <class T>
 void accumulate(std::int64_t n, const T* x, T* y);
@@ -29,12 +22,18 @@ void channel_centered_squares(std::int64_t rows, std::int64_t channels, const T*
 /// sum_g[c] = sum g, sum_gx[c] = sum g x (overwritten).
 template <class T>
 void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);
-/// y = scale[c] x + shift[c]
+/// y = what the map makes of x, residual added before the activation (null: none).
 template <class T>
-void scale_shift(std::int64_t rows, std::int64_t channels, const T* x, const T* scale, const T* shift, T* y);
-/// dx = a[c] g + b[c] x + c[c]
+void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
+/// to = g times the slope of the map's activation at x; for a map without residual.
 template <class T>
-void norm_backward(std::int64_t rows, std::int64_t channels, const T* g, const T* x, const T* a, const T* b, const T* c,
-                   T* dx);
+void map_channels_grad(const ChannelMap<T>& m, const T* x, const T* g, T* to);
+/// to = g times the activation's slope, where y is what it returned.
+template <class T>
+void activation_grad(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to);
+/// dx = factor[c] g' - ((x - centre[c]) slope[c] + fall[c]), g' = g times the slope of the map's activation at x. Null
+/// slope and fall: the first term alone.
+template <class T>
+void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);
 
 }  // namespace vg::kernels

@@ -135,10 +135,13 @@ Variable forward(const Variable& x, const Variable& w, const Convolution& c) {
       if (c.bf16) return kernels::conv3d_forward_bf16(c.p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
     kernels::conv3d_forward<T>(c.p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
   });
-  return record("conv3d", std::move(y), {x, w}, [x, w, c](const Pull& pull) -> Grads {
-    return {pull.needs(0) ? grad_input(pull.grad, w, c) : Variable{},
-            pull.needs(1) ? grad_weight(x, pull.grad, c) : Variable{}};
-  });
+  return record(
+      "conv3d", std::move(y), {x, w},
+      [x, w, c](const Pull& pull) -> Grads {
+        return {pull.needs(0) ? grad_input(pull.grad, w, c) : Variable{},
+                pull.needs(1) ? grad_weight(x, pull.grad, c) : Variable{}};
+      },
+      Output::dropped);
 }
 
 Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
@@ -151,10 +154,13 @@ Variable grad_input(const Variable& grad, const Variable& w, const Convolution& 
         return kernels::conv3d_grad_input_bf16(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
     kernels::conv3d_grad_input<T>(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
   });
-  return record("conv3d_grad_input", std::move(dx), {grad, w}, [grad, w, c](const Pull& pull) -> Grads {
-    return {pull.needs(0) ? forward(pull.grad, w, c) : Variable{},
-            pull.needs(1) ? grad_weight(pull.grad, grad, c) : Variable{}};
-  });
+  return record(
+      "conv3d_grad_input", std::move(dx), {grad, w},
+      [grad, w, c](const Pull& pull) -> Grads {
+        return {pull.needs(0) ? forward(pull.grad, w, c) : Variable{},
+                pull.needs(1) ? grad_weight(pull.grad, grad, c) : Variable{}};
+      },
+      Output::dropped);
 }
 
 Variable grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
@@ -167,10 +173,13 @@ Variable grad_weight(const Variable& x, const Variable& grad, const Convolution&
         return kernels::conv3d_grad_weight_bf16(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
     kernels::conv3d_grad_weight<T>(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
   });
-  return record("conv3d_grad_weight", std::move(dw), {x, grad}, [x, grad, c](const Pull& pull) -> Grads {
-    return {pull.needs(0) ? grad_input(grad, pull.grad, c) : Variable{},
-            pull.needs(1) ? forward(x, pull.grad, c) : Variable{}};
-  });
+  return record(
+      "conv3d_grad_weight", std::move(dw), {x, grad},
+      [x, grad, c](const Pull& pull) -> Grads {
+        return {pull.needs(0) ? grad_input(grad, pull.grad, c) : Variable{},
+                pull.needs(1) ? forward(x, pull.grad, c) : Variable{}};
+      },
+      Output::dropped);
 }
 
 constexpr std::string_view x_layout = "(batch, height, width, depth, channels)";

@@ -45,8 +45,9 @@ Variable dropout(const Variable& x, double keep, const random::Key& key) {
     mask_and_scale(x.value().data<T>(), x.numel(), keep, key, y.data<T>());
   });
   // Linear with a diagonal matrix, so it is its own transpose: the mask is drawn again, not stored.
-  return record("dropout", std::move(y), {x},
-                [keep, key](const Pull& pull) -> Grads { return {dropout(pull.grad, keep, key)}; });
+  return record(
+      "dropout", std::move(y), {x}, [keep, key](const Pull& pull) -> Grads { return {dropout(pull.grad, keep, key)}; },
+      Output::dropped);
 }
 
 }  // namespace vg

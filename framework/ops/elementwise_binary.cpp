@@ -1,4 +1,5 @@
 // Elementwise ops of two or three operands, and of a Variable with a number.
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
 #include "framework/ops/detail/binary.hpp"
 #include "framework/ops/elementwise.hpp"
@@ -75,36 +76,55 @@ Tensor with_number(std::string_view op, const Variable& a, double b, F f) {
   });
 }
 
+// a + b where one of them waits for what comes next and takes the sum in.
+Variable fused_sum(const Variable& a, const Variable& b) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
+  const auto first = deferred_of(a);
+  if (Variable y = first ? first->with_sum(b) : Variable(); y.defined()) return y;
+  const auto second = deferred_of(b);
+  return second ? second->with_sum(a) : Variable();
+}
+
 }  // namespace
 
 Variable add(const Variable& a, const Variable& b) {
-  return record("add", broadcast_any("add", a, b, plus), {a, b},
-                [sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
-                  return {p.needs(0) ? sum_to(p.grad, sa) : Variable(), p.needs(1) ? sum_to(p.grad, sb) : Variable()};
-                });
+  if (Variable y = fused_sum(a, b); y.defined()) return y;
+  return record(
+      "add", broadcast_any("add", a, b, plus), {a, b},
+      [sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
+        return {p.needs(0) ? sum_to(p.grad, sa) : Variable(), p.needs(1) ? sum_to(p.grad, sb) : Variable()};
+      },
+      Output::dropped);
 }
 
 Variable sub(const Variable& a, const Variable& b) {
   return record(
-      "sub", broadcast_any("sub", a, b, minus), {a, b}, [sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
+      "sub", broadcast_any("sub", a, b, minus), {a, b},
+      [sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
         return {p.needs(0) ? sum_to(p.grad, sa) : Variable(), p.needs(1) ? neg(sum_to(p.grad, sb)) : Variable()};
-      });
+      },
+      Output::dropped);
 }
 
 Variable mul(const Variable& a, const Variable& b) {
-  return record("mul", broadcast_any("mul", a, b, times), {a, b}, [a, b](const Pull& p) -> Grads {
-    return {p.needs(0) ? sum_to(mul(p.grad, b), a.shape()) : Variable(),
-            p.needs(1) ? sum_to(mul(p.grad, a), b.shape()) : Variable()};
-  });
+  return record(
+      "mul", broadcast_any("mul", a, b, times), {a, b},
+      [a, b](const Pull& p) -> Grads {
+        return {p.needs(0) ? sum_to(mul(p.grad, b), a.shape()) : Variable(),
+                p.needs(1) ? sum_to(mul(p.grad, a), b.shape()) : Variable()};
+      },
+      Output::dropped);
 }
 
 Variable div(const Variable& a, const Variable& b) {
-  return record("div", broadcast_float("div", a, b, [](auto x, auto y) { return x / y; }), {a, b},
-                [a, b](const Pull& p) -> Grads {
-                  const Variable ga = div(p.grad, b);
-                  return {p.needs(0) ? sum_to(ga, a.shape()) : Variable(),
-                          p.needs(1) ? sum_to(neg(mul(ga, div(a, b))), b.shape()) : Variable()};
-                });
+  return record(
+      "div", broadcast_float("div", a, b, [](auto x, auto y) { return x / y; }), {a, b},
+      [a, b](const Pull& p) -> Grads {
+        const Variable ga = div(p.grad, b);
+        return {p.needs(0) ? sum_to(ga, a.shape()) : Variable(),
+                p.needs(1) ? sum_to(neg(mul(ga, div(a, b))), b.shape()) : Variable()};
+      },
+      Output::dropped);
 }
 
 Variable pow(const Variable& a, const Variable& b) {
@@ -130,10 +150,13 @@ Variable pow(const Variable& a, double b) {
              : b == 2 ? detail::map("pow", a.value(), [](auto x) { return x * x; })
              : b == 3 ? detail::map("pow", a.value(), [](auto x) { return x * x * x; })
                       : detail::map("pow", a.value(), [b](auto x) { return std::pow(x, static_cast<decltype(x)>(b)); });
-  return record("pow", std::move(y), {a}, [a, b](const Pull& p) -> Grads {
-    if (b == 0) return {Variable()};
-    return {mul(mul(p.grad, pow(a, b - 1)), b)};
-  });
+  return record(
+      "pow", std::move(y), {a},
+      [a, b](const Pull& p) -> Grads {
+        if (b == 0) return {Variable()};
+        return {mul(mul(p.grad, pow(a, b - 1)), b)};
+      },
+      Output::dropped);
 }
 
 namespace {
@@ -141,17 +164,19 @@ namespace {
 // The larger (or smaller) side takes the gradient, equal ones half each. The shares are constants of the graph.
 template <class F>
 Variable extremum(std::string_view op, const Variable& a, const Variable& b, F f, bool larger_wins) {
-  return record(op, broadcast_any(op, a, b, f), {a, b},
-                [a = a.detach(), b = b.detach(), op, larger_wins](const Pull& p) -> Grads {
-                  const auto share = [larger_wins](auto x, auto y) {
-                    using T = decltype(x);
-                    return x == y ? T(0.5) : (x > y) == larger_wins ? T(1) : T(0);
-                  };
-                  Grads grads(2);
-                  if (p.needs(0)) grads[0] = sum_to(mul(p.grad, Variable(broadcast_float(op, a, b, share))), a.shape());
-                  if (p.needs(1)) grads[1] = sum_to(mul(p.grad, Variable(broadcast_float(op, b, a, share))), b.shape());
-                  return grads;
-                });
+  return record(
+      op, broadcast_any(op, a, b, f), {a, b},
+      [a = a.detach(), b = b.detach(), op, larger_wins](const Pull& p) -> Grads {
+        const auto share = [larger_wins](auto x, auto y) {
+          using T = decltype(x);
+          return x == y ? T(0.5) : (x > y) == larger_wins ? T(1) : T(0);
+        };
+        Grads grads(2);
+        if (p.needs(0)) grads[0] = sum_to(mul(p.grad, Variable(broadcast_float(op, a, b, share))), a.shape());
+        if (p.needs(1)) grads[1] = sum_to(mul(p.grad, Variable(broadcast_float(op, b, a, share))), b.shape());
+        return grads;
+      },
+      Output::dropped);
 }
 
 }  // namespace
@@ -160,17 +185,21 @@ Variable maximum(const Variable& a, const Variable& b) { return extremum("maximu
 Variable minimum(const Variable& a, const Variable& b) { return extremum("minimum", a, b, smaller, false); }
 
 Variable add(const Variable& a, double b) {
-  return record("add", with_number("add", a, b, plus), {a}, [](const Pull& p) -> Grads { return {p.grad}; });
+  return record(
+      "add", with_number("add", a, b, plus), {a}, [](const Pull& p) -> Grads { return {p.grad}; }, Output::dropped);
 }
 
 Variable mul(const Variable& a, double b) {
-  return record("mul", with_number("mul", a, b, times), {a}, [b](const Pull& p) -> Grads { return {mul(p.grad, b)}; });
+  return record(
+      "mul", with_number("mul", a, b, times), {a}, [b](const Pull& p) -> Grads { return {mul(p.grad, b)}; },
+      Output::dropped);
 }
 
 Variable operator/(const Variable& a, double b) {
   check_float("div", a);
-  return record("div", with_number("div", a, b, [](auto x, auto v) { return static_cast<decltype(x)>(x / v); }), {a},
-                [b](const Pull& p) -> Grads { return {p.grad / b}; });
+  return record(
+      "div", with_number("div", a, b, [](auto x, auto v) { return static_cast<decltype(x)>(x / v); }), {a},
+      [b](const Pull& p) -> Grads { return {p.grad / b}; }, Output::dropped);
 }
 
 Variable operator/(double a, const Variable& b) { return div(Tensor::scalar(a, b.dtype()), b); }
@@ -226,18 +255,23 @@ Variable where(const Variable& condition, const Variable& a, const Variable& b) 
   const Shape shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
   Tensor y = dispatch(a.dtype(),
                       [&](auto tag) { return select<decltype(tag)>(condition.value(), a.value(), b.value(), shape); });
-  return record("where", std::move(y), {a, b}, [condition, sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
-    const Variable zero = Tensor::zeros({}, p.grad.dtype());
-    return {p.needs(0) ? sum_to(where(condition, p.grad, zero), sa) : Variable(),
-            p.needs(1) ? sum_to(where(condition, zero, p.grad), sb) : Variable()};
-  });
+  return record(
+      "where", std::move(y), {a, b},
+      [condition, sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
+        const Variable zero = Tensor::zeros({}, p.grad.dtype());
+        return {p.needs(0) ? sum_to(where(condition, p.grad, zero), sa) : Variable(),
+                p.needs(1) ? sum_to(where(condition, zero, p.grad), sb) : Variable()};
+      },
+      Output::dropped);
 }
 
 Variable cast(const Variable& x, DType dtype) {
   if (x.dtype() == dtype) return x;
   Tensor y = x.value().to(dtype);
   if (!is_float(dtype) || !is_float(x.dtype())) return Variable(y);
-  return record("cast", std::move(y), {x}, [from = x.dtype()](const Pull& p) -> Grads { return {cast(p.grad, from)}; });
+  return record(
+      "cast", std::move(y), {x}, [from = x.dtype()](const Pull& p) -> Grads { return {cast(p.grad, from)}; },
+      Output::dropped);
 }
 
 void add_in_place(Tensor& into, const Tensor& x) {

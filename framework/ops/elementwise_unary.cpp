@@ -2,6 +2,7 @@
 // than one op away, the usual case (nobody differentiates the gradient) runs one fused loop.
 #include <numbers>
 
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
 #include "framework/ops/detail/fast_math.hpp"
 #include "framework/ops/detail/map.hpp"
@@ -40,7 +41,8 @@ Variable neg(const Variable& x) {
     else
       return -v;
   });
-  return record("neg", std::move(y), {x}, [](const Pull& p) -> Grads { return {neg(p.grad)}; });
+  return record(
+      "neg", std::move(y), {x}, [](const Pull& p) -> Grads { return {neg(p.grad)}; }, Output::dropped);
 }
 
 namespace {
@@ -57,13 +59,18 @@ Variable abs(const Variable& x) {
     else
       return std::abs(v);
   });
-  return record("abs", std::move(y), {x}, [x = x.detach()](const Pull& p) -> Grads {
-    return {piecewise(p.grad, x, [](auto g, auto v) { return g * sign_of(v); })};
-  });
+  return record(
+      "abs", std::move(y), {x},
+      [x = x.detach()](const Pull& p) -> Grads {
+        return {piecewise(p.grad, x, [](auto g, auto v) { return g * sign_of(v); })};
+      },
+      Output::dropped);
 }
 
 Variable sign(const Variable& x) {
-  return record("sign", detail::map_any(x.value(), sign_of), {x}, [](const Pull&) -> Grads { return {Variable()}; });
+  return record(
+      "sign", detail::map_any(x.value(), sign_of), {x}, [](const Pull&) -> Grads { return {Variable()}; },
+      Output::dropped);
 }
 
 Variable square(const Variable& x) {
@@ -73,11 +80,14 @@ Variable square(const Variable& x) {
     else
       return v * v;
   });
-  return record("square", std::move(y), {x}, [x](const Pull& p) -> Grads {
-    return {fused(
-        p.grad, x, [](auto g, auto v) { return 2 * (g * v); },
-        [](const Variable& g, const Variable& v) { return mul(mul(g, v), 2.0); })};
-  });
+  return record(
+      "square", std::move(y), {x},
+      [x](const Pull& p) -> Grads {
+        return {fused(
+            p.grad, x, [](auto g, auto v) { return 2 * (g * v); },
+            [](const Variable& g, const Variable& v) { return mul(mul(g, v), 2.0); })};
+      },
+      Output::dropped);
 }
 
 Variable sqrt(const Variable& x) {
@@ -101,23 +111,27 @@ Variable expm1(const Variable& x) {
 }
 
 Variable log(const Variable& x) {
-  return record("log", map("log", x.value(), [](auto v) { return std::log(v); }), {x},
-                [x](const Pull& p) -> Grads { return {div(p.grad, x)}; });
+  return record(
+      "log", map("log", x.value(), [](auto v) { return std::log(v); }), {x},
+      [x](const Pull& p) -> Grads { return {div(p.grad, x)}; }, Output::dropped);
 }
 
 Variable log1p(const Variable& x) {
-  return record("log1p", map("log1p", x.value(), [](auto v) { return std::log1p(v); }), {x},
-                [x](const Pull& p) -> Grads { return {div(p.grad, add(x, 1.0))}; });
+  return record(
+      "log1p", map("log1p", x.value(), [](auto v) { return std::log1p(v); }), {x},
+      [x](const Pull& p) -> Grads { return {div(p.grad, add(x, 1.0))}; }, Output::dropped);
 }
 
 Variable sin(const Variable& x) {
-  return record("sin", map("sin", x.value(), [](auto v) { return std::sin(v); }), {x},
-                [x](const Pull& p) -> Grads { return {mul(p.grad, cos(x))}; });
+  return record(
+      "sin", map("sin", x.value(), [](auto v) { return std::sin(v); }), {x},
+      [x](const Pull& p) -> Grads { return {mul(p.grad, cos(x))}; }, Output::dropped);
 }
 
 Variable cos(const Variable& x) {
-  return record("cos", map("cos", x.value(), [](auto v) { return std::cos(v); }), {x},
-                [x](const Pull& p) -> Grads { return {neg(mul(p.grad, sin(x)))}; });
+  return record(
+      "cos", map("cos", x.value(), [](auto v) { return std::cos(v); }), {x},
+      [x](const Pull& p) -> Grads { return {neg(mul(p.grad, sin(x)))}; }, Output::dropped);
 }
 
 Variable tanh(const Variable& x) {
@@ -129,9 +143,10 @@ Variable tanh(const Variable& x) {
 }
 
 Variable erf(const Variable& x) {
-  return record("erf", map("erf", x.value(), [](auto v) { return std::erf(v); }), {x}, [x](const Pull& p) -> Grads {
-    return {mul(mul(p.grad, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi)};
-  });
+  return record(
+      "erf", map("erf", x.value(), [](auto v) { return std::erf(v); }), {x},
+      [x](const Pull& p) -> Grads { return {mul(mul(p.grad, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi)}; },
+      Output::dropped);
 }
 
 Variable sigmoid(const Variable& x) {
@@ -145,14 +160,19 @@ Variable sigmoid(const Variable& x) {
 
 Variable softplus(const Variable& x) {
   const auto f = [](auto v) { return (v > 0 ? v : decltype(v)(0)) + std::log1p(fast_exp(-std::abs(v))); };
-  return record("softplus", map("softplus", x.value(), f), {x}, [x](const Pull& p) -> Grads {
-    return {fused(
-        p.grad, x, [](auto g, auto v) { return g * logistic(v); },
-        [](const Variable& g, const Variable& v) { return mul(g, sigmoid(v)); })};
-  });
+  return record(
+      "softplus", map("softplus", x.value(), f), {x},
+      [x](const Pull& p) -> Grads {
+        return {fused(
+            p.grad, x, [](auto g, auto v) { return g * logistic(v); },
+            [](const Variable& g, const Variable& v) { return mul(g, sigmoid(v)); })};
+      },
+      Output::dropped);
 }
 
 Variable relu(const Variable& x) {
+  if (const auto how = deferred_of(x))
+    if (Variable y = how->with_activation({Activation::Kind::relu}); y.defined()) return y;
   // A NaN stays one: a network that diverges should be seen to.
   return record(
       "relu", map("relu", x.value(), [](auto v) { return v < 0 ? decltype(v)(0) : v; }), {x},
@@ -162,13 +182,17 @@ Variable relu(const Variable& x) {
 }
 
 Variable leaky_relu(const Variable& x, double negative_slope) {
+  if (const auto how = negative_slope >= 0 ? deferred_of(x) : nullptr)  // the sign is read from the result
+    if (Variable y = how->with_activation({Activation::Kind::leaky_relu, negative_slope}); y.defined()) return y;
   const auto f = [negative_slope](auto v) { return v > 0 ? v : v * static_cast<decltype(v)>(negative_slope); };
-  return record("leaky_relu", map("leaky_relu", x.value(), f), {x},
-                [x = x.detach(), negative_slope](const Pull& p) -> Grads {
-                  return {piecewise(p.grad, x, [negative_slope](auto g, auto v) {
-                    return v > 0 ? g : g * static_cast<decltype(g)>(negative_slope);
-                  })};
-                });
+  return record(
+      "leaky_relu", map("leaky_relu", x.value(), f), {x},
+      [x = x.detach(), negative_slope](const Pull& p) -> Grads {
+        return {piecewise(p.grad, x, [negative_slope](auto g, auto v) {
+          return v > 0 ? g : g * static_cast<decltype(g)>(negative_slope);
+        })};
+      },
+      Output::dropped);
 }
 
 Variable clip(const Variable& x, double low, double high) {
@@ -177,26 +201,31 @@ Variable clip(const Variable& x, double low, double high) {
     using T = decltype(v);
     return v < static_cast<T>(low) ? static_cast<T>(low) : v > static_cast<T>(high) ? static_cast<T>(high) : v;
   };
-  return record("clip", map("clip", x.value(), f), {x}, [x = x.detach(), low, high](const Pull& p) -> Grads {
-    return {piecewise(p.grad, x, [low, high](auto g, auto v) {
-      using T = decltype(v);
-      return v >= static_cast<T>(low) && v <= static_cast<T>(high) ? g : T(0);
-    })};
-  });
+  return record(
+      "clip", map("clip", x.value(), f), {x},
+      [x = x.detach(), low, high](const Pull& p) -> Grads {
+        return {piecewise(p.grad, x, [low, high](auto g, auto v) {
+          using T = decltype(v);
+          return v >= static_cast<T>(low) && v <= static_cast<T>(high) ? g : T(0);
+        })};
+      },
+      Output::dropped);
 }
 
 Variable silu(const Variable& x) {
-  return record("silu", map("silu", x.value(), [](auto v) { return v * logistic(v); }), {x},
-                [x](const Pull& p) -> Grads {
-                  const auto slope = [](auto g, auto v) {
-                    const auto s = logistic(v);
-                    return g * (s * (1 + v * (1 - s)));
-                  };
-                  return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
-                    const Variable s = sigmoid(v);
-                    return mul(g, mul(s, add(mul(v, add(neg(s), 1.0)), 1.0)));
-                  })};
-                });
+  return record(
+      "silu", map("silu", x.value(), [](auto v) { return v * logistic(v); }), {x},
+      [x](const Pull& p) -> Grads {
+        const auto slope = [](auto g, auto v) {
+          const auto s = logistic(v);
+          return g * (s * (1 + v * (1 - s)));
+        };
+        return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
+          const Variable s = sigmoid(v);
+          return mul(g, mul(s, add(mul(v, add(neg(s), 1.0)), 1.0)));
+        })};
+      },
+      Output::dropped);
 }
 
 namespace {
@@ -214,13 +243,16 @@ Variable gelu_tanh(const Variable& x) {
     const T t = fast_tanh(T(gelu_c) * (v + T(gelu_k) * v * v * v));
     return g * (T(0.5) * (1 + t) + T(0.5) * v * (1 - t * t) * T(gelu_c) * (1 + T(3 * gelu_k) * v * v));
   };
-  return record("gelu", map("gelu", x.value(), f), {x}, [x, slope](const Pull& p) -> Grads {
-    return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
-      const Variable t = tanh(mul(add(v, mul(pow(v, 3.0), gelu_k)), gelu_c));
-      const Variable inner = mul(add(mul(square(v), 3 * gelu_k), 1.0), gelu_c);
-      return mul(mul(g, 0.5), add(add(t, 1.0), mul(mul(v, inner), add(neg(square(t)), 1.0))));
-    })};
-  });
+  return record(
+      "gelu", map("gelu", x.value(), f), {x},
+      [x, slope](const Pull& p) -> Grads {
+        return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
+          const Variable t = tanh(mul(add(v, mul(pow(v, 3.0), gelu_k)), gelu_c));
+          const Variable inner = mul(add(mul(square(v), 3 * gelu_k), 1.0), gelu_c);
+          return mul(mul(g, 0.5), add(add(t, 1.0), mul(mul(v, inner), add(neg(square(t)), 1.0))));
+        })};
+      },
+      Output::dropped);
 }
 
 Variable gelu_erf(const Variable& x) {
@@ -233,13 +265,15 @@ Variable gelu_erf(const Variable& x) {
     using T = decltype(v);
     return g * (cdf(v) + v * T(density) * fast_exp(T(-0.5) * v * v));
   };
-  return record("gelu", map("gelu", x.value(), [cdf](auto v) { return v * cdf(v); }), {x},
-                [x, slope](const Pull& p) -> Grads {
-                  return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
-                    const Variable phi = mul(add(erf(mul(v, std::numbers::sqrt2 / 2)), 1.0), 0.5);
-                    return mul(g, add(phi, mul(mul(v, exp(mul(square(v), -0.5))), density)));
-                  })};
-                });
+  return record(
+      "gelu", map("gelu", x.value(), [cdf](auto v) { return v * cdf(v); }), {x},
+      [x, slope](const Pull& p) -> Grads {
+        return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
+          const Variable phi = mul(add(erf(mul(v, std::numbers::sqrt2 / 2)), 1.0), 0.5);
+          return mul(g, add(phi, mul(mul(v, exp(mul(square(v), -0.5))), density)));
+        })};
+      },
+      Output::dropped);
 }
 
 }  // namespace

@@ -82,9 +82,12 @@ Variable gather(const Variable& x, const Tensor& indices, int axis) {
     using T = decltype(tag);
     gather_rows(x.value().data<T>(), indices.data<std::int32_t>(), y.data<T>(), l);
   });
-  return record("gather", std::move(y), {x}, [indices, at, extent = l.extent](const Pull& p) -> Grads {
-    return {scatter_add(p.grad, indices, static_cast<int>(at), extent)};
-  });
+  return record(
+      "gather", std::move(y), {x},
+      [indices, at, extent = l.extent](const Pull& p) -> Grads {
+        return {scatter_add(p.grad, indices, static_cast<int>(at), extent)};
+      },
+      Output::dropped);
 }
 
 Variable scatter_add(const Variable& x, const Tensor& indices, int axis, std::int64_t extent) {
@@ -116,8 +119,10 @@ Variable scatter_add(const Variable& x, const Tensor& indices, int axis, std::in
     using T = decltype(tag);
     scatter_rows(x.value().data<T>(), indices.data<std::int32_t>(), y.data<T>(), l);
   });
-  return record("scatter_add", std::move(y), {x},
-                [indices, at](const Pull& p) -> Grads { return {gather(p.grad, indices, static_cast<int>(at))}; });
+  return record(
+      "scatter_add", std::move(y), {x},
+      [indices, at](const Pull& p) -> Grads { return {gather(p.grad, indices, static_cast<int>(at))}; },
+      Output::dropped);
 }
 
 }  // namespace vg

@@ -112,12 +112,17 @@ Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
   Tensor c = ma.columns() == 0 ? Tensor::zeros(shape, a.dtype()) : Tensor(shape, a.dtype());
   if (c.numel() != 0 && ma.columns() != 0)
     dispatch_float("matmul", a.dtype(), [&](auto tag) { multiply_all<decltype(tag)>(ma, mb, c, batch); });
-  return record("matmul", std::move(c), {a, b}, [a, ta, b, tb](const Pull& p) -> Grads {
-    Grads grads(2);
-    if (p.needs(0)) grads[0] = sum_to(ta ? product(b, tb, p.grad, true) : product(p.grad, false, b, !tb), a.shape());
-    if (p.needs(1)) grads[1] = sum_to(tb ? product(p.grad, true, a, ta) : product(a, !ta, p.grad, false), b.shape());
-    return grads;
-  });
+  return record(
+      "matmul", std::move(c), {a, b},
+      [a, ta, b, tb](const Pull& p) -> Grads {
+        Grads grads(2);
+        if (p.needs(0))
+          grads[0] = sum_to(ta ? product(b, tb, p.grad, true) : product(p.grad, false, b, !tb), a.shape());
+        if (p.needs(1))
+          grads[1] = sum_to(tb ? product(p.grad, true, a, ta) : product(a, !ta, p.grad, false), b.shape());
+        return grads;
+      },
+      Output::dropped);
 }
 
 }  // namespace

@@ -196,10 +196,13 @@ Variable class_loss(ClassLoss l) {
   Tensor value = Tensor::scalar(value_of(l, sums), l.logits.dtype());
   const std::string_view op = l.op;
   const Variable logits = l.logits;
-  return record(op, std::move(value), {logits}, [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
-    if (recording() && l.logits.numel() > 0) return {composed_grad(l, sums, pull.grad)};
-    return {fused_grad(l, sums, pull.grad.item())};
-  });
+  return record(
+      op, std::move(value), {logits},
+      [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
+        if (recording() && l.logits.numel() > 0) return {composed_grad(l, sums, pull.grad)};
+        return {fused_grad(l, sums, pull.grad.item())};
+      },
+      Output::dropped);
 }
 
 void check_pair(std::string_view op, const Variable& x, const Variable& target) {

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <string_view>
 
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
+#include "framework/ops/detail/bias.hpp"
 #include "framework/ops/detail/norm_channels.hpp"
 #include "framework/ops/detail/norm_rows.hpp"
 #include "framework/ops/detail/norm_softmax.hpp"
@@ -54,7 +57,7 @@ Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int 
 
 // --- normalisation of channels ---
 
-// One call: what is normalised, and by what. Inputs of the op are x, then scale and bias as far as they are there.
+// One call: what is normalised, and by what. Inputs of the op are x, then the others as far as they are there.
 struct Norm {
   std::string_view op;
   NormView view;
@@ -63,20 +66,36 @@ struct Norm {
   bool rows;              // layer_norm: scale and bias belong to the places of a row, which is what `width` counts
   bool constant = false;  // statistics given from outside
   Tensor stats;           // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not kept for rows
+  Tensor channel_means;   // f64 (batch, channels), where they are not constant
+  // what ops before and after were taken in (framework/deferred.hpp); never of rows
+  Variable pre, residual;  // a number a channel added to x, a volume added to the result,
+  Activation activation;   // and what is applied last
 
+  enum Input { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
+  const Variable& input(int i) const {
+    const Variable* all[inputs_count] = {&x, &pre, &scale, &bias, &residual};
+    return *all[i];
+  }
   std::vector<Variable> inputs() const {
-    std::vector<Variable> all{x};
-    for (const Variable& v : {scale, bias})
-      if (v.defined()) all.push_back(v);
+    std::vector<Variable> all;
+    for (int i = 0; i < inputs_count; ++i)
+      if (input(i).defined()) all.push_back(input(i));
     return all;
   }
   const double* means() const { return stats.data<double>(); }
   const double* rstds() const { return means() + view.stats(); }
+  template <class T>
+  detail::NormNumbers<T> numbers() const;
 };
 
 template <class T>
 const T* data_or_null(const Variable& v) {
   return v.defined() ? v.value().data<T>() : nullptr;
+}
+
+template <class T>
+detail::NormNumbers<T> Norm::numbers() const {
+  return {means(), rstds(), data_or_null<T>(pre), data_or_null<T>(scale), data_or_null<T>(bias), activation};
 }
 
 void check_param(std::string_view op, std::string_view name, const Variable& param, const Variable& x,
@@ -106,57 +125,86 @@ Tensor forward_value(const Norm& n) {
     if (n.rows)
       detail::rows_forward(n.view.batch, n.view.width, n.eps, x, scale, bias, y.data<T>());
     else
-      detail::norm_apply(n.view, x, n.means(), n.rstds(), scale, bias, y.data<T>());
+      detail::norm_apply(n.view, n.numbers<T>(), x, data_or_null<T>(n.residual), y.data<T>());
   });
   return y;
 }
 
-// Gradients of x, scale and bias (undefined where not wanted), by the fused loops.
+using Wanted = std::array<bool, Norm::inputs_count>;
+using NormGrads = std::array<Variable, Norm::inputs_count>;
+
+// Whether the gradient is first multiplied by the activation's slope, as a volume: the residual takes it.
+bool masks_gradient(const Norm& n) { return n.residual.defined() && n.activation.any(); }
+
+// By the fused loops.
 template <class T>
-void fused_channels(const Norm& n, const T* g, Tensor& dx, Tensor& dscale, Tensor& dbias) {
+void fused_channels(const Norm& n, const Variable& grad, const Variable& output, const Wanted& wanted,
+                    std::array<Tensor, Norm::inputs_count>& out) {
   const NormView& v = n.view;
-  const T* x = n.x.value().data<T>();
   const std::int64_t c = v.channels();
+  const T *x = n.x.value().data<T>(), *g = grad.value().data<T>();
   memory::Scratch<double> sums(2 * v.batch * c);
   double *sum_g = sums.data(), *sum_gx = sum_g + v.batch * c;
-  if (dscale.defined() || dbias.defined() || !n.constant) detail::norm_dots(v, x, g, n.means(), sum_g, sum_gx);
-  if (dx.defined())
-    detail::norm_grad_x(v, x, g, n.means(), n.rstds(), data_or_null<T>(n.scale), sum_g, sum_gx, n.constant,
-                        dx.data<T>());
+  detail::NormNumbers<T> numbers = n.numbers<T>();
+  Tensor masked = masks_gradient(n) ? Tensor(grad.shape(), grad.dtype()) : Tensor();
+  const T* y = masked.defined() ? output.value().data<T>() : nullptr;
+  detail::norm_dots(v, numbers, x, g, y, masked.defined() ? masked.data<T>() : nullptr, sum_g, sum_gx);
+  if (masked.defined()) {
+    g = masked.data<T>();
+    numbers.activation = {};
+  }
+  detail::NormGradient<T> gradient(v, numbers, sum_g, sum_gx, n.constant);
+  if (wanted[Norm::of_x]) gradient.x(x, g, out[Norm::of_x].data<T>());
   for (std::int64_t i = 0; i < c; ++i) {
     double slope = 0, total = 0;
-    for (std::int64_t b = 0; b < v.batch && (dscale.defined() || dbias.defined()); ++b) {
+    for (std::int64_t b = 0; b < v.batch; ++b) {
       slope += sum_gx[b * c + i] * n.rstds()[b * v.groups + i / v.width];
       total += sum_g[b * c + i];
     }
-    if (dscale.defined()) dscale.data<T>()[i] = static_cast<T>(slope);
-    if (dbias.defined()) dbias.data<T>()[i] = static_cast<T>(total);
+    if (wanted[Norm::of_scale]) out[Norm::of_scale].data<T>()[i] = static_cast<T>(slope);
+    if (wanted[Norm::of_bias]) out[Norm::of_bias].data<T>()[i] = static_cast<T>(total);
+    if (wanted[Norm::of_pre])
+      out[Norm::of_pre].data<T>()[i] =
+          static_cast<T>(gradient.pre(i, sum_g, n.constant ? nullptr : n.channel_means.data<double>()));
   }
+  if (wanted[Norm::of_residual]) out[Norm::of_residual] = masked.defined() ? masked : grad.value();
 }
 
-Grads fused_backward(const Norm& n, const Variable& grad, bool want_x, bool want_scale, bool want_bias) {
-  const auto like = [](const Variable& v, bool want) { return want ? Tensor::zeros(v.shape(), v.dtype()) : Tensor(); };
-  Tensor dx = want_x ? Tensor(n.x.shape(), n.x.dtype()) : Tensor();
-  Tensor dscale = like(n.scale, want_scale), dbias = like(n.bias, want_bias);
+NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& output, const Wanted& wanted) {
+  std::array<Tensor, Norm::inputs_count> out;
+  if (wanted[Norm::of_x]) out[Norm::of_x] = Tensor(n.x.shape(), n.x.dtype());
+  for (int i : {Norm::of_pre, Norm::of_scale, Norm::of_bias})
+    if (wanted[static_cast<std::size_t>(i)])
+      out[static_cast<std::size_t>(i)] = Tensor::zeros(n.input(i).shape(), n.x.dtype());
+  if (wanted[Norm::of_residual]) out[Norm::of_residual] = Tensor::zeros({}, n.x.dtype());  // replaced
   dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
-    const T *x = n.x.value().data<T>(), *g = grad.value().data<T>();
-    const auto out = [](Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
-    if (n.x.numel() == 0) return;
-    if (n.rows)
-      detail::rows_backward(n.view.batch, n.view.width, n.eps, x, g, data_or_null<T>(n.scale), out(dx), out(dscale),
-                            out(dbias));
-    else
-      fused_channels(n, g, dx, dscale, dbias);
+    const auto at = [&](int i) {
+      return wanted[static_cast<std::size_t>(i)] ? out[static_cast<std::size_t>(i)].template data<T>() : nullptr;
+    };
+    if (n.x.numel() == 0) {
+      if (wanted[Norm::of_residual]) out[Norm::of_residual] = grad.value();
+    } else if (n.rows) {
+      detail::rows_backward(n.view.batch, n.view.width, n.eps, n.x.value().data<T>(), grad.value().data<T>(),
+                            data_or_null<T>(n.scale), at(Norm::of_x), at(Norm::of_scale), at(Norm::of_bias));
+    } else {
+      fused_channels<T>(n, grad, output, wanted, out);
+    }
   });
-  return {Variable(dx), Variable(dscale), Variable(dbias)};
+  NormGrads grads;
+  for (std::size_t i = 0; i < grads.size(); ++i)
+    if (out[i].defined()) grads[i] = Variable(out[i]);
+  return grads;
 }
 
 // The same in ops on Variables, so that it can be differentiated again.
-Grads composed_backward(const Norm& n, const Variable& grad, bool want_x, bool want_scale, bool want_bias) {
+NormGrads composed_backward(const Norm& n, const Variable& output_grad, const Variable&, const Wanted& wanted) {
+  const Variable grad =
+      n.activation.any() ? detail::through_activation(n.activation, forward_value(n), output_grad) : output_grad;
   const NormView& v = n.view;
   const std::vector<std::int64_t> full{v.batch, v.rows, v.groups, v.width}, params{1, 1, v.groups, v.width};
-  const Variable x = reshape(n.x, full), g = reshape(grad, full);
+  const Variable raw = reshape(n.x, full), x = n.pre.defined() ? raw + reshape(n.pre, params) : raw,
+                 g = reshape(grad, full);
   Variable centred, rstd;
   if (n.constant) {
     const Shape per_group{v.batch, 1, v.groups, 1};
@@ -170,41 +218,84 @@ Grads composed_backward(const Norm& n, const Variable& grad, bool want_x, bool w
     rstd = rsqrt(mean(square(centred), {1, 3}, true) + n.eps);
   }
   const Variable hat = centred * rstd;
-  Grads grads(3);
-  if (want_x) {
+  NormGrads grads;
+  if (wanted[Norm::of_x] || wanted[Norm::of_pre]) {
     const Variable scaled = n.scale.defined() ? g * reshape(n.scale, params) : g;
     const Variable dx =
-        n.constant ? scaled : scaled - mean(scaled, {1, 3}, true) - hat * mean(scaled * hat, {1, 3}, true);
-    grads[0] = reshape(dx * rstd, n.x.shape().vec());
+        (n.constant ? scaled : scaled - mean(scaled, {1, 3}, true) - hat * mean(scaled * hat, {1, 3}, true)) * rstd;
+    grads[Norm::of_x] = reshape(dx, n.x.shape().vec());
+    if (wanted[Norm::of_pre]) grads[Norm::of_pre] = reshape(sum(dx, {0, 1}), n.pre.shape().vec());
   }
-  if (want_scale) grads[1] = reshape(sum(g * hat, {0, 1}), n.scale.shape().vec());
-  if (want_bias) grads[2] = reshape(sum(g, {0, 1}), n.bias.shape().vec());
+  if (wanted[Norm::of_scale]) grads[Norm::of_scale] = reshape(sum(g * hat, {0, 1}), n.scale.shape().vec());
+  if (wanted[Norm::of_bias]) grads[Norm::of_bias] = reshape(sum(g, {0, 1}), n.bias.shape().vec());
+  if (wanted[Norm::of_residual]) grads[Norm::of_residual] = grad;
   return grads;
 }
 
-Variable record_norm(Norm n) {
-  Tensor y = forward_value(n);
-  const std::string_view op = n.op;
-  std::vector<Variable> inputs = n.inputs();
-  return record(op, std::move(y), std::move(inputs), [n = std::move(n)](const Pull& pull) -> Grads {
-    const std::size_t bias_at = n.scale.defined() ? 2 : 1;
-    const bool want_scale = n.scale.defined() && pull.needs(1), want_bias = n.bias.defined() && pull.needs(bias_at);
-    const bool fused = !recording() || n.x.numel() == 0;
-    Grads all = (fused ? fused_backward : composed_backward)(n, pull.grad, pull.needs(0), want_scale, want_bias);
-    Grads grads{all[0]};
-    if (n.scale.defined()) grads.push_back(all[1]);
-    if (n.bias.defined()) grads.push_back(all[2]);
-    return grads;
-  });
+Grads norm_vjp(const Norm& n, const Pull& pull) {
+  Wanted wanted{};
+  std::size_t at = 0;
+  for (int i = 0; i < Norm::inputs_count; ++i)
+    if (n.input(i).defined()) wanted[static_cast<std::size_t>(i)] = pull.needs(at++);
+  const bool fused = !recording() || n.x.numel() == 0;
+  NormGrads all = (fused ? fused_backward : composed_backward)(n, pull.grad, pull.output, wanted);
+  Grads grads;
+  for (int i = 0; i < Norm::inputs_count; ++i)
+    if (n.input(i).defined()) grads.push_back(std::move(all[static_cast<std::size_t>(i)]));
+  return grads;
+}
+
+Vjp vjp_of(const Norm& n) {
+  return [n](const Pull& pull) -> Grads { return norm_vjp(n, pull); };
+}
+
+// A normalisation of channels whose pass over the data waits for what comes next: a sum, an activation.
+class DeferredNorm : public Deferred {
+ public:
+  explicit DeferredNorm(Norm n) : Deferred(n.x.shape(), n.x.dtype()), n_(std::move(n)) {}
+  Tensor compute() const override { return forward_value(n_); }
+
+  Variable with_activation(const Activation& activation) const override {
+    Norm n = n_;
+    n.activation = activation;
+    // with a residual the sign is read from the result
+    const Output output = masks_gradient(n) ? Output::saved : Output::dropped;
+    return record("norm_activation", forward_value(n), n.inputs(), vjp_of(n), output);
+  }
+
+  Variable with_sum(const Variable& other) const override {
+    if (n_.residual.defined()) return {};
+    Norm n = n_;
+    n.residual = other;
+    return record_deferred("norm_sum", std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+  }
+
+ private:
+  Norm n_;
+};
+
+Variable record_norm(const Norm& n) {
+  if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), Output::dropped);
+  return record_deferred(n.op, std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+}
+
+// x of an op on channels: where it is the sum of a volume and a number a channel, that is taken apart.
+void take_bias_in(Norm& n) {
+  if (const auto sum = detail::pending_bias(n.x)) {
+    n.x = sum->x;
+    n.pre = sum->bias;
+  }
 }
 
 // Fills n.stats from x.
 void measure(Norm& n, Tensor* mean, Tensor* var) {
+  take_bias_in(n);
   n.stats = Tensor(Shape{2, n.view.stats()}, f64);
+  n.channel_means = Tensor(Shape{n.view.batch, n.view.channels()}, f64);
   double *m = n.stats.data<double>(), *v = m + n.view.stats();
   dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
-    detail::group_moments(n.view, n.x.value().data<T>(), m, v);
+    detail::group_moments(n.view, n.x.value().data<T>(), data_or_null<T>(n.pre), m, v, n.channel_means.data<double>());
     for (std::int64_t i = 0; i < n.view.stats(); ++i) {
       if (mean) mean->data<T>()[i] = static_cast<T>(m[i]);
       if (var) var->data<T>()[i] = static_cast<T>(v[i]);
@@ -244,10 +335,14 @@ Variable group_norm(const Variable& x, std::int64_t groups, const Variable& scal
          eps,
          false,
          false,
+         {},
+         {},
+         {},
+         {},
          {}};
   check_norm(n);
   measure(n, nullptr, nullptr);
-  return record_norm(std::move(n));
+  return record_norm(n);
 }
 
 Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Variable& bias, double eps) {
@@ -262,21 +357,37 @@ Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Va
          eps,
          true,
          false,
+         {},
+         {},
+         {},
+         {},
          {}};
   check_norm(n);
-  return record_norm(std::move(n));
+  return record_norm(n);
 }
 
 BatchNormResult batch_norm(const Variable& x, const Variable& scale, const Variable& bias, double eps) {
   check_channels_last("batch_norm", x);
   const std::int64_t channels = x.shape().back();
-  Norm n{"batch_norm", {1, product(x.shape(), 0, x.rank() - 1), channels, 1}, x, scale, bias, eps, false, false, {}};
+  Norm n{"batch_norm",
+         {1, product(x.shape(), 0, x.rank() - 1), channels, 1},
+         x,
+         scale,
+         bias,
+         eps,
+         false,
+         false,
+         {},
+         {},
+         {},
+         {},
+         {}};
   check_norm(n);
   if (x.numel() == 0)
     throw ValueError(fmt::format("[batch_norm] x: got shape {}; must have at least one element", x.shape().str()));
   BatchNormResult result{{}, Tensor(Shape{channels}, x.dtype()), Tensor(Shape{channels}, x.dtype())};
   measure(n, &result.mean, &result.var);
-  result.output = record_norm(std::move(n));
+  result.output = record_norm(n);
   return result;
 }
 
@@ -284,17 +395,24 @@ Variable normalize(const Variable& x, const Tensor& mean, const Tensor& var, con
                    const Variable& bias, double eps) {
   check_channels_last("normalize", x);
   const std::int64_t channels = x.shape().back();
-  Norm n{"normalize", {1, product(x.shape(), 0, x.rank() - 1), channels, 1}, x, scale, bias, eps, false, true, {}};
+  Norm n{"normalize", {1, product(x.shape(), 0, x.rank() - 1), channels, 1},
+         x,           scale,
+         bias,        eps,
+         false,       true,
+         {},          {},
+         {},          {},
+         {}};
   check_norm(n);
   check_param(n.op, "mean", Variable(mean), x, channels);
   check_param(n.op, "var", Variable(var), x, channels);
   if (!mean.defined() || !var.defined()) throw ValueError("[normalize] mean, var: undefined; both must be given");
+  take_bias_in(n);
   n.stats = Tensor(Shape{2, channels}, f64);
   for (std::int64_t i = 0; i < channels; ++i) {
     n.stats.data<double>()[i] = mean.value_at(i);
     n.stats.data<double>()[channels + i] = 1 / std::sqrt(var.value_at(i) + eps);
   }
-  return record_norm(std::move(n));
+  return record_norm(n);
 }
 
 }  // namespace vg

@@ -1,6 +1,7 @@
 // All ops.
 #pragma once
 
+#include "framework/ops/bias.hpp"
 #include "framework/ops/conv3d.hpp"
 #include "framework/ops/dropout.hpp"
 #include "framework/ops/elementwise.hpp"

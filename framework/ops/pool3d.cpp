@@ -61,8 +61,9 @@ Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
     using T = decltype(type);
     detail::pool_pick(g, x.value().data<T>(), index.data<std::int32_t>(), y.data<T>());
   });
-  return record("pool_pick", std::move(y), {x},
-                [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; });
+  return record(
+      "pool_pick", std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; },
+      Output::dropped);
 }
 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g) {
@@ -71,8 +72,9 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
     using T = decltype(type);
     detail::pool_put(g, grad.value().data<T>(), index.data<std::int32_t>(), dx.data<T>());
   });
-  return record("pool_put", std::move(dx), {grad},
-                [index, g](const Pull& pull) -> Grads { return {pick(pull.grad, index, g)}; });
+  return record(
+      "pool_put", std::move(dx), {grad}, [index, g](const Pull& pull) -> Grads { return {pick(pull.grad, index, g)}; },
+      Output::dropped);
 }
 
 // Sums (or means) over windows, and their adjoint: linear, and each is the other's vjp.
@@ -84,8 +86,9 @@ Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& 
     using T = decltype(type);
     detail::window_sum(g, average, x.value().data<T>(), y.data<T>());
   });
-  return record(op, std::move(y), {x},
-                [op, g, average](const Pull& pull) -> Grads { return {spread(op, pull.grad, g, average)}; });
+  return record(
+      op, std::move(y), {x},
+      [op, g, average](const Pull& pull) -> Grads { return {spread(op, pull.grad, g, average)}; }, Output::dropped);
 }
 
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g, bool average) {
@@ -94,8 +97,9 @@ Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry&
     using T = decltype(type);
     detail::window_spread(g, average, grad.value().data<T>(), dx.data<T>());
   });
-  return record(op, std::move(dx), {grad},
-                [op, g, average](const Pull& pull) -> Grads { return {gathered(op, pull.grad, g, average)}; });
+  return record(
+      op, std::move(dx), {grad},
+      [op, g, average](const Pull& pull) -> Grads { return {gathered(op, pull.grad, g, average)}; }, Output::dropped);
 }
 
 }  // namespace
@@ -112,8 +116,9 @@ Variable max_pool3d(const Variable& x, const Pool3dArgs& args) {
     using T = decltype(type);
     detail::max_pool(g, x.value().data<T>(), y.data<T>(), keep ? index.data<std::int32_t>() : nullptr);
   });
-  return record("max_pool3d", std::move(y), {x},
-                [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; });
+  return record(
+      "max_pool3d", std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; },
+      Output::dropped);
 }
 
 Variable avg_pool3d(const Variable& x, const Pool3dArgs& args) {

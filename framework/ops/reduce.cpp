@@ -125,10 +125,12 @@ Variable extreme(std::string_view op, const Variable& x, const Axes& axes, bool 
 
 Variable sum(const Variable& x, const Axes& axes, bool keepdims) {
   const Plan plan = plan_of("sum", x.shape(), axes, keepdims);
-  return record("sum", fold<detail::SumFold>("sum", x.value(), plan), {x},
-                [shape = x.shape(), kept = plan.kept](const Pull& p) -> Grads {
-                  return {broadcast_to(reshape(p.grad, kept.vec()), shape)};
-                });
+  return record(
+      "sum", fold<detail::SumFold>("sum", x.value(), plan), {x},
+      [shape = x.shape(), kept = plan.kept](const Pull& p) -> Grads {
+        return {broadcast_to(reshape(p.grad, kept.vec()), shape)};
+      },
+      Output::dropped);
 }
 
 Variable mean(const Variable& x, const Axes& axes, bool keepdims) {
@@ -172,10 +174,13 @@ Variable var(const Variable& x, const Axes& axes, bool keepdims) {
     NoGrad off;
     y = mean(square(sub(x, mean(x, axes, true))), axes, keepdims).value();
   }
-  return record("var", std::move(y), {x}, [x, axes, kept = plan.kept, n = plan.count](const Pull& p) -> Grads {
-    const Variable g = mul(reshape(p.grad, kept.vec()), 2.0 / static_cast<double>(n));
-    return {mul(sub(x, mean(x, axes, true)), g)};
-  });
+  return record(
+      "var", std::move(y), {x},
+      [x, axes, kept = plan.kept, n = plan.count](const Pull& p) -> Grads {
+        const Variable g = mul(reshape(p.grad, kept.vec()), 2.0 / static_cast<double>(n));
+        return {mul(sub(x, mean(x, axes, true)), g)};
+      },
+      Output::dropped);
 }
 
 Tensor argmax(const Tensor& x, int axis) {

@@ -35,8 +35,9 @@ Tensor gathered(const Tensor& x, const Shape& shape, std::int64_t offset, const 
 }  // namespace
 
 Variable reshape(const Variable& x, const std::vector<std::int64_t>& shape) {
-  return record("reshape", x.value().reshape(shape), {x},
-                [from = x.shape()](const Pull& p) -> Grads { return {reshape(p.grad, from.vec())}; });
+  return record(
+      "reshape", x.value().reshape(shape), {x},
+      [from = x.shape()](const Pull& p) -> Grads { return {reshape(p.grad, from.vec())}; }, Output::dropped);
 }
 
 Variable transpose(const Variable& x, const std::vector<int>& axes) {
@@ -57,8 +58,9 @@ Variable transpose(const Variable& x, const std::vector<int>& axes) {
     strides[index_of(i)] = own[index_of(from)];
     shape.push_back(x.shape()[index_of(from)]);
   }
-  return record("transpose", gathered(x.value(), shape, 0, strides), {x},
-                [inverse](const Pull& p) -> Grads { return {transpose(p.grad, inverse)}; });
+  return record(
+      "transpose", gathered(x.value(), shape, 0, strides), {x},
+      [inverse](const Pull& p) -> Grads { return {transpose(p.grad, inverse)}; }, Output::dropped);
 }
 
 Variable broadcast_to(const Variable& x, const Shape& shape) {
@@ -66,8 +68,9 @@ Variable broadcast_to(const Variable& x, const Shape& shape) {
   if (x.rank() > shape.rank() || broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
     throw ValueError(
         fmt::format("[broadcast_to] shape: got {}; {} does not broadcast to it", shape.str(), x.shape().str()));
-  return record("broadcast_to", gathered(x.value(), shape, 0, detail::broadcast_strides(x.shape(), shape)), {x},
-                [from = x.shape()](const Pull& p) -> Grads { return {sum_to(p.grad, from)}; });
+  return record(
+      "broadcast_to", gathered(x.value(), shape, 0, detail::broadcast_strides(x.shape(), shape)), {x},
+      [from = x.shape()](const Pull& p) -> Grads { return {sum_to(p.grad, from)}; }, Output::dropped);
 }
 
 Variable expand_dims(const Variable& x, int axis) {
@@ -108,12 +111,15 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
     pieces.push_back({start, start + part.shape()[at], 1});
     start = pieces.back().stop;
   }
-  return record("concat", std::move(y), parts, [pieces, at](const Pull& p) -> Grads {
-    Grads grads(pieces.size());
-    for (std::size_t i = 0; i < pieces.size(); ++i)
-      if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
-    return grads;
-  });
+  return record(
+      "concat", std::move(y), parts,
+      [pieces, at](const Pull& p) -> Grads {
+        Grads grads(pieces.size());
+        for (std::size_t i = 0; i < pieces.size(); ++i)
+          if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
+        return grads;
+      },
+      Output::dropped);
 }
 
 namespace {
@@ -162,13 +168,16 @@ Variable embed(const Variable& x, const Region& r, const Shape& shape) {
   Tensor y = Tensor::zeros(shape, x.dtype());
   const auto [offset, strides] = within(r, shape);
   copy_strided(x.dtype(), x.shape(), y.raw(), offset, strides, x.value().raw(), 0, contiguous_strides(x.shape()));
-  return record("slice_adjoint", std::move(y), {x}, [r](const Pull& p) -> Grads { return {slice_region(p.grad, r)}; });
+  return record(
+      "slice_adjoint", std::move(y), {x}, [r](const Pull& p) -> Grads { return {slice_region(p.grad, r)}; },
+      Output::dropped);
 }
 
 Variable slice_region(const Variable& x, const Region& r) {
   const auto [offset, strides] = within(r, x.shape());
-  return record("slice", gathered(x.value(), r.shape, offset, strides), {x},
-                [r, shape = x.shape()](const Pull& p) -> Grads { return {embed(p.grad, r, shape)}; });
+  return record(
+      "slice", gathered(x.value(), r.shape, offset, strides), {x},
+      [r, shape = x.shape()](const Pull& p) -> Grads { return {embed(p.grad, r, shape)}; }, Output::dropped);
 }
 
 }  // namespace
@@ -225,11 +234,14 @@ Variable pad(const Variable& x, const std::vector<std::pair<std::int64_t, std::i
     throw ValueError(fmt::format("[pad] widths: got {} entries; must be {}, one an axis", widths.size(), x.rank()));
   if (x.dtype() == i32 && value != std::trunc(value))
     throw ValueError(fmt::format("[pad] value: got {} for an i32 Variable; must be a whole number", value));
-  return record("pad", padded(x.value(), widths, value), {x}, [widths](const Pull& p) -> Grads {
-    auto back = widths;
-    for (auto& [before, after] : back) before = -before, after = -after;
-    return {pad(p.grad, back)};
-  });
+  return record(
+      "pad", padded(x.value(), widths, value), {x},
+      [widths](const Pull& p) -> Grads {
+        auto back = widths;
+        for (auto& [before, after] : back) before = -before, after = -after;
+        return {pad(p.grad, back)};
+      },
+      Output::dropped);
 }
 
 Variable flip(const Variable& x, const std::vector<int>& axes) {
@@ -243,8 +255,9 @@ Variable flip(const Variable& x, const std::vector<int>& axes) {
     offset += (x.shape()[at] - 1) * strides[at];
     strides[at] = -strides[at];
   }
-  return record("flip", gathered(x.value(), x.shape(), offset, strides), {x},
-                [axes](const Pull& p) -> Grads { return {flip(p.grad, axes)}; });
+  return record(
+      "flip", gathered(x.value(), x.shape(), offset, strides), {x},
+      [axes](const Pull& p) -> Grads { return {flip(p.grad, axes)}; }, Output::dropped);
 }
 
 Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const std::vector<int>& axes) {
@@ -268,8 +281,9 @@ Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const 
     }
     value = next;
   }
-  return record("roll", std::move(value), {x},
-                [back, axes](const Pull& p) -> Grads { return {roll(p.grad, back, axes)}; });
+  return record(
+      "roll", std::move(value), {x}, [back, axes](const Pull& p) -> Grads { return {roll(p.grad, back, axes)}; },
+      Output::dropped);
 }
 
 }  // namespace vg

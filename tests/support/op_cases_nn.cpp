@@ -1,4 +1,5 @@
 // Rows for convolutions, pools, normalisations, losses and dropout.
+#include "framework/ops/bias.hpp"
 #include "framework/ops/conv3d.hpp"
 #include "framework/ops/dropout.hpp"
 #include "framework/ops/elementwise.hpp"
@@ -110,6 +111,30 @@ const bool norms = add_op_cases({
     {"group_norm", "instances, no scale", [](In v) { return group_norm(v[0], 3, none, v[1], 1e-3); }, {{2, 4, 3}, {3}}},
     {"group_norm", "no bias", [](In v) { return group_norm(v[0], 1, v[1], none, 1e-3); }, {{2, 2, 3}, {3}}},
     {"group_norm", "bare", [](In v) { return group_norm(v[0], 1, none, none, 1e-3); }, {{1, 3, 2}}},
+    {"bias_add", "", [](In v) { return bias_add(v[0], v[1]); }, {{2, 3, 4}, {1, 1, 4}}},
+    // what waits for what comes next, and takes it in
+    {"bias_add", "relu", [](In v) { return relu(bias_add(v[0], v[1])); }, {{2, 3, 4}, {4}}},
+    {"bias_add", "leaky_relu", [](In v) { return leaky_relu(bias_add(v[0], v[1]), 0.2); }, {{2, 3, 4}, {4}}},
+    {"group_norm",
+     "bias before, relu",
+     [](In v) { return relu(group_norm(bias_add(v[0], v[3]), 2, v[1], v[2], 1e-3)); },
+     {{2, 2, 2, 1, 4}, {4}, {4}, {4}}},
+    {"group_norm",
+     "sum, leaky_relu",
+     [](In v) { return leaky_relu(v[1] + group_norm(v[0], 3, none, v[2], 1e-3), 0.2); },
+     {{2, 4, 3}, {2, 4, 3}, {3}}},
+    {"group_norm",
+     "sum",
+     [](In v) { return group_norm(v[0], 1, v[2], none, 1e-3) + v[1]; },
+     {{2, 4, 2}, {2, 4, 2}, {2}}},
+    {"batch_norm",
+     "bias before, sum, relu",
+     [](In v) { return relu(batch_norm(bias_add(v[0], v[1]), v[2], v[3], 1e-3).output + v[4]); },
+     {{2, 2, 3}, {3}, {3}, {3}, {2, 2, 3}}},
+    {"normalize",
+     "bias before, sum, relu",
+     [](In v) { return relu(normalize(bias_add(v[0], v[1]), mean3, var3, v[2], v[3], 1e-3) + v[4]); },
+     {{2, 2, 3}, {3}, {3}, {3}, {2, 2, 3}}},
     {"layer_norm", "", [](In v) { return layer_norm(v[0], 1, v[1], v[2], 1e-3); }, {{2, 2, 4}, {4}, {4}}},
     {"layer_norm", "two axes", [](In v) { return layer_norm(v[0], 2, v[1], v[2], 1e-3); }, {{2, 2, 3}, {2, 3}, {2, 3}}},
     {"layer_norm", "bare", [](In v) { return layer_norm(v[0], 2, none, none, 1e-3); }, {{2, 5}}},

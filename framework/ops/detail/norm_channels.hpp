@@ -36,10 +36,11 @@ void norm_blocks(const NormView& v, F&& f) {
   });
 }
 
-/// Mean and biased variance of each group of each sample. Each block is read twice, the second time from the cache: the
-/// squares are of distances from the block's own mean.
+/// Mean and biased variance of each group of each sample of x + pre (a number a channel, or null), and the mean of each
+/// channel of each sample. Each block is read twice, the second time from the cache: the squares are of distances from
+/// the block's own mean.
 template <class T>
-void group_moments(const NormView& v, const T* x, double* mean, double* var) {
+void group_moments(const NormView& v, const T* x, const T* pre, double* mean, double* var, double* channel_mean) {
   const std::int64_t c = v.channels(), blocks = v.blocks(), step = v.block_rows();
   memory::Scratch<double> parts(v.batch * blocks * 2 * c);
   norm_blocks(v, [&](std::int64_t t, std::int64_t b, std::int64_t first, std::int64_t n) {
@@ -48,6 +49,7 @@ void group_moments(const NormView& v, const T* x, double* mean, double* var) {
     kernels::channel_sums(n, c, at, m, squares);
     for (std::int64_t i = 0; i < c; ++i) m[i] /= static_cast<double>(n);
     kernels::channel_centered_squares(n, c, at, m, squares);
+    for (std::int64_t i = 0; i < c && pre != nullptr; ++i) m[i] += static_cast<double>(pre[i]);
   });
   parallel_for(
       v.stats(),
@@ -62,6 +64,13 @@ void group_moments(const NormView& v, const T* x, double* mean, double* var) {
           }
           return total / static_cast<double>(v.count());
         };
+        for (std::int64_t i = c0; i < c0 + v.width; ++i) {
+          double total = 0;
+          for (std::int64_t t = 0; t < blocks; ++t)
+            total +=
+                static_cast<double>(std::min(step, v.rows - t * step)) * parts.data()[(b * blocks + t) * 2 * c + i];
+          channel_mean[b * c + i] = total / static_cast<double>(v.rows);
+        }
         const double centre = over_blocks([](double n, double m, double) { return n * m; });
         mean[s] = centre;
         var[s] = over_blocks(
@@ -69,27 +78,6 @@ void group_moments(const NormView& v, const T* x, double* mean, double* var) {
       },
       v.stats() < 16);
 }
-
-/// Numbers of a channel, repeated until a row of them is long enough for a loop of its own.
-template <class T>
-class ChannelRow {
- public:
-  explicit ChannelRow(std::int64_t channels)
-      : channels_(channels),
-        length_(channels * std::max<std::int64_t>(1, 256 / std::max<std::int64_t>(1, channels))),
-        numbers_(length_) {}
-  std::int64_t length() const { return length_; }
-  const T* data() { return numbers_.data(); }
-  template <class F>
-  void fill(F value) {
-    for (std::int64_t i = 0; i < channels_; ++i) numbers_.data()[i] = static_cast<T>(value(i));
-    for (std::int64_t i = channels_; i < length_; ++i) numbers_.data()[i] = numbers_.data()[i - channels_];
-  }
-
- private:
-  std::int64_t channels_, length_;
-  memory::Scratch<T> numbers_;
-};
 
 /// What x is centred on, split so that a mean that float cannot hold does not cost accuracy: mean = high + low.
 template <class T>
@@ -99,42 +87,91 @@ struct SplitMean {
   double low;
 };
 
-/// y = (x - mean) / sqrt(var + eps) * scale + bias; scale and bias may be null.
+/// The numbers of a normalisation: of x + pre, by statistics of each sample's groups, scaled and shifted a channel, and
+/// activated. pre, scale and bias may be null.
 template <class T>
-void norm_apply(const NormView& v, const T* x, const double* mean, const double* rstd, const T* scale, const T* bias,
-                T* y) {
+struct NormNumbers {
+  const double *mean, *rstd;
+  const T *pre, *scale, *bias;
+  kernels::Activation activation;
+
+  double centre(const NormView& v, std::int64_t b, std::int64_t i) const {
+    return mean[b * v.groups + i / v.width] - (pre ? static_cast<double>(pre[i]) : 0.0);
+  }
+  double gain(const NormView& v, std::int64_t b, std::int64_t i) const {
+    return rstd[b * v.groups + i / v.width] * (scale ? static_cast<double>(scale[i]) : 1.0);
+  }
+};
+
+/// The same as kernels take them: y = act((x - centre) * factor + shift) for each sample and channel.
+template <class T>
+class NormMap {
+ public:
+  NormMap(const NormView& v, const NormNumbers<T>& n)
+      : channels_(v.channels()), size_(v.batch * v.channels()), activation_(n.activation), numbers_(3 * size_) {
+    for (std::int64_t b = 0; b < v.batch; ++b)
+      for (std::int64_t i = 0; i < channels_; ++i) {
+        const SplitMean<T> mean(n.centre(v, b, i));
+        const double gain = n.gain(v, b, i);
+        T* const at = numbers_.data() + b * channels_ + i;
+        at[0] = mean.high;
+        at[size_] = static_cast<T>(gain);
+        at[2 * size_] = static_cast<T>((n.bias ? static_cast<double>(n.bias[i]) : 0.0) - mean.low * gain);
+      }
+  }
+  kernels::ChannelMap<T> of(std::int64_t sample, std::int64_t rows) {
+    T* const at = numbers_.data() + sample * channels_;
+    return {rows, channels_, at, at + size_, at + 2 * size_, activation_};
+  }
+
+ private:
+  std::int64_t channels_, size_;
+  kernels::Activation activation_;
+  memory::Scratch<T> numbers_;
+};
+
+/// f(sample, first element, rows) for pieces of the rows of each sample that make a task.
+template <class F>
+void norm_pieces(const NormView& v, F&& f) {
   const std::int64_t c = v.channels(), tasks = std::max<std::int64_t>(1, (v.rows * c + 65535) / 65536),
                      step = (v.rows + tasks - 1) / tasks;
   parallel_for(v.batch * tasks, [&](std::int64_t task) {
     const std::int64_t b = task / tasks, first = task % tasks * step, end = std::min(v.rows, first + step);
-    ChannelRow<T> centre(c), factor(c), shift(c);
-    const auto stat = [&](std::int64_t i) { return b * v.groups + i / v.width; };
-    const auto gain = [&](std::int64_t i) { return rstd[stat(i)] * (scale ? static_cast<double>(scale[i]) : 1.0); };
-    centre.fill([&](std::int64_t i) { return SplitMean<T>(mean[stat(i)]).high; });
-    factor.fill(gain);
-    shift.fill([&](std::int64_t i) {
-      return (bias ? static_cast<double>(bias[i]) : 0.0) - SplitMean<T>(mean[stat(i)]).low * gain(i);
-    });
-    const T *m = centre.data(), *a = factor.data(), *s = shift.data();
-    for (std::int64_t at = (b * v.rows + first) * c, stop = (b * v.rows + end) * c; at < stop; at += centre.length()) {
-      const std::int64_t n = std::min(centre.length(), stop - at);
-      const T* __restrict from = x + at;
-      T* __restrict to = y + at;
-      for (std::int64_t i = 0; i < n; ++i) to[i] = (from[i] - m[i]) * a[i] + s[i];
-    }
+    if (first < end) f(b, (b * v.rows + first) * c, end - first);
   });
 }
 
-/// For each sample and channel: the sum of g, and of g * (x - mean).
+/// y = act((x + pre - mean) * rstd * scale + bias + residual); residual may be null.
 template <class T>
-void norm_dots(const NormView& v, const T* x, const T* g, const double* mean, double* sum_g, double* sum_gx) {
+void norm_apply(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* residual, T* y) {
+  NormMap<T> map(v, numbers);
+  norm_pieces(v, [&](std::int64_t b, std::int64_t at, std::int64_t rows) {
+    kernels::map_channels(map.of(b, rows), x + at, residual ? residual + at : nullptr, y + at);
+  });
+}
+
+/// For each sample and channel: the sum of g', and of g' * (x + pre - mean), where g' is g times the activation's slope
+/// at x; or, where the result y is given, at y, and then g' is kept in `masked`.
+template <class T>
+void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* g, const T* y, T* masked,
+               double* sum_g, double* sum_gx) {
   const std::int64_t c = v.channels(), blocks = v.blocks();
   memory::Scratch<double> parts(v.batch * blocks * 2 * c);
+  NormMap<T> map(v, numbers);
   norm_blocks(v, [&](std::int64_t t, std::int64_t b, std::int64_t first, std::int64_t n) {
     double* part = parts.data() + t * 2 * c;
     const std::int64_t at = (b * v.rows + first) * c;
-    kernels::channel_dots(n, c, g + at, x + at, part, part + c);
-    for (std::int64_t i = 0; i < c; ++i) part[c + i] -= mean[b * v.groups + i / v.width] * part[i];
+    const T* slope_g = g + at;
+    memory::Scratch<T> own(numbers.activation.any() && y == nullptr ? n * c : 0);  // stays in L1
+    if (y != nullptr) {
+      kernels::activation_grad(n * c, numbers.activation, y + at, g + at, masked + at);
+      slope_g = masked + at;
+    } else if (numbers.activation.any()) {
+      kernels::map_channels_grad(map.of(b, n), x + at, g + at, own.data());
+      slope_g = own.data();
+    }
+    kernels::channel_dots(n, c, slope_g, x + at, part, part + c);
+    for (std::int64_t i = 0; i < c; ++i) part[c + i] -= numbers.centre(v, b, i) * part[i];
   });
   for (std::int64_t b = 0; b < v.batch; ++b) {
     double *to = sum_g + b * c, *tox = sum_gx + b * c;
@@ -148,45 +185,65 @@ void norm_dots(const NormView& v, const T* x, const T* g, const double* mean, do
   }
 }
 
-/// dx = rstd * (g * scale - mean(g * scale) - xhat * mean(g * scale * xhat)), means over the group; with `constant`
-/// statistics the two means are left out.
+/// dx = rstd * (g' * scale - mean(g' * scale) - xhat * mean(g' * scale * xhat)), means over the group, g' as in
+/// norm_dots. With `constant` statistics the two means are left out.
 template <class T>
-void norm_grad_x(const NormView& v, const T* x, const T* g, const double* mean, const double* rstd, const T* scale,
-                 const double* sum_g, const double* sum_gx, bool constant, T* dx) {
-  const std::int64_t c = v.channels(), tasks = std::max<std::int64_t>(1, (v.rows * c + 65535) / 65536),
-                     step = (v.rows + tasks - 1) / tasks;
-  memory::Scratch<double> means(2 * v.stats());
-  for (std::int64_t s = 0; s < v.stats(); ++s) {
-    double total = 0, slope = 0;
-    for (std::int64_t i = s % v.groups * v.width, end = i + v.width; i < end && !constant; ++i) {
-      const double gain = scale ? static_cast<double>(scale[i]) : 1.0;
-      total += gain * sum_g[s / v.groups * c + i];
-      slope += gain * sum_gx[s / v.groups * c + i];
-    }
-    const double n = static_cast<double>(v.count());
-    means.data()[2 * s + 1] = constant ? 0.0 : rstd[s] * rstd[s] * rstd[s] * slope / n;  // falls as x - mean
-    means.data()[2 * s] = constant ? 0.0 : rstd[s] * total / n - SplitMean<T>(mean[s]).low * means.data()[2 * s + 1];
-  }
-  parallel_for(v.batch * tasks, [&](std::int64_t task) {
-    const std::int64_t b = task / tasks, first = task % tasks * step, end = std::min(v.rows, first + step);
-    ChannelRow<T> factor(c), centre(c), slope(c), shift(c);
-    const auto stat = [&](std::int64_t i) { return b * v.groups + i / v.width; };
-    factor.fill([&](std::int64_t i) { return rstd[stat(i)] * (scale ? static_cast<double>(scale[i]) : 1.0); });
-    centre.fill([&](std::int64_t i) { return SplitMean<T>(mean[stat(i)]).high; });
-    slope.fill([&](std::int64_t i) { return means.data()[2 * stat(i) + 1]; });
-    shift.fill([&](std::int64_t i) { return means.data()[2 * stat(i)]; });
-    const T *a = factor.data(), *m = centre.data(), *k = slope.data(), *s = shift.data();
-    for (std::int64_t at = (b * v.rows + first) * c, stop = (b * v.rows + end) * c; at < stop; at += factor.length()) {
-      const std::int64_t n = std::min(factor.length(), stop - at);
-      const T* __restrict xs = x + at, * __restrict gs = g + at;
-      T* __restrict to = dx + at;
-      if (constant) {
-        for (std::int64_t i = 0; i < n; ++i) to[i] = a[i] * gs[i];
-      } else {
-        for (std::int64_t i = 0; i < n; ++i) to[i] = a[i] * gs[i] - ((xs[i] - m[i]) * k[i] + s[i]);
+class NormGradient {
+ public:
+  NormGradient(const NormView& v, const NormNumbers<T>& numbers, const double* sum_g, const double* sum_gx,
+               bool constant)
+      : v_(v), numbers_(numbers), constant_(constant), means_(2 * v.stats()) {
+    for (std::int64_t s = 0; s < v.stats() && !constant; ++s) {
+      double total = 0, slope = 0;
+      for (std::int64_t i = s % v.groups * v.width, end = i + v.width; i < end; ++i) {
+        const double gain = numbers.scale ? static_cast<double>(numbers.scale[i]) : 1.0;
+        total += gain * sum_g[s / v.groups * v.channels() + i];
+        slope += gain * sum_gx[s / v.groups * v.channels() + i];
       }
+      const double n = static_cast<double>(v.count()), rstd = numbers.rstd[s];
+      means_.data()[2 * s] = rstd * total / n;
+      means_.data()[2 * s + 1] = rstd * rstd * rstd * slope / n;  // falls as x - mean
     }
-  });
-}
+  }
+
+  void x(const T* x, const T* g, T* dx) {
+    const std::int64_t c = v_.channels();
+    NormMap<T> map(v_, numbers_);
+    memory::Scratch<T> slope(v_.batch * c), fall(v_.batch * c);
+    for (std::int64_t b = 0; b < v_.batch && !constant_; ++b)
+      for (std::int64_t i = 0; i < c; ++i) {
+        const double k = slope_of(b, i);
+        slope.data()[b * c + i] = static_cast<T>(k);
+        fall.data()[b * c + i] = static_cast<T>(fall_of(b, i) - SplitMean<T>(numbers_.centre(v_, b, i)).low * k);
+      }
+    norm_pieces(v_, [&](std::int64_t b, std::int64_t at, std::int64_t rows) {
+      kernels::norm_grad(map.of(b, rows), constant_ ? nullptr : slope.data() + b * c,
+                         constant_ ? nullptr : fall.data() + b * c, x + at, g + at, dx + at);
+    });
+  }
+
+  /// The sum of dx over channel i, given its sum of g' and the mean of x + pre in each sample.
+  double pre(std::int64_t i, const double* sum_g, const double* channel_mean) {
+    const std::int64_t c = v_.channels();
+    const auto rows = static_cast<double>(v_.rows);
+    double total = 0;
+    for (std::int64_t b = 0; b < v_.batch; ++b) {
+      total += numbers_.gain(v_, b, i) * sum_g[b * c + i];
+      if (constant_) continue;
+      const double mean = numbers_.mean[b * v_.groups + i / v_.width];
+      total -= rows * ((channel_mean[b * c + i] - mean) * slope_of(b, i) + fall_of(b, i));
+    }
+    return total;
+  }
+
+ private:
+  double fall_of(std::int64_t b, std::int64_t i) { return means_.data()[2 * (b * v_.groups + i / v_.width)]; }
+  double slope_of(std::int64_t b, std::int64_t i) { return means_.data()[2 * (b * v_.groups + i / v_.width) + 1]; }
+
+  const NormView v_;
+  const NormNumbers<T>& numbers_;
+  bool constant_;
+  memory::Scratch<double> means_;
+};
 
 }  // namespace vg::detail

@@ -1,0 +1,59 @@
+// Values that are computed when they are first asked for, so that the op after may take the work over and do both in
+// one pass over memory. This is how users get fusion without asking: relu(norm(conv(x))) is written as ever.
+//
+// An op that makes such a value has checked its arguments and done what cannot wait. If the next op knows how to absorb
+// it (an activation, a sum, a normalisation), it records one node for both, and the value in between never exists.
+// Whoever else asks for the value gets it, computed once. Under a NanFinder, and in a FusionScope(false), nothing
+// waits.
+#pragma once
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "framework/kernels/activation.hpp"
+#include "framework/variable.hpp"
+
+namespace vg {
+
+using kernels::Activation;
+
+/// How a value is computed.
+class Deferred {
+ public:
+  Deferred(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {}
+  virtual ~Deferred() = default;
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+
+  virtual Tensor compute() const = 0;
+  /// act(this) as one op; undefined where that is not known how to do.
+  virtual Variable with_activation(const Activation&) const { return {}; }
+  /// this + other, of the same shape and dtype, as one op (again deferred); undefined likewise.
+  virtual Variable with_sum(const Variable&) const { return {}; }
+
+ private:
+  Shape shape_;
+  DType dtype_;
+};
+
+/// record() for a value that may wait. The vjp must not read Pull::output.
+Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
+                         Vjp vjp);
+
+/// How `v` will be computed; null when it has been, or was never deferred.
+std::shared_ptr<const Deferred> deferred_of(const Variable& v);
+
+/// Turns fusion off (or on again) on this thread for a scope: every op then computes by itself.
+class FusionScope {
+ public:
+  explicit FusionScope(bool on);
+  ~FusionScope();
+  FusionScope(const FusionScope&) = delete;
+  FusionScope& operator=(const FusionScope&) = delete;
+
+ private:
+  bool before_;
+};
+
+}  // namespace vg

@@ -1,0 +1,13 @@
+// An activation that kernels apply while they have a value in hand. Plain data.
+#pragma once
+
+namespace vg::kernels {
+
+struct Activation {
+  enum class Kind { none, relu, leaky_relu } kind = Kind::none;
+  double slope = 0;  ///< of leaky_relu below 0
+
+  bool any() const { return kind != Kind::none; }
+};
+
+}  // namespace vg::kernels

@@ -1,0 +1,130 @@
+#include "framework/ops/bias.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "framework/deferred.hpp"
+#include "framework/error.hpp"
+#include "framework/kernels/pointwise.hpp"
+#include "framework/memory.hpp"
+#include "framework/ops/detail/bias.hpp"
+#include "framework/ops/elementwise.hpp"
+#include "framework/ops/reduce.hpp"
+#include "framework/threads.hpp"
+
+namespace vg {
+
+namespace {
+
+using std::int64_t;
+
+// Elements of a task: a whole number of voxels, in L2.
+int64_t voxels_of_task(int64_t channels) { return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, channels)); }
+
+Tensor biased(const Variable& x, const Variable& bias, const Activation& activation) {
+  Tensor y(x.shape(), x.dtype());
+  dispatch_float("bias_add", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : y.numel() / channels;
+    const T *from = x.value().data<T>(), *shift = bias.value().data<T>();
+    T* const to = y.data<T>();
+    parallel_ranges(rows, voxels_of_task(channels), [&](int64_t begin, int64_t end) {
+      const int64_t at = begin * channels;
+      kernels::map_channels<T>({end - begin, channels, nullptr, nullptr, shift, activation}, from + at, nullptr,
+                               to + at);
+    });
+  });
+  return y;
+}
+
+// g times the activation's slope, and its sum over each channel, by the result y: one pass. Blocks of rows are summed
+// by themselves, and the sums added in order.
+struct ActivationGrads {
+  Tensor x, bias;
+};
+ActivationGrads activation_grads(const Activation& activation, const Tensor& y, const Tensor& g, const Shape& bias) {
+  ActivationGrads out{Tensor(y.shape(), y.dtype()), Tensor::zeros(bias, y.dtype())};
+  dispatch_float("bias_add", y.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : y.numel() / channels;
+    const int64_t step = voxels_of_task(channels), blocks = (rows + step - 1) / step;
+    memory::Scratch<double> sums(2 * blocks * channels);
+    const T *ys = y.data<T>(), *gs = g.data<T>();
+    T* const dx = out.x.data<T>();
+    parallel_for(
+        blocks,
+        [&](int64_t block) {
+          const int64_t first = block * step, n = std::min(step, rows - first), at = first * channels;
+          double* const sum = sums.data() + 2 * block * channels;
+          kernels::activation_grad(n * channels, activation, ys + at, gs + at, dx + at);
+          kernels::channel_sums(n, channels, dx + at, sum, sum + channels);
+        },
+        blocks == 1);
+    for (int64_t c = 0; c < channels; ++c) {
+      double total = 0;
+      for (int64_t block = 0; block < blocks; ++block) total += sums.data()[2 * block * channels + c];
+      out.bias.data<T>()[c] = static_cast<T>(total);
+    }
+  });
+  return out;
+}
+
+class DeferredBias : public Deferred {
+ public:
+  DeferredBias(Variable x, Variable bias) : Deferred(x.shape(), x.dtype()), sum_{std::move(x), std::move(bias)} {}
+  const detail::PendingBias& sum() const { return sum_; }
+  Tensor compute() const override { return biased(sum_.x, sum_.bias, {}); }
+
+  Variable with_activation(const Activation& activation) const override {
+    const auto vjp = [activation, shape = sum_.bias.shape()](const Pull& pull) -> Grads {
+      if (recording()) {
+        const Variable g = detail::through_activation(activation, pull.output.value(), pull.grad);
+        return {g, pull.needs(1) ? sum_to(g, shape) : Variable()};
+      }
+      ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
+      return {Variable(grads.x), Variable(grads.bias)};
+    };
+    return record("bias_activation", biased(sum_.x, sum_.bias, activation), {sum_.x, sum_.bias}, vjp, Output::saved);
+  }
+
+ private:
+  detail::PendingBias sum_;
+};
+
+}  // namespace
+
+namespace detail {
+
+std::optional<PendingBias> pending_bias(const Variable& v) {
+  const auto how = std::dynamic_pointer_cast<const DeferredBias>(deferred_of(v));
+  return how ? std::optional(how->sum()) : std::nullopt;
+}
+
+Variable through_activation(const Activation& activation, const Tensor& y, const Variable& g) {
+  Tensor slope(y.shape(), y.dtype());
+  dispatch_float("activation", y.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T below = activation.kind == Activation::Kind::relu ? T(0) : static_cast<T>(activation.slope);
+    for (int64_t i = 0; i < y.numel(); ++i) slope.data<T>()[i] = y.data<T>()[i] > T(0) ? T(1) : below;
+  });
+  return g * Variable(slope);
+}
+
+}  // namespace detail
+
+Variable bias_add(const Variable& x, const Variable& bias) {
+  if (!is_float(x.dtype())) throw_not_float("bias_add", x.dtype());
+  if (bias.dtype() != x.dtype())
+    throw TypeError(fmt::format("[bias_add] bias: got {}; must be {} as x", name_of(bias.dtype()), name_of(x.dtype())));
+  if (x.rank() < 1 || bias.rank() < 1 || bias.rank() > x.rank() || bias.dim(-1) != x.dim(-1) ||
+      bias.numel() != x.dim(-1))
+    throw ValueError(fmt::format("[bias_add] bias: got shape {}; must have one entry for each channel of x, {}",
+                                 bias.shape().str(), x.shape().str()));
+  return record_deferred("bias_add", std::make_shared<DeferredBias>(x, bias), {x, bias},
+                         [shape = bias.shape()](const Pull& pull) -> Grads {
+                           return {pull.grad, pull.needs(1) ? sum_to(pull.grad, shape) : Variable()};
+                         });
+}
+
+}  // namespace vg
