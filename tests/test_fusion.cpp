@@ -5,7 +5,6 @@
 
 #include <voxgrad/voxgrad.hpp>
 
-#include "framework/deferred.hpp"
 #include "tests/support/plain.hpp"
 #include "tests/support/threads_scope.hpp"
 
