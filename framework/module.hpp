@@ -101,8 +101,13 @@ class Module {
   /// Kind, options and children of the whole tree.
   Description description();
   /// A table: path, kind, output shape, parameters, multiply-adds, memory of the output; from one evaluation on zeros
-  /// of shape `input` (with the batch axis), in the model's dtype.
+  /// of shape `input` (with the batch axis), in the model's dtype. With parameters, also step_bytes().
   std::string summary(const Shape& input);
+  /// The most bytes that a training step on such an input holds at once, from forward to the last gradient: the input,
+  /// the parameters, their gradients, what is kept for the reverse pass, workspaces; without an optimizer's moments.
+  /// Predicted from steps on one and on two samples of zeros (for it grows with the batch evenly), which leave no trace.
+  /// 0 when nothing is trained.
+  std::int64_t step_bytes(const Shape& input);
 
  protected:
   void set_sizes(std::vector<std::int64_t> in, std::vector<std::int64_t> out) {

@@ -5,8 +5,10 @@
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
+#include "framework/memory.hpp"
 #include "framework/module.hpp"
 #include "framework/op_count.hpp"
+#include "framework/run_state.hpp"
 
 namespace vg {
 
@@ -94,7 +96,36 @@ DType dtype_of_module(Module& m) {
   return f32;
 }
 
+// Of a step on zeros, above what was in use before it.
+std::int64_t measured_step(Module& m, const Shape& input) {
+  const RunState run(m.states());
+  const RunState::Scope without_trace(run);
+  const FitScope training(m);
+  const EnableGrad on;
+  std::vector<Variable> wanted;
+  for (const RunState::Leaf& l : run.trained()) wanted.push_back(l.variable);
+  const std::int64_t before = memory::stats().in_use;
+  memory::reset_peak();
+  const Variable y = m(Variable(Tensor::zeros(input, dtype_of_module(m))));
+  if (!y.requires_grad()) return 0;
+  gradients(y, wanted, Variable(Tensor::ones(y.shape(), y.dtype())), {.allow_unused = true});
+  return memory::stats().peak - before;
+}
+
 }  // namespace
+
+std::int64_t Module::step_bytes(const Shape& input) {
+  std::int64_t kept = 0;
+  for (const auto& [path, state] : states()) kept += state.bytes();
+  Shape few = input;
+  if (few.rank() > 0) few[0] = std::min<std::int64_t>(1, input[0]);
+  const std::int64_t one = measured_step(*this, few);
+  if (one == 0) return 0;
+  if (few == input) return kept + one;
+  few[0] = 2;
+  const std::int64_t two = measured_step(*this, few);
+  return kept + one + (input[0] - 1) * (two - one);
+}
 
 std::string Module::summary(const Shape& input) {
   Names names;
@@ -120,8 +151,12 @@ std::string Module::summary(const Shape& input) {
                      human_bytes(row.bytes)});
   }
   const std::int64_t total = parameters().numel();
-  return table(cells) + fmt::format("total: {} parameters, {} multiply-adds, {} of layer outputs\n", total,
-                                    trace.rows.empty() ? 0 : trace.rows[0].multiply_adds, human_bytes(memory));
+  const std::int64_t step = total == 0 ? 0 : step_bytes(input);
+  return table(cells) +
+         fmt::format("total: {} parameters, {} multiply-adds, {} of layer outputs\n", total,
+                     trace.rows.empty() ? 0 : trace.rows[0].multiply_adds, human_bytes(memory)) +
+         (step == 0 ? ""
+                    : fmt::format("a training step: {} at most, without an optimizer's moments\n", human_bytes(step)));
 }
 
 }  // namespace vg

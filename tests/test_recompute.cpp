@@ -103,3 +103,39 @@ TEST_CASE("a training step takes no memory from the system after the second", "[
   for (int i = 2; i < 6; ++i) step(i);
   CHECK(memory::stats().from_system == before);
 }
+
+TEST_CASE("step_bytes: a step's peak to a tenth, and no trace", "[memory]") {
+  random::seed(1);
+  Sequential net(
+      std::make_shared<Block>(), Conv3d({.in_size = {any, any, any, 4}, .out_channels = 8, .kernel_size = 3}), ReLU(),
+      MaxPool3d({.kernel_size = 2}),
+      std::make_shared<Conv3d>(Conv3dOptions{.in_size = {any, any, any, 8}, .out_channels = 3, .kernel_size = 3}));
+  const auto numbers = [&] {
+    std::vector<std::vector<double>> all;
+    for (const auto& [path, state] : net.states())
+      for (const std::string& leaf : state.leaves()) {
+        all.push_back(state[leaf].value().values());
+        CHECK_FALSE(state[leaf].grad().defined());
+      }
+    return all;
+  };
+  const random::Key key = random::default_generator().key();
+  const auto before = numbers();
+  const Shape input{5, 16, 20, 24, 4};
+  const std::int64_t predicted = net.step_bytes(input);
+  CHECK(numbers() == before);
+  CHECK(random::default_generator().key() == key);
+
+  net.train();
+  memory::release_cached();
+  const std::int64_t in_use = memory::stats().in_use;
+  memory::reset_peak();
+  mean(square(net(random::normal({1, 2}, input)))).backward();
+  std::int64_t states = 0;
+  for (const auto& [path, state] : net.states()) states += state.bytes();
+  const auto peak = static_cast<double>(memory::stats().peak - in_use + states);
+  INFO(predicted << " predicted, " << peak << " held");
+  CHECK(std::abs(static_cast<double>(predicted) - peak) <= 0.1 * peak);
+  CHECK_THAT(net.summary(input), Catch::Contains("a training step: "));
+  CHECK(ReLU().step_bytes({1, 4}) == 0);
+}
