@@ -123,6 +123,28 @@ void check_pointwise(int64_t n) {
 }
 
 template <class T>
+void check_gelu(double eps) {
+  std::vector<T> x, g;
+  for (double v = -9; v <= 9; v += 1.0 / 128) x.push_back(static_cast<T>(v)), g.push_back(static_cast<T>(2 - v / 8));
+  std::vector<T> y(x.size()), dx(x.size());
+  const auto n = static_cast<int64_t>(x.size());
+  k::gelu<T>(n, x.data(), y.data());
+  k::gelu_grad<T>(n, x.data(), g.data(), dx.data());
+  double worst = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double v = static_cast<double>(x[i]), below = 0.5 * std::erfc(-v * std::sqrt(0.5)),
+                 slope = below + v * std::exp(-v * v / 2) / std::sqrt(8 * std::atan(1.0)), far = v < -3 ? 10 : 1;
+    if (v != 0) worst = std::max(worst, std::abs(static_cast<double>(y[i]) / (v * below) - 1) / far);
+    worst = std::max(worst, std::abs(static_cast<double>(dx[i]) - static_cast<double>(g[i]) * slope) / 4);
+  }
+  CHECK(worst <= eps);
+  const T edges[3] = {std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN(), T(-40)};
+  T of_edges[3];
+  k::gelu<T>(3, edges, of_edges);
+  CHECK((of_edges[0] == edges[0] && std::isnan(of_edges[1]) && std::abs(of_edges[2]) < std::numeric_limits<T>::min()));
+}
+
+template <class T>
 void check_nan_stays() {
   const T nan = std::numeric_limits<T>::quiet_NaN(), one = 1, zero = 0;
   for (const k::Activation& kind : kinds) {
@@ -144,6 +166,8 @@ TEST_CASE("pointwise kernels", "[kernels][pointwise]") {
       check_pointwise<float>(n);
       check_pointwise<double>(n);
     }
+    check_gelu<float>(6e-7);
+    check_gelu<double>(1e-14);
     check_nan_stays<float>();
     check_nan_stays<double>();
   }

@@ -8,12 +8,27 @@
 
 #include <cstdint>
 
+#include "framework/kernels/fast_math.hpp"
+
 namespace vg::kernels {
 namespace {
 
 template <class T>
 void accumulate(std::int64_t n, const T* x, T* y) {
   for (std::int64_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+template <class T>
+void gelu(std::int64_t n, const T* x, T* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * detail::normal_at(x[i]).below;
+}
+template <class T>
+void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx) {
+  constexpr T root = T(0.39894228040143267794);  // 1 / sqrt(2 pi)
+  for (std::int64_t i = 0; i < n; ++i) {
+    const detail::Normal<T> at = detail::normal_at(x[i]);
+    dx[i] = g[i] * (at.below + x[i] * root * at.density);
+  }
 }
 
 using D = Simd<double>;

@@ -30,6 +30,8 @@ constexpr KernelTable<T> make_table() {
   t.map_channels = map_channels<T>;
   t.map_channels_grad = map_channels_grad<T>;
   t.activation_grad = activation_grad<T>;
+  t.gelu = gelu<T>;
+  t.gelu_grad = gelu_grad<T>;
   t.norm_grad = norm_grad<T>;
   return t;
 }

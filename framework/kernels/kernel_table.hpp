@@ -116,6 +116,8 @@ struct KernelTable : DenseKernels<T> {
   void (*map_channels)(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
   void (*map_channels_grad)(const ChannelMap<T>& m, const T* x, const T* g, T* to);
   void (*activation_grad)(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to);
+  void (*gelu)(std::int64_t n, const T* x, T* y);
+  void (*gelu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
   void (*norm_grad)(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);
 };
 

@@ -11,6 +11,14 @@ void accumulate(int64_t n, const T* x, T* y) {
   current_table<T>().accumulate(n, x, y);
 }
 template <class T>
+void gelu(int64_t n, const T* x, T* y) {
+  current_table<T>().gelu(n, x, y);
+}
+template <class T>
+void gelu_grad(int64_t n, const T* x, const T* g, T* dx) {
+  current_table<T>().gelu_grad(n, x, g, dx);
+}
+template <class T>
 void channel_sums(int64_t rows, int64_t channels, const T* x, double* sum, double* sum_squares) {
   current_table<T>().channel_sums(rows, channels, x, sum, sum_squares);
 }
@@ -41,6 +49,10 @@ void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x
 
 template void accumulate(int64_t, const float*, float*);
 template void accumulate(int64_t, const double*, double*);
+template void gelu(int64_t, const float*, float*);
+template void gelu_grad(int64_t, const float*, const float*, float*);
+template void gelu(int64_t, const double*, double*);
+template void gelu_grad(int64_t, const double*, const double*, double*);
 template void channel_sums(int64_t, int64_t, const float*, double*, double*);
 template void channel_sums(int64_t, int64_t, const double*, double*, double*);
 template void channel_centered_squares(int64_t, int64_t, const float*, const double*, double*);

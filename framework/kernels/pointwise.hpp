@@ -13,6 +13,12 @@ namespace vg::kernels {
 template <class T>
 void accumulate(std::int64_t n, const T* x, T* y);
 
+/// y = x Phi(x), and dx = g times its slope.
+template <class T>
+void gelu(std::int64_t n, const T* x, T* y);
+template <class T>
+void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx);
+
 /// sum[c], sum_squares[c] = the sums of x and of its squares (overwritten).
 template <class T>
 void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);

@@ -4,7 +4,8 @@
 
 #include "framework/deferred.hpp"
 #include "framework/error.hpp"
-#include "framework/ops/detail/fast_math.hpp"
+#include "framework/kernels/fast_math.hpp"
+#include "framework/kernels/pointwise.hpp"
 #include "framework/ops/detail/map.hpp"
 #include "framework/ops/elementwise.hpp"
 
@@ -255,23 +256,38 @@ Variable gelu_tanh(const Variable& x) {
       Output::dropped);
 }
 
+template <class F>
+Tensor by_kernel(const Tensor& x, F f) {
+  Tensor y(x.shape(), x.dtype());
+  dispatch_float("gelu", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T* from = x.data<T>();
+    T* const to = y.data<T>();
+    parallel_ranges(x.numel(), detail::grain,
+                    [&](std::int64_t begin, std::int64_t end) { f(begin, end - begin, from + begin, to + begin); });
+  });
+  return y;
+}
+
+Tensor gelu_erf_grad(const Tensor& x, const Tensor& g) {
+  return by_kernel(x, [&](std::int64_t at, std::int64_t n, auto* from, auto* to) {
+    using T = std::remove_pointer_t<decltype(to)>;
+    kernels::gelu_grad<T>(n, from, g.data<T>() + at, to);
+  });
+}
+
 Variable gelu_erf(const Variable& x) {
-  const auto cdf = [](auto v) {
-    using T = decltype(v);
-    return T(0.5) * std::erfc(-v * T(std::numbers::sqrt2 / 2));
-  };
+  Tensor y = by_kernel(x.value(), [](std::int64_t, std::int64_t n, auto* from, auto* to) {
+    using T = std::remove_pointer_t<decltype(to)>;
+    kernels::gelu<T>(n, from, to);
+  });
   constexpr double density = std::numbers::inv_sqrtpi / std::numbers::sqrt2;  // of the normal distribution, at 0
-  const auto slope = [cdf](auto g, auto v) {
-    using T = decltype(v);
-    return g * (cdf(v) + v * T(density) * fast_exp(T(-0.5) * v * v));
-  };
   return record(
-      "gelu", map("gelu", x.value(), [cdf](auto v) { return v * cdf(v); }), {x},
-      [x, slope](const Pull& p) -> Grads {
-        return {fused(p.grad, x, slope, [](const Variable& g, const Variable& v) {
-          const Variable phi = mul(add(erf(mul(v, std::numbers::sqrt2 / 2)), 1.0), 0.5);
-          return mul(g, add(phi, mul(mul(v, exp(mul(square(v), -0.5))), density)));
-        })};
+      "gelu", std::move(y), {x},
+      [x](const Pull& p) -> Grads {
+        if (!recording()) return {Variable(gelu_erf_grad(x.value(), p.grad.value()))};
+        const Variable phi = mul(add(erf(mul(x, std::numbers::sqrt2 / 2)), 1.0), 0.5);
+        return {mul(p.grad, add(phi, mul(mul(x, exp(mul(square(x), -0.5))), density)))};
       },
       Output::dropped);
 }

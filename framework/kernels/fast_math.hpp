@@ -1,0 +1,85 @@
+// exp, tanh, the logistic function and the normal distribution for float without a branch or a call, so that the
+// compiler turns a loop over them into vector instructions of any set: the C library's take ten times as long. Relative
+// error below 2e-7 (2 ulp; of the distribution 5e-7 from -3 on, 3e-6 at -9); NaN and infinities as usual, denormal
+// results included. For double they are the C library's. Coefficients of exp and tanh: Cephes (S. L. Moshier), expf.c
+// and tanhf.c. Always inlined: each instruction set has its own.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#define VOXGRAD_INLINE static inline __attribute__((always_inline))
+
+namespace vg::detail {
+
+VOXGRAD_INLINE double fast_exp(double x) { return __builtin_exp(x); }
+VOXGRAD_INLINE float fast_exp(float x) {
+  x = x > 89.0f ? 89.0f : x;  // beyond: infinity; a NaN passes
+  x = x < -105.0f ? -105.0f : x;
+  constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
+  const float shifted = x * 1.44269504088896341f + round;
+  const float n = shifted - round;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float p = 1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  // 2^n in two factors, for n from -151 to 128 passes what one float can hold.
+  const std::int32_t whole =
+      static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(round));
+  const std::int32_t half = whole >> 1;
+  const auto power = [](std::int32_t e) { return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23); };
+  return p * power(half) * power(whole - half);
+}
+
+VOXGRAD_INLINE double fast_tanh(double x) { return __builtin_tanh(x); }
+VOXGRAD_INLINE float fast_tanh(float x) {
+  const float a = __builtin_fabsf(x), s = x * x;
+  float p = -5.70498872745e-3f;
+  p = p * s + 2.06390887954e-2f;
+  p = p * s - 5.37397155531e-2f;
+  p = p * s + 1.33314422036e-1f;
+  p = p * s - 3.33332819422e-1f;
+  const float small = p * s * x + x;
+  const float large = __builtin_copysignf(1.0f - 2.0f / (fast_exp(2.0f * a) + 1.0f), x);
+  return a < 0.625f ? small : large;
+}
+
+/// 1 / (1 + e^-x); neither side overflows, for e^-|x| is at most 1.
+template <class T>
+VOXGRAD_INLINE T logistic(T x) {
+  const T e = fast_exp(x < 0 ? x : -x);
+  return (x >= 0 ? T(1) : e) / (1 + e);
+}
+
+/// Phi(x), the distribution function of the normal distribution, and e^(-x^2 / 2), sqrt(2 pi) times its density.
+template <class T>
+struct Normal {
+  T below, density;
+};
+VOXGRAD_INLINE Normal<double> normal_at(double x) {
+  return {0.5 * __builtin_erfc(-x * 0.70710678118654752440), __builtin_exp(-0.5 * x * x)};
+}
+/// erfc(t) = e^(-t^2) u p(u) with u = 1 / (1 + t / 2), t >= 0: p is fitted to 5e-8 (minimax of the relative error).
+VOXGRAD_INLINE Normal<float> normal_at(float x) {
+  const float e = fast_exp(-0.5f * x * x), t = __builtin_fabsf(x) * 0.70710678118654752440f;
+  const float u = 1.0f / (1.0f + 0.5f * t);
+  float p = -5.926531428e-02f;
+  p = p * u + 2.855340513e-01f;
+  p = p * u - 4.891880089e-01f;
+  p = p * u + 2.803440717e-01f;
+  p = p * u - 2.819570918e-02f;
+  p = p * u + 2.033516951e-01f;
+  p = p * u + 2.429356519e-01f;
+  p = p * u + 2.823984177e-01f;
+  p = p * u + 2.820851011e-01f;
+  const float tail = 0.5f * e * (p * u);
+  return {x < 0 ? tail : 1.0f - tail, e};
+}
+
+}  // namespace vg::detail
+
+#undef VOXGRAD_INLINE
