@@ -8,6 +8,9 @@
 
 namespace bench {
 
+/// PyTorch's: uniform within 1 / sqrt(fan_in).
+inline vg::Initializer weights() { return vg::init::KaimingUniform(1.0 / 3); }
+
 struct ConvShape {
   int kernel = 3, stride = 1;
   std::int64_t groups = 1;
@@ -22,7 +25,7 @@ inline vg::Conv3d conv(std::int64_t in, std::int64_t out, const ConvShape& shape
                      .stride = shape.stride,
                      .padding = shape.kernel / 2,
                      .groups = shape.groups,
-                     .w_init = vg::init::KaimingNormal(),
+                     .w_init = weights(),
                      .b_init = shape.bias ? vg::init::ZeroInit() : vg::Initializer()});
 }
 
@@ -32,7 +35,7 @@ inline vg::ConvTranspose3d up(std::int64_t in, std::int64_t out) {
                               .out_channels = out,
                               .kernel_size = 2,
                               .stride = 2,
-                              .w_init = vg::init::KaimingNormal(),
+                              .w_init = weights(),
                               .b_init = vg::init::ZeroInit()});
 }
 
@@ -105,7 +108,7 @@ class ResNet : public vg::Module {
         block1(16, 16, 1),
         block2(16, 32, 2),
         block3(32, 64, 2),
-        head({.in_size = {64}, .out_features = classes}) {}
+        head({.in_size = {64}, .out_features = classes, .w_init = weights()}) {}
   vg::Variable update(const vg::Variable& x) override {
     return head(vg::global_avg_pool3d(block3(block2(block1(stem(x))))));
   }
@@ -122,10 +125,9 @@ class ResNet : public vg::Module {
 
 /// Two (convolution, ReLU, max pooling) and a linear head, for volumes of size^3.
 inline vg::Sequential cnn(std::int64_t size, std::int64_t classes) {
-  vg::Sequential net(conv(1, 8), vg::ReLU(), vg::MaxPool3d({.kernel_size = 2}), conv(8, 16), vg::ReLU(),
-                     vg::MaxPool3d({.kernel_size = 2}), vg::Flatten({.in_size = {size / 4, size / 4, size / 4, 16}}),
-                     vg::Linear({.out_features = classes}));
-  return net;
+  return vg::Sequential(conv(1, 8), vg::ReLU(), vg::MaxPool3d({.kernel_size = 2}), conv(8, 16), vg::ReLU(),
+                        vg::MaxPool3d({.kernel_size = 2}), vg::Flatten({.in_size = {size / 4, size / 4, size / 4, 16}}),
+                        vg::Linear({.out_features = classes, .w_init = weights()}));
 }
 
 /// Depthwise 3x3x3, normalisation of each channel, expansion by 4, GELU, compression, residual: a block of MedNeXt (Roy
