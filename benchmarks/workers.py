@@ -1,5 +1,5 @@
 """The programs that compare runs: installed, built, and kept alive, stopped while another one is measured."""
-import ctypes, json, os, signal, subprocess, sys, time
+import ctypes, json, os, re, signal, subprocess, sys, time
 from peers import geometry
 
 here = os.path.dirname(os.path.abspath(__file__))
@@ -10,9 +10,9 @@ def run(command, **more):
     if result.returncode != 0: sys.exit(f"error: {' '.join(command)} failed:\n{result.stdout[-3000:]}{result.stderr[-3000:]}")
     return result.stdout
 
-def build_voxgrad(root):
+def build_voxgrad(root, programs=("conv3d_bench", "roofline")):
     if not os.path.exists(os.path.join(root, "build/release/build.ninja")): run(["cmake", "--preset", "release"], cwd=root)
-    run(["cmake", "--build", "build/release", "--target", "conv3d_bench", "roofline"], cwd=root)
+    run(["cmake", "--build", "build/release", "--target", *programs], cwd=root)
 
 def python(venv): return os.path.join(venv, "bin/python")
 
@@ -20,7 +20,7 @@ def install(venv, peers):
     """Makes the virtual environment and installs what is missing; builds onednn_bench there."""
     if not os.path.exists(python(venv)): run([sys.executable, "-m", "venv", venv])
     have = {p["name"].lower() for p in json.loads(run([python(venv), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))}
-    missing = sorted({name for p in [*peers, "plot"] for name in packages[p]} - have)
+    missing = sorted({name for p in peers for name in packages[p]} - have)
     if missing:
         print(f"installing {' '.join(missing)} into {venv}", flush=True)
         run([python(venv), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *missing])
@@ -72,6 +72,16 @@ class Load:
         now, before = (time.monotonic(), busy_seconds() - ours), self.seen
         self.seen = now
         return max(0.0, (now[1] - before[1]) / (now[0] - before[0])) if before else 0.0
+
+def ask_alone(command, threads, env=None):
+    """The JSON that a program prints last, run to its end on as many cores as it has threads; {"error": ...} where it fails."""
+    cores = sorted(os.sched_getaffinity(0))[:threads]
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads), **(env or {})},
+                            preexec_fn=lambda: os.sched_setaffinity(0, cores))
+    if result.returncode == 0: return json.loads(result.stdout.splitlines()[-1])
+    lines = [line for line in result.stderr.splitlines() if line.strip()]
+    named = [line for line in lines if re.match(r"[\w.]*(error|exception)\b", line, re.IGNORECASE)]  # what PyTorch prints after it is advice
+    return {"error": (named or lines or [f"ended with {result.returncode}"])[-1]}
 
 class Worker:
     """A program that answers a line with a line of JSON. It is stopped while it waits: threads that spin for work would take the cores from the

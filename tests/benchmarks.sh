@@ -61,6 +61,76 @@ expect 'roundtrip_numbers ends with 0 and counts' "[ $? = 0 ] && grep -q '\"f32\
 "$programs/save_bench" --layers 2 --width 8 --batch 2 --saves 1 --folder "$work" >"$work/save.txt" 2>&1
 expect 'save_bench ends with 0, with a line a way' "[ $? = 0 ] && python3 -c 'import json,sys; assert [json.loads(l)[\"way\"] for l in open(sys.argv[1])] == [\"shared\", \"detached\", \"copied\"]' '$work/save.txt'"
 
+# Energy counters as the kernel shows them: one package, and a part of it that must not count twice.
+mkdir -p "$work/powercap/intel-rapl:0" "$work/powercap/intel-rapl:0:0"
+for folder in "$work"/powercap/*; do echo 1000 >"$folder/energy_uj"; echo 262143328850 >"$folder/max_energy_range_uj"; done
+# With one thread: how many workspaces several hold at once is a matter of their timing.
+"$programs/train_step" --threads 1 --seconds 0 --size 8 --batch 2 --powercap "$work/powercap" >"$work/train.txt" 2>&1
+expect 'train_step ends with 0' "[ $? = 0 ]"
+cat >"$work/train.py" <<'P'
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+# the twin's numbers of parameters: those of train_torch.py's nets, the CNN's for volumes of 8^3
+assert {r["name"]: r["parameters"] for r in lines} == {"unet": 339940, "resnet": 225563, "cnn": 4986, "mednext": 9508}, lines
+for r in lines:
+    assert r["threads"] == 1 and r["steps"] >= 5 and 0 < r["min_ms"] <= r["median_ms"], r
+    assert r["loss_last"] < r["loss_first"] < 10, r  # the same volumes each time: they are learnt
+    assert r["peak_mb"] > r["pool_peak_mb"] > 0 and r["system_allocations"] == 0, r
+    assert abs(r["voxels_per_s"] * r["min_ms"] / 1e3 / (2 * 8**3) - 1) < 1e-3 and r["joules_per_step"] == 0, r
+P
+expect 'train_step trains all models, with no allocation after the second step' "python3 '$work/train.py' '$work/train.txt'"
+"$programs/train_step" --model cnn --threads 2 --seconds 0 --warmup 1 --powercap "$work/none" >"$work/cnn.txt" 2>&1
+expect 'the CNN has its own size, where none is asked for; energy that cannot be read is null' "python3 -c '
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert (r[\"parameters\"], r[\"batch\"], r[\"size\"], r[\"threads\"], r[\"joules_per_step\"]) == (13946, 32, 16, 2, None), r' '$work/cnn.txt'"
+"$programs/train_step" --model unet --size 6 >"$work/error.txt" 2>&1
+expect 'train_step names a size that a net does not take' "[ $? != 0 ] && grep -q -- '--size: got 6; unet takes a multiple of 4' '$work/error.txt'"
+"$programs/train_step" --model vgg >"$work/error.txt" 2>&1
+expect 'train_step refuses an unknown model' "[ $? != 0 ] && grep -q -- '--model' '$work/error.txt'"
+
+# compare_train with a PyTorch that answers what it is told: 4.1 s a step; compiled 4 s and half the memory, but channels-last finds no compiler.
+mkdir -p "$work/venv/bin"
+cat >"$work/venv/bin/python" <<'P'
+#!/bin/sh
+case "$*" in
+  *pip*) echo '[{"name": "torch", "version": "0.1"}, {"name": "numpy", "version": "0.1"}]'; exit ;;
+  *last*--compiled*) printf 'Traceback\nsome.exc.InductorError: no compiler\nSet VERBOSE=1 for more\n' >&2; exit 1 ;;
+  *--compiled*) ms=4000 peak=500 ;;
+  *) ms=4100 peak=1000 ;;
+esac
+echo 'a warning'
+echo "{\"parameters\": ${PARAMETERS:-4986}, \"min_ms\": $ms, \"peak_mb\": $peak, \"joules_per_step\": 8.0}"
+P
+chmod +x "$work/venv/bin/python"
+compare_train() { "$sources/compare_train" --program "$programs/train_step" --venv "$work/venv" --models cnn --size 8 --batch 2 --seconds 0 --out "$work/train.json" "$@"; }
+compare_train --rounds 2 --one-thread --sizes 8,12 >"$work/compare_train.txt" 2>&1
+expect 'compare_train ends with 0' "[ $? = 0 ]"
+cat >"$work/compare_train.py" <<'P'
+import json, sys
+document, text = json.load(open(sys.argv[1])), open(sys.argv[2]).read()
+(model,) = document["models"]
+c = model["compared"]
+assert len(model["ours"]) == 2 and {v: len(rounds) for v, rounds in model["theirs"].items()} == {"eager-first": 2, "eager-last": 2, "compiled-first": 2}, model
+assert model["errors"] == {"compiled-last": "some.exc.InductorError: no compiler"} and "compiled-last is left out: some.exc" in text, model
+assert c["torch_variant"] == "compiled-first" and c["torch_ms"] == 4000 and abs(c["ratio"] * c["our_ms"] / 4000 - 1) < 1e-9, c
+assert c["ratio_least"] <= c["ratio_median"] and c["ratio"] == max(c["round_ratios"]) and len(c["round_ratios"]) == 2, c
+assert c["torch_peak_mb"] == 500 and abs(c["memory_ratio"] * c["our_peak_mb"] / 500 - 1) < 1e-9 and c["our_peak_mb"] == max(r["peak_mb"] for r in model["ours"]), c
+assert c["joules_per_step"]["torch"] == 8 and text.count("energy") == 1, c
+(entry,) = document["one_thread"]
+assert entry["threads"] == document["threads"] and abs(entry["share"] * entry["one_ms"] / entry["ms"] - 1) < 1e-9, entry
+(entry,) = document["sizes"]
+rates = entry["voxels_per_s"]
+assert list(rates) == ["8", "12"] and abs(entry["steady"] - min(rates.values()) / max(rates.values())) < 1e-9, entry
+P
+expect 'compare_train takes the fastest variant, leaves out one that fails, and writes ratios' "python3 '$work/compare_train.py' '$work/train.json' '$work/compare_train.txt'"
+compare_train --rounds 1 --variants none >"$work/alone.txt" 2>&1
+expect 'compare_train measures voxgrad alone' "[ $? = 0 ] && grep -q '^cnn' '$work/alone.txt'"
+PARAMETERS=4987 compare_train --rounds 1 >"$work/error.txt" 2>&1
+expect 'compare_train ends where the nets differ' "[ $? = 1 ] && grep -q '4986 parameters here and 4987' '$work/error.txt'"
+compare_train --variants jit >"$work/error.txt" 2>&1
+expect 'compare_train refuses an unknown variant' "[ $? != 0 ] && grep -q 'there is no jit' '$work/error.txt'"
+
 "$sources/compare" --help >"$work/help.txt" 2>&1
 expect 'compare says what it takes' "[ $? = 0 ] && grep -q -- --peers '$work/help.txt'"
 "$sources/compare" --peers abacus >"$work/error.txt" 2>&1
