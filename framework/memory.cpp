@@ -1,5 +1,6 @@
 #include "framework/memory.hpp"
 
+#include <omp.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -55,52 +56,73 @@ void* system_allocate(std::size_t size) {
   return p;
 }
 
+// Blocks of a class that this thread holds as workspaces of a parallel region.
+std::int64_t& held(std::size_t size) {
+  thread_local std::vector<std::pair<std::size_t, std::int64_t>> counts;
+  for (auto& [known, count] : counts)
+    if (known == size) return count;
+  return counts.emplace_back(size, 0).second;
+}
+
 class Pool {
  public:
-  void* take(std::size_t size) {
+  /// `team`: threads that each take one more than they hold; 0 outside of parallel regions.
+  void* take(std::size_t size, std::int64_t team) {
+    void* p = nullptr;
+    std::int64_t missing = 0;
     {
       std::lock_guard lock(mutex_);
-      auto it = free_.find(size);
-      if (it != free_.end() && !it->second.empty()) {
-        void* p = it->second.back();
-        it->second.pop_back();
+      Class& c = classes_[size];
+      if (team > 0) missing = (c.in_use - c.shared) + team * (held(size) + 1) - c.all;
+      if (!c.free.empty()) {
+        p = c.free.back();
+        c.free.pop_back();
         stats_.cached -= static_cast<std::int64_t>(size);
         ++stats_.reused;
-        count_use(size);
-        return p;
+        count_use(c, size, team);
       }
     }
-    void* p = system_allocate(size);
     if (p == nullptr) {
-      release();
-      p = system_allocate(size);
-      if (p == nullptr) throw std::bad_alloc();
+      p = from_system(size);
+      --missing;
+      std::lock_guard lock(mutex_);
+      Class& c = classes_[size];
+      ++c.all;
+      ++stats_.from_system;
+      count_use(c, size, team);
     }
-    std::lock_guard lock(mutex_);
-    ++stats_.from_system;
-    count_use(size);
+    for (; missing > 0; --missing) reserve(size);
     return p;
   }
 
-  void give(void* p, std::size_t size) noexcept {
+  void give(void* p, std::size_t size, bool shared) noexcept {
+    std::lock_guard lock(mutex_);
+    Class& c = classes_[size];  // there since it was taken
+    stats_.in_use -= static_cast<std::int64_t>(size);
+    --c.in_use;
+    if (shared) {
+      --c.shared;
+      --held(size);
+    }
     try {
-      std::lock_guard lock(mutex_);
-      stats_.in_use -= static_cast<std::int64_t>(size);
-      free_[size].push_back(p);
+      c.free.push_back(p);
       stats_.cached += static_cast<std::int64_t>(size);
     } catch (...) {  // no memory to remember the block by: hand it back
+      --c.all;
       std::free(p);
     }
   }
 
   void release() {
     std::lock_guard lock(mutex_);
-    for (auto& [size, blocks] : free_)
-      for (void* p : blocks) {
+    for (auto& [size, c] : classes_) {
+      for (void* p : c.free) {
         unpoison(p, size);
         std::free(p);
       }
-    free_.clear();
+      c.all -= static_cast<std::int64_t>(c.free.size());
+      c.free.clear();
+    }
     stats_.cached = 0;
   }
 
@@ -114,13 +136,50 @@ class Pool {
   }
 
  private:
-  void count_use(std::size_t size) {
+  struct Class {
+    std::vector<void*> free;
+    std::int64_t all = 0, in_use = 0;  // blocks there are; that are taken
+    std::int64_t shared = 0;           // of these as workspaces of a parallel region
+  };
+
+  void* from_system(std::size_t size) {
+    void* p = system_allocate(size);
+    if (p != nullptr) return p;
+    release();
+    p = system_allocate(size);
+    if (p == nullptr) throw std::bad_alloc();
+    return p;
+  }
+
+  /// One more free block, if there is memory: nobody waits for it yet.
+  void reserve(std::size_t size) noexcept {
+    void* p = system_allocate(size);
+    if (p == nullptr) return;
+    std::lock_guard lock(mutex_);
+    Class& c = classes_[size];
+    try {
+      c.free.push_back(p);
+    } catch (...) {
+      return std::free(p);
+    }
+    poison(p, size);
+    ++c.all;
+    ++stats_.from_system;
+    stats_.cached += static_cast<std::int64_t>(size);
+  }
+
+  void count_use(Class& c, std::size_t size, std::int64_t team) {
+    ++c.in_use;
+    if (team > 0) {
+      ++c.shared;
+      ++held(size);
+    }
     stats_.in_use += static_cast<std::int64_t>(size);
     stats_.peak = std::max(stats_.peak, stats_.in_use);
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<void*>> free_;
+  std::unordered_map<std::size_t, Class> classes_;
   Stats stats_;
 };
 
@@ -132,17 +191,24 @@ Pool& pool() {
 
 }  // namespace
 
-Block allocate(std::size_t bytes) {
+namespace {
+
+Block take(std::size_t bytes, std::int64_t team) {
   const std::size_t size = class_size(bytes);
-  void* p = pool().take(size);
+  void* p = pool().take(size, team);
   unpoison(p, bytes);
   poison(static_cast<char*>(p) + bytes, size - bytes);
-  return Block(p, Deleter{size});
+  return Block(p, Deleter{size, team > 0});
 }
+
+}  // namespace
+
+Block allocate(std::size_t bytes) { return take(bytes, 0); }
+Block allocate_workspace(std::size_t bytes) { return take(bytes, omp_in_parallel() ? omp_get_num_threads() : 0); }
 
 void Deleter::operator()(void* block) const noexcept {
   poison(block, bytes);
-  pool().give(block, bytes);
+  pool().give(block, bytes, shared);
 }
 
 Stats stats() { return pool().stats(); }

@@ -24,6 +24,7 @@ void release_cached();
 
 struct Deleter {
   std::size_t bytes = 0;
+  bool shared = false;  ///< taken in a parallel region, where each thread takes the like
   void operator()(void* block) const noexcept;
 };
 /// A block of the pool, returned to it on destruction.
@@ -32,12 +33,16 @@ using Block = std::unique_ptr<void, Deleter>;
 /// A 64-byte-aligned, uninitialised block of at least `bytes` (0 gives a valid block too). Throws std::bad_alloc.
 /// Under AddressSanitizer the bytes past `bytes` and freed blocks are poisoned.
 Block allocate(std::size_t bytes);
+/// The same for a workspace, given back by the thread that took it. What one thread of a parallel region takes, the
+/// others are taken to need at the same time and have ready: so that how many blocks there are does not depend on how
+/// threads happen to overlap, and no later step goes to the system.
+Block allocate_workspace(std::size_t bytes);
 
 /// Scratch memory of n elements for the length of a scope.
 template <class T>
 class Scratch {
  public:
-  explicit Scratch(std::int64_t n) : block_(allocate(static_cast<std::size_t>(n) * sizeof(T))) {}
+  explicit Scratch(std::int64_t n) : block_(allocate_workspace(static_cast<std::size_t>(n) * sizeof(T))) {}
   T* data() { return static_cast<T*>(block_.get()); }
 
  private:

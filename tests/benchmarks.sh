@@ -102,6 +102,9 @@ esac
 echo 'a warning'
 echo "{\"parameters\": ${PARAMETERS:-4986}, \"min_ms\": $ms, \"peak_mb\": $peak, \"joules_per_step\": 8.0}"
 P
+"$programs/op_overhead" >"$work/overhead.json"
+expect 'op_overhead writes what an op costs' "python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); assert 0 < r[\"forward_us\"] and 0 < r[\"backward_us\"] and r[\"ops\"] == 1000' '$work/overhead.json'"
+
 chmod +x "$work/venv/bin/python"
 compare_train() { "$sources/compare_train" --program "$programs/train_step" --venv "$work/venv" --models cnn --size 8 --batch 2 --seconds 0 --out "$work/train.json" "$@"; }
 compare_train --rounds 2 --one-thread --sizes 8,12 >"$work/compare_train.txt" 2>&1

@@ -2,6 +2,8 @@
 
 #include <voxgrad/voxgrad.hpp>
 
+#include "tests/support/threads_scope.hpp"
+
 namespace {
 
 using namespace vg;
@@ -100,7 +102,21 @@ TEST_CASE("a training step takes no memory from the system after the second", "[
   };
   step(0), step(1);
   const std::int64_t before = memory::stats().from_system;
-  for (int i = 2; i < 6; ++i) step(i);
+  for (int i = 2; i < 10; ++i) step(i);
+  CHECK(memory::stats().from_system == before);
+}
+
+TEST_CASE("workspaces of a parallel region are there for all of its threads at once", "[memory][threads]") {
+  const test::ThreadsScope four(4);
+  constexpr std::int64_t elements = 54321;  // a class of its own
+  const auto region = [&](bool all) {
+    parallel_for(4, [&](std::int64_t task) {
+      if (all || task == 0) memory::Scratch<double> one(elements), two(elements);
+    });
+  };
+  region(false);
+  const std::int64_t before = memory::stats().from_system;
+  for (int i = 0; i < 20; ++i) region(true);
   CHECK(memory::stats().from_system == before);
 }
 
