@@ -105,7 +105,7 @@ Grid grid_of(const Shape& shape, const SlidingWindowOptions& o) {
 
 /// Windows [first, first + n), (n, h, w, d, C).
 Tensor load(const Grid& g, const Tensor& volume, std::int64_t first, std::int64_t n, double pad_value) {
-  const auto [h, w, d] = g.window;
+  const std::int64_t h = g.window[0], w = g.window[1], d = g.window[2];
   Tensor windows({n, h, w, d, g.channels}, volume.dtype());
   dispatch_float("sliding_window", volume.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -114,7 +114,7 @@ Tensor load(const Grid& g, const Tensor& volume, std::int64_t first, std::int64_
     const std::int64_t c = g.channels, row = d * c;
     parallel_for(
         n * h,
-        [&, h = h, w = w](std::int64_t task) {
+        [&](std::int64_t task) {
           const std::int64_t i = task % h, sample = g.sample_of(first + task / h);
           const Extent start = g.start_of(first + task / h);
           const std::int64_t x = start[0] + i;
