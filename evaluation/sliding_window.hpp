@@ -49,8 +49,8 @@ struct SlidingWindowOptions {
 /// Numbers, places and order of the windows are those of MONAI's sliding_window_inference (there: roi_size,
 /// sw_batch_size, mode, cval; blending is constant by default).
 ///
-/// Memory beside volume and result: their weights (H * W * D), one window's weights, and one batch of windows with what
-/// `predict` makes of it, with flips twice; however many windows there are.
+/// Memory beside volume and result: the weights' sums (H * W * D), one window's weights, and one batch of windows with
+/// what `predict` takes and gives for it (with flips two batches and three outputs), however many windows there are.
 ///
 /// Throws ValueError for options that are not allowed and for an output of other extents, TypeError for an i32 volume.
 /// What `predict` and `progress` throw passes.

@@ -143,6 +143,19 @@ TEST_CASE("sliding_window: every window comes once, in order, padded in the midd
   CHECK(vg::test::distance(y, x) < 1e-6);  // the padding is cut off again
 }
 
+TEST_CASE("sliding_window: what the function gives stays its own, also with flips", "[sliding_window]") {
+  const Tensor x = vg::test::numbers({1, 6, 5, 4, 1}, f32, 6);
+  const SlidingWindowOptions o{.window = {4, 4, 4}, .overlap = 0.5, .flips = {0, 1, 2}};
+  const auto same = [](const Variable& v) { return v; };
+  CHECK(vg::test::distance(sliding_window(same, x, o), x) < 1e-6);
+  // Always the same numbers, in the same memory: the mean over flips is symmetric.
+  const Variable own(vg::test::numbered({1, 4, 4, 4, 1}));
+  const auto answer = [&](const Variable&) { return own; };
+  const Tensor y = sliding_window(answer, x, o);
+  CHECK(vg::test::same_bits(own.value(), vg::test::numbered({1, 4, 4, 4, 1})));
+  CHECK(vg::test::distance(y, Tensor::full({1, 6, 5, 4, 1}, 31.5)) < 1e-6);
+}
+
 TEST_CASE("sliding_window: memory does not grow with the number of windows", "[sliding_window]") {
   const auto three = [](const Variable& w) { return concat({w, w * 2.0, w * 3.0}, 4); };
   const Tensor x = vg::test::numbers({1, 40, 40, 40, 1}, f32, 5);
