@@ -2,9 +2,11 @@
 // throw what the readers and writers throw; main() prints that.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <ostream>
 #include <string>
+#include <vector>
 
 namespace command {
 
@@ -18,9 +20,14 @@ int diff(const fs::path& a, const fs::path& b, std::ostream& out);
 int verify(const fs::path& file, std::ostream& out);
 /// Writes a file's contents as `to`: "json", "base64", "safetensors", "npz". Says what the format has no place for.
 int convert(const fs::path& file, const std::string& to, const fs::path& result, std::ostream& out);
+struct PredictOptions {
+  bool labels = false;                 ///< write the channel with the largest value, as i32
+  std::vector<std::int64_t> window{};  ///< H, W, D: the model sees windows of this size; none: the volume whole
+  double overlap = 0.5;                ///< of neighbouring windows, in [0, 1)
+};
 /// Runs the model of a checkpoint on a volume, in evaluation mode and in the model's dtype: the volume's axes and
-/// channels are the model's input, (1, H, W, D, C). The output must have the input's H, W, D and keeps its affine. With
-/// `labels`, the channel with the largest value, as i32.
-int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& result, bool labels, std::ostream& out);
+/// channels are the model's input, (1, H, W, D, C). The output must have the input's H, W, D and keeps its affine.
+int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& result, const PredictOptions& options,
+            std::ostream& out);
 
 }  // namespace command

@@ -37,11 +37,16 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"json", "base64", "safetensors", "npz"}));
   convert->add_option("-o,--output", result, "The file to write")->required();
   CLI::App* predict = app.add_subcommand("predict", "Runs a checkpoint's model on a NIfTI volume");
-  bool labels = false;
+  command::PredictOptions how;
   predict->add_option("FILE", file, "A checkpoint with a model of voxgrad's own layers")->required();
   predict->add_option("IN", other, "A volume (.nii, .nii.gz), prepared as in training")->required();
   predict->add_option("OUT", result, "The model's output, or its labels")->required();
-  predict->add_flag("--labels", labels, "Write the channel with the largest value");
+  predict->add_flag("--labels", how.labels, "Write the channel with the largest value");
+  CLI::Option* window =
+      predict
+          ->add_option("--window", how.window, "H W D: the model sees windows of this size, blended where they overlap")
+          ->expected(3);
+  predict->add_option("--overlap", how.overlap, "The part of a window that the next one sees too (0.5)")->needs(window);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -51,7 +56,7 @@ int main(int argc, char** argv) {
     if (*show) return command::show(file, std::cout);
     if (*diff) return command::diff(file, other, std::cout);
     if (*verify) return command::verify(file, std::cout);
-    if (*predict) return command::predict(file, other, result, labels, std::cout);
+    if (*predict) return command::predict(file, other, result, how, std::cout);
     return command::convert(file, to, result, std::cout);
   } catch (const std::exception& e) {
     return failed(e, *verify ? 1 : 2);

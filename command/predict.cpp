@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "command/commands.hpp"
+#include "evaluation/sliding_window.hpp"
 #include "framework/error.hpp"
 #include "framework/variable.hpp"
 #include "io/nifti.hpp"
@@ -21,6 +22,15 @@ vg::DType dtype_of(vg::Module& model) {
   return vg::f32;
 }
 
+/// At once, or in windows.
+vg::Tensor output_of(vg::Module& model, const vg::Tensor& x, const PredictOptions& options) {
+  const vg::NoGrad no_grad;
+  if (options.window.empty()) return model(x).value();
+  return vg::sliding_window(
+      model, x,
+      {.window = {options.window.at(0), options.window.at(1), options.window.at(2)}, .overlap = options.overlap});
+}
+
 /// (H, W, D, K) -> (H, W, D): where the largest value stands, the first of equal ones.
 vg::Tensor largest_channel(const vg::Tensor& y) {
   const std::int64_t channels = y.dim(3);
@@ -36,20 +46,19 @@ vg::Tensor largest_channel(const vg::Tensor& y) {
 
 }  // namespace
 
-int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& result, bool labels,
+int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& result, const PredictOptions& options,
             std::ostream& out) {
   const std::unique_ptr<vg::Module> model = vg::load_model(checkpoint);
   const vg::Volume in = vg::read_nifti(volume, dtype_of(*model));
   const vg::Index3 extent = in.extent();
-  const vg::NoGrad no_grad;
-  const vg::Variable x(in.data.reshape({1, extent[0], extent[1], extent[2], in.channels()}));
-  const vg::Tensor y = (*model)(x).value();
+  const vg::Tensor x = in.data.reshape({1, extent[0], extent[1], extent[2], in.channels()}),
+                   y = output_of(*model, x, options);
   if (y.rank() != 5 || y.dim(1) != extent[0] || y.dim(2) != extent[1] || y.dim(3) != extent[2] || y.dim(4) < 1)
     throw vg::ValueError(
         fmt::format("[predict] the model makes {} of {}; a volume needs the input's extents and channels",
                     y.shape().str(), x.shape().str()));
   vg::Volume predicted{y.reshape({extent[0], extent[1], extent[2], y.dim(4)}), in.affine};
-  if (labels) predicted.data = largest_channel(predicted.data);
+  if (options.labels) predicted.data = largest_channel(predicted.data);
   vg::write_nifti(result, predicted);
   out << fmt::format("{}: {} -> {}: {}\n", volume.string(), in.data.shape().str(), result.string(),
                      predicted.data.shape().str());

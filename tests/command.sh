@@ -55,6 +55,12 @@ volume=$(dirname "$checkpoint")/../nifti/int16
 expect 0 '(2, 2, 1) -> ' ': (2, 2, 1, 2)' -- "$voxgrad" predict "$model" "$volume" "$work/out.nii"
 expect 0 '0000804300804044' -- sh -c "tail -c 32 '$work/out.nii' | od -An -v -tx1 | tr -d ' \n'"
 expect 0 ': (2, 2, 1)' -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii.gz" --labels
+# The same labels window by window.
+expect 0 -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii" --labels
+expect 0 -- "$voxgrad" predict "$model" "$volume" "$work/windows.nii" --labels --window 1 2 3 --overlap 0.25
+expect 0 -- cmp "$work/labels.nii" "$work/windows.nii"
+expect 2 '[sliding_window] overlap: got 1; must be in [0, 1)' -- "$voxgrad" predict "$model" "$volume" "$work/none.nii" --window 1 2 3 --overlap 1
+expect 2 '--window' -- "$voxgrad" predict "$model" "$volume" "$work/none.nii" --overlap 0.5
 expect 2 'voxgrad: [' -- "$voxgrad" predict "$checkpoint" "$volume" "$work/none.nii"
 
 # What differs.

@@ -74,6 +74,18 @@ std::vector<Case> parallel_cases() {
           {"dice_cross_entropy",
            [=](auto& v) { return dice_cross_entropy(v[0], some, all, {.include_background = true}); },
            {big}},
+          {"focal_loss",
+           [=](auto& v) {
+             return focal_loss(v[0], some, {.gamma = 1.7, .alpha = {1, 2, 0.5, 1, 3, 0.1}, .ignore_index = -7});
+           },
+           {big}},
+          {"focal_loss, gamma 2", [=](auto& v) { return focal_loss(v[0], labels); }, {big}},
+          {"tversky_loss", [=](auto& v) { return tversky_loss(v[0], labels, {.alpha = 0.3, .beta = 0.7}); }, {big}},
+          {"tversky_loss of samples",
+           [=](auto& v) {
+             return tversky_loss(v[0], some, {.include_background = true, .batch = false, .ignore_index = -7});
+           },
+           {big}},
           {"dropout", [](auto& v) { return dropout(v[0], 0.7, random::key_of(1)); }, {big}}};
 }
 

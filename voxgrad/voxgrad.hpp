@@ -2,6 +2,7 @@
 #pragma once
 
 #include "data/data.hpp"
+#include "evaluation/evaluation.hpp"
 #include "framework/array.hpp"
 #include "framework/autocast.hpp"
 #include "framework/background_save.hpp"

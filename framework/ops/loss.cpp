@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "framework/error.hpp"
+#include "framework/ops/detail/class_labels.hpp"
 #include "framework/ops/detail/loss_volume.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/norm.hpp"
@@ -19,36 +20,6 @@ namespace {
 using detail::ClassVolume;
 using detail::VolumeSlopes;
 using detail::VolumeSums;
-
-std::string position_of(const Shape& shape, std::int64_t at) {
-  Shape index = shape;
-  for (std::size_t i = shape.size(); i-- > 0; at /= shape[i]) index[i] = at % shape[i];
-  return index.str();
-}
-
-// Every label in [0, classes) or the ignored one; else a ValueError that names the first other one.
-void check_labels(std::string_view op, const Tensor& labels, std::int64_t classes,
-                  const std::optional<std::int32_t>& ignored) {
-  if (labels.dtype() != i32)
-    throw TypeError(fmt::format("[{}] labels: got {}; must be i32", op, name_of(labels.dtype())));
-  const std::int32_t* at = labels.data<std::int32_t>();
-  const auto bad = [&](std::int32_t v) {
-    return static_cast<std::uint32_t>(v) >= static_cast<std::uint64_t>(classes) && !(ignored && v == *ignored);
-  };
-  const std::int64_t n = labels.numel(), grain = 32768, tasks = (n + grain - 1) / grain;
-  std::vector<std::int64_t> first(static_cast<std::size_t>(tasks), n);
-  parallel_for(tasks, [&](std::int64_t t) {
-    const std::int32_t *begin = at + t * grain, *end = at + std::min(n, (t + 1) * grain);
-    bool any = false;
-    for (const std::int32_t* v = begin; v < end; ++v) any |= bad(*v);
-    if (any) first[static_cast<std::size_t>(t)] = std::find_if(begin, end, bad) - at;
-  });
-  for (std::int64_t p : first)
-    if (p < n)
-      throw ValueError(fmt::format("[{}] labels: got {} at {}; must be in [0, {}){}", op, at[p],
-                                   position_of(labels.shape(), p), classes,
-                                   ignored ? fmt::format(" or ignore_index, {}", *ignored) : ""));
-}
 
 // One call of cross_entropy, soft_dice_loss or their sum.
 struct ClassLoss {
@@ -65,30 +36,13 @@ struct ClassLoss {
   std::vector<double> weights() const {
     return ce.weight.empty() ? std::vector<double>(static_cast<std::size_t>(classes()), 1.0) : ce.weight;
   }
-  ClassVolume volume() const {
-    return {labels.numel(), classes(), labels.data<std::int32_t>(), ce.ignore_index.has_value(),
-            ce.ignore_index.value_or(0)};
-  }
+  ClassVolume volume() const { return detail::class_volume(labels, classes(), ce.ignore_index); }
 };
 
 void check(const ClassLoss& l) {
-  const Shape& shape = l.logits.shape();
-  if (!is_float(l.logits.dtype())) throw_not_float(l.op, l.logits.dtype());
-  if (shape.rank() < 2 || shape.back() < 1)
-    throw ValueError(fmt::format(
-        "[{}] logits: got shape {}; must be of rank 2 or more, (batch, ..., classes), with at least 1 class", l.op,
-        shape.str()));
-  const Shape wanted(std::span<const std::int64_t>(shape.begin(), shape.end() - 1));
-  if (l.labels.shape() != wanted)
-    throw ValueError(fmt::format("[{}] labels: got shape {}; must be {}, the logits' without classes", l.op,
-                                 l.labels.shape().str(), wanted.str()));
+  detail::check_class_shapes(l.op, l.logits, l.labels);
   if (l.cross_entropy) {
-    if (!l.ce.weight.empty() && static_cast<std::int64_t>(l.ce.weight.size()) != l.classes())
-      throw ValueError(fmt::format("[{}] weight: got {} entries; must be one for each of the {} classes", l.op,
-                                   l.ce.weight.size(), l.classes()));
-    for (double w : l.ce.weight)
-      if (!(w >= 0) || std::isinf(w))
-        throw ValueError(fmt::format("[{}] weight: got {}; every entry must be finite and at least 0", l.op, w));
+    detail::check_class_weights(l.op, "weight", l.ce.weight, l.classes());
     if (!(l.ce.label_smoothing >= 0 && l.ce.label_smoothing < 1))
       throw ValueError(fmt::format("[{}] label_smoothing: got {}; must be in [0, 1)", l.op, l.ce.label_smoothing));
   }
@@ -99,7 +53,7 @@ void check(const ClassLoss& l) {
     if (!(l.dice_options.eps >= 0))
       throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", l.op, l.dice_options.eps));
   }
-  check_labels(l.op, l.labels, l.classes(), l.ce.ignore_index);
+  detail::check_labels(l.op, "labels", l.labels, l.classes(), l.ce.ignore_index);
 }
 
 double value_of(const ClassLoss& l, const VolumeSums& sums) {
@@ -154,15 +108,10 @@ Variable fused_grad(const ClassLoss& l, const VolumeSums& sums, double g) {
 // The same gradient in ops on Variables, (positions, classes), so that it can be differentiated again.
 Variable composed_grad(const ClassLoss& l, const VolumeSums& sums, const Variable& g) {
   const std::int64_t n = l.labels.numel(), classes = l.classes();
-  const ClassVolume v = l.volume();
-  Tensor mask(Shape{n, 1}, f64), target = Tensor::zeros(Shape{n, classes}, f64);
-  for (std::int64_t p = 0; p < n; ++p) {
-    mask.data<double>()[p] = v.counts(p);
-    if (v.counts(p)) target.data<double>()[p * classes + v.labels[p]] = 1;
-  }
   const DType dtype = l.logits.dtype();
   const auto constant = [&](const Tensor& t) { return Variable(t.to(dtype)); };
-  const Variable on = constant(mask), t = constant(target), p = softmax(reshape(l.logits, {n, classes}));
+  const auto [on, t] = detail::class_targets(l.volume(), dtype);
+  const Variable p = softmax(reshape(l.logits, {n, classes}));
   Variable dz;
   if (l.cross_entropy) {
     const VolumeSlopes s = slopes_of(l, sums, 1);
@@ -205,18 +154,6 @@ Variable class_loss(ClassLoss l) {
       Output::dropped);
 }
 
-void check_pair(std::string_view op, const Variable& x, const Variable& target) {
-  if (!is_float(x.dtype())) throw_not_float(op, x.dtype());
-  if (target.dtype() != x.dtype())
-    throw TypeError(
-        fmt::format("[{}] target: got {}; must be {} as x", op, name_of(target.dtype()), name_of(x.dtype())));
-  if (target.shape() != x.shape())
-    throw ValueError(
-        fmt::format("[{}] target: got shape {}; must be {} as x", op, target.shape().str(), x.shape().str()));
-  if (x.numel() == 0)
-    throw ValueError(fmt::format("[{}] x: got shape {}; must have at least one element", op, x.shape().str()));
-}
-
 }  // namespace
 
 Variable cross_entropy(const Variable& logits, const Tensor& labels, const CrossEntropyOptions& options) {
@@ -243,14 +180,14 @@ Variable weighted_bce(const Variable& x, const Variable& target, const Variable&
 }  // namespace
 
 Variable bce_with_logits(const Variable& x, const Variable& target, double pos_weight) {
-  check_pair("bce_with_logits", x, target);
+  detail::check_loss_pair("bce_with_logits", x, target);
   if (!(pos_weight >= 0) || std::isinf(pos_weight))
     throw ValueError(fmt::format("[bce_with_logits] pos_weight: got {}; must be finite and at least 0", pos_weight));
   return weighted_bce(x, target, Tensor::scalar(pos_weight, x.dtype()));
 }
 
 Variable bce_with_logits(const Variable& x, const Variable& target, const Tensor& pos_weight) {
-  check_pair("bce_with_logits", x, target);
+  detail::check_loss_pair("bce_with_logits", x, target);
   if (x.rank() == 0 || pos_weight.shape() != Shape{x.shape().back()} || pos_weight.dtype() != x.dtype())
     throw ValueError(
         fmt::format("[bce_with_logits] pos_weight: got {} {}; must be {} with one entry for each of x's last axis {}",
@@ -262,18 +199,18 @@ Variable bce_with_logits(const Variable& x, const Variable& target, const Tensor
 }
 
 Variable mse_loss(const Variable& x, const Variable& target) {
-  check_pair("mse_loss", x, target);
+  detail::check_loss_pair("mse_loss", x, target);
   return mean(square(x - target));
 }
 
 Variable l1_loss(const Variable& x, const Variable& target) {
-  check_pair("l1_loss", x, target);
+  detail::check_loss_pair("l1_loss", x, target);
   return mean(abs(x - target));
 }
 
 Tensor one_hot(const Tensor& labels, std::int64_t classes, DType dtype) {
   if (classes < 1) throw ValueError(fmt::format("[one_hot] classes: got {}; must be at least 1", classes));
-  check_labels("one_hot", labels, classes, std::nullopt);
+  detail::check_labels("one_hot", "labels", labels, classes, std::nullopt);
   Shape shape = labels.shape();
   shape.push_back(classes);
   Tensor out = Tensor::zeros(shape, dtype);

@@ -88,28 +88,39 @@ void volume_block(const ClassVolume& v, const VolumeWants& want, const double* w
   }
 }
 
-/// Labels must be checked before.
-template <class T>
-VolumeSums volume_forward(const ClassVolume& v, const VolumeWants& want, const double* weight, const T* logits) {
-  std::vector<VolumeSums> parts(static_cast<std::size_t>(v.tasks()), VolumeSums(v.classes));
-  with_softmax_block(v.classes, [&](auto block) {
-    constexpr std::int64_t w = decltype(block)::value;
+/// One pass: block(width, first, n, z, e, total, sums) adds what positions [first, first + n) give, width of them a
+/// block, the number as a constant; z are the logits less their maximum, [class][position], total the sum of exp(z),
+/// and e = exp(z) with `wants_e`, else null. Sums are copies of `zero`, one a task, added up in order.
+template <class T, class Sums, class Block>
+Sums sum_blocks(const ClassVolume& v, const T* logits, bool wants_e, const Sums& zero, Block&& block) {
+  std::vector<Sums> parts(static_cast<std::size_t>(v.tasks()), zero);
+  with_softmax_block(v.classes, [&](auto width) {
+    constexpr std::int64_t w = decltype(width)::value;
     parallel_for(v.tasks(), [&](std::int64_t task) {
       memory::Scratch<T> zs(2 * w * v.classes);
-      T *z = zs.data(), *e = want.dice ? z + w * v.classes : nullptr, total[w];
-      VolumeSums sums(v.classes);  // own memory: neighbouring tasks' sums share cache lines
+      T *z = zs.data(), *e = wants_e ? z + w * v.classes : nullptr, total[w];
+      Sums sums = zero;  // own memory: neighbouring tasks' sums share cache lines
       for (std::int64_t p = task * v.grain(), end = std::min(v.positions, p + v.grain()); p < end; p += w) {
         const std::int64_t n = std::min(w, end - p);
         softmax_load<w>(v.layout(), logits, p, n, z);
         softmax_sum<w>(v.classes, z, e, total);
-        volume_block<w>(v, want, weight, p, n, z, e, total, sums);
+        block(width, p, n, z, e, total, sums);
       }
       parts[static_cast<std::size_t>(task)] = std::move(sums);
     });
   });
-  VolumeSums all(v.classes);
-  for (const VolumeSums& part : parts) all.add(part);
+  Sums all = zero;
+  for (const Sums& part : parts) all.add(part);
   return all;
+}
+
+/// Labels must be checked before.
+template <class T>
+VolumeSums volume_forward(const ClassVolume& v, const VolumeWants& want, const double* weight, const T* logits) {
+  return sum_blocks(v, logits, want.dice, VolumeSums(v.classes),
+                    [&](auto width, std::int64_t first, std::int64_t n, const T* z, const T* e, T* total, auto& sums) {
+                      volume_block<decltype(width)::value>(v, want, weight, first, n, z, e, total, sums);
+                    });
 }
 
 /// The gradient at one position is
@@ -152,14 +163,11 @@ void volume_grad_block(const ClassVolume& v, const VolumeSlopes& s, std::int64_t
   }
 }
 
-template <class T>
-void volume_backward(const ClassVolume& v, const VolumeSlopes& s, const T* logits, T* grad) {
-  memory::Scratch<T> tables(5 * v.classes);
-  T* to = tables.data();
-  for (const auto* table : {&s.row, &s.hit, &s.smooth, &s.dice, &s.dice_hit})
-    for (double value : *table) *to++ = static_cast<T>(value);
-  with_softmax_block(v.classes, [&](auto block) {
-    constexpr std::int64_t w = decltype(block)::value;
+/// Another pass: block(width, first, n, p) turns p = softmax, [class][position], into the gradient.
+template <class T, class Block>
+void grad_blocks(const ClassVolume& v, const T* logits, T* grad, Block&& block) {
+  with_softmax_block(v.classes, [&](auto width) {
+    constexpr std::int64_t w = decltype(width)::value;
     parallel_ranges(v.positions, v.grain(), [&](std::int64_t begin, std::int64_t end) {
       memory::Scratch<T> ps(w * v.classes);
       T *p = ps.data(), total[w];
@@ -170,10 +178,21 @@ void volume_backward(const ClassVolume& v, const VolumeSlopes& s, const T* logit
         for (std::int64_t i = 0; i < w; ++i) total[i] = T{1} / total[i];
         for (std::int64_t k = 0; k < v.classes; ++k)
           for (std::int64_t i = 0; i < w; ++i) p[k * w + i] *= total[i];
-        volume_grad_block<w>(v, s, at, n, p, tables.data());
+        block(width, at, n, p);
         softmax_store<w>(v.layout(), p, at, n, grad);
       }
     });
+  });
+}
+
+template <class T>
+void volume_backward(const ClassVolume& v, const VolumeSlopes& s, const T* logits, T* grad) {
+  memory::Scratch<T> tables(5 * v.classes);
+  T* to = tables.data();
+  for (const auto* table : {&s.row, &s.hit, &s.smooth, &s.dice, &s.dice_hit})
+    for (double value : *table) *to++ = static_cast<T>(value);
+  grad_blocks(v, logits, grad, [&](auto width, std::int64_t first, std::int64_t n, T* p) {
+    volume_grad_block<decltype(width)::value>(v, s, first, n, p, tables.data());
   });
 }
 
