@@ -35,7 +35,8 @@ TEST_CASE("schedules: polynomial and cosine restarts at and past their ends, des
   CHECK(restarts.at(5) == Approx(0.75));
   const std::int64_t last = std::numeric_limits<std::int64_t>::max();
   for (const std::int64_t mult : {std::int64_t{1}, std::int64_t{2}, std::int64_t{7}, last}) {
-    const double rate = vg::CosineRestarts({.lr = 1.0, .T_0 = 3, .T_mult = mult}).at(last);  // no overflow, no long loop
+    const double rate =
+        vg::CosineRestarts({.lr = 1.0, .T_0 = 3, .T_mult = mult}).at(last);  // no overflow, no long loop
     CHECK((rate >= 0 && rate <= 1));
   }
   CHECK(restarts.description().kind == "CosineRestarts");
