@@ -161,7 +161,7 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
     std::vector<Toy> toys;
     for (int n : {1, 2, 3, 8}) {
       const vg::test::ThreadsScope scope(n);
-      toys.emplace_back(vg::f32, 11000);  // 132000 weights: three parts
+      toys.emplace_back(vg::f64, 11000);  // 132000 weights: three parts
       const auto optimizer = make(toys.back().states);
       for (int t = 0; t < 2; ++t) {
         toys.back().set_grads(t);
@@ -169,7 +169,7 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
       }
       CHECK(toys.back().equals(toys.front()));
     }
-    CHECK_FALSE(toys.front().equals(Toy(vg::f32, 11000)));
+    CHECK_FALSE(toys.front().equals(Toy(vg::f64, 11000)));
   }
 }
 
