@@ -1,5 +1,6 @@
 // Adagrad, Adamax, NAdam, RAdam, Lion and LAMB: first steps by hand, what they keep, and what they refuse. The numbers
 // of whole runs: test_optim_golden.cpp; what must hold of every optimizer: test_optim.cpp.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -79,6 +80,71 @@ TEST_CASE("optim: the relatives of Adam by hand", "[optim]") {
     vg::LAMB other(still.states, {.lr = 0.25, .weight_decay = 0});
     close(still.after(other, {doubles({0, 0})}), {1, -2});
   }
+}
+
+namespace {
+
+// What the base class gives, with this kind and its default betas.
+template <class O, class Options>
+void check_common_options() {
+  const auto after = [](const Options& options, auto prepare) {
+    Toy toy;
+    O optimizer(toy.states, options);
+    for (int t = 0; t < 3; ++t) {
+      toy.set_grads(t);
+      prepare(toy.states);
+      optimizer.step();
+    }
+    return toy;
+  };
+  const auto as_they_are = [](const vg::States&) {};
+  const auto distance = [](const Toy& a, const Toy& b) {
+    return std::max(vg::test::distance(a.body["weight"].value(), b.body["weight"].value()),
+                    vg::test::distance(a.head["weight"].value(), b.head["weight"].value()));
+  };
+  const auto with = [](auto change) {
+    Options o;
+    o.lr = 0.05;
+    change(o);
+    return o;
+  };
+  const Options plain = with([](Options&) {});
+  const Toy by_norm = after(with([](Options& o) { o.clip_norm = 0.5; }), as_they_are);
+  CHECK(distance(by_norm, after(plain, [](const vg::States& s) { vg::clip_by_global_norm(s, 0.5); })) < 1e-12);
+  const Toy by_value = after(with([](Options& o) { o.clip_value = 0.2; }), as_they_are);
+  CHECK(distance(by_value, after(plain, [](const vg::States& s) { vg::clip_by_value(s, 0.2); })) < 1e-12);
+
+  const Toy still = after(with([](Options& o) { o.groups = {{.path = "head", .lr_scale = 0.0}}; }), as_they_are);
+  CHECK(vg::test::same_bits(still.head["weight"].value(), Toy().head["weight"].value()));
+  const Toy decayed = after(with([](Options& o) { o.weight_decay = 0.5; }), as_they_are);
+  const Toy half = after(with([](Options& o) { o.groups = {{.path = "head", .weight_decay = 0.5}}; }), as_they_are);
+  CHECK(vg::test::same_bits(half.head["weight"].value(), decayed.head["weight"].value()));
+  CHECK(vg::test::same_bits(half.body["weight"].value(), after(plain, as_they_are).body["weight"].value()));
+  CHECK(distance(decayed, after(plain, as_they_are)) > 1e-3);
+
+  // Rates 0.05, 0.025, 0: the third step moves nothing.
+  const auto two = after(with([](Options& o) { o.lr = vg::Polynomial({.lr = 0.05, .total_steps = 2}); }), as_they_are);
+  Toy by_hand;
+  vg::ReduceOnPlateau rate({.lr = 0.05, .factor = 0.5, .patience = 0});
+  O optimizer(by_hand.states, with([&](Options& o) { o.lr = rate; }));
+  for (int t = 0; t < 2; ++t) {
+    by_hand.set_grads(t);
+    optimizer.step();
+    rate.observe(1);
+    rate.observe(1);  // no better
+  }
+  CHECK(two.equals(by_hand));
+}
+
+}  // namespace
+
+TEST_CASE("optim: the relatives of Adam clip, and have groups and schedules", "[optim]") {
+  check_common_options<vg::Adagrad, vg::AdagradOptions>();
+  check_common_options<vg::Adamax, vg::AdamaxOptions>();
+  check_common_options<vg::NAdam, vg::NAdamOptions>();
+  check_common_options<vg::RAdam, vg::RAdamOptions>();
+  check_common_options<vg::Lion, vg::LionOptions>();
+  check_common_options<vg::LAMB, vg::LAMBOptions>();
 }
 
 TEST_CASE("optim: LAMB's norms are each leaf's own", "[optim]") {
