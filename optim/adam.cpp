@@ -36,8 +36,7 @@ namespace detail {
 AdamFamily::AdamFamily(std::string kind, const States& states, Common common, std::array<double, 2> betas, double eps,
                        bool decoupled)
     : Optimizer(std::move(kind), states, std::move(common)), betas_(betas), eps_(eps), decoupled_(decoupled) {
-  require_decay(this->kind(), "betas[0]", betas[0]);
-  require_decay(this->kind(), "betas[1]", betas[1]);
+  require_betas(this->kind(), betas);
   require_rate(this->kind(), "eps", eps);
 }
 

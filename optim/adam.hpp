@@ -36,7 +36,7 @@ class AdamFamily : public Optimizer {
 
  private:
   Values own_settings() const override;
-  std::vector<std::string> moment_names() const override { return {"exp_avg", "exp_avg_sq"}; }
+  std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   void update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_;

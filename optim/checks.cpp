@@ -24,6 +24,11 @@ void require_decay(std::string_view where, std::string_view argument, double val
   require(value >= 0 && value < 1, where, argument, value, "in [0, 1)");
 }
 
+void require_betas(std::string_view where, const std::array<double, 2>& betas) {
+  require_decay(where, "betas[0]", betas[0]);
+  require_decay(where, "betas[1]", betas[1]);
+}
+
 void require_positive(std::string_view where, std::string_view argument, double value) {
   require(std::isfinite(value) && value > 0, where, argument, value, "finite and above 0");
 }

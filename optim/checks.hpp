@@ -1,6 +1,7 @@
 // Checks of settings: each error names the argument, the value that came and what is allowed.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -14,6 +15,8 @@ void require(bool ok, std::string_view where, std::string_view argument, std::in
 void require_rate(std::string_view where, std::string_view argument, double value);
 /// In [0, 1): what decays a moment.
 void require_decay(std::string_view where, std::string_view argument, double value);
+/// Each in [0, 1): those of Adam and its relatives.
+void require_betas(std::string_view where, const std::array<double, 2>& betas);
 /// Finite and above 0.
 void require_positive(std::string_view where, std::string_view argument, double value);
 

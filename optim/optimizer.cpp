@@ -115,12 +115,14 @@ void Optimizer::zero_grad() {
   for (Slot& slot : slots_) slot.state.zero_grad();
 }
 
-void Optimizer::step() {
+std::vector<Tensor> Optimizer::grads_of_slots() const {
   std::vector<Tensor> grads(slots_.size());
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (const Variable& g = slots_[i].state[slots_[i].leaf].grad(); g.defined()) grads[i] = g.value();
-  apply(grads);
+  return grads;
 }
+
+void Optimizer::step() { apply(grads_of_slots()); }
 
 void Optimizer::update(const StateGrads& given) {
   std::vector<Tensor> grads(slots_.size());
@@ -149,29 +151,31 @@ void Optimizer::check_gradient(const Slot& slot, const Tensor& grad) const {
     if (!same_form(m)) refuse("the moment kept from earlier steps", m);
 }
 
-void Optimizer::apply(const std::vector<Tensor>& grads) {
+void Optimizer::apply(const std::vector<Tensor>& grads, double scale) {
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (grads[i].defined()) check_gradient(slots_[i], grads[i]);
   std::vector<Rates> by_group;
   for (int g = -1; g < static_cast<int>(common_.groups.size()); ++g) by_group.push_back(rates(g));
-  const double scale = common_.clip_norm ? detail::clip_factor(detail::norm_of(grads), *common_.clip_norm) : 1.0;
+  if (common_.clip_norm) scale *= detail::clip_factor(scale * detail::norm_of(grads), *common_.clip_norm);
 
   // All that can run out of memory comes before the first change.
-  const std::size_t moments = moment_names().size();
+  const std::vector<Kept> tensors = moments(), numbers = scalars();
   std::vector<Tensor*> values(slots_.size());
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (!grads[i].defined()) continue;
     Slot& slot = slots_[i];
     values[i] = &slot.state.writable(slot.leaf);
-    while (slot.moments.size() < moments) slot.moments.push_back(Tensor::zeros(values[i]->shape(), values[i]->dtype()));
+    while (slot.moments.size() < tensors.size())
+      slot.moments.push_back(Tensor::full(values[i]->shape(), tensors[slot.moments.size()].start, values[i]->dtype()));
+    while (slot.scalars.size() < numbers.size()) slot.scalars.push_back(numbers[slot.scalars.size()].start);
     for (Tensor& m : slot.moments) m.make_unique();  // a saved bundle may hold it
   }
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     if (!grads[i].defined()) continue;
     Slot& slot = slots_[i];
     const Rates& r = by_group[static_cast<std::size_t>(slot.group + 1)];
-    update_leaf({*values[i], grads[i], slot.moments, ++slot.updates, r.lr, r.weight_decay, r.momentum, scale,
-                 common_.clip_value.value_or(std::numeric_limits<double>::infinity())});
+    update_leaf({*values[i], grads[i], slot.moments, slot.scalars, ++slot.updates, r.lr, r.weight_decay, r.momentum,
+                 scale, common_.clip_value.value_or(std::numeric_limits<double>::infinity())});
   }
   ++steps_;
 }

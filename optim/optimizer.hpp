@@ -45,13 +45,20 @@ struct ParamGroup {
 struct LeafUpdate {
   Tensor& value;                 ///< to be changed in place
   const Tensor& grad;            ///< of the same shape and dtype, before clipping
-  std::vector<Tensor>& moments;  ///< as named by moment_names(), zeros before the first update; to be changed in place
+  std::vector<Tensor>& moments;  ///< in the order of moments(); to be changed in place
+  std::vector<double>& scalars;  ///< in the order of scalars(); to be changed in place
   std::int64_t updates;          ///< of this leaf, this one included
   double lr;
   double weight_decay;
   std::optional<double> momentum;  ///< the schedule's, if it gives one
   double clip_scale;               ///< the gradient is to be multiplied by this,
   double clip_value;               ///< then limited to this (infinity: not)
+};
+
+/// Something that an optimizer keeps of each leaf, and what it is before the leaf's first update.
+struct Kept {
+  std::string name;
+  double start = 0.0;
 };
 
 class Optimizer : public Saveable {
@@ -76,8 +83,8 @@ class Optimizer : public Saveable {
   /// "SGD", "Adam", ...
   const std::string& kind() const { return kind_; }
 
-  /// values kind, steps; parts settings (with the schedules), moments (path -> leaf -> updates and tensors, shared with
-  /// the optimizer until its next step).
+  /// values kind, steps; parts settings (with the schedules'), schedules (the states of those that have one), moments
+  /// (path -> leaf -> updates, scalars, and tensors, shared with the optimizer until its next step).
   Bundle save_state() const override;
   /// What does not fit, one line each: kind, settings, and every leaf that is missing, unexpected, or of another shape
   /// or dtype.
@@ -85,7 +92,8 @@ class Optimizer : public Saveable {
   /// Continues where the saved optimizer stopped, bit for bit. Throws IoError, having changed nothing, if it does not
   /// fit.
   void load_state(const Bundle& state) override;
-  /// Lets load_state() take the moments and the step count of an optimizer with other settings: the settings here stay.
+  /// Lets load_state() take the moments and the step count of an optimizer with other settings: the settings here stay,
+  /// and so does a schedule's state where the one saved is another schedule's.
   void allow_other_settings(bool on = true) { other_settings_ = on; }
 
  protected:
@@ -106,19 +114,23 @@ class Optimizer : public Saveable {
 
   /// Settings of its own that a checkpoint must agree on.
   virtual Values own_settings() const = 0;
-  /// Names of the tensors that it keeps for each leaf, in the leaf's shape and dtype.
-  virtual std::vector<std::string> moment_names() const = 0;
+  /// The tensors that it keeps of each leaf, in the leaf's shape and dtype.
+  virtual std::vector<Kept> moments() const = 0;
+  /// The single numbers that it keeps of each leaf.
+  virtual std::vector<Kept> scalars() const { return {}; }
   virtual void update_leaf(const LeafUpdate& u) const = 0;
   /// Whether some schedule moves the momentum.
   bool momentum_is_scheduled() const;
 
  private:
+  friend class GradAccumulator;
   struct Slot {
     std::string path, leaf;
     State state;
     int group;  // -1: none
     std::int64_t updates = 0;
     std::vector<Tensor> moments{};
+    std::vector<double> scalars{};
     std::string name() const { return path + "." + leaf; }
   };
   struct Rates {
@@ -131,9 +143,13 @@ class Optimizer : public Saveable {
   void check_common() const;
   void check_gradient(const Slot& slot, const Tensor& grad) const;
   Rates rates(int group) const;
-  void apply(const std::vector<Tensor>& grads);
+  std::vector<Tensor> grads_of_slots() const;
+  /// A step from scale * grads.
+  void apply(const std::vector<Tensor>& grads, double scale = 1.0);
+  std::vector<std::pair<std::string, Saveable*>> kept_schedules() const;
   Bundle settings() const;
   std::vector<std::string> check_leaf(const Slot& slot, const Bundle& saved) const;
+  std::vector<std::string> check_schedules(const Bundle& state) const;
 
   std::string kind_;
   Common common_;

@@ -51,11 +51,11 @@ Values RMSProp::own_settings() const {
   return {{"alpha", alpha_}, {"eps", eps_}, {"momentum", momentum_}, {"centered", centered_}};
 }
 
-std::vector<std::string> RMSProp::moment_names() const {
-  std::vector<std::string> names{"square_avg"};
-  if (centered_) names.emplace_back("grad_avg");
-  if (keeps_momentum()) names.emplace_back("momentum_buffer");
-  return names;
+std::vector<Kept> RMSProp::moments() const {
+  std::vector<Kept> kept{{"square_avg"}};
+  if (centered_) kept.push_back({"grad_avg"});
+  if (keeps_momentum()) kept.push_back({"momentum_buffer"});
+  return kept;
 }
 
 void RMSProp::update_leaf(const LeafUpdate& u) const {

@@ -29,7 +29,7 @@ class RMSProp final : public Optimizer {
 
  private:
   Values own_settings() const override;
-  std::vector<std::string> moment_names() const override;
+  std::vector<Kept> moments() const override;
   void update_leaf(const LeafUpdate& u) const override;
   bool keeps_momentum() const { return momentum_ != 0 || momentum_is_scheduled(); }
   double alpha_, eps_, momentum_;

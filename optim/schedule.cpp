@@ -100,6 +100,48 @@ Description CosineWarmup::description() const {
           {}};
 }
 
+Polynomial::Polynomial(const PolynomialOptions& options) : options_(options) {
+  require_rate("Polynomial", "lr", options.lr);
+  require(options.total_steps >= 1, "Polynomial", "total_steps", options.total_steps, "at least 1");
+  require_positive("Polynomial", "power", options.power);
+}
+
+double Polynomial::at(std::int64_t step) const {
+  const auto& o = options_;
+  const double x = static_cast<double>(std::min(step, o.total_steps)) / static_cast<double>(o.total_steps);
+  return o.lr * std::pow(1 - x, o.power);
+}
+
+Description Polynomial::description() const {
+  return {"Polynomial", {{"lr", options_.lr}, {"total_steps", options_.total_steps}, {"power", options_.power}}, {}};
+}
+
+CosineRestarts::CosineRestarts(const CosineRestartsOptions& options) : options_(options) {
+  require_rate("CosineRestarts", "lr", options.lr);
+  require(options.T_0 >= 1, "CosineRestarts", "T_0", options.T_0, "at least 1");
+  require(options.T_mult >= 1, "CosineRestarts", "T_mult", options.T_mult, "at least 1");
+  require_rate("CosineRestarts", "eta_min", options.eta_min);
+}
+
+double CosineRestarts::at(std::int64_t step) const {
+  const auto& o = options_;
+  std::int64_t since = step, cycle = o.T_0;
+  if (o.T_mult == 1) since %= cycle;
+  while (since >= cycle) {
+    since -= cycle;
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    cycle = cycle > most / o.T_mult ? most : cycle * o.T_mult;
+  }
+  const double x = static_cast<double>(since) / static_cast<double>(cycle);
+  return o.eta_min + (o.lr - o.eta_min) * (1 + std::cos(std::numbers::pi * x)) / 2;
+}
+
+Description CosineRestarts::description() const {
+  return {"CosineRestarts",
+          {{"lr", options_.lr}, {"T_0", options_.T_0}, {"T_mult", options_.T_mult}, {"eta_min", options_.eta_min}},
+          {}};
+}
+
 OneCycle::OneCycle(OneCycleOptions options) : options_(std::move(options)) {
   const auto& o = options_;
   require_rate("OneCycle", "max_lr", o.max_lr);

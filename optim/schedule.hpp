@@ -1,12 +1,14 @@
 // Learning-rate schedules: small values, each a pure function of the step number t = 0, 1, 2, ... (t = 0 is the first
-// step), so that a checkpoint needs to hold nothing of them but the step. `lr` of an optimizer takes a number or any of
-// these:
+// step), so that a checkpoint needs to hold nothing of them but the step; only ReduceOnPlateau (optim/plateau.hpp) has
+// a state. `lr` of an optimizer takes a number or any of these:
 //
 //   vg::SGD optimizer(model.parameters(), {.lr = vg::CosineWarmup({.lr = 0.1, .warmup_steps = 10, .total_steps =
 //   200})});
 //
 // A schedule of your own is any copyable type with `double at(std::int64_t step) const` (or a ScheduleValue) and
-// `vg::Description description() const`, whose kind and options tell it from every other schedule.
+// `vg::Description description() const`, whose kind and options tell it from every other schedule. One that depends on
+// more than the step is a handle, whose copies share what it depends on, and a vg::Saveable: then the optimizer saves
+// and loads that with itself, as ReduceOnPlateau's.
 #pragma once
 
 #include <concepts>
@@ -25,8 +27,8 @@ namespace vg {
 /// What a schedule gives for one step.
 struct ScheduleValue {
   double lr;
-  /// Of one that cycles it: replaces SGD's and RMSProp's momentum and Adam's and AdamW's first beta. Every step or
-  /// none.
+  /// Of one that cycles it: replaces SGD's and RMSProp's momentum and the others' first beta (Adagrad has neither and
+  /// refuses it). Every step or none.
   std::optional<double> momentum;
   ScheduleValue(double rate, std::optional<double> cycled = {})
       : lr(rate), momentum(cycled) {}  // NOLINT: a bare rate will do
@@ -43,14 +45,14 @@ concept ScheduleLike = requires(const S& schedule, std::int64_t step) {
 };
 }  // namespace detail
 
-/// Any schedule. Copies share the (unchanging) schedule inside.
+/// Any schedule. Copies share the schedule inside.
 class Schedule {
  public:
   /// Constant(lr).
   Schedule(double lr);  // NOLINT: a number stands for a schedule wherever one is wanted
   template <class S>
   requires(!std::same_as<S, Schedule> && !std::is_arithmetic_v<S> && detail::ScheduleLike<S>) Schedule(S schedule)
-      : inside_(std::make_shared<const Of<S>>(std::move(schedule))) {}  // NOLINT: implicit on purpose
+      : inside_(std::make_shared<Of<S>>(std::move(schedule))) {}  // NOLINT: implicit on purpose
 
   /// Throws ValueError for a negative step.
   ScheduleValue at(std::int64_t step) const;
@@ -58,21 +60,30 @@ class Schedule {
   Description description() const { return inside_->description(); }
   /// Whether it sets the momentum, too.
   bool gives_momentum() const { return at(0).momentum.has_value(); }
+  /// What it depends on beside the step, to be saved with the optimizer; null when there is nothing.
+  Saveable* saveable() const { return inside_->saveable(); }
 
  private:
   struct Any {
     virtual ~Any() = default;
     virtual ScheduleValue at(std::int64_t step) const = 0;
     virtual Description description() const = 0;
+    virtual Saveable* saveable() = 0;
   };
   template <class S>
   struct Of final : Any {
     explicit Of(S schedule) : schedule_(std::move(schedule)) {}
     ScheduleValue at(std::int64_t step) const override { return schedule_.at(step); }
     Description description() const override { return schedule_.description(); }
+    Saveable* saveable() override {
+      if constexpr (std::derived_from<S, Saveable>)
+        return &schedule_;
+      else
+        return nullptr;
+    }
     S schedule_;
   };
-  std::shared_ptr<const Any> inside_;
+  std::shared_ptr<Any> inside_;
 };
 
 /// lr, always.
@@ -155,12 +166,48 @@ class CosineWarmup {
   CosineWarmupOptions options_;
 };
 
+struct PolynomialOptions {
+  double lr = detail::must_be_given;
+  std::int64_t total_steps = 0;  ///< at least 1; must be given
+  double power = 1.0;            ///< above 0
+};
+/// lr * (1 - min(t, total_steps) / total_steps)^power. torch's PolynomialLR, with its total_iters as total_steps.
+class Polynomial {
+ public:
+  explicit Polynomial(const PolynomialOptions& options);
+  double at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  PolynomialOptions options_;
+};
+
+struct CosineRestartsOptions {
+  double lr = detail::must_be_given;  ///< at the start of each cycle
+  std::int64_t T_0 = 0;               ///< steps of the first cycle, at least 1; must be given
+  std::int64_t T_mult = 1;            ///< each cycle has so many times the steps of the one before; at least 1
+  double eta_min = 0.0;               ///< what a cycle falls towards
+};
+/// Half a cosine that starts again and again (SGDR, Loshchilov and Hutter 2017); with c the steps since the last start
+/// and n the steps of the cycle:
+///   eta_min + (lr - eta_min) * (1 + cos(pi * c / n)) / 2
+/// torch's CosineAnnealingWarmRestarts.
+class CosineRestarts {
+ public:
+  explicit CosineRestarts(const CosineRestartsOptions& options);
+  double at(std::int64_t step) const;
+  Description description() const;
+
+ private:
+  CosineRestartsOptions options_;
+};
+
 struct OneCycleOptions {
   double max_lr = detail::must_be_given;
   std::int64_t total_steps = 0;         ///< at least 1; must be given
   double pct_start = 0.3;               ///< the part of the steps that the rise takes, in [0, 1]
   std::string anneal_strategy = "cos";  ///< "cos" or "linear"
-  /// Moves the momentum (SGD, RMSProp) or the first beta (Adam, AdamW) against the rate, in place of the optimizer's
+  /// Moves the momentum (SGD, RMSProp) or the first beta (the others) against the rate, in place of the optimizer's
   /// own; even of an SGD made with momentum 0, as in torch.
   bool cycle_momentum = true;
   double base_momentum = 0.85;    ///< where the rate is highest

@@ -33,15 +33,15 @@ void heavy(T* __restrict p, const T* __restrict g, T* __restrict buf, std::int64
 SGD::SGD(const States& states, SGDOptions options)
     : Optimizer("SGD", states, common_of(options)), momentum_(options.momentum), nesterov_(options.nesterov) {
   detail::require_decay(kind(), "momentum", momentum_);
-  if (nesterov_ && moment_names().empty())
+  if (nesterov_ && moments().empty())
     throw ValueError("[SGD] nesterov: got true with momentum 0; must be false, or momentum above 0");
 }
 
 Values SGD::own_settings() const { return {{"momentum", momentum_}, {"nesterov", nesterov_}}; }
 
-std::vector<std::string> SGD::moment_names() const {
+std::vector<Kept> SGD::moments() const {
   if (momentum_ == 0 && !momentum_is_scheduled()) return {};
-  return {"momentum_buffer"};
+  return {{"momentum_buffer"}};
 }
 
 void SGD::update_leaf(const LeafUpdate& u) const {

@@ -25,7 +25,7 @@ class SGD final : public Optimizer {
 
  private:
   Values own_settings() const override;
-  std::vector<std::string> moment_names() const override;
+  std::vector<Kept> moments() const override;
   void update_leaf(const LeafUpdate& u) const override;
   double momentum_;
   bool nesterov_;

@@ -1,21 +1,20 @@
 // Optimizers, schedules and clipping against PyTorch's numbers (golden/optim; the schema is in golden/README.md).
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "optim/optim.hpp"
 #include "support/golden.hpp"
+#include "support/optim_toys.hpp"
 
 using nlohmann::json;
+using vg::test::param;
 
 namespace {
-
-vg::ParamState param(const std::string& leaf, const vg::Tensor& value) {
-  vg::ParamState state;
-  state.add(leaf, value);
-  return state;
-}
 
 vg::OneCycle one_cycle_of(const json& c) {
   vg::OneCycleOptions o{.max_lr = c.at("max_lr"), .total_steps = c.at("total_steps")};
@@ -43,49 +42,75 @@ vg::Schedule schedule_of(const json& record) {
                              .total_steps = c.at("total_steps"),
                              .warmup_start_lr = c.at("warmup_start_lr"),
                              .eta_min = c.at("eta_min")});
+  if (kind == "Polynomial")
+    return vg::Polynomial({.lr = c.at("lr"), .total_steps = c.at("total_steps"), .power = c.at("power")});
+  if (kind == "CosineRestarts")
+    return vg::CosineRestarts(
+        {.lr = c.at("lr"), .T_0 = c.at("T_0"), .T_mult = c.at("T_mult"), .eta_min = c.at("eta_min")});
   REQUIRE(kind == "OneCycle");
   return one_cycle_of(c);
 }
 
-std::unique_ptr<vg::Optimizer> optimizer_of(const json& record, const vg::States& states) {
-  const json& c = record.at("config");
-  const auto optional = [&](const char* key) {
-    return record.at(key).is_null() ? std::nullopt : std::optional<double>(record.at(key).get<double>());
+using Make = std::function<std::unique_ptr<vg::Optimizer>(const vg::States&, const json&)>;
+
+// Sets what the kind's own options are called in the file.
+template <class O, class Options>
+Make make(std::function<void(Options&, const json&)> own) {
+  return [own](const vg::States& states, const json& record) {
+    const json& c = record.at("config");
+    const auto optional = [&](const char* key) {
+      return record.at(key).is_null() ? std::nullopt : std::optional<double>(record.at(key).get<double>());
+    };
+    Options o;
+    o.lr = record.at("one_cycle").is_null() ? vg::Schedule(c.at("lr").get<double>())
+                                            : one_cycle_of(record.at("one_cycle"));
+    o.weight_decay = c.at("weight_decay");
+    o.clip_norm = optional("clip_norm");
+    o.clip_value = optional("clip_value");
+    own(o, c);
+    return std::make_unique<O>(states, o);
   };
-  const auto norm = optional("clip_norm"), limit = optional("clip_value");
-  const vg::Schedule lr =
-      record.at("one_cycle").is_null() ? vg::Schedule(c.at("lr").get<double>()) : one_cycle_of(record.at("one_cycle"));
-  const double decay = c.at("weight_decay");
-  const std::string kind = record.at("optimizer");
-  if (kind == "SGD")
-    return std::make_unique<vg::SGD>(states, vg::SGDOptions{.lr = lr,
-                                                            .momentum = c.at("momentum"),
-                                                            .nesterov = c.at("nesterov"),
-                                                            .weight_decay = decay,
-                                                            .clip_norm = norm,
-                                                            .clip_value = limit});
-  if (kind == "RMSprop")
-    return std::make_unique<vg::RMSProp>(states, vg::RMSPropOptions{.lr = lr,
-                                                                    .alpha = c.at("alpha"),
-                                                                    .eps = c.at("eps"),
-                                                                    .momentum = c.at("momentum"),
-                                                                    .centered = c.at("centered"),
-                                                                    .weight_decay = decay,
-                                                                    .clip_norm = norm,
-                                                                    .clip_value = limit});
-  const std::array<double, 2> betas = c.at("betas");
-  if (kind == "Adam")
-    return std::make_unique<vg::Adam>(states, vg::AdamOptions{.lr = lr,
-                                                              .betas = betas,
-                                                              .eps = c.at("eps"),
-                                                              .weight_decay = decay,
-                                                              .clip_norm = norm,
-                                                              .clip_value = limit});
-  REQUIRE(kind == "AdamW");
-  return std::make_unique<vg::AdamW>(
-      states,
-      vg::AdamWOptions{
-          .lr = lr, .betas = betas, .eps = c.at("eps"), .weight_decay = decay, .clip_norm = norm, .clip_value = limit});
+}
+
+template <class Options>
+void betas_and_eps(Options& o, const json& c) {
+  o.betas = c.at("betas");
+  o.eps = c.at("eps");
+}
+
+const std::map<std::string, Make>& optimizers() {
+  static const std::map<std::string, Make> all{
+      {"SGD", make<vg::SGD, vg::SGDOptions>([](auto& o, const json& c) {
+         o.momentum = c.at("momentum");
+         o.nesterov = c.at("nesterov");
+       })},
+      {"RMSprop", make<vg::RMSProp, vg::RMSPropOptions>([](auto& o, const json& c) {
+         o.alpha = c.at("alpha");
+         o.eps = c.at("eps");
+         o.momentum = c.at("momentum");
+         o.centered = c.at("centered");
+       })},
+      {"Adagrad", make<vg::Adagrad, vg::AdagradOptions>([](auto& o, const json& c) {
+         o.lr_decay = c.at("lr_decay");
+         o.initial_accumulator_value = c.at("initial_accumulator_value");
+         o.eps = c.at("eps");
+       })},
+      {"Adam", make<vg::Adam, vg::AdamOptions>(betas_and_eps<vg::AdamOptions>)},
+      {"AdamW", make<vg::AdamW, vg::AdamWOptions>(betas_and_eps<vg::AdamWOptions>)},
+      {"Adamax", make<vg::Adamax, vg::AdamaxOptions>(betas_and_eps<vg::AdamaxOptions>)},
+      {"NAdam", make<vg::NAdam, vg::NAdamOptions>([](auto& o, const json& c) {
+         betas_and_eps(o, c);
+         o.momentum_decay = c.at("momentum_decay");
+         o.decoupled_weight_decay = c.at("decoupled_weight_decay");
+       })},
+      {"RAdam", make<vg::RAdam, vg::RAdamOptions>([](auto& o, const json& c) {
+         betas_and_eps(o, c);
+         o.decoupled_weight_decay = c.at("decoupled_weight_decay");
+       })},
+      {"Lion", make<vg::Lion, vg::LionOptions>([](auto& o, const json& c) { o.betas = c.at("betas"); })},
+      {"LAMB", make<vg::LAMB, vg::LAMBOptions>(betas_and_eps<vg::LAMBOptions>)},
+  };
+  return all;
 }
 
 // The largest error of a whole golden trajectory, with the parameters in that dtype.
@@ -93,7 +118,7 @@ double trajectory_error(const json& record, vg::DType dtype) {
   const json &initial = record.at("initial"), &grads = record.at("gradients"), &wanted = record.at("parameters");
   vg::States states;
   for (const auto& [name, value] : initial.items()) states.insert(name, param("leaf", golden::tensor(value, dtype)));
-  const auto optimizer = optimizer_of(record, states);
+  const auto optimizer = optimizers().at(record.at("optimizer"))(states, record);
   double worst = 0;
   for (std::size_t t = 0; t < grads.size(); ++t) {
     worst = std::max(worst, std::abs(optimizer->lr() - record.at("lr")[t].get<double>()));
@@ -111,14 +136,39 @@ double trajectory_error(const json& record, vg::DType dtype) {
   return worst;
 }
 
+void check_plateau(const json& record) {
+  const json& c = record.at("config");
+  vg::ReduceOnPlateau plateau({.lr = c.at("lr"),
+                               .mode = c.at("mode"),
+                               .factor = c.at("factor"),
+                               .patience = c.at("patience"),
+                               .threshold = c.at("threshold"),
+                               .threshold_mode = c.at("threshold_mode"),
+                               .cooldown = c.at("cooldown"),
+                               .min_lr = c.at("min_lr"),
+                               .eps = c.at("eps")});
+  for (std::size_t i = 0; i < record.at("metrics").size(); ++i) {
+    const double before = plateau.lr();
+    const bool fell = plateau.observe(record.at("metrics")[i]);
+    CHECK(plateau.lr() == record.at("lr")[i].get<double>());
+    CHECK(fell == (plateau.lr() < before));
+    CHECK(plateau.best() == record.at("best")[i].get<double>());
+    const vg::Bundle state = plateau.save_state();
+    CHECK(state.get<std::int64_t>("bad_observations") == record.at("bad_observations")[i]);
+    CHECK(state.get<std::int64_t>("cooldown_left") == record.at("cooldown_left")[i]);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("optim: PyTorch's trajectories", "[optim]") {
-  int trajectories = 0, schedules = 0;
+  int trajectories = 0, schedules = 0, plateaus = 0;
+  std::set<std::string> kinds;
   for (const auto& file : golden::files_in(golden::path_of("optim"))) {
     const json record = golden::read(file);
     INFO(file.filename().string());
     if (record.contains("optimizer")) {
+      kinds.insert(record.at("optimizer").get<std::string>());
       ++trajectories;
       CHECK(trajectory_error(record, vg::f64) < 1e-12);
       CHECK(trajectory_error(record, vg::f32) < 2e-5);
@@ -131,10 +181,15 @@ TEST_CASE("optim: PyTorch's trajectories", "[optim]") {
         if (!record.at("momentum").is_null())
           CHECK(v.momentum.value() == Approx(record.at("momentum")[t].get<double>()).epsilon(1e-13));
       }
+    } else if (record.contains("metrics")) {
+      ++plateaus;
+      check_plateau(record);
     }
   }
-  CHECK(trajectories >= 20);
-  CHECK(schedules >= 10);
+  CHECK(trajectories >= 35);
+  CHECK(kinds.size() == optimizers().size());
+  CHECK(schedules >= 16);
+  CHECK(plateaus >= 5);
 }
 
 TEST_CASE("optim: PyTorch's clipping", "[optim]") {

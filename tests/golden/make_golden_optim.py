@@ -30,12 +30,14 @@ def problem(seed):
     return start, grads
 
 
-def trajectory(name, kind, config, bt_class=None, bt_config=None, clip_norm=None, clip_value=None, one_cycle=None):
+def trajectory(name, kind, config, bt_class=None, bt_config=None, clip_norm=None, clip_value=None, one_cycle=None, steps=STEPS, optimizer=None):
     start, grads = problem(sum(map(ord, name)))
+    grads = grads[:steps]
     p = {k: torch.nn.Parameter(torch.tensor(v)) for k, v in start.items()}
-    opt = getattr(torch.optim, kind)(p.values(), **config)
+    opt = (optimizer or getattr(torch.optim, kind))(p.values(), **config)
     schedule = torch.optim.lr_scheduler.OneCycleLR(opt, **one_cycle) if one_cycle else None
-    full = {k: opt.defaults[k] for k in ("lr", "momentum", "nesterov", "betas", "alpha", "eps", "centered", "weight_decay") if k in opt.defaults} | {"lr": config["lr"]}
+    keys = ("lr", "momentum", "nesterov", "betas", "alpha", "eps", "centered", "weight_decay", "lr_decay", "initial_accumulator_value", "momentum_decay") + (("decoupled_weight_decay",) if kind in ("NAdam", "RAdam") else ())
+    full = {k: opt.defaults[k] for k in keys if k in opt.defaults} | {"lr": config["lr"]}
     path, lrs, momenta = [], [], []
     for g in grads:
         group = opt.param_groups[0]
@@ -59,7 +61,7 @@ def trajectory(name, kind, config, bt_class=None, bt_config=None, clip_norm=None
         theirs = beside(path, bt_path, "parameters", **{"class": bt_class})
         print(f"{name:32s} torch and braintools differ by {theirs['braintools_max_abs_difference']:.1e}")
     save(os.path.join(out, name + ".json"), dict(
-        name=name, optimizer=kind, oracle=TORCH, config=full, clip_norm=clip_norm, clip_value=clip_value, one_cycle=one_cycle,
+        name=name, optimizer=kind, oracle=getattr(optimizer, "oracle", TORCH), config=full, clip_norm=clip_norm, clip_value=clip_value, one_cycle=one_cycle,
         initial=pack_all(start), gradients=[pack_all(g) for g in grads], parameters=[pack_all(v) for v in path],
         lr=lrs, momentum=momenta if one_cycle else None, braintools=theirs))
 
@@ -84,6 +86,64 @@ trajectory("sgd_momentum_l2_clip_norm", "SGD", dict(lr=.1, momentum=.9, weight_d
 trajectory("adam_l2_clip_value", "Adam", dict(lr=.05, weight_decay=.1), "Adam", clip_value=.25)
 trajectory("adamw_one_cycle", "AdamW", dict(lr=3e-3), one_cycle=dict(max_lr=1e-2, total_steps=STEPS))    # as in segment_brain_torch.py: the momentum (beta1) is cycled
 trajectory("sgd_momentum_one_cycle", "SGD", dict(lr=.1, momentum=.9), one_cycle=dict(max_lr=.1, total_steps=STEPS))
+
+# Without an oracle in PyTorch: written from their papers. A parameter's norms are its own, as in the papers' layers.
+
+class Lion(torch.optim.Optimizer):
+    oracle = "from the paper, in torch's float64: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms, algorithm 2"
+
+    def __init__(self, params, lr, betas=(.9, .99), weight_decay=0.): super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, (beta1, beta2), decay = group["lr"], group["betas"], group["weight_decay"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = beta1 * m + (1 - beta1) * p.grad
+                assert ((c == 0) | (c.abs() > 1e-6)).all()      # float32 has the same signs
+                p.sub_(lr * (torch.sign(c) + decay * p))
+                m.copy_(beta2 * m + (1 - beta2) * p.grad)
+
+
+class LAMB(torch.optim.Optimizer):
+    oracle = "from the paper, in torch's float64: You et al. 2020, Large Batch Optimization for Deep Learning, algorithm 2, phi(z) = z; a ratio of 1 where a norm is 0"
+
+    def __init__(self, params, lr, betas=(.9, .999), eps=1e-6, weight_decay=.01):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, (beta1, beta2), eps, decay = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+            for p in group["params"]:
+                s = self.state[p]
+                if not s: s.update(t=0, m=torch.zeros_like(p), v=torch.zeros_like(p))
+                s["t"] += 1
+                s["m"] = beta1 * s["m"] + (1 - beta1) * p.grad
+                s["v"] = beta2 * s["v"] + (1 - beta2) * p.grad ** 2
+                r = (s["m"] / (1 - beta1 ** s["t"])) / (torch.sqrt(s["v"] / (1 - beta2 ** s["t"])) + eps) + decay * p
+                size, way = torch.linalg.vector_norm(p), torch.linalg.vector_norm(r)
+                p.sub_(lr * (size / way if size > 0 and way > 0 else 1) * r)
+
+
+TWELVE = dict(steps=12)
+CYCLE12 = dict(max_lr=1e-2, total_steps=12)
+trajectory("adagrad", "Adagrad", dict(lr=.1), **TWELVE)
+trajectory("adagrad_options", "Adagrad", dict(lr=.1, lr_decay=.05, initial_accumulator_value=.3, eps=1e-2, weight_decay=.1), **TWELVE)
+trajectory("adamax", "Adamax", dict(lr=.05), **TWELVE)
+trajectory("adamax_l2", "Adamax", dict(lr=.05, betas=(.8, .95), eps=1e-2, weight_decay=.1), **TWELVE)
+trajectory("nadam", "NAdam", dict(lr=.05), **TWELVE)
+trajectory("nadam_l2_clip_norm", "NAdam", dict(lr=.05, betas=(.8, .95), eps=1e-2, weight_decay=.1, momentum_decay=.2), clip_norm=1.0, **TWELVE)
+trajectory("nadam_decoupled_one_cycle", "NAdam", dict(lr=.05, weight_decay=.1, decoupled_weight_decay=True), one_cycle=CYCLE12, **TWELVE)
+trajectory("radam", "RAdam", dict(lr=.05), **TWELVE)                        # r(t) passes 5 after 5 steps
+trajectory("radam_l2", "RAdam", dict(lr=.05, betas=(.8, .95), eps=1e-2, weight_decay=.1), **TWELVE)
+trajectory("radam_decoupled_one_cycle", "RAdam", dict(lr=.05, weight_decay=.1, decoupled_weight_decay=True), one_cycle=CYCLE12, **TWELVE)
+trajectory("radam_never", "RAdam", dict(lr=.05, betas=(.9, .5)), **TWELVE)  # r(t) stays below 5
+trajectory("lion", "Lion", dict(lr=.01), optimizer=Lion, **TWELVE)
+trajectory("lion_decay_one_cycle", "Lion", dict(lr=.01, betas=(.8, .95), weight_decay=.3), one_cycle=CYCLE12, optimizer=Lion, **TWELVE)
+trajectory("lamb", "LAMB", dict(lr=.05), optimizer=LAMB, **TWELVE)
+trajectory("lamb_options_clip_norm", "LAMB", dict(lr=.05, betas=(.8, .95), eps=1e-2, weight_decay=.3), clip_norm=1.0, optimizer=LAMB, **TWELVE)
 
 # ---- schedules: lr[i] is what step i (from 0) uses
 
@@ -124,6 +184,12 @@ for name, w in (("schedule_cosine", 0), ("schedule_cosine_warmup", 6)):
     for t in range(T + 1):
         assert abs(two.param_groups[0]["lr"] - warm_cosine(t)) < 1e-12, (name, t)
         two.step(); s.step()
+for name, power, total in (("schedule_polynomial", 1.0, 24), ("schedule_polynomial_power", .9, 30), ("schedule_polynomial_steep", 3.0, 20)):
+    schedule(name, "Polynomial", dict(lr=.1, total_steps=total, power=power), "lr * (1 - min(t, total_steps) / total_steps)^power", lambda o: L.PolynomialLR(o, total, power))
+for name, c in {"schedule_cosine_restarts": dict(T_0=7), "schedule_cosine_restarts_longer": dict(T_0=3, T_mult=2, eta_min=.01), "schedule_cosine_restarts_one": dict(T_0=1, T_mult=3)}.items():
+    c = dict(T_mult=1, eta_min=0.) | c
+    schedule(name, "CosineRestarts", dict(lr=.1) | c, "eta_min + (lr - eta_min) * (1 + cos(pi * c / n)) / 2, c steps since the last start, n steps of this cycle: T_0 * T_mult^(starts before)",
+             lambda o: L.CosineAnnealingWarmRestarts(o, **c), n=40)
 ONE = ("end1 = pct_start * total_steps - 1, end2 = total_steps - 1; at(a, b, x) = b + (a - b) / 2 * (1 + cos(pi * x)) (linear: a + (b - a) * x); "
        "t <= end1: lr = at(max_lr / div_factor, max_lr, t / end1), momentum = at(max_momentum, base_momentum, t / end1); "
        "else x = (t - end1) / (end2 - end1): lr = at(max_lr, max_lr / div_factor / final_div_factor, x), momentum = at(base_momentum, max_momentum, x)")
@@ -132,6 +198,28 @@ for name, c in {"schedule_one_cycle": dict(max_lr=.1, total_steps=30), "schedule
                 "schedule_one_cycle_linear": dict(max_lr=.1, total_steps=20, anneal_strategy="linear")}.items():
     full = dict(pct_start=.3, div_factor=25., final_div_factor=1e4, base_momentum=.85, max_momentum=.95, anneal_strategy="cos", cycle_momentum=True) | c
     schedule(name, "OneCycle", full, ONE, lambda o: L.OneCycleLR(o, **full), lambda: bt.OneCycleLR(**{k: v for k, v in full.items() if "momentum" not in k}), c["total_steps"])
+
+# ---- a schedule fed by a metric: lr[i] is the rate after observing metrics[i]
+
+def plateau(name, config, metrics):
+    opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], config["lr"])
+    s = L.ReduceLROnPlateau(opt, **{k: v for k, v in config.items() if k != "lr"})
+    lrs, best, bad, cooldown = [], [], [], []
+    for m in metrics:
+        s.step(m)
+        lrs.append(float(opt.param_groups[0]["lr"])); best.append(float(s.best)); bad.append(s.num_bad_epochs); cooldown.append(s.cooldown_counter)
+    print(f"{name:32s} {len(set(lrs)) - (lrs[0] == config['lr'])} falls")
+    save(os.path.join(out, name + ".json"), dict(name=name, oracle=TORCH, config=config, metrics=metrics, lr=lrs, best=best, bad_observations=bad, cooldown_left=cooldown))
+
+
+rng = np.random.default_rng(11)
+loss = [float(v) for v in values(rng, 40, .1) + np.maximum(1.0, 3.0 - .25 * np.arange(40))]
+PLATEAU = dict(lr=.1, mode="min", factor=.1, patience=10, threshold=1e-4, threshold_mode="rel", cooldown=0, min_lr=0., eps=1e-8)
+plateau("plateau", PLATEAU, loss)
+plateau("plateau_cooldown", PLATEAU | dict(factor=.5, patience=2, cooldown=3), loss)
+plateau("plateau_max_abs", PLATEAU | dict(mode="max", factor=.3, patience=1, threshold=.05, threshold_mode="abs", min_lr=2e-3), [-v for v in loss])
+plateau("plateau_max_rel", PLATEAU | dict(mode="max", factor=.3, patience=0, threshold=.02, eps=1e-4), [4 - v for v in loss])
+plateau("plateau_min_abs", PLATEAU | dict(factor=.7, patience=3, threshold=.1, threshold_mode="abs", cooldown=1, min_lr=.03), loss)
 
 # ---- clipping
 

@@ -1,0 +1,37 @@
+// Settings in a saved state: written from a description, and compared with what is here. Internal.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "framework/description.hpp"
+
+namespace vg::detail {
+
+/// The entry of that name, or null.
+template <class T>
+const T* find_entry(const std::vector<std::pair<std::string, T>>& entries, std::string_view name) {
+  const auto it = std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.first == name; });
+  return it == entries.end() ? nullptr : &it->second;
+}
+
+/// An integer of at least 0 among the values, or null.
+const std::int64_t* count_in(const Bundle& saved, std::string_view name);
+/// A double among the values, or null.
+const double* number_in(const Bundle& saved, std::string_view name);
+
+/// "SGD" or true, as a message shows it.
+std::string text_of(const Value& value);
+/// Whether a file could hold the same for both: numbers are compared as numbers.
+bool same_setting(const Value& a, const Value& b);
+
+/// values kind and the options; parts: the children.
+Bundle bundle_of(const Description& d);
+/// Adds a line to `out` for each setting that differs, its name after `where`.
+void compare_settings(const std::string& where, const Bundle& saved, const Bundle& here, std::vector<std::string>& out);
+
+}  // namespace vg::detail
