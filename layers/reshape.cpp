@@ -55,34 +55,48 @@ Values Flatten::options() const {
           {"name", name()}};
 }
 
-Upsample::Upsample(UpsampleOptions o) : Layer(std::move(o.name)) {
+Upsample::Upsample(UpsampleOptions o)
+    : Layer(std::move(o.name)), trilinear_(o.mode == "trilinear"), align_corners_(o.align_corners) {
   scale_ = o.scale.checked(where(), "scale");
-  if (o.mode != "nearest") throw ValueError(fmt::format("[{}] mode: got \"{}\"; must be \"nearest\"", where(), o.mode));
+  if (!trilinear_ && o.mode != "nearest")
+    throw ValueError(fmt::format("[{}] mode: got \"{}\"; must be \"nearest\" or \"trilinear\"", where(), o.mode));
+  if (!trilinear_ && (align_corners_ || o.size.given()))
+    throw ValueError(fmt::format("[{}] {}: given with mode \"nearest\"; only \"trilinear\" has it", where(),
+                                 align_corners_ ? "align_corners" : "size"));
+  if (o.size.given()) size_ = o.size.checked(where(), "size");
   if (!o.in_size.empty()) build(o.in_size);
+}
+
+// Output extent of axis i, for one of the input.
+std::int64_t Upsample::extent(std::size_t i, std::int64_t in) const {
+  if (size_) return (*size_)[i];
+  return in == any ? any : in * scale_[i];
 }
 
 void Upsample::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_size(where(), in_size, 4);
   Size out = in_size;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (out[i] != any) out[i] *= scale_[i];
+  for (std::size_t i = 0; i < 3; ++i) out[i] = extent(i, in_size[i]);
   set_sizes(in_size, out);
 }
 
 Variable Upsample::update(const Variable& x) {
-  if (!built() && x.rank() != 4 && x.rank() != 5)
-    throw ValueError(
-        fmt::format("[{}] input: got {}; must be (B, H, W, D, C) or (H, W, D, C)", where(), x.shape().str()));
-  const bool batch = built() ? has_batch(x) : x.rank() == 5;
-  return batch ? upsample_nearest3d(x, scale_) : without_batch(upsample_nearest3d(with_batch(x), scale_));
+  const bool batch = is_batch_of_volumes(x);
+  const Variable v = batch ? x : with_batch(x);
+  const Variable y =
+      trilinear_
+          ? upsample_trilinear3d(v, {extent(0, v.dim(1)), extent(1, v.dim(2)), extent(2, v.dim(3))}, align_corners_)
+          : upsample_nearest3d(v, scale_);
+  return batch ? y : without_batch(y);
 }
 
+// What only "trilinear" has is named only there, so that checkpoints from before it fit.
 Values Upsample::options() const {
-  return {{"scale", std::vector<std::int64_t>(scale_.begin(), scale_.end())},
-          {"mode", std::string("nearest")},
-          {"in_size", in_size()},
-          {"name", name()}};
+  Values values{{"scale", detail::list(scale_)}, {"mode", std::string(trilinear_ ? "trilinear" : "nearest")}};
+  if (trilinear_) values.emplace_back("align_corners", align_corners_);
+  if (size_) values.emplace_back("size", detail::list(*size_));
+  return detail::with(std::move(values), {{"in_size", in_size()}, {"name", name()}});
 }
 
 }  // namespace vg

@@ -100,20 +100,39 @@ Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry&
 
 }  // namespace
 
-Variable max_pool3d(const Variable& x, const Pool3dArgs& args) {
-  const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
+namespace {
+
+Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
   if (g.in_voxels() > INT32_MAX)
     throw ValueError(
-        fmt::format("[max_pool3d] x: got spatial size {}; a sample may have at most 2147483647 voxels", str(g.in)));
+        fmt::format("[{}] x: got spatial size {}; a sample may have at most 2147483647 voxels", op, str(g.in)));
   Tensor y(out_shape(g), x.dtype());
   const bool keep = will_record({x});
   Tensor index = keep ? Tensor(out_shape(g), i32) : Tensor();
-  dispatch_float("max_pool3d", x.dtype(), [&](auto type) {
+  dispatch_float(op, x.dtype(), [&](auto type) {
     using T = decltype(type);
     detail::max_pool(g, x.value().data<T>(), y.data<T>(), keep ? index.data<std::int32_t>() : nullptr);
   });
-  return record("max_pool3d", std::move(y), {x},
-                [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; });
+  return record(op, std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; });
+}
+
+}  // namespace
+
+Variable max_pool3d(const Variable& x, const Pool3dArgs& args) {
+  return max_of_windows("max_pool3d", x, geometry_of("max_pool3d", x, args));
+}
+
+Variable adaptive_max_pool3d(const Variable& x, const Triple& size) {
+  check_volume("adaptive_max_pool3d", x);
+  check_positive("adaptive_max_pool3d", "size", size);
+  Pool3dGeometry g{x.dim(0), x.dim(4), {x.dim(1), x.dim(2), x.dim(3)}, size, {}, {1, 1, 1}, {0, 0, 0}, true};
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (g.in[i] < 1)
+      throw ValueError(
+          fmt::format("[adaptive_max_pool3d] x: got spatial size {}; every extent must be at least 1", str(g.in)));
+    g.kernel[i] = g.in[i] / g.out[i] + 2;  // at least the largest window
+  }
+  return max_of_windows("adaptive_max_pool3d", x, g);
 }
 
 Variable avg_pool3d(const Variable& x, const Pool3dArgs& args) {
