@@ -25,3 +25,4 @@
 #include "io/io.hpp"
 #include "layers/layers.hpp"
 #include "optim/optim.hpp"
+#include "zoo/zoo.hpp"
