@@ -1,17 +1,22 @@
 // The model zoo: published parameter counts, shapes, a step on a tiny volume, and back from a checkpoint without the
 // zoo.
 #include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
 #include "framework/finite.hpp"
 #include "framework/ops/ops.hpp"
 #include "support/checkpoint_run.hpp"
+#include "support/conv_config.hpp"
+#include "support/golden.hpp"
+#include "support/layer_cases.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
 #include "zoo/zoo.hpp"
 
 using namespace vg;
 using Catch::Contains;
+using nlohmann::json;
 using test::message_of;
 
 namespace {
@@ -43,7 +48,66 @@ void check_net(Sequential net, const Shape& input, const Shape& output) {
   CHECK(test::bytes_of((*back)(x).value()) == test::bytes_of(net(x).value()));
 }
 
+Sequential net_of(const json& record) {
+  const json& c = record.at("config");
+  const Size in_size = golden::ints(c.at("in_size"));
+  const std::string net = record.at("layer");
+  const auto list = [&](const char* name) { return golden::ints(c.at(name)); };
+  if (net == "UNet3d")
+    return zoo::UNet3d({.in_size = in_size, .out_channels = c.at("out_channels"), .features = list("features")});
+  if (net == "ResNet3d")
+    return zoo::ResNet3d(
+        {.in_size = in_size, .classes = c.at("classes"), .blocks = list("blocks"), .widths = list("widths")});
+  if (net == "R2Plus1D18")
+    return zoo::R2Plus1D18(
+        {.in_size = in_size, .classes = c.at("classes"), .blocks = list("blocks"), .widths = list("widths")});
+  if (net == "SegResNet")
+    return zoo::SegResNet({.in_size = in_size,
+                           .out_channels = c.at("out_channels"),
+                           .init_filters = c.at("init_filters"),
+                           .blocks_down = list("blocks_down"),
+                           .blocks_up = list("blocks_up"),
+                           .num_groups = c.at("num_groups")});
+  REQUIRE(net == "MedNeXtS");
+  return zoo::MedNeXtS({.in_size = in_size,
+                        .out_channels = c.at("out_channels"),
+                        .init_filters = c.at("init_filters"),
+                        .blocks = list("blocks")});
+}
+
 }  // namespace
+
+TEST_CASE("zoo: the nets compute what MONAI's and PyTorch's compute", "[zoo]") {
+  int replayed = 0;
+  for (const auto& file : golden::files_in(golden::path_of("zoo"))) {
+    const json record = golden::read(file);
+    INFO(record.at("name"));
+    Sequential net = net_of(record);
+    net.to(f64);
+    net.train();
+    States states = net.states();
+    std::size_t leaves = 0;
+    for (const auto& [path, state] : net.parameters()) leaves += state.size();
+    REQUIRE(leaves == record.at("states").size());
+    for (const auto& [name, value] : record.at("states").items()) {
+      const auto [path, leaf] = golden::leaf_of(name);
+      State(states.at(path)).set(leaf, golden::tensor(value, f64));
+    }
+    const Variable x(golden::tensor(record.at("inputs").at("x"), f64), true);
+    const Variable y = net(x);
+    y.backward(golden::tensor(record.at("grad_output"), f64));
+    CHECK(golden::error(y.value(), golden::tensor(record.at("output"), f64)) < 1e-11);
+    for (const auto& [name, value] : record.at("grads").items()) {
+      INFO(name);
+      const auto [path, leaf] = golden::leaf_of(name);
+      const Variable grad = name == "x" ? x.grad() : states.at(path)[leaf].grad();
+      REQUIRE(grad.defined());
+      CHECK(golden::error(grad.value(), golden::tensor(value, f64)) < 1e-10);
+    }
+    ++replayed;
+  }
+  CHECK(replayed == 5);
+}
 
 TEST_CASE("zoo: parameter counts are the published ones", "[zoo][large]") {
   const Size video{any, any, any, 3}, volume{any, any, any, 1};
