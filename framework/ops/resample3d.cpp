@@ -1,6 +1,6 @@
-// Trilinear upsampling and adaptive average pooling: both are a linear map along each of the three spatial axes, so
-// they are three passes of one loop, each with a sparse matrix of the axis. The map's transpose is of the same kind, so
-// the gradient is the same op with the transposed matrix: exact, and of any order.
+// Upsampling and adaptive average pooling: each is a linear map along each of the three spatial axes, so they are three
+// passes of one loop, each with a sparse matrix of the axis. The map's transpose is of the same kind, so the gradient is
+// the same op with the transposed matrix: exact, and of any order.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -120,14 +120,14 @@ Variable along(std::string_view op, const Variable& x, int axis, const Shared& m
 
 std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
 
-void check(std::string_view op, const Variable& x, const Triple& size) {
+void check(std::string_view op, std::string_view name, const Variable& x, const Triple& size) {
   if (x.rank() != 5)
     throw ValueError(fmt::format("[{}] x: got shape {}; must be of rank 5, (batch, height, width, depth, channels)", op,
                                  x.shape().str()));
   if (!is_float(x.dtype())) throw_not_float(op, x.dtype());
   for (std::size_t i = 0; i < 3; ++i) {
     if (size[i] < 1 || size[i] > INT32_MAX)
-      throw ValueError(fmt::format("[{}] size: got {}; every entry must be in [1, 2147483647]", op, str(size)));
+      throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", op, name, str(size)));
     if (x.dim(static_cast<int>(i) + 1) < 1)
       throw ValueError(
           fmt::format("[{}] x: got shape {}; every spatial extent must be at least 1", op, x.shape().str()));
@@ -168,11 +168,30 @@ Rows mean_rows(std::int64_t in, std::int64_t out) {
   return m;
 }
 
+Rows repeated_rows(std::int64_t in, std::int64_t scale) {
+  Rows m;
+  m.inputs = in;
+  for (std::int64_t o = 0; o < in * scale; ++o) {
+    m.add(o / scale, 1);
+    m.end_row();
+  }
+  return m;
+}
+
 }  // namespace
+
+Variable upsample_nearest3d(const Variable& x, const Triple& scale) {
+  check("upsample_nearest3d", "scale", x, scale);
+  Variable y = x;
+  for (int axis = 3; axis >= 1; --axis)
+    if (const std::int64_t times = scale[static_cast<std::size_t>(axis) - 1]; times != 1)
+      y = along("upsample_nearest3d", y, axis, shared(repeated_rows(x.dim(axis), times)), false);
+  return y;
+}
 
 // The smallest volume is upsampled along D first, where the inner loop is only as long as the channels.
 Variable upsample_trilinear3d(const Variable& x, const Triple& size, bool align_corners) {
-  check("upsample_trilinear3d", x, size);
+  check("upsample_trilinear3d", "size", x, size);
   Variable y = x;
   for (int axis = 3; axis >= 1; --axis) {
     const std::int64_t in = x.dim(axis), out = size[static_cast<std::size_t>(axis) - 1];
@@ -183,7 +202,7 @@ Variable upsample_trilinear3d(const Variable& x, const Triple& size, bool align_
 
 // Along H first, where the inner loop is long, so that little is left for the others.
 Variable adaptive_avg_pool3d(const Variable& x, const Triple& size) {
-  check("adaptive_avg_pool3d", x, size);
+  check("adaptive_avg_pool3d", "size", x, size);
   Variable y = x;
   for (int axis = 1; axis <= 3; ++axis) {
     const std::int64_t in = x.dim(axis), out = size[static_cast<std::size_t>(axis) - 1];

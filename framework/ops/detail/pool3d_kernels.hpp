@@ -125,9 +125,9 @@ void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T
       g.small());
 }
 
-/// y = sum over each window, divided by the number of its positions inside the input when `average`.
+/// y = mean over each window, of its positions inside the input.
 template <class T>
-void window_sum(const Pool3dGeometry& g, bool average, const T* x, T* y) {
+void window_mean(const Pool3dGeometry& g, const T* x, T* y) {
   const std::int64_t c = g.channels;
   parallel_for(
       g.batch * g.out[0],
@@ -146,16 +146,15 @@ void window_sum(const Pool3dGeometry& g, bool average, const T* x, T* y) {
                   for (std::int64_t i = 0; i < c; ++i) to[i] += from[i];
                 }
             const T n = static_cast<T>(hs.size() * ws.size() * ds.size());
-            if (average)
-              for (std::int64_t i = 0; i < c; ++i) to[i] /= n;
+            for (std::int64_t i = 0; i < c; ++i) to[i] /= n;
           }
       },
       g.small());
 }
 
-/// The adjoint of window_sum: each input position collects from the windows that hold it.
+/// The adjoint of window_mean: each input position collects from the windows that hold it.
 template <class T>
-void window_spread(const Pool3dGeometry& g, bool average, const T* dy, T* dx) {
+void window_spread(const Pool3dGeometry& g, const T* dy, T* dx) {
   const std::int64_t c = g.channels;
   parallel_for(
       g.batch * g.in[0],
@@ -173,7 +172,7 @@ void window_spread(const Pool3dGeometry& g, bool average, const T* dy, T* dx) {
                   const T* from = sample + ((oh * g.out[1] + ow) * g.out[2] + od) * c;
                   const std::int64_t n =
                       pool_window(g, 0, oh).size() * pool_window(g, 1, ow).size() * pool_window(g, 2, od).size();
-                  const T by = average ? T{1} / static_cast<T>(n) : T{1};
+                  const T by = T{1} / static_cast<T>(n);
                   for (std::int64_t i = 0; i < c; ++i) to[i] += by * from[i];
                 }
           }
