@@ -252,6 +252,7 @@ Made upsample_of(const Description& d) {
       .scale = o.extent("scale"), .mode = o.text("mode"), .in_size = o.integers("in_size"), .name = o.text("name")};
   if (o.has("align_corners")) made.align_corners = o.flag("align_corners");
   if (o.has("size")) made.size = o.extent("size");
+  if (o.has("scale_factor")) made.scale_factor = o.reals("scale_factor");
   return std::make_unique<Upsample>(std::move(made));
 }
 

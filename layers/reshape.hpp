@@ -33,7 +33,9 @@ struct UpsampleOptions {
   std::string mode = "nearest";  ///< or "trilinear"
   bool align_corners = false;    ///< of "trilinear": the first and last voxels keep their places
   Extent3 size{};                ///< of "trilinear", instead of scale: the output's spatial extents
-  Size in_size{};                ///< (H, W, D, C), optional
+  /// Of "trilinear", instead of scale: 1 or 3 positive numbers; the output has floor(in * factor) voxels an axis.
+  std::vector<double> scale_factor{};
+  Size in_size{};  ///< (H, W, D, C), optional
   std::string name{};
 };
 
@@ -52,6 +54,7 @@ class Upsample : public Layer {
 
   Triple scale_{2, 2, 2};
   std::optional<Triple> size_;
+  std::optional<std::array<double, 3>> factor_;
   bool trilinear_, align_corners_;
 };
 

@@ -161,6 +161,20 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
 
   CHECK(Upsample({.mode = "trilinear", .size = {7, 8, 9}, .in_size = {any, 2, 3, 4}}).out_size() == Size{7, 8, 9, 4});
   CHECK(Upsample({.scale = {1, 2, 3}, .mode = "trilinear"})(numbers({2, 3, 4, 5})).shape() == Shape{2, 6, 12, 5});
+  Upsample half({.mode = "trilinear", .scale_factor = {1.5}, .in_size = {3, 2, any, 1}});
+  CHECK(half.out_size() == Size{4, 3, any, 1});
+  CHECK(half(numbers({1, 3, 2, 5, 1})).shape() == Shape{1, 4, 3, 7, 1});
+  CHECK_THAT(message_of([] { Upsample({.mode = "trilinear", .size = 2, .scale_factor = {2}}); }),
+             Contains("[Upsample] size, scale_factor: got both"));
+  CHECK_THAT(message_of([] {
+               Upsample({.mode = "trilinear", .scale_factor = {2, -1, 1}});
+             }),
+             Contains("[Upsample] scale_factor: got (2, -1, 1); must be 1 or 3 numbers"));
+  CHECK_THAT(message_of([] {
+               Upsample({.mode = "trilinear", .scale_factor = {0.4}, .in_size = {2, 8, 8, 1}});
+             }),
+             Contains("[Upsample] output: would be empty"));
+  CHECK_THAT(message_of([] { Upsample({.scale_factor = {2}}); }), Contains("[Upsample] scale_factor: given with"));
   CHECK_THAT(message_of([] { Upsample({.size = 3}); }), Contains("[Upsample] size: given with mode \"nearest\""));
   CHECK_THAT(message_of([] { Upsample({.align_corners = true}); }), Contains("[Upsample] align_corners: given with"));
   CHECK_THROWS_AS(Upsample({.mode = "trilinear", .size = {1, 2}}), TypeError);

@@ -93,6 +93,7 @@ std::vector<Case> cases() {
       of(Dropout({.prob = 0.75}), x),
       of(SpatialDropout3d({.prob = 0.25, .seed = 4}), x),
       of(Upsample({.mode = "trilinear", .align_corners = true, .size = {7, 3, 5}}), x),
+      of(Upsample({.mode = "trilinear", .scale_factor = {1.5, 2, 0.6}, .in_size = volume}), x),
       of(Upsample({.scale = 3, .mode = "trilinear", .in_size = open}), x),
       of(AdaptiveAvgPool3d({.output_size = {2, 1, 7}, .in_size = volume}), x),
       of(AdaptiveMaxPool3d({.output_size = 2}), x),

@@ -133,6 +133,8 @@ TEST_CASE("resampling and its relatives say what is wrong with their arguments",
     CHECK_THROWS_AS(f(whole, {1, 1, 1}), TypeError);
     CHECK_THROWS_WITH(f(Variable(Tensor({1, 0, 2, 2, 1})), {1, 1, 1}), Contains("extent must be at least 1"));
   }
+  for (const double bad : {0.0, -1.0, 0.2, 1e9, std::nan("")})
+    CHECK_THROWS_WITH(rescale_trilinear3d(x, {1.0, bad, 2.0}), Contains("[rescale_trilinear3d] factor: got (1, "));
   CHECK_THROWS_WITH(prelu(x, Variable(Tensor::ones({5}))),
                     Contains("[prelu] slope: got shape (5,); must be (1,) or (6,)"));
   CHECK_THROWS_WITH(prelu(x, Variable(Tensor::ones({1, 6}))), Contains("[prelu] slope: got shape (1, 6)"));

@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
-#include "framework/finite.hpp"
 #include "framework/ops/ops.hpp"
 #include "support/checkpoint_run.hpp"
 #include "support/conv_config.hpp"

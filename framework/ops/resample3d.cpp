@@ -1,6 +1,6 @@
 // Upsampling and adaptive average pooling: each is a linear map along each of the three spatial axes, so they are three
-// passes of one loop, each with a sparse matrix of the axis. The map's transpose is of the same kind, so the gradient is
-// the same op with the transposed matrix: exact, and of any order.
+// passes of one loop, each with a sparse matrix of the axis. The map's transpose is of the same kind, so the gradient
+// is the same op with the transposed matrix: exact, and of any order.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -136,13 +136,14 @@ void check(std::string_view op, std::string_view name, const Variable& x, const 
 
 // PyTorch's positions: with the corners aligned the first and last voxels keep their places; without, voxels are boxes
 // that tile the same volume, and what lies before the first centre takes its value.
-Rows linear_rows(std::int64_t in, std::int64_t out, bool align_corners) {
+// `step` is what an output moves by.
+Rows linear_rows(std::int64_t in, std::int64_t out, bool align_corners, double step) {
   Rows m;
   m.inputs = in;
   for (std::int64_t o = 0; o < out; ++o) {
     const auto at = static_cast<double>(o);
-    const double ratio = align_corners ? (out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0)
-                                       : static_cast<double>(in) / static_cast<double>(out);
+    const double ratio =
+        align_corners ? (out > 1 ? static_cast<double>(in - 1) / static_cast<double>(out - 1) : 0) : step;
     const double source = align_corners ? at * ratio : std::max(0.0, (at + 0.5) * ratio - 0.5);
     const std::int64_t low = std::min(static_cast<std::int64_t>(source), in - 1);
     const double part = source - static_cast<double>(low);
@@ -189,15 +190,45 @@ Variable upsample_nearest3d(const Variable& x, const Triple& scale) {
   return y;
 }
 
+namespace {
+
 // The smallest volume is upsampled along D first, where the inner loop is only as long as the channels.
-Variable upsample_trilinear3d(const Variable& x, const Triple& size, bool align_corners) {
+Variable trilinear(const Variable& x, const Triple& size, bool align_corners, const std::array<double, 3>& step) {
   check("upsample_trilinear3d", "size", x, size);
   Variable y = x;
-  for (int axis = 3; axis >= 1; --axis) {
-    const std::int64_t in = x.dim(axis), out = size[static_cast<std::size_t>(axis) - 1];
-    if (in != out) y = along("upsample_trilinear3d", y, axis, shared(linear_rows(in, out, align_corners)), false);
+  for (std::size_t i = 3; i-- > 0;) {
+    const int axis = static_cast<int>(i) + 1;
+    const std::int64_t in = x.dim(axis), out = size[i];
+    if (in == out && (align_corners || step[i] == 1)) continue;
+    y = along("upsample_trilinear3d", y, axis, shared(linear_rows(in, out, align_corners, step[i])), false);
   }
   return y;
+}
+
+}  // namespace
+
+Variable upsample_trilinear3d(const Variable& x, const Triple& size, bool align_corners) {
+  check("upsample_trilinear3d", "size", x, size);
+  std::array<double, 3> step{};
+  for (std::size_t i = 0; i < 3; ++i)
+    step[i] = static_cast<double>(x.dim(static_cast<int>(i) + 1)) / static_cast<double>(size[i]);
+  return trilinear(x, size, align_corners, step);
+}
+
+Variable rescale_trilinear3d(const Variable& x, const std::array<double, 3>& factor, bool align_corners) {
+  check("rescale_trilinear3d", "factor", x, {1, 1, 1});
+  Triple size{};
+  std::array<double, 3> step{};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const double extent = std::floor(static_cast<double>(x.dim(static_cast<int>(i) + 1)) * factor[i]);
+    if (!(factor[i] > 0 && extent >= 1 && extent <= INT32_MAX))
+      throw ValueError(fmt::format(
+          "[rescale_trilinear3d] factor: got ({}, {}, {}) for x {}; must be positive and give 1 to 2147483647 voxels",
+          factor[0], factor[1], factor[2], x.shape().str()));
+    size[i] = static_cast<std::int64_t>(extent);
+    step[i] = 1 / factor[i];
+  }
+  return trilinear(x, size, align_corners, step);
 }
 
 // Along H first, where the inner loop is long, so that little is left for the others.

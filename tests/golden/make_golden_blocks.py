@@ -118,3 +118,11 @@ for name, layer, widths, c in [
     act = dict(relu=F.relu, silu=F.silu, gelu=F.gelu)[c["activation"]]
     case(name, layer, dict(in_size=[4, 5, 3, 4], channels=widths[1], out_channels=widths[-1], **c), x, residual_states(kernels, widths, c["norm"], shortcut),
          residual(kernels, stride_at, c["stride"], c["norm"], c.get("num_groups", 8), act), "train")
+
+# ---- trilinear upsampling by factors that are no whole numbers
+
+for name, factor in {"": [1.5, 2.5, 0.7], "_whole": [2.0, 1.0, 3.0]}.items():
+    case(f"upsample_trilinear_factor{name}", "Upsample", dict(scale_factor=factor, mode="trilinear", align_corners=False), values(rng, (2, 3, 2, 4, 3)), {},
+         lambda x, p: last(F.interpolate(first(x), scale_factor=tuple(factor), mode="trilinear", align_corners=False)))
+case("upsample_trilinear_factor_corners", "Upsample", dict(scale_factor=[1.5, 2.5, 0.7], mode="trilinear", align_corners=True), values(rng, (2, 3, 2, 4, 3)), {},
+     lambda x, p: last(F.interpolate(first(x), scale_factor=(1.5, 2.5, 0.7), mode="trilinear", align_corners=True)))

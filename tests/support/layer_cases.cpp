@@ -101,6 +101,7 @@ Made adaptive_pool(const json& c, const json&) {
 Made upsample(const json& c, const json&) {
   UpsampleOptions o{.mode = c.at("mode"), .align_corners = c.value("align_corners", false)};
   if (c.contains("scale")) o.scale = extent(c.at("scale"));
+  if (c.contains("scale_factor")) o.scale_factor = c.at("scale_factor").get<std::vector<double>>();
   if (c.contains("size")) o.size = extent(c.at("size"));
   return make<Upsample>(o);
 }

@@ -11,6 +11,7 @@ namespace {
 using In = const std::vector<Variable>&;
 
 constexpr Triple larger{5, 3, 4}, smaller{2, 1, 2}, one{1, 1, 1};
+constexpr std::array<double, 3> factor{1.6, 2, 0.7};
 
 const bool resampling = add_op_cases({
     {"upsample_trilinear3d", "", [](In v) { return upsample_trilinear3d(v[0], larger); }, {{2, 2, 3, 2, 2}}},
@@ -23,6 +24,7 @@ const bool resampling = add_op_cases({
      "square",
      [](In v) { return upsample_trilinear3d(v[0] * v[0], larger); },
      {{1, 2, 2, 2, 1}}},
+    {"rescale_trilinear3d", "", [](In v) { return rescale_trilinear3d(v[0], factor); }, {{1, 2, 2, 3, 2}}},
     {"adaptive_avg_pool3d", "", [](In v) { return adaptive_avg_pool3d(v[0], smaller); }, {{2, 5, 3, 3, 2}}},
     {"adaptive_avg_pool3d", "larger", [](In v) { return adaptive_avg_pool3d(v[0], larger); }, {{1, 2, 2, 3, 2}}},
     {"adaptive_avg_pool3d", "square", [](In v) { return adaptive_avg_pool3d(v[0] * v[0], one); }, {{1, 2, 3, 2, 2}}},
