@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/voxgrad)
 set(header_dir ${CMAKE_INSTALL_INCLUDEDIR}/voxgrad-0)
-foreach(folder IN ITEMS voxgrad framework layers optim data io evaluation)
+foreach(folder IN ITEMS voxgrad framework layers zoo optim data io evaluation)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${header_dir} FILES_MATCHING PATTERN "*.hpp")
 endforeach()
 install(TARGETS voxgrad voxgrad_dependencies EXPORT voxgrad ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "layers/init.hpp"
 #include "layers/layer.hpp"
@@ -44,7 +45,9 @@ class ConvLayer3d : public Layer {
   virtual Triple spatial_out(const Triple& in) const = 0;
   /// x (B, H, W, D, C) -> (B, H', W', D', O), without bias.
   virtual Variable convolve(const Variable& x) = 0;
-  /// Leaves beside weight and bias, for a kernel of that dtype.
+  /// The leaf that w_init draws.
+  virtual std::string_view kernel_leaf() const { return "weight"; }
+  /// Leaves beside it and the bias, for a kernel of that dtype.
   virtual void add_leaves(DType) {}
   /// w times the mask, or w.
   Variable masked(const Variable& w);

@@ -92,7 +92,7 @@ void ConvLayer3d::build(const Size& in_size) {
   const Tensor w = make_parameter(where(), "w_init", frame_.w_init, kernel);
   if (frame_.b_init) bias = make_broadcast(where(), "b_init", frame_.b_init, bias_shape, w.dtype());
 
-  weight.add("weight", w);
+  weight.add(kernel_leaf(), w);
   if (bias.defined()) weight.add("bias", bias);
   add_leaves(w.dtype());
   mask_ = mask;

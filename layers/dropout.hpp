@@ -8,25 +8,50 @@
 namespace vg {
 
 struct DropoutOptions {
-  double prob = 0.5;                    ///< to keep an element; in (0, 1]
+  double prob = 0.5;                    ///< to keep an element, or a channel; in (0, 1]
   std::optional<std::uint64_t> seed{};  ///< given: a RandomState of its own, saved with the model
   std::string name{};
 };
 
-/// Training: each element is kept with probability prob, times 1 / prob, else 0. Evaluation, or prob = 1: x itself.
-/// Each call takes one key from its own RandomState if it has a seed, else from random::default_generator().
-class Dropout : public Layer {
+/// What the dropouts share. Each call in training takes one key from its own RandomState if it has a seed, else from
+/// random::default_generator(); evaluation, or prob = 1, gives x itself.
+class DropoutLayer : public Layer {
  public:
-  explicit Dropout(DropoutOptions options = {});
   std::optional<RandomState> random;  ///< leaf "key"; only with a seed
 
   Variable update(const Variable& x) override;
   void visit(Visitor& v) override;
-  std::string kind() const override { return "Dropout"; }
   Values options() const override;
 
+ protected:
+  explicit DropoutLayer(std::string name) : Layer(std::move(name)) {}
+  /// For a constructor's end, when kind() can be called.
+  void start(const DropoutOptions& options);
+  virtual Variable drop(const Variable& x, double prob, const random::Key& key) const = 0;
+
  private:
-  double prob_;
+  double prob_ = 1;
+};
+
+/// Each element is kept with probability prob, times 1 / prob, else 0.
+class Dropout : public DropoutLayer {
+ public:
+  explicit Dropout(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }
+  std::string kind() const override { return "Dropout"; }
+
+ protected:
+  Variable drop(const Variable& x, double prob, const random::Key& key) const override;
+};
+
+/// Each channel of each sample of x (B, H, W, D, C), or (H, W, D, C), is kept whole with probability prob, times 1 /
+/// prob, else 0: torch.nn.Dropout3d, brainstate.nn.Dropout3d. Any other rank is a ValueError.
+class SpatialDropout3d : public DropoutLayer {
+ public:
+  explicit SpatialDropout3d(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }
+  std::string kind() const override { return "SpatialDropout3d"; }
+
+ protected:
+  Variable drop(const Variable& x, double prob, const random::Key& key) const override;
 };
 
 }  // namespace vg

@@ -48,6 +48,14 @@ bool Layer::has_batch(const Variable& x) const {
       fmt::format("[{}] input: got {}; must be {}, or (B, {}", where(), x.shape().str(), sample, sample.substr(1)));
 }
 
+bool Layer::is_batch_of_volumes(const Variable& x) const {
+  if (built()) return has_batch(x);
+  if (x.rank() != 4 && x.rank() != 5)
+    throw ValueError(
+        fmt::format("[{}] input: got {}; must be (B, H, W, D, C) or (H, W, D, C)", where(), x.shape().str()));
+  return x.rank() == 5;
+}
+
 void Layer::require_trailing(const Variable& x) const {
   require_built();
   if (x.shape().size() >= in_size().size() && fits(x.shape(), x.shape().size() - in_size().size(), in_size())) return;

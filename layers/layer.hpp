@@ -27,6 +27,8 @@ class Layer : public Module {
   /// For a layer that takes samples of in_size: whether x has a batch axis before it. Throws ValueError for any other
   /// shape.
   bool has_batch(const Variable& x) const;
+  /// The same for a layer over volumes that may be used without being built: then by x's rank, 5 or 4.
+  bool is_batch_of_volumes(const Variable& x) const;
   /// Throws ValueError unless the last axes of x are in_size, whatever stands before them.
   void require_trailing(const Variable& x) const;
   /// Throws ValueError for a size of other extents than the one this layer was built for (Module::build).

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "layers/activation.hpp"
+#include "layers/adaptive_pool.hpp"
+#include "layers/branches.hpp"
 #include "layers/conv3d.hpp"
 #include "layers/conv_transpose3d.hpp"
 #include "layers/dropout.hpp"
@@ -9,6 +11,11 @@
 #include "layers/linear.hpp"
 #include "layers/norm.hpp"
 #include "layers/pool.hpp"
+#include "layers/prelu.hpp"
 #include "layers/registry.hpp"
 #include "layers/reshape.hpp"
+#include "layers/residual.hpp"
 #include "layers/sequential.hpp"
+#include "layers/squeeze_excite.hpp"
+#include "layers/weight_norm_conv3d.hpp"
+#include "layers/zero_pad.hpp"

@@ -9,18 +9,6 @@
 
 namespace vg {
 
-namespace {
-
-// Whether there is a batch axis: by in_size where that is known, else by the rank.
-bool batch_of(const std::string& where, const Variable& x) {
-  if (x.rank() != 4 && x.rank() != 5)
-    throw ValueError(
-        fmt::format("[{}] input: got {}; must be (B, H, W, D, C) or (H, W, D, C)", where, x.shape().str()));
-  return x.rank() == 5;
-}
-
-}  // namespace
-
 void PoolLayer3d::start(const Extent3& kernel_size, const Extent3& stride, const Size& in_size) {
   kernel_ = kernel_size.checked(where(), "kernel_size");
   stride_ = stride.given() ? stride.checked(where(), "stride") : kernel_;
@@ -63,7 +51,7 @@ void PoolLayer3d::build(const Size& in_size) {
 }
 
 Variable PoolLayer3d::update(const Variable& x) {
-  const bool batch = built() ? has_batch(x) : batch_of(where(), x);
+  const bool batch = is_batch_of_volumes(x);
   const Variable v = batch ? x : with_batch(x);
   const Triple in{v.dim(1), v.dim(2), v.dim(3)};
   checked_out(in);
@@ -97,7 +85,7 @@ void GlobalAvgPool3d::build(const Size& in_size) {
 }
 
 Variable GlobalAvgPool3d::update(const Variable& x) {
-  const bool batch = built() ? has_batch(x) : batch_of(where(), x);
+  const bool batch = is_batch_of_volumes(x);
   return batch ? global_avg_pool3d(x) : without_batch(global_avg_pool3d(with_batch(x)));
 }
 

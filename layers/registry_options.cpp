@@ -44,6 +44,10 @@ const std::vector<std::int64_t>& Options::integers(std::string_view name) const 
   return get<std::vector<std::int64_t>>(name, "a list of integers");
 }
 
+const std::vector<double>& Options::reals(std::string_view name) const {
+  return get<std::vector<double>>(name, "a list of reals");
+}
+
 int Options::checked_axis(std::string_view name, std::int64_t axis) const {
   if (axis < -Shape::max_rank || axis >= Shape::max_rank)
     throw ValueError(fmt::format("[{}] {}: got {}; must be an axis", description_.kind, name, axis));
@@ -93,7 +97,7 @@ Initializer Options::mask() const {
         fmt::format("[{}] w_mask: the description has no \"w_mask_values\": the layer was saved before "
                     "masks were, or before it was built",
                     description_.kind));
-  const auto& values = get<std::vector<double>>("w_mask_values", "a list of reals");
+  const auto& values = reals("w_mask_values");
   const Tensor mask = Tensor::of<double>(Shape(integers("w_mask_shape")), values);
   return {[mask](const Shape&) { return mask; }, called};
 }

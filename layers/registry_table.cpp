@@ -41,11 +41,12 @@ O conv_options(const Options& o) {
   return made;
 }
 
+template <class Conv>
 Made conv3d_of(const Description& d) {
   const Options o(d);
   auto made = conv_options<Conv3dOptions>(o);
   made.lhs_dilation = o.extent("lhs_dilation");
-  return std::make_unique<Conv3d>(std::move(made));
+  return std::make_unique<Conv>(std::move(made));
 }
 
 Made conv_transpose3d_of(const Description& d) {
@@ -161,6 +162,63 @@ Made global_avg_pool3d_of(const Description& d) {
       GlobalAvgPool3dOptions{.in_size = o.integers("in_size"), .name = o.text("name")});
 }
 
+template <class Pool>
+Made adaptive_pool3d_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<Pool>(AdaptivePool3dOptions{
+      .output_size = o.extent("output_size"), .in_size = o.integers("in_size"), .name = o.text("name")});
+}
+
+// The members that the residual blocks' options have in common.
+template <class O>
+O residual_options(const Options& o) {
+  O made;
+  made.in_size = o.integers("in_size");
+  made.stride = o.extent("stride");
+  made.norm = o.text("norm");
+  made.num_groups = o.integer("num_groups");
+  made.activation = o.text("activation");
+  made.w_init = o.blank("w_init");
+  made.name = o.text("name");
+  return made;
+}
+
+Made residual_block3d_of(const Description& d) {
+  const Options o(d);
+  auto made = residual_options<ResidualBlock3dOptions>(o);
+  made.out_channels = o.integer("out_channels");
+  return std::make_unique<ResidualBlock3d>(std::move(made));
+}
+
+Made bottleneck_block3d_of(const Description& d) {
+  const Options o(d);
+  auto made = residual_options<BottleneckBlock3dOptions>(o);
+  made.channels = o.integer("channels");
+  made.expansion = o.integer("expansion");
+  return std::make_unique<BottleneckBlock3d>(std::move(made));
+}
+
+Made squeeze_excite3d_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<SqueezeExcite3d>(SqueezeExcite3dOptions{.in_size = o.integers("in_size"),
+                                                                  .reduction = o.integer("reduction"),
+                                                                  .w_init = o.blank("w_init"),
+                                                                  .name = o.text("name")});
+}
+
+Made prelu_of(const Description& d) {
+  const Options o(d);
+  const auto& in_size = o.integers("in_size");
+  if (!in_size.empty() && o.flag("per_channel")) check_limit(d.kind, in_size.back());
+  return std::make_unique<PReLU>(PReLUOptions{
+      .per_channel = o.flag("per_channel"), .initial = o.real("initial"), .in_size = in_size, .name = o.text("name")});
+}
+Made elu_of(const Description& d) { return std::make_unique<ELU>(ELUOptions{.alpha = Options(d).real("alpha")}); }
+Made softplus_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<Softplus>(SoftplusOptions{.beta = o.real("beta"), .threshold = o.real("threshold")});
+}
+
 Made leaky_relu_of(const Description& d) {
   return std::make_unique<LeakyReLU>(LeakyReLUOptions{.negative_slope = Options(d).real("negative_slope")});
 }
@@ -172,11 +230,12 @@ Made softmax_of(const Description& d) {
 }
 
 // The seed is not kept, but the stream is: it is a state.
+template <class D>
 Made dropout_of(const Description& d) {
   const Options o(d);
   DropoutOptions made{.prob = o.real("prob"), .name = o.text("name")};
   if (o.text("random") == "own") made.seed = 0;
-  return std::make_unique<Dropout>(std::move(made));
+  return std::make_unique<D>(std::move(made));
 }
 
 Made flatten_of(const Description& d) {
@@ -189,8 +248,12 @@ Made flatten_of(const Description& d) {
 
 Made upsample_of(const Description& d) {
   const Options o(d);
-  return std::make_unique<Upsample>(UpsampleOptions{
-      .scale = o.extent("scale"), .mode = o.text("mode"), .in_size = o.integers("in_size"), .name = o.text("name")});
+  UpsampleOptions made{
+      .scale = o.extent("scale"), .mode = o.text("mode"), .in_size = o.integers("in_size"), .name = o.text("name")};
+  if (o.has("align_corners")) made.align_corners = o.flag("align_corners");
+  if (o.has("size")) made.size = o.extent("size");
+  if (o.has("scale_factor")) made.scale_factor = o.reals("scale_factor");
+  return std::make_unique<Upsample>(std::move(made));
 }
 
 Made sequential_of(const Description& d) {
@@ -199,16 +262,34 @@ Made sequential_of(const Description& d) {
   return made;
 }
 
+Made branches_of(const Description& d) {
+  const Options o(d);
+  auto made = std::make_unique<Branches>(BranchesOptions{.join = o.text("join"), .name = o.text("name")});
+  for (const auto& [name, child] : d.children) made->push_back(std::shared_ptr<Module>(make_module(child)));
+  return made;
+}
+
+Made zero_pad3d_of(const Description& d) {
+  const Options o(d);
+  return std::make_unique<ZeroPad3d>(
+      ZeroPad3dOptions{.padding = o.padding(), .in_size = o.integers("in_size"), .name = o.text("name")});
+}
+
 struct Entry {
   std::string_view kind;
   Maker make;
 };
-constexpr Entry table[] = {{"AvgPool3d", pool_of<AvgPool3d, AvgPool3dOptions>},
+constexpr Entry table[] = {{"AdaptiveAvgPool3d", adaptive_pool3d_of<AdaptiveAvgPool3d>},
+                           {"AdaptiveMaxPool3d", adaptive_pool3d_of<AdaptiveMaxPool3d>},
+                           {"AvgPool3d", pool_of<AvgPool3d, AvgPool3dOptions>},
                            {"BatchNorm3d", batch_norm3d_of},
-                           {"Conv3d", conv3d_of},
+                           {"BottleneckBlock3d", bottleneck_block3d_of},
+                           {"Branches", branches_of},
+                           {"Conv3d", conv3d_of<Conv3d>},
                            {"ConvTranspose3d", conv_transpose3d_of},
                            {"DepthwiseSeparableConv3d", depthwise_separable_conv3d_of},
-                           {"Dropout", dropout_of},
+                           {"Dropout", dropout_of<Dropout>},
+                           {"ELU", elu_of},
                            {"Flatten", flatten_of},
                            {"GELU", gelu_of},
                            {"GlobalAvgPool3d", global_avg_pool3d_of},
@@ -219,14 +300,21 @@ constexpr Entry table[] = {{"AvgPool3d", pool_of<AvgPool3d, AvgPool3dOptions>},
                            {"LeakyReLU", leaky_relu_of},
                            {"Linear", linear_of},
                            {"MaxPool3d", pool_of<MaxPool3d, MaxPool3dOptions>},
+                           {"PReLU", prelu_of},
                            {"ReLU", plain<ReLU>},
+                           {"ResidualBlock3d", residual_block3d_of},
                            {"ScaledWSConv3d", scaled_ws_conv3d_of},
                            {"Sequential", sequential_of},
                            {"SiLU", plain<SiLU>},
                            {"Sigmoid", plain<Sigmoid>},
                            {"Softmax", softmax_of},
+                           {"Softplus", softplus_of},
+                           {"SpatialDropout3d", dropout_of<SpatialDropout3d>},
+                           {"SqueezeExcite3d", squeeze_excite3d_of},
                            {"Tanh", plain<Tanh>},
-                           {"Upsample", upsample_of}};
+                           {"Upsample", upsample_of},
+                           {"WeightNormConv3d", conv3d_of<WeightNormConv3d>},
+                           {"ZeroPad3d", zero_pad3d_of}};
 
 }  // namespace
 

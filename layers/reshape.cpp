@@ -1,6 +1,7 @@
 #include "layers/reshape.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -55,34 +56,73 @@ Values Flatten::options() const {
           {"name", name()}};
 }
 
-Upsample::Upsample(UpsampleOptions o) : Layer(std::move(o.name)) {
+namespace {
+
+std::array<double, 3> checked_factor(const std::string& where, const std::vector<double>& given, bool beside_size) {
+  if (beside_size) throw ValueError(fmt::format("[{}] size, scale_factor: got both; must be one of them", where));
+  bool good = given.size() == 1 || given.size() == 3;
+  for (const double factor : given) good = good && factor > 0 && factor <= INT32_MAX;
+  if (!good)
+    throw ValueError(fmt::format("[{}] scale_factor: got ({}); must be 1 or 3 numbers in (0, 2147483647]", where,
+                                 fmt::join(given, ", ")));
+  return given.size() == 3 ? std::array{given[0], given[1], given[2]} : std::array{given[0], given[0], given[0]};
+}
+
+}  // namespace
+
+Upsample::Upsample(UpsampleOptions o)
+    : Layer(std::move(o.name)), trilinear_(o.mode == "trilinear"), align_corners_(o.align_corners) {
   scale_ = o.scale.checked(where(), "scale");
-  if (o.mode != "nearest") throw ValueError(fmt::format("[{}] mode: got \"{}\"; must be \"nearest\"", where(), o.mode));
+  if (!trilinear_ && o.mode != "nearest")
+    throw ValueError(fmt::format("[{}] mode: got \"{}\"; must be \"nearest\" or \"trilinear\"", where(), o.mode));
+  if (!trilinear_ && (align_corners_ || o.size.given() || !o.scale_factor.empty()))
+    throw ValueError(fmt::format("[{}] {}: given with mode \"nearest\"; only \"trilinear\" has it", where(),
+                                 align_corners_   ? "align_corners"
+                                 : o.size.given() ? "size"
+                                                  : "scale_factor"));
+  if (!o.scale_factor.empty()) factor_ = checked_factor(where(), o.scale_factor, o.size.given());
+  if (o.size.given()) size_ = o.size.checked(where(), "size");
   if (!o.in_size.empty()) build(o.in_size);
+}
+
+// Output extent of axis i, for one of the input.
+std::int64_t Upsample::extent(std::size_t i, std::int64_t in) const {
+  if (size_) return (*size_)[i];
+  if (in == any) return any;
+  return factor_ ? static_cast<std::int64_t>(std::floor(static_cast<double>(in) * (*factor_)[i])) : in * scale_[i];
 }
 
 void Upsample::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_size(where(), in_size, 4);
   Size out = in_size;
-  for (std::size_t i = 0; i < 3; ++i)
-    if (out[i] != any) out[i] *= scale_[i];
+  for (std::size_t i = 0; i < 3; ++i) {
+    out[i] = extent(i, in_size[i]);
+    if (out[i] == 0) throw ValueError(fmt::format("[{}] output: would be empty for {}", where(), size_text(in_size)));
+  }
   set_sizes(in_size, out);
 }
 
 Variable Upsample::update(const Variable& x) {
-  if (!built() && x.rank() != 4 && x.rank() != 5)
-    throw ValueError(
-        fmt::format("[{}] input: got {}; must be (B, H, W, D, C) or (H, W, D, C)", where(), x.shape().str()));
-  const bool batch = built() ? has_batch(x) : x.rank() == 5;
-  return batch ? upsample_nearest3d(x, scale_) : without_batch(upsample_nearest3d(with_batch(x), scale_));
+  const bool batch = is_batch_of_volumes(x);
+  const Variable v = batch ? x : with_batch(x);
+  Variable y;
+  if (factor_)
+    y = rescale_trilinear3d(v, *factor_, align_corners_);
+  else if (trilinear_)
+    y = upsample_trilinear3d(v, {extent(0, v.dim(1)), extent(1, v.dim(2)), extent(2, v.dim(3))}, align_corners_);
+  else
+    y = upsample_nearest3d(v, scale_);
+  return batch ? y : without_batch(y);
 }
 
+// What only "trilinear" has is named only there, so that checkpoints from before it fit.
 Values Upsample::options() const {
-  return {{"scale", std::vector<std::int64_t>(scale_.begin(), scale_.end())},
-          {"mode", std::string("nearest")},
-          {"in_size", in_size()},
-          {"name", name()}};
+  Values values{{"scale", detail::list(scale_)}, {"mode", std::string(trilinear_ ? "trilinear" : "nearest")}};
+  if (trilinear_) values.emplace_back("align_corners", align_corners_);
+  if (factor_) values.emplace_back("scale_factor", std::vector<double>(factor_->begin(), factor_->end()));
+  if (size_) values.emplace_back("size", detail::list(*size_));
+  return detail::with(std::move(values), {{"in_size", in_size()}, {"name", name()}});
 }
 
 }  // namespace vg

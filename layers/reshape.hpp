@@ -1,6 +1,8 @@
 // Layers that move elements: Flatten, Upsample.
 #pragma once
 
+#include <optional>
+
 #include "layers/layer.hpp"
 
 namespace vg {
@@ -28,13 +30,17 @@ class Flatten : public Layer {
 
 struct UpsampleOptions {
   Extent3 scale = 2;
-  std::string mode = "nearest";  ///< the only one
-  Size in_size{};                ///< (H, W, D, C), optional
+  std::string mode = "nearest";  ///< or "trilinear"
+  bool align_corners = false;    ///< of "trilinear": the first and last voxels keep their places
+  Extent3 size{};                ///< of "trilinear", instead of scale: the output's spatial extents
+  /// Of "trilinear", instead of scale: 1 or 3 positive numbers; the output has floor(in * factor) voxels an axis.
+  std::vector<double> scale_factor{};
+  Size in_size{};  ///< (H, W, D, C), optional
   std::string name{};
 };
 
-/// Each voxel repeated `scale` times an axis: (B, H, W, D, C) -> (B, H * s, W * s, D * s, C), with or without a batch
-/// axis.
+/// Larger volumes, with or without a batch axis: (B, H, W, D, C) -> (B, H * s, W * s, D * s, C), or of spatial extents
+/// `size`. "nearest" repeats each voxel; "trilinear" interpolates, with the numbers of torch.nn.Upsample.
 class Upsample : public Layer {
  public:
   explicit Upsample(UpsampleOptions options = {});
@@ -44,7 +50,12 @@ class Upsample : public Layer {
   Values options() const override;
 
  private:
+  std::int64_t extent(std::size_t i, std::int64_t in) const;
+
   Triple scale_{2, 2, 2};
+  std::optional<Triple> size_;
+  std::optional<std::array<double, 3>> factor_;
+  bool trilinear_, align_corners_;
 };
 
 }  // namespace vg

@@ -91,6 +91,27 @@ std::vector<Case> cases() {
       of(Upsample({.scale = {1, 2, 3}}), x),
       of(Dropout({.prob = 0.25, .seed = 9}), x),
       of(Dropout({.prob = 0.75}), x),
+      of(SpatialDropout3d({.prob = 0.25, .seed = 4}), x),
+      of(Upsample({.mode = "trilinear", .align_corners = true, .size = {7, 3, 5}}), x),
+      of(Upsample({.mode = "trilinear", .scale_factor = {1.5, 2, 0.6}, .in_size = volume}), x),
+      of(Upsample({.scale = 3, .mode = "trilinear", .in_size = open}), x),
+      of(AdaptiveAvgPool3d({.output_size = {2, 1, 7}, .in_size = volume}), x),
+      of(AdaptiveMaxPool3d({.output_size = 2}), x),
+      of(WeightNormConv3d({.in_size = volume, .out_channels = 6, .kernel_size = 3, .groups = 2, .b_init = ones}), x),
+      of(PReLU({.per_channel = true, .in_size = {4}}), x),
+      of(PReLU({.initial = 0.1}), x),
+      of(ZeroPad3d({.padding = {{1, 0}, {-1, 2}, {0, 3}}, .in_size = volume}), x),
+      of(ELU({.alpha = 0.3}), x),
+      of(Softplus({.beta = 2, .threshold = 1}), x),
+      of(SqueezeExcite3d({.in_size = volume, .reduction = 2}), x),
+      of(ResidualBlock3d({.in_size = volume, .out_channels = 6, .stride = {1, 2, 1}}), x),
+      of(ResidualBlock3d({.in_size = open, .out_channels = 4, .norm = "group", .num_groups = 2, .activation = "elu"}),
+         x),
+      of(BottleneckBlock3d({.in_size = volume, .channels = 2, .expansion = 3, .norm = "instance"}), x),
+      of(Branches({.join = "concat", .name = "skip"}, Identity(),
+                  Sequential(Conv3d({.in_size = volume, .out_channels = 2, .kernel_size = 3}), ReLU())),
+         x),
+      of(Branches({}, Conv3d({.in_size = volume, .out_channels = 4, .kernel_size = 1}), Identity()), x),
       of(LeakyReLU({.negative_slope = 0.3}), x),
       of(GELU({.approximate = true}), x),
       of(Softmax({.axis = 1}), x),
@@ -160,7 +181,7 @@ TEST_CASE("registry: every layer comes back with the same bits") {
     const std::string text = test::read_bytes(entry.path());
     for (std::sregex_iterator it(text.begin(), text.end(), kind), end; it != end; ++it) declared.insert((*it)[1]);
   }
-  CHECK(declared.size() == 24);
+  CHECK(declared.size() == 36);
   CHECK(seen == declared);
   for (const std::string& name : declared) {
     const auto all = registered_modules();

@@ -28,3 +28,4 @@
 #include "io/io.hpp"
 #include "layers/layers.hpp"
 #include "optim/optim.hpp"
+#include "zoo/zoo.hpp"

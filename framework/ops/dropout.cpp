@@ -33,11 +33,33 @@ void mask_and_scale(const T* x, std::int64_t n, double keep, const random::Key& 
   });
 }
 
+// y = x * factor of its sample and channel: 1 / keep or 0, which is what the mask makes of ones.
+template <class T>
+void scale_channels(const T* x, const Shape& shape, const T* ones, double keep, T* y) {
+  const std::int64_t c = shape[4], row = shape[2] * shape[3], planes = shape[0] * shape[1];
+  const T by = static_cast<T>(keep);
+  parallel_for(
+      planes,
+      [&](std::int64_t plane) {
+        const T* kept = ones + plane / shape[1] * c;
+        for (std::int64_t v = plane * row; v < (plane + 1) * row; ++v)
+          for (std::int64_t i = 0; i < c; ++i) {
+            const T scaled = x[v * c + i] / by;
+            y[v * c + i] = kept[i] != 0 ? scaled : T{0};
+          }
+      },
+      planes * row * c < grain);
+}
+
+void check(std::string_view op, const Variable& x, double keep) {
+  if (!(keep > 0 && keep <= 1)) throw ValueError(fmt::format("[{}] keep: got {}; must be in (0, 1]", op, keep));
+  if (!is_float(x.dtype())) throw_not_float(op, x.dtype());
+}
+
 }  // namespace
 
 Variable dropout(const Variable& x, double keep, const random::Key& key) {
-  if (!(keep > 0 && keep <= 1)) throw ValueError(fmt::format("[dropout] keep: got {}; must be in (0, 1]", keep));
-  if (!is_float(x.dtype())) throw_not_float("dropout", x.dtype());
+  check("dropout", x, keep);
   if (keep == 1) return x;
   Tensor y(x.shape(), x.dtype());
   dispatch_float("dropout", x.dtype(), [&](auto type) {
@@ -48,6 +70,23 @@ Variable dropout(const Variable& x, double keep, const random::Key& key) {
   return record(
       "dropout", std::move(y), {x}, [keep, key](const Pull& pull) -> Grads { return {dropout(pull.grad, keep, key)}; },
       Output::dropped);
+}
+
+Variable spatial_dropout3d(const Variable& x, double keep, const random::Key& key) {
+  if (x.rank() != 5)
+    throw ValueError(fmt::format("[spatial_dropout3d] x: got shape {}; must be (B, H, W, D, C)", x.shape().str()));
+  check("spatial_dropout3d", x, keep);
+  if (keep == 1) return x;
+  Tensor y(x.shape(), x.dtype());
+  dispatch_float("spatial_dropout3d", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    Tensor kept = Tensor::ones({x.dim(0), x.dim(4)}, x.dtype());
+    mask_and_scale(kept.data<T>(), kept.numel(), keep, key, kept.data<T>());
+    scale_channels(x.value().data<T>(), x.shape(), kept.data<T>(), keep, y.data<T>());
+  });
+  return record(
+      "spatial_dropout3d", std::move(y), {x},
+      [keep, key](const Pull& pull) -> Grads { return {spatial_dropout3d(pull.grad, keep, key)}; }, Output::dropped);
 }
 
 }  // namespace vg

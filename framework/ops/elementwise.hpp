@@ -37,8 +37,16 @@ Variable tanh(const Variable& x);
 Variable erf(const Variable& x);
 Variable sigmoid(const Variable& x);
 Variable softplus(const Variable& x);  ///< log(1 + e^x), without overflow
-Variable relu(const Variable& x);      ///< gradient 0 at 0
+/// log(1 + e^(beta x)) / beta, and x where beta x is above the threshold, as torch.nn.Softplus. Throws ValueError
+/// unless beta > 0.
+Variable softplus(const Variable& x, double beta, double threshold = 20);
+Variable relu(const Variable& x);  ///< gradient 0 at 0
 Variable leaky_relu(const Variable& x, double negative_slope = 0.01);
+/// x, or slope * x where x is not positive: torch.nn.PReLU over the last axis. slope (1,) or (C,) for x (..., C), of
+/// x's dtype; any other shape is a ValueError.
+Variable prelu(const Variable& x, const Variable& slope);
+/// x, or alpha * (e^x - 1) where x is not positive: torch.nn.ELU. Throws ValueError unless alpha >= 0.
+Variable elu(const Variable& x, double alpha = 1);
 /// x * Phi(x): with `approximate`, by tanh (jax's and brainstate's default), else by erf (PyTorch's default).
 Variable gelu(const Variable& x, bool approximate = true);
 Variable silu(const Variable& x);  ///< x * sigmoid(x)

@@ -69,10 +69,13 @@ Variable focal_loss(const Variable& logits, const Tensor& labels, const FocalOpt
   });
   l.scale = 1 / (static_cast<double>(sums.positions) * static_cast<double>(l.classes()));
   Tensor value = Tensor::scalar(sums.loss * l.scale, logits.dtype());
-  return record("focal_loss", std::move(value), {logits}, [l = std::move(l)](const Pull& pull) -> Grads {
-    if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad)};
-    return {fused_grad(l, pull.grad.item())};
-  });
+  return record(
+      "focal_loss", std::move(value), {logits},
+      [l = std::move(l)](const Pull& pull) -> Grads {
+        if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad)};
+        return {fused_grad(l, pull.grad.item())};
+      },
+      Output::dropped);
 }
 
 Variable sigmoid_focal_loss(const Variable& x, const Variable& target, double alpha, double gamma) {

@@ -123,11 +123,13 @@ Variable tversky_loss(const Variable& logits, const Tensor& labels, const Tversk
                                             logits.value().data<T>() + set * l.positions() * l.classes()));
   });
   Tensor value = Tensor::scalar(value_of(l, sums), logits.dtype());
-  return record("tversky_loss", std::move(value), {logits},
-                [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
-                  if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad)};
-                  return {fused_grad(l, sums, pull.grad.item())};
-                });
+  return record(
+      "tversky_loss", std::move(value), {logits},
+      [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
+        if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad)};
+        return {fused_grad(l, sums, pull.grad.item())};
+      },
+      Output::dropped);
 }
 
 }  // namespace vg

@@ -77,66 +77,77 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
       Output::dropped);
 }
 
-// Sums (or means) over windows, and their adjoint: linear, and each is the other's vjp.
-Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g, bool average);
+// Means over windows, and their adjoint: linear, and each is the other's vjp.
+Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g);
 
-Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& g, bool average) {
+Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
   Tensor y(out_shape(g), x.dtype());
   dispatch_float(op, x.dtype(), [&](auto type) {
     using T = decltype(type);
-    detail::window_sum(g, average, x.value().data<T>(), y.data<T>());
+    detail::window_mean(g, x.value().data<T>(), y.data<T>());
   });
   return record(
-      op, std::move(y), {x},
-      [op, g, average](const Pull& pull) -> Grads { return {spread(op, pull.grad, g, average)}; }, Output::dropped);
+      op, std::move(y), {x}, [op, g](const Pull& pull) -> Grads { return {spread(op, pull.grad, g)}; },
+      Output::dropped);
 }
 
-Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g, bool average) {
+Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g) {
   Tensor dx(in_shape(g), grad.dtype());
   dispatch_float(op, grad.dtype(), [&](auto type) {
     using T = decltype(type);
-    detail::window_spread(g, average, grad.value().data<T>(), dx.data<T>());
+    detail::window_spread(g, grad.value().data<T>(), dx.data<T>());
   });
   return record(
-      op, std::move(dx), {grad},
-      [op, g, average](const Pull& pull) -> Grads { return {gathered(op, pull.grad, g, average)}; }, Output::dropped);
+      op, std::move(dx), {grad}, [op, g](const Pull& pull) -> Grads { return {gathered(op, pull.grad, g)}; },
+      Output::dropped);
+}
+
+}  // namespace
+
+namespace {
+
+Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
+  if (g.in_voxels() > INT32_MAX)
+    throw ValueError(
+        fmt::format("[{}] x: got spatial size {}; a sample may have at most 2147483647 voxels", op, str(g.in)));
+  Tensor y(out_shape(g), x.dtype());
+  const bool keep = will_record({x});
+  Tensor index = keep ? Tensor(out_shape(g), i32) : Tensor();
+  dispatch_float(op, x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::max_pool(g, x.value().data<T>(), y.data<T>(), keep ? index.data<std::int32_t>() : nullptr);
+  });
+  return record(
+      op, std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; },
+      Output::dropped);
 }
 
 }  // namespace
 
 Variable max_pool3d(const Variable& x, const Pool3dArgs& args) {
-  const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
-  if (g.in_voxels() > INT32_MAX)
-    throw ValueError(
-        fmt::format("[max_pool3d] x: got spatial size {}; a sample may have at most 2147483647 voxels", str(g.in)));
-  Tensor y(out_shape(g), x.dtype());
-  const bool keep = will_record({x});
-  Tensor index = keep ? Tensor(out_shape(g), i32) : Tensor();
-  dispatch_float("max_pool3d", x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::max_pool(g, x.value().data<T>(), y.data<T>(), keep ? index.data<std::int32_t>() : nullptr);
-  });
-  return record(
-      "max_pool3d", std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; },
-      Output::dropped);
+  return max_of_windows("max_pool3d", x, geometry_of("max_pool3d", x, args));
+}
+
+Variable adaptive_max_pool3d(const Variable& x, const Triple& size) {
+  check_volume("adaptive_max_pool3d", x);
+  check_positive("adaptive_max_pool3d", "size", size);
+  Pool3dGeometry g{x.dim(0), x.dim(4), {x.dim(1), x.dim(2), x.dim(3)}, size, {}, {1, 1, 1}, {0, 0, 0}, true};
+  for (std::size_t i = 0; i < 3; ++i) {
+    if (g.in[i] < 1)
+      throw ValueError(
+          fmt::format("[adaptive_max_pool3d] x: got spatial size {}; every extent must be at least 1", str(g.in)));
+    g.kernel[i] = g.in[i] / g.out[i] + 2;  // at least the largest window
+  }
+  return max_of_windows("adaptive_max_pool3d", x, g);
 }
 
 Variable avg_pool3d(const Variable& x, const Pool3dArgs& args) {
-  return gathered("avg_pool3d", x, geometry_of("avg_pool3d", x, args), true);
+  return gathered("avg_pool3d", x, geometry_of("avg_pool3d", x, args));
 }
 
 Variable global_avg_pool3d(const Variable& x) {
   check_volume("global_avg_pool3d", x);
   return mean(x, {1, 2, 3});
-}
-
-// The adjoint of summing over windows that lie side by side.
-Variable upsample_nearest3d(const Variable& x, const Triple& scale) {
-  check_volume("upsample_nearest3d", x);
-  check_positive("upsample_nearest3d", "scale", scale);
-  Pool3dGeometry g{x.dim(0), x.dim(4), {}, {x.dim(1), x.dim(2), x.dim(3)}, scale, scale, {0, 0, 0}};
-  for (std::size_t i = 0; i < 3; ++i) g.in[i] = g.out[i] * scale[i];
-  return spread("upsample_nearest3d", x, g, false);
 }
 
 }  // namespace vg

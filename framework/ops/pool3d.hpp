@@ -18,5 +18,18 @@ Variable avg_pool3d(const Variable& x, const Pool3dArgs& args);
 Variable global_avg_pool3d(const Variable& x);
 /// Each voxel repeated `scale` times an axis.
 Variable upsample_nearest3d(const Variable& x, const Triple& scale);
+/// Linear interpolation along H, W and D to the spatial extents `size`: torch.nn.Upsample's mode "trilinear". Without
+/// align_corners output o stands at (o + 0.5) * in / out - 0.5 (not below 0), with it at o * (in - 1) / (out - 1).
+/// Throws ValueError for a size below 1.
+Variable upsample_trilinear3d(const Variable& x, const Triple& size, bool align_corners = false);
+/// The same to floor(in * factor) an axis, output o at (o + 0.5) / factor - 0.5: PyTorch's scale_factor, of any
+/// positive numbers.
+Variable rescale_trilinear3d(const Variable& x, const std::array<double, 3>& factor, bool align_corners = false);
+/// The mean of each of `size` windows an axis, floor(o * in / out) to ceil((o + 1) * in / out), as
+/// torch.nn.AdaptiveAvgPool3d: windows overlap where the extents do not divide, and repeat where size is larger. Throws
+/// ValueError for a size below 1.
+Variable adaptive_avg_pool3d(const Variable& x, const Triple& size);
+/// The largest value of the same windows; the first of equal ones gets the gradient, NaN wins.
+Variable adaptive_max_pool3d(const Variable& x, const Triple& size);
 
 }  // namespace vg

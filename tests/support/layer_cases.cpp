@@ -93,13 +93,64 @@ Made pool(const json& c, const json&) {
   return make<Pool>(o);
 }
 
-Made upsample(const json& c, const json&) {
-  if (c.at("mode") != "nearest") return nullptr;
-  return make<Upsample>(UpsampleOptions{.scale = extent(c.at("scale"))});
+template <class Pool>
+Made adaptive_pool(const json& c, const json&) {
+  return make<Pool>(AdaptivePool3dOptions{.output_size = extent(c.at("target_size"))});
 }
 
+Made upsample(const json& c, const json&) {
+  UpsampleOptions o{.mode = c.at("mode"), .align_corners = c.value("align_corners", false)};
+  if (c.contains("scale")) o.scale = extent(c.at("scale"));
+  if (c.contains("scale_factor")) o.scale_factor = c.at("scale_factor").get<std::vector<double>>();
+  if (c.contains("size")) o.size = extent(c.at("size"));
+  return make<Upsample>(o);
+}
+
+Made weight_norm(const json& c, const json& states) {
+  WeightNormConv3dOptions o = conv3d_options(c);
+  o.b_init = bias(states.contains("bias"));
+  return make<WeightNormConv3d>(o);
+}
+
+Made prelu_of(const json& c, const json&) {
+  PReLUOptions o{.per_channel = c.at("per_channel")};
+  if (c.contains("in_size")) o.in_size = ints(c.at("in_size"));
+  return make<PReLU>(o);
+}
+
+Made squeeze_excite(const json& c, const json&) {
+  return make<SqueezeExcite3d>(
+      SqueezeExcite3dOptions{.in_size = ints(c.at("in_size")), .reduction = c.at("reduction")});
+}
+
+// What the two residual blocks have in common.
+template <class O>
+O residual_options(const json& c) {
+  O o;
+  o.in_size = ints(c.at("in_size"));
+  o.stride = extent(c.at("stride"));
+  o.norm = c.at("norm");
+  o.num_groups = c.value("num_groups", std::int64_t{8});
+  o.activation = c.at("activation");
+  return o;
+}
+
+Made residual_block(const json& c, const json&) {
+  auto o = residual_options<ResidualBlock3dOptions>(c);
+  o.out_channels = c.at("out_channels");
+  return make<ResidualBlock3d>(o);
+}
+
+Made bottleneck_block(const json& c, const json&) {
+  auto o = residual_options<BottleneckBlock3dOptions>(c);
+  o.channels = c.at("channels");
+  o.expansion = c.value("expansion", std::int64_t{4});
+  return make<BottleneckBlock3d>(o);
+}
+
+template <class D>
 Made dropout(const json& c, const json&) {
-  return make<Dropout>(DropoutOptions{.prob = c.at("prob"), .seed = c.at("seed").get<std::uint64_t>()});
+  return make<D>(DropoutOptions{.prob = c.at("prob"), .seed = c.at("seed").get<std::uint64_t>()});
 }
 
 template <class M>
@@ -110,6 +161,10 @@ Made plain(const json&, const json&) {
 // brainstate's functions; gelu's default differs from that of the layer.
 Made leaky(const json& c, const json&) { return make<LeakyReLU>(LeakyReLUOptions{c.value("negative_slope", 0.01)}); }
 Made gelu_of(const json& c, const json&) { return make<GELU>(GELUOptions{c.value("approximate", true)}); }
+Made elu_of(const json& c, const json&) { return make<ELU>(ELUOptions{c.at("alpha")}); }
+Made softplus_of(const json& c, const json&) {
+  return make<Softplus>(SoftplusOptions{c.at("beta"), c.at("threshold")});
+}
 Made softmax_of(const json& c, const json&) { return make<Softmax>(SoftmaxOptions{c.value("axis", -1)}); }
 
 }  // namespace
@@ -127,7 +182,17 @@ Made layer_of(const json& record) {
       {"AvgPool3d", pool<AvgPool3d, AvgPool3dOptions>},
       {"GlobalAvgPool3d", plain<GlobalAvgPool3d>},
       {"Upsample", upsample},
-      {"Dropout", dropout},
+      {"AdaptiveAvgPool3d", adaptive_pool<AdaptiveAvgPool3d>},
+      {"AdaptiveMaxPool3d", adaptive_pool<AdaptiveMaxPool3d>},
+      {"BottleneckBlock3d", bottleneck_block},
+      {"ResidualBlock3d", residual_block},
+      {"SqueezeExcite3d", squeeze_excite},
+      {"WeightNormConv3d", weight_norm},
+      {"Dropout", dropout<Dropout>},
+      {"Dropout3d", dropout<SpatialDropout3d>},
+      {"PReLU", prelu_of},
+      {"ELU", elu_of},
+      {"Softplus", softplus_of},
       {"relu", plain<ReLU>},
       {"silu", plain<SiLU>},
       {"sigmoid", plain<Sigmoid>},

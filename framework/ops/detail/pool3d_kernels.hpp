@@ -13,6 +13,7 @@ namespace vg::detail {
 struct Pool3dGeometry {
   std::int64_t batch, channels;
   Triple in, out, kernel, stride, before;
+  bool adaptive = false;  ///< windows follow from in and out; kernel is the largest of them
 
   std::int64_t in_voxels() const { return in[0] * in[1] * in[2]; }
   std::int64_t out_voxels() const { return out[0] * out[1] * out[2]; }
@@ -27,12 +28,15 @@ struct PoolRange {
 
 /// Input positions of the window of output o in dimension i, cut to the input.
 inline PoolRange pool_window(const Pool3dGeometry& g, std::size_t i, std::int64_t o) {
+  if (g.adaptive) return {o * g.in[i] / g.out[i], ((o + 1) * g.in[i] + g.out[i] - 1) / g.out[i]};
   const std::int64_t start = o * g.stride[i] - g.before[i];
   return {std::max<std::int64_t>(0, start), std::min(g.in[i], start + g.kernel[i])};
 }
 
 /// Outputs whose window holds input position p in dimension i.
 inline PoolRange pool_users(const Pool3dGeometry& g, std::size_t i, std::int64_t p) {
+  // o * in < (p + 1) * out and (o + 1) * in > p * out: the same windows, seen from the input
+  if (g.adaptive) return {p * g.out[i] / g.in[i], ((p + 1) * g.out[i] + g.in[i] - 1) / g.in[i]};
   const std::int64_t at = p + g.before[i], first = at - g.kernel[i] + 1;
   const std::int64_t begin = first <= 0 ? 0 : (first + g.stride[i] - 1) / g.stride[i];
   return {begin, std::min(g.out[i], at / g.stride[i] + 1)};
@@ -121,9 +125,9 @@ void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T
       g.small());
 }
 
-/// y = sum over each window, divided by the number of its positions inside the input when `average`.
+/// y = mean over each window, of its positions inside the input.
 template <class T>
-void window_sum(const Pool3dGeometry& g, bool average, const T* x, T* y) {
+void window_mean(const Pool3dGeometry& g, const T* x, T* y) {
   const std::int64_t c = g.channels;
   parallel_for(
       g.batch * g.out[0],
@@ -142,16 +146,15 @@ void window_sum(const Pool3dGeometry& g, bool average, const T* x, T* y) {
                   for (std::int64_t i = 0; i < c; ++i) to[i] += from[i];
                 }
             const T n = static_cast<T>(hs.size() * ws.size() * ds.size());
-            if (average)
-              for (std::int64_t i = 0; i < c; ++i) to[i] /= n;
+            for (std::int64_t i = 0; i < c; ++i) to[i] /= n;
           }
       },
       g.small());
 }
 
-/// The adjoint of window_sum: each input position collects from the windows that hold it.
+/// The adjoint of window_mean: each input position collects from the windows that hold it.
 template <class T>
-void window_spread(const Pool3dGeometry& g, bool average, const T* dy, T* dx) {
+void window_spread(const Pool3dGeometry& g, const T* dy, T* dx) {
   const std::int64_t c = g.channels;
   parallel_for(
       g.batch * g.in[0],
@@ -169,7 +172,7 @@ void window_spread(const Pool3dGeometry& g, bool average, const T* dy, T* dx) {
                   const T* from = sample + ((oh * g.out[1] + ow) * g.out[2] + od) * c;
                   const std::int64_t n =
                       pool_window(g, 0, oh).size() * pool_window(g, 1, ow).size() * pool_window(g, 2, od).size();
-                  const T by = average ? T{1} / static_cast<T>(n) : T{1};
+                  const T by = T{1} / static_cast<T>(n);
                   for (std::int64_t i = 0; i < c; ++i) to[i] += by * from[i];
                 }
           }

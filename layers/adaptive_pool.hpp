@@ -1,0 +1,53 @@
+// Pooling to a size: AdaptiveAvgPool3d and AdaptiveMaxPool3d, PyTorch's windows.
+#pragma once
+
+#include "framework/ops/pool3d.hpp"
+#include "layers/layer.hpp"
+
+namespace vg {
+
+struct AdaptivePool3dOptions {
+  Extent3 output_size{};  ///< required: the spatial extents of the output, whatever the input's
+  Size in_size{};         ///< (H, W, D, C), optional: spatial extents may be vg::any
+  std::string name{};
+};
+
+/// x (B, H, W, D, C), or (H, W, D, C) without a batch axis -> (B, output_size, C). Window o of an axis goes from
+/// floor(o * in / out) to ceil((o + 1) * in / out).
+class AdaptivePoolLayer3d : public Layer {
+ public:
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  Values options() const override;
+
+ protected:
+  explicit AdaptivePoolLayer3d(std::string name) : Layer(std::move(name)) {}
+  /// For a constructor's end, when kind() can be called.
+  void start(const AdaptivePool3dOptions& options);
+  virtual Variable pool(const Variable& x, const Triple& size) const = 0;
+
+ private:
+  Triple output_size_{1, 1, 1};
+};
+
+/// The mean of each window.
+class AdaptiveAvgPool3d : public AdaptivePoolLayer3d {
+ public:
+  explicit AdaptiveAvgPool3d(AdaptivePool3dOptions o) : AdaptivePoolLayer3d(o.name) { start(o); }
+  std::string kind() const override { return "AdaptiveAvgPool3d"; }
+
+ protected:
+  Variable pool(const Variable& x, const Triple& size) const override { return adaptive_avg_pool3d(x, size); }
+};
+
+/// The largest value of each window.
+class AdaptiveMaxPool3d : public AdaptivePoolLayer3d {
+ public:
+  explicit AdaptiveMaxPool3d(AdaptivePool3dOptions o) : AdaptivePoolLayer3d(o.name) { start(o); }
+  std::string kind() const override { return "AdaptiveMaxPool3d"; }
+
+ protected:
+  Variable pool(const Variable& x, const Triple& size) const override { return adaptive_max_pool3d(x, size); }
+};
+
+}  // namespace vg

@@ -1,0 +1,64 @@
+// Activations with parameters or constants of their own: PReLU, ELU, Softplus, as PyTorch's.
+#pragma once
+
+#include "framework/ops/elementwise.hpp"
+#include "layers/layer.hpp"
+
+namespace vg {
+
+struct PReLUOptions {
+  bool per_channel = false;  ///< a slope a channel, which needs in_size (or Sequential); else one in all
+  double initial = 0.25;     ///< of every slope
+  Size in_size{};            ///< any rank; the last extent is the channels
+  std::string name{};
+};
+
+/// x, or slope * x where x is not positive; the slopes are learned. Any number of axes may stand before in_size.
+class PReLU : public Layer {
+ public:
+  explicit PReLU(PReLUOptions options = {});
+  ParamState weight;  ///< leaf "slope", (1,) or (C,)
+
+  Variable update(const Variable& x) override;
+  void visit(Visitor& v) override { v("weight", weight); }
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "PReLU"; }
+  Values options() const override;
+
+ private:
+  bool per_channel_;
+  double initial_;
+};
+
+struct ELUOptions {
+  double alpha = 1;  ///< at least 0
+};
+/// x, or alpha * (e^x - 1) where x is not positive.
+class ELU : public Module {
+ public:
+  explicit ELU(ELUOptions options = {});
+  Variable update(const Variable& x) override { return elu(x, options_.alpha); }
+  std::string kind() const override { return "ELU"; }
+  Values options() const override { return {{"alpha", options_.alpha}}; }
+
+ private:
+  ELUOptions options_;
+};
+
+struct SoftplusOptions {
+  double beta = 1;        ///< positive
+  double threshold = 20;  ///< of beta * x; above it the result is x
+};
+/// log(1 + e^(beta x)) / beta.
+class Softplus : public Module {
+ public:
+  explicit Softplus(SoftplusOptions options = {});
+  Variable update(const Variable& x) override { return softplus(x, options_.beta, options_.threshold); }
+  std::string kind() const override { return "Softplus"; }
+  Values options() const override { return {{"beta", options_.beta}, {"threshold", options_.threshold}}; }
+
+ private:
+  SoftplusOptions options_;
+};
+
+}  // namespace vg

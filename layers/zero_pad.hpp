@@ -1,0 +1,27 @@
+// ZeroPad3d: zeros around a volume.
+#pragma once
+
+#include "layers/layer.hpp"
+
+namespace vg {
+
+struct ZeroPad3dOptions {
+  Padding padding{};  ///< required, explicit: (before, after) an axis; negative numbers crop
+  Size in_size{};     ///< (H, W, D, C), optional
+  std::string name{};
+};
+
+/// x (B, H, W, D, C), or (H, W, D, C), with zeros before and after each spatial axis: torch.nn.ZeroPad3d.
+class ZeroPad3d : public Layer {
+ public:
+  explicit ZeroPad3d(ZeroPad3dOptions options);
+  Variable update(const Variable& x) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "ZeroPad3d"; }
+  Values options() const override;
+
+ private:
+  Padding padding_;
+};
+
+}  // namespace vg
