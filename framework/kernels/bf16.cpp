@@ -56,7 +56,7 @@ bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k, Pass pass) {
   if (k.gather_tiles != nullptr || !may_choose(p, pass)) return false;
   const Cost cost = cost_of(p, k.lanes, pass);
   const double vectors = static_cast<double>(x_elements(p) + w_elements(p)) / static_cast<double>(k.lanes);
-  return cost.winograd + rounding * vectors < cost.direct / pairs;
+  return cost.least_winograd() + rounding * vectors < cost.direct / pairs;
 }
 
 /// The kernels for pairs, or null where they do not apply.

@@ -14,10 +14,25 @@
 namespace vg::kernels {
 namespace {
 
-template <int K, class V>
-inline __attribute__((always_inline)) void weight_points(const V (&w)[K], V half, V (&u)[K == 3 ? 4 : 1]) {
+constexpr int taps_of(int points) { return points == 1 ? 1 : 3; }
+
+template <class T, int P, class V>
+inline __attribute__((always_inline)) void weight_points(const V (&w)[taps_of(P)], V half, V (&u)[P]) {
+  using S = Simd<T>;
+  using L = LongTile;
+  if constexpr (P == 6) {
+    const V even_a = constant<T>(L::of_a) * S::fma(constant<T>(L::aa), w[2], w[0]);
+    const V even_b = constant<T>(L::of_b) * S::fma(constant<T>(L::bb), w[2], w[0]);
+    u[0] = constant<T>(L::of_zero) * w[0];
+    u[1] = S::fma(constant<T>(L::of_a * L::a), w[1], even_a);
+    u[2] = S::fma(constant<T>(-L::of_a * L::a), w[1], even_a);
+    u[3] = S::fma(constant<T>(L::of_b * L::b), w[1], even_b);
+    u[4] = S::fma(constant<T>(-L::of_b * L::b), w[1], even_b);
+    u[5] = w[2];
+    return;
+  }
   u[0] = w[0];
-  if constexpr (K == 3) {
+  if constexpr (P == 4) {
     const V even = half * (w[0] + w[2]), odd = half * w[1];
     u[1] = even + odd;
     u[2] = even - odd;
@@ -25,10 +40,19 @@ inline __attribute__((always_inline)) void weight_points(const V (&w)[K], V half
   }
 }
 
-template <int K, class V>
-inline __attribute__((always_inline)) void weight_taps(const V (&u)[K == 3 ? 4 : 1], V half, V (&w)[K]) {
+template <class T, int P, class V>
+inline __attribute__((always_inline)) void weight_taps(const V (&u)[P], V half, V (&w)[taps_of(P)]) {
+  using S = Simd<T>;
+  using L = LongTile;
+  if constexpr (P == 6) {
+    const V even_a = constant<T>(L::of_a) * (u[1] + u[2]), even_b = constant<T>(L::of_b) * (u[3] + u[4]);
+    w[0] = S::fma(constant<T>(L::of_zero), u[0], even_a + even_b);
+    w[1] = S::fma(constant<T>(L::of_a * L::a), u[1] - u[2], constant<T>(L::of_b * L::b) * (u[3] - u[4]));
+    w[2] = S::fma(constant<T>(L::aa), even_a, S::fma(constant<T>(L::bb), even_b, u[5]));
+    return;
+  }
   w[0] = u[0];
-  if constexpr (K == 3) {
+  if constexpr (P == 4) {
     const V sum = half * (u[1] + u[2]);
     w[0] = u[0] + sum;
     w[1] = half * (u[1] - u[2]);
@@ -36,21 +60,21 @@ inline __attribute__((always_inline)) void weight_taps(const V (&u)[K == 3 ? 4 :
   }
 }
 
-/// f(Int<KW>, Int<KD>) for taps of 3 or 1.
+/// f(Int<PW>, Int<PD>) for points along W and D.
 template <class F>
-inline void with_taps(const bool (&three)[3], const F& f) {
-  const auto d = [&](auto w) { three[2] ? f(w, Int<3>()) : f(w, Int<1>()); };
-  three[1] ? d(Int<3>()) : d(Int<1>());
+inline void with_points(const int (&points)[3], const F& f) {
+  const auto d = [&](auto w) { points[2] == 6 ? f(w, Int<6>()) : points[2] == 4 ? f(w, Int<4>()) : f(w, Int<1>()); };
+  points[1] == 4 ? d(Int<4>()) : d(Int<1>());
 }
 
 /// Which planes of taps make a slice: the first, the last, or half of (first + last) + sign * middle.
 enum class Plane { first, last, both };
 
-template <Plane P, class T, int KW, int KD>
+template <Plane P, class T, int PW, int PD>
 void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
   using S = Simd<T>;
   using V = typename S::V;
-  constexpr int PW = KW == 3 ? 4 : 1, PD = KD == 3 ? 4 : 1;
+  constexpr int KW = taps_of(PW), KD = taps_of(PD);
   const V half = S::set1(T(0.5)), sign = S::set1(sign_of_middle * T(0.5));
   const std::int64_t tap = a.tap_stride, plane = KW * KD * tap, point = a.point_stride;
   for (std::int64_t r = 0; r < a.rows; ++r)
@@ -72,14 +96,14 @@ void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
           if constexpr (P == Plane::last) x[k] = load(p + 2 * plane);
           if constexpr (P == Plane::both) x[k] = S::fma(sign, load(p + plane), half * (load(p) + load(p + 2 * plane)));
         }
-        weight_points<KD>(x, half, rows[j]);
+        weight_points<T, PD>(x, half, rows[j]);
       }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int k = 0; k < PD; ++k) {
         V x[KW], out[PW];
 #pragma GCC unroll 3
         for (int j = 0; j < KW; ++j) x[j] = rows[j][k];
-        weight_points<KW>(x, half, out);
+        weight_points<T, PW>(x, half, out);
 #pragma GCC unroll 4
         for (int j = 0; j < PW; ++j) S::store(u + (j * PD + k) * point, out[j]);
       }
@@ -88,17 +112,17 @@ void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
 
 template <class T>
 void winograd_weights(const WinogradWeights<T, const T>& a) {
-  with_taps(a.three, [&](auto w, auto d) {
-    constexpr int KW = decltype(w)::value, KD = decltype(d)::value;
+  with_points(a.points, [&](auto w, auto d) {
+    constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
     switch (a.slice) {
       case 1:
-        return weights_slice<Plane::both, T, KW, KD>(a, T(1));
+        return weights_slice<Plane::both, T, PW, PD>(a, T(1));
       case 2:
-        return weights_slice<Plane::both, T, KW, KD>(a, T(-1));
+        return weights_slice<Plane::both, T, PW, PD>(a, T(-1));
       case 3:
-        return weights_slice<Plane::last, T, KW, KD>(a, T(0));
+        return weights_slice<Plane::last, T, PW, PD>(a, T(0));
       default:
-        return weights_slice<Plane::first, T, KW, KD>(a, T(0));
+        return weights_slice<Plane::first, T, PW, PD>(a, T(0));
     }
   });
 }
@@ -115,11 +139,11 @@ inline __attribute__((always_inline)) typename Simd<T>::V tap_plane(const T* u, 
   return S::fma(half, m1 + m2, S::load(u + 3 * slice));
 }
 
-template <class T, int KH, int KW, int KD, int Plane>
+template <class T, int KH, int PW, int PD, int Plane>
 inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<const T, T>& a, std::int64_t r) {
   using S = Simd<T>;
   using V = typename S::V;
-  constexpr int PW = KW == 3 ? 4 : 1, PD = KD == 3 ? 4 : 1;
+  constexpr int KW = taps_of(PW), KD = taps_of(PD);
   const V half = S::set1(T(0.5));
   const std::int64_t tap = a.tap_stride, point = a.point_stride, slice = PW * PD * point;
   each_vector<T>(a.channels, [&](std::int64_t c, auto io) {
@@ -129,7 +153,7 @@ inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<c
 #pragma GCC unroll 4
     for (int j = 0; j < PW; ++j) {
       V x[PD];
-#pragma GCC unroll 4
+#pragma GCC unroll 6
       for (int k = 0; k < PD; ++k) {
         const T* const at = u + (j * PD + k) * point;
         if constexpr (KH == 1)
@@ -137,14 +161,14 @@ inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<c
         else
           x[k] = tap_plane<Plane>(at, slice, half);
       }
-      weight_taps<KD>(x, half, rows[j]);
+      weight_taps<T, PD>(x, half, rows[j]);
     }
 #pragma GCC unroll 3
     for (int k = 0; k < KD; ++k) {
       V x[PW], out[KW];
 #pragma GCC unroll 4
       for (int j = 0; j < PW; ++j) x[j] = rows[j][k];
-      weight_taps<KW>(x, half, out);
+      weight_taps<T, PW>(x, half, out);
 #pragma GCC unroll 3
       for (int j = 0; j < KW; ++j) io.store(w + (j * KD + k) * tap, out[j]);
     }
@@ -154,16 +178,16 @@ inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<c
 /// A row's points (16 KB at 64 channels) are in L1 for its second and third plane.
 template <class T>
 void winograd_taps(const WinogradWeights<const T, T>& a) {
-  with_taps(a.three, [&](auto w, auto d) {
-    constexpr int KW = decltype(w)::value, KD = decltype(d)::value;
+  with_points(a.points, [&](auto w, auto d) {
+    constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
     for (std::int64_t r = 0; r < a.rows; ++r) {
-      if (!a.three[0]) {
-        taps_of_plane<T, 1, KW, KD, 0>(a, r);
+      if (a.points[0] == 1) {
+        taps_of_plane<T, 1, PW, PD, 0>(a, r);
         continue;
       }
-      taps_of_plane<T, 3, KW, KD, 0>(a, r);
-      taps_of_plane<T, 3, KW, KD, 1>(a, r);
-      taps_of_plane<T, 3, KW, KD, 2>(a, r);
+      taps_of_plane<T, 3, PW, PD, 0>(a, r);
+      taps_of_plane<T, 3, PW, PD, 1>(a, r);
+      taps_of_plane<T, 3, PW, PD, 2>(a, r);
     }
   });
 }
@@ -207,10 +231,12 @@ void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std:
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
   return {Simd<T>::lanes,
-          {{winograd_input<T, 1, 1>, winograd_input<T, 1, 4>}, {winograd_input<T, 4, 1>, winograd_input<T, 4, 4>}},
-          {{winograd_gradient<T, 1, 1>, winograd_gradient<T, 1, 4>},
-           {winograd_gradient<T, 4, 1>, winograd_gradient<T, 4, 4>}},
-          {{winograd_output<T, 1, 1>, winograd_output<T, 1, 4>}, {winograd_output<T, 4, 1>, winograd_output<T, 4, 4>}},
+          {{winograd_input<T, 1, 1>, winograd_input<T, 1, 4>, winograd_input<T, 1, 6>},
+           {winograd_input<T, 4, 1>, winograd_input<T, 4, 4>, winograd_input<T, 4, 6>}},
+          {{winograd_gradient<T, 1, 1>, winograd_gradient<T, 1, 4>, winograd_gradient<T, 1, 6>},
+           {winograd_gradient<T, 4, 1>, winograd_gradient<T, 4, 4>, winograd_gradient<T, 4, 6>}},
+          {{winograd_output<T, 1, 1>, winograd_output<T, 1, 4>, winograd_output<T, 1, 6>},
+           {winograd_output<T, 4, 1>, winograd_output<T, 4, 4>, winograd_output<T, 4, 6>}},
           winograd_weights<T>,
           winograd_taps<T>,
           transpose_block<T>,

@@ -17,10 +17,14 @@ namespace {
 
 template <class T, class Direct, class Winograd>
 void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd& winograd) {
-  const bool take_winograd = is_tuning() && may_choose(p, pass) ? faster_is_second(p, pass, sizeof(T), direct, winograd)
-                                                                : use_winograd(p, current_table<T>().lanes, pass);
-  if (take_winograd)
-    winograd();
+  const std::int64_t lanes = current_table<T>().lanes;
+  const bool measured = is_tuning() && may_choose(p, pass);
+  const Algorithm chosen = measured ? cost_of(p, lanes, pass).best_winograd() : algorithm_of(p, lanes, pass);
+  const auto by_tiles = [&] {
+    winograd(chosen == Algorithm::winograd4 ? winograd::Tiles::long_d : winograd::Tiles::square);
+  };
+  if (measured ? faster_is_second(p, pass, sizeof(T), direct, by_tiles) : chosen != Algorithm::direct)
+    by_tiles();
   else
     direct();
 }
@@ -31,7 +35,7 @@ void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
   if (outputs(p) == 0) return;
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward, [&] { direct::gather(p, transpose, x, w, y); },
-      [&] { winograd::gather(p, transpose, x, w, y); });
+      [&](winograd::Tiles tiles) { winograd::gather(p, tiles, transpose, x, w, y); });
 }
 
 }  // namespace
@@ -54,7 +58,8 @@ void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) 
     return;
   }
   run<T>(
-      q, Pass::grad_weight, [&] { direct::grad_weight(q, x, dy, dw); }, [&] { winograd::grad_weight(q, x, dy, dw); });
+      q, Pass::grad_weight, [&] { direct::grad_weight(q, x, dy, dw); },
+      [&](winograd::Tiles tiles) { winograd::grad_weight(q, tiles, x, dy, dw); });
 }
 
 template void conv3d_forward<float>(const Conv3dProblem&, const float*, const float*, float*);

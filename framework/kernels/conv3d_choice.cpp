@@ -11,6 +11,7 @@
 #include "framework/kernels/direct.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/winograd.hpp"
+#include "framework/kernels/winograd_few_tiles.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels {
@@ -32,6 +33,10 @@ constexpr double packing = 3;                  // a vector of weights, packed fo
 constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
+// Long tiles have 1.6 times the error of square ones: as much as the direct kernels' where sums are as long as these.
+constexpr std::int64_t long_chain = 16;                   // input channels of a group
+constexpr std::int64_t long_sum = std::int64_t{1} << 15;  // outputs that grad_weight sums over
+
 /// Of the channels of a voxel.
 double vectors(std::int64_t channels, std::int64_t lanes) {
   return 2 * channels <= lanes ? half_vector : static_cast<double>(ceil_div(channels, lanes));
@@ -44,10 +49,8 @@ double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 
-double winograd_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
-  const double tiles = static_cast<double>(winograd::tiles_of(p));
-  double points = 1;
-  for (int a = 0; a < 3; ++a) points *= p.kernel_size[a] > 1 ? 4 : 1;
+double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::int64_t lanes, Pass pass) {
+  const double tiles = static_cast<double>(winograd::tiles_of(p, axes)), points = axes.all();
   const winograd::Parts parts(p);
   // grad_weight has no half vectors
   const auto of = [&](std::int64_t channels) {
@@ -67,6 +70,13 @@ double winograd_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
               (point_out + plane) * out_vectors) +
          (parts.all() > 1 ? far_weight_point : weight_point) * points * weights +
          far_vector * far_vectors(p, in_vectors, out_vectors) + call;
+}
+
+/// Whether long tiles are as accurate as the direct kernels, and the weights are not most of the work.
+bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
+  const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : p.in_channels / p.groups >= long_chain;
+  return accurate && winograd::Points(p, winograd::Tiles::long_d).has_long_tiles() &&
+         !winograd::has_few_tiles(p, sizeof(float));
 }
 
 /// Vectors of a group's outputs in the direct kernels. Several groups may share one.
@@ -92,9 +102,9 @@ double pairs_of(const Conv3dProblem& p, int a) {
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   double a_pair = static_cast<double>(p.in_channels) * direct_vectors(p, lanes);
   if (pass != Pass::grad_weight && p.groups == 1) a_pair *= std::min(1.0, direct::gather_few_share(p, lanes));
+  constexpr double never = std::numeric_limits<double>::infinity();
   if (!winograd::applies(p, pass))
-    return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair,
-            std::numeric_limits<double>::infinity()};
+    return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair, never, never};
   double pairs = static_cast<double>(p.batch), segments = segment;
   for (int a = 0; a < 3; ++a) {
     pairs *= pairs_of(p, a);
@@ -102,21 +112,21 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
     pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
     segments *= 3;
   }
-  return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, lanes, pass)};
+  const winograd::Points square(p, winograd::Tiles::square), long_d(p, winograd::Tiles::long_d);
+  return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, square, lanes, pass),
+          may_take_long_tiles(p, pass) ? winograd_cost(p, long_d, lanes, pass) : never};
+}
+
+Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
+  const Algorithm forced = current_algorithm();
+  if (forced != Algorithm::automatic) return winograd::applies(p, pass) ? forced : Algorithm::direct;
+  if (std::min(p.in_channels, p.out_channels) / p.groups < fewest_channels) return Algorithm::direct;
+  const Cost cost = cost_of(p, lanes, pass);
+  return cost.least_winograd() < cost.direct ? cost.best_winograd() : Algorithm::direct;
 }
 
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
-  switch (current_algorithm()) {
-    case Algorithm::direct:
-      return false;
-    case Algorithm::winograd:
-      return winograd::applies(p, pass);
-    case Algorithm::automatic:
-      break;
-  }
-  if (std::min(p.in_channels, p.out_channels) / p.groups < fewest_channels) return false;
-  const Cost cost = cost_of(p, lanes, pass);
-  return cost.winograd < cost.direct;
+  return algorithm_of(p, lanes, pass) != Algorithm::direct;
 }
 
 bool may_choose(const Conv3dProblem& p, Pass pass) {

@@ -67,7 +67,7 @@ template <class T>
 Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   const int64_t width = round_up(p.out_channels, lanes), budget = int64_t{384} << 10;
   const int64_t slice =
-      tiling.points() * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
+      tiling.points().of_slice() * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
   const int64_t blocks = ceil_div(p.out_channels, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(slice, budget), 1, blocks);
   Split s{};
@@ -90,7 +90,7 @@ template <class T>
 class PointGradients {
  public:
   PointGradients(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, int64_t lanes)
-      : points_(tiling.slices() * tiling.points()),
+      : points_(tiling.points().all()),
         stride_(round_up(p.out_channels, lanes)),
         point_stride_(tiling.parts().all() * p.in_channels * stride_ + lanes),
         u_(slabs * points_ * point_stride_) {}
@@ -115,8 +115,8 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
                    PointGradients<T>& u) {
   const WinogradTable<T>& table = current_winograd_table<T>();
   const int64_t lanes = current_table<T>().lanes, channels = range.co_end - range.co_begin;
-  const int points = tiling.points();
-  const bool w4 = tiling.three(1), d4 = tiling.three(2);
+  const int points = tiling.points().of_slice(), w_points = tiling.points().along[1],
+            d_points = tiling.points().along[2];
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), lanes), out(channels, tiling.most_tiles(), lanes);
   memory::Scratch<T> v(points * in.point_stride), e(points * out.point_stride);
   Offsets e_off(tiling.most_tiles(), out.ld);
@@ -134,12 +134,12 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
     const PartTaps parts(tiling, block, p.in_channels, in.ld);
     Offsets v_off(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld);
     for (int slice = range.slice_begin; slice < range.slice_end; ++slice) {
-      inputs_to_points(tiling, block, slice, x, in, v.data(), table.input[w4][d4]);
-      to_points<T>(block, out, e.data(), table.gradient[w4][d4],
+      inputs_to_points(tiling, block, slice, x, in, v.data(), of_points(table.input, w_points, d_points));
+      to_points<T>(block, out, e.data(), of_points(table.gradient, w_points, d_points),
                    [&](int64_t run) { return gradient(block, run, slice); });
       for (int64_t run = next.run_begin; run < next.run_end; ++run) {
-        prefetch.add(tiling.input(next, run, slice, x), w4 ? 4 : 1);
-        prefetch.add(gradient(next, run, slice), w4 ? 2 : 1);
+        prefetch.add(tiling.input(next, run, slice, x), tiling.points().step(2));
+        prefetch.add(gradient(next, run, slice), tiling.points().step(2));
       }
       for (int point = 0; point < points; ++point) {
         prefetch.run(point, points);
@@ -191,23 +191,38 @@ bool applies(const Conv3dProblem& p, Pass pass) {
   return three && (p.groups == 1 || (pass != Pass::grad_weight && Parts(p).all() == 1));
 }
 
+namespace {
+
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  if (p.groups > 1 || has_one_narrow_group<T>(p)) return gather_groups(p, transpose, x, w, y);
-  if (has_few_tiles(p, sizeof(T))) return gather_few_tiles(p, transpose, x, w, y);
-  const Tiling tiling(p, block_tiles(p, sizeof(T)));
+bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const T* x, const T* w, T* y) {
+  const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
       out(p.out_channels, tiling.most_tiles(), table.lanes);
-  gather_blocks<T>(p, tiling, {x, in, table}, {y, out, table},
-                   [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
+  return gather_blocks<T>(p, tiling, {x, in, table}, {y, out, table},
+                          [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
+}
+
+}  // namespace
+
+template <class T>
+void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const T* x, const T* w, T* y) {
+  const bool grouped = p.groups > 1 || has_one_narrow_group<T>(p);
+  const Points points(p, tiles);
+  if (!points.has_long_tiles() && !grouped && has_few_tiles(p, sizeof(T)))
+    return gather_few_tiles(p, transpose, x, w, y);
+  const bool finite =
+      grouped ? gather_groups(p, points, transpose, x, w, y) : gather_dense(p, points, transpose, x, w, y);
+  // Through its long tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
+  if (!finite) gather(p, Tiles::square, transpose, x, w, y);
 }
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  if (has_few_tiles(p, sizeof(T))) return grad_weight_few_tiles(p, x, dy, dw);
-  const Tiling tiling(p, weight_block_tiles(p, points_of_slice(p), sizeof(T)));
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const T* x, const T* dy, T* dw) {
+  const Points points(p, tiles);
+  if (!points.has_long_tiles() && has_few_tiles(p, sizeof(T))) return grad_weight_few_tiles(p, x, dy, dw);
+  const Tiling tiling(p, points, weight_block_tiles(p, points.of_slice(), sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);
   PointGradients<T> u(p, tiling, split.slabs, lanes);
@@ -228,9 +243,9 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   finish_weights(p, tiling, split.slabs, u, dw);
 }
 
-template void gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
-template void gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
-template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
+template void gather<float>(const Conv3dProblem&, Tiles, bool, const float*, const float*, float*);
+template void gather<double>(const Conv3dProblem&, Tiles, bool, const double*, const double*, double*);
+template void grad_weight<float>(const Conv3dProblem&, Tiles, const float*, const float*, float*);
+template void grad_weight<double>(const Conv3dProblem&, Tiles, const double*, const double*, double*);
 
 }  // namespace vg::kernels::winograd

@@ -1,7 +1,9 @@
-// Winograd's algorithm, F(2, 3) in every dimension where the kernel has three taps. Internal; conv3d.cpp chooses.
+// Winograd's algorithm, F(2, 3) in every dimension where the kernel has three taps, or F(4, 3) along D. Internal;
+// conv3d.cpp chooses.
 #pragma once
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -9,11 +11,11 @@ namespace vg::kernels::winograd {
 /// dilation are free. Groups: 3 taps at most, and not grad_weight.
 bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
-/// As the direct algorithm's; `applies` to the pass.
+/// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
+void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const T* x, const T* w, T* y);
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const T* x, const T* dy, T* dw);
 
 }  // namespace vg::kernels::winograd

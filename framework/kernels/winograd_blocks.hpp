@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -15,28 +16,26 @@
 
 namespace vg::kernels::winograd {
 
-inline int points_of_slice(const Conv3dProblem& p) {
-  return (p.kernel_size[1] > 1 ? 4 : 1) * (p.kernel_size[2] > 1 ? 4 : 1);
-}
-
 /// Tiles of a block: half of L2 for the transforms of a slice, but enough for a register tile or two; of few tiles two
 /// blocks.
-inline std::int64_t block_tiles(const Conv3dProblem& p, std::size_t element) {
+inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
   const std::int64_t bytes =
-      points_of_slice(p) * (Parts(p).rows() * p.in_channels + p.out_channels) * static_cast<std::int64_t>(element);
+      points.of_slice() * (Parts(p).rows() * p.in_channels + p.out_channels) * static_cast<std::int64_t>(element);
   return std::min(std::clamp<std::int64_t>((std::int64_t{512} << 10) / bytes, 16, 32),
-                  std::max<std::int64_t>(8, ceil_div(tiles_of(p), 2)));
+                  std::max<std::int64_t>(8, ceil_div(tiles_of(p, points), 2)));
 }
 
 /// Brings what the next block reads into L2 while this one multiplies: without it, the transforms wait for memory (rows
 /// are short and many). Spread over the products, so that it never fills the queues.
 class Prefetch {
  public:
+  /// The rows of a side, as far as tiles of `step` elements and what they share reach.
   template <class T>
-  void add(const WinogradGather<T>& g, int rows) {
-    for (int r = 0; r < rows; ++r) {
-      add_row(g, g.a[r]);
-      add_row(g, g.b[r]);
+  void add(const WinogradGather<T>& g, std::int64_t step) {
+    const std::int64_t end = std::min(g.depth, g.first + step * g.tiles + 2);
+    for (int r = 0; r < 4; ++r) {
+      add_row(g, g.a[r], end);
+      add_row(g, g.b[r], end);
     }
   }
   /// The `part`-th of `parts` equal pieces; the last one empties the list.
@@ -55,9 +54,9 @@ class Prefetch {
     const char *begin, *end;
   };
   template <class T>
-  void add_row(const WinogradGather<T>& g, const T* row) {
+  void add_row(const WinogradGather<T>& g, const T* row, std::int64_t end) {
     if (row == nullptr) return;
-    const std::int64_t first = std::max<std::int64_t>(0, g.first), end = std::min(g.depth, g.first + 2 * g.tiles + 2);
+    const std::int64_t first = std::max<std::int64_t>(0, g.first);
     const char* const begin = reinterpret_cast<const char*>(row + first * g.stride);
     // neighbouring runs share rows
     for (std::size_t i = rows_.size(); i > 0 && rows_.size() - i < 8; --i)
@@ -76,51 +75,60 @@ struct BlockSide {
   const WinogradTable<T>& table;
 };
 
-/// One block; product(point of all slices, v, m) multiplies the tiles of a point.
+/// One block; product(point of all slices, v, m) multiplies the tiles of a point. `finite` as WinogradScatter's.
 template <class T, class Product>
 void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
-                  const BlockSide<T, const T*>& in, T* v, const BlockSide<T, T*>& out, T* m, Product&& product) {
-  const bool w4 = tiling.three(1), d4 = tiling.three(2);
+                  const BlockSide<T, const T*>& in, T* v, const BlockSide<T, T*>& out, T* m, bool* finite,
+                  Product&& product) {
+  const Points& points = tiling.points();
+  const int w = points.along[1], d = points.along[2];
   for (int slice = 0; slice < tiling.slices(); ++slice) {
-    inputs_to_points(tiling, block, slice, in.volume, in.layout, v, in.table.input[w4][d4]);
+    inputs_to_points(tiling, block, slice, in.volume, in.layout, v, of_points(in.table.input, w, d));
     // slices 1 and 3 meet the planes that the block before did not
     if (next != nullptr && slice % 2 == 0)
       for (std::int64_t run = next->run_begin; run < next->run_end; ++run)
-        prefetch.add(tiling.input(*next, run, std::min(slice + 1, tiling.slices() - 1), in.volume), w4 ? 4 : 1);
-    for (int point = 0; point < tiling.points(); ++point) {
-      prefetch.run(point, tiling.points());
-      product(slice * tiling.points() + point, v + point * in.layout.point_stride, m + point * out.layout.point_stride);
+        prefetch.add(tiling.input(*next, run, std::min(slice + 1, tiling.slices() - 1), in.volume), points.step(2));
+    for (int point = 0; point < points.of_slice(); ++point) {
+      prefetch.run(point, points.of_slice());
+      product(slice * points.of_slice() + point, v + point * in.layout.point_stride,
+              m + point * out.layout.point_stride);
     }
     for (std::int64_t run = block.run_begin; run < block.run_end; ++run) {
       WinogradScatter<T> g = tiling.output(block, run, slice, out.volume);
       g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld;
       g.ld = out.layout.ld;
       g.point_stride = out.layout.point_stride;
-      out.table.output[w4][d4](g);
+      g.finite = finite;
+      of_points(out.table.output, w, d)(g);
     }
   }
 }
 
-/// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs.
+/// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs. Returns
+/// false where long tiles met a value that is not finite.
 template <class T, class Products>
-void gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide<T, const T*>& in,
+bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide<T, const T*>& in,
                    const BlockSide<T, T*>& out, const Products& products, bool in_place = false) {
   // consecutive blocks share planes: a task takes some of them
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
+  std::atomic<bool> all_finite = true;
   parallel_for(
       tasks,
       [&](std::int64_t task) {
-        memory::Scratch<T> v(tiling.points() * in.layout.point_stride);
-        memory::Scratch<T> m(in_place ? 0 : tiling.points() * out.layout.point_stride);
+        memory::Scratch<T> v(tiling.points().of_slice() * in.layout.point_stride);
+        memory::Scratch<T> m(in_place ? 0 : tiling.points().of_slice() * out.layout.point_stride);
         Prefetch prefetch;
+        bool finite = true;
         const std::int64_t end = tiling.blocks() * (task + 1) / tasks;
         for (std::int64_t b = tiling.blocks() * task / tasks; b < end; ++b) {
           const Tiling::Block block = tiling.block(b), next = tiling.block(std::min(b + 1, end - 1));
           gather_block<T>(tiling, block, b + 1 < end ? &next : nullptr, prefetch, in, v.data(), out,
-                          in_place ? v.data() : m.data(), products(block));
+                          in_place ? v.data() : m.data(), &finite, products(block));
         }
+        if (!finite) all_finite = false;
       },
       is_small(p));
+  return all_finite;
 }
 
 }  // namespace vg::kernels::winograd

@@ -21,23 +21,20 @@ namespace {
 
 constexpr int64_t workspace = int64_t{16} << 20;
 
-int64_t points_of(const Conv3dProblem& p) {
-  int64_t n = 1;
-  for (int a = 0; a < 3; ++a) n *= p.kernel_size[a] == 3 ? 4 : 1;
-  return n;
+/// One block of all runs. Long tiles would have half as many weights more, which are what there is most of.
+Tiling all_tiles(const Conv3dProblem& p) {
+  const Points points(p, Tiles::square);
+  return Tiling(p, points, 2 * tiles_of(p, points));
 }
-
-/// One block of all runs.
-Tiling all_tiles(const Conv3dProblem& p) { return Tiling(p, 2 * tiles_of(p)); }
 
 /// All tiles by point: of a slice, from slice * points on.
 template <class T>
 class AllPoints {
  public:
   AllPoints(const Tiling& tiling, int64_t channels)
-      : points_(tiling.points()),
+      : points_(tiling.points().of_slice()),
         layout_(channels, tiling.tiles(), current_table<T>().lanes),
-        v_(tiling.slices() * points_ * layout_.point_stride) {}
+        v_(tiling.points().all() * layout_.point_stride) {}
   /// Side: (run, slice) -> WinogradGather.
   template <class Kernel, class Side>
   void fill(const Tiling& tiling, const Kernel& kernel, const Side& side) {
@@ -70,6 +67,7 @@ template <class T>
 void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, const Panel& panel, AllPoints<T>& v,
                     const T* u, int64_t u_point, T* m, T* y) {
   const Tiling::Block all = tiling.block(0);
+  const Points& points = tiling.points();
   const int64_t lanes = current_table<T>().lanes, width = round_up(panel.channels, lanes);
   const int64_t runs = std::max<int64_t>(1, chunk_tiles / all.depth_tiles), most = runs * all.depth_tiles;
   const int64_t m_point = most * width + lanes;
@@ -77,8 +75,8 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
   const Tap row = {0, p.in_channels, 0};
   for (int64_t begin = 0; begin < all.run_end; begin += runs) {
     const int64_t end = std::min(begin + runs, all.run_end), tiles = (end - begin) * all.depth_tiles;
-    for (int64_t i = 0; i < tiling.points(); ++i)
-      current_table<T>().gather_dense({v.point(slice * tiling.points() + i) + begin * all.depth_tiles * v.ld(),
+    for (int64_t i = 0; i < points.of_slice(); ++i)
+      current_table<T>().gather_dense({v.point(slice * points.of_slice() + i) + begin * all.depth_tiles * v.ld(),
                                        u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
                                        p.in_channels, 0, 0, panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
@@ -87,7 +85,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
       g.from = m + (run - begin) * all.depth_tiles * width;
       g.ld = width;
       g.point_stride = m_point;
-      current_winograd_table<T>().output[tiling.three(1)][tiling.three(2)](g);
+      of_points(current_winograd_table<T>().output, points.along[1], points.along[2])(g);
     }
   }
 }
@@ -96,7 +94,8 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
 
 bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
   if (Parts(p).all() > 1) return false;
-  const int64_t tiles = tiles_of(p), points = points_of(p);
+  const Points square(p, Tiles::square);
+  const int64_t tiles = tiles_of(p, square), points = square.all();
   const int64_t weights = points * p.in_channels * p.out_channels * element;
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;
   return tiles > 0 && weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
@@ -106,7 +105,7 @@ template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const Tiling tiling = all_tiles(p);
   AllPoints<T> v(tiling, p.in_channels);
-  v.fill(tiling, current_winograd_table<T>().input[tiling.three(1)][tiling.three(2)],
+  v.fill(tiling, of_points(current_winograd_table<T>().input, tiling.points().along[1], tiling.points().along[2]),
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
   const Weights<T> from = weights_of(p, w, transpose);
   // one vector of channels where that keeps a task's taps and points in L2: they are read once a slice
@@ -116,7 +115,7 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
   const int64_t width = vectors * lanes, u_point = p.in_channels * width + lanes;
   const int64_t most = std::max(chunk_tiles, tiling.block(0).depth_tiles);
   parallel_for(ceil_div(p.out_channels, width), [&](int64_t task) {
-    memory::Scratch<T> u(tiling.points() * u_point), m(tiling.points() * (most * width + lanes));
+    memory::Scratch<T> u(tiling.points().of_slice() * u_point), m(tiling.points().of_slice() * (most * width + lanes));
     const int64_t co = task * width, channels = std::min(width, p.out_channels - co);
     for (int slice = 0; slice < tiling.slices(); ++slice) {
       weights_to_points<T>(p, tiling, from, transpose,
@@ -130,14 +129,14 @@ template <class T>
 void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Tiling tiling = all_tiles(p);
   const WinogradTable<T>& table = current_winograd_table<T>();
-  const bool w4 = tiling.three(1), d4 = tiling.three(2);
+  const int w_points = tiling.points().along[1], d_points = tiling.points().along[2];
   AllPoints<T> v(tiling, p.in_channels), e(tiling, p.out_channels);
-  v.fill(tiling, table.input[w4][d4],
+  v.fill(tiling, of_points(table.input, w_points, d_points),
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
-  e.fill(tiling, table.gradient[w4][d4],
+  e.fill(tiling, of_points(table.gradient, w_points, d_points),
          [&](int64_t run, int slice) { return tiling.gradient(tiling.block(0), run, slice, dy); });
   const int64_t lanes = current_table<T>().lanes, width = 2 * lanes, rows = std::min<int64_t>(32, p.in_channels);
-  const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.slices() * tiling.points(),
+  const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.points().all(),
                 u_point = rows * width + lanes;
   Offsets v_off(chunk_tiles, v.ld()), e_off(chunk_tiles, e.ld());
   parallel_for(ceil_div(p.out_channels, width) * row_parts, [&](int64_t task) {

@@ -5,7 +5,7 @@
 
 namespace vg::kernels::winograd {
 
-/// Whether all tiles by point are smaller than the weights by point, and fit the workspace.
+/// Whether all (square) tiles by point are smaller than the weights by point, and fit the workspace.
 bool has_few_tiles(const Conv3dProblem& p, std::int64_t element);
 
 template <class T>

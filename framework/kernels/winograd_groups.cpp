@@ -22,10 +22,10 @@ class GroupWeights {
       : in_(p.in_channels / p.groups),
         table_(winograd_table<T>(p.out_channels / p.groups)),
         ld_(round_up(p.out_channels, table_.lanes) + table_.lanes),  // a group's last vector may pass the end
-        u_(tiling.slices() * tiling.points() * in_ * ld_) {
+        u_(tiling.points().all() * in_ * ld_) {
     const Weights<T> from = weights_of(p, w, transpose);
     for (int slice = 0; slice < tiling.slices(); ++slice) {
-      T* const u = u_.data() + slice * tiling.points() * in_ * ld_;
+      T* const u = u_.data() + slice * tiling.points().of_slice() * in_ * ld_;
       const auto convert = [&](const Weights<T>& weights, int64_t channels, T* to) {
         weights_to_points<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, to, in_ * ld_, ld_}, table_);
       };
@@ -50,8 +50,8 @@ class GroupWeights {
 }  // namespace
 
 template <class T>
-void gather_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  const Tiling tiling(p, block_tiles(p, sizeof(T)));
+bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const T* x, const T* w, T* y) {
+  const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), in_table.lanes),
@@ -64,10 +64,10 @@ void gather_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* 
   };
   // a group's inputs are read before its one vector of outputs is written
   const bool in_place = p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
-  gather_blocks<T>(p, tiling, {x, in, in_table}, {y, out, out_table}, products, in_place);
+  return gather_blocks<T>(p, tiling, {x, in, in_table}, {y, out, out_table}, products, in_place);
 }
 
-template void gather_groups<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
-template void gather_groups<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
+template bool gather_groups<float>(const Conv3dProblem&, const Points&, bool, const float*, const float*, float*);
+template bool gather_groups<double>(const Conv3dProblem&, const Points&, bool, const double*, const double*, double*);
 
 }  // namespace vg::kernels::winograd

@@ -4,6 +4,7 @@
 #include "framework/kernels/conv3d_problem.hpp"
 #include "framework/kernels/winograd_parts.hpp"
 #include "framework/kernels/winograd_table.hpp"
+#include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -14,8 +15,8 @@ bool has_one_narrow_group(const Conv3dProblem& p) {
   return p.groups == 1 && Parts(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
-/// As winograd::gather; no axis has five taps.
+/// As winograd::gather, but returns false where long tiles met a value that is not finite; no axis has five taps.
 template <class T>
-void gather_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
+bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const T* x, const T* w, T* y);
 
 }  // namespace vg::kernels::winograd

@@ -1,5 +1,6 @@
 // What an instruction set provides for Winograd convolutions, besides its direct kernels. Plain data and pointers, as
-// in kernel_table.hpp. `points` of an axis: 4 where the kernel has 3 taps, and 1 where it has one (left as it is).
+// in kernel_table.hpp. Points of an axis: 4 where the kernel has 3 taps, or 6 along D with long tiles, and 1 where it
+// has one (left as it is).
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,9 @@
 namespace vg::kernels {
 
 /// A run of tiles, neighbours along D, in one slice (one point along H): a slice is plane a + sign * plane b, by the
-/// transform along H. From x: tiles of as many elements along W and D as there are points, one tile two (one) further
-/// than the last. From a gradient: tiles of 2 x 2 (1) elements. The result is transformed along W and D.
+/// transform along H. From x: tiles of as many elements along W and D as there are points, one tile a tile's outputs
+/// further than the last. From a gradient: tiles of as many elements as outputs: 2 of 4 points, 4 of 6, 1 of 1. The
+/// result is transformed along W and D.
 template <class T>
 struct WinogradGather {
   const T* a[4];  ///< the rows along W, at depth 0; null where they are outside and count as zero
@@ -36,6 +38,7 @@ struct WinogradScatter {
   std::int64_t depth;  ///< outputs along D that exist, from there on
   std::int64_t stride;
   int slice;  ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
+  bool* finite;  ///< of long tiles: made false where an output, all slices in it, is not finite
 };
 
 /// Weights of `rows` x `channels`, in one slice, between taps and points: tap t, row r at w + t * tap_stride + r *
@@ -48,7 +51,7 @@ struct WinogradWeights {
   T* u;
   std::int64_t point_stride, u_stride;
   std::int64_t width;  ///< lanes of u that are written (zeros beyond `channels`): a multiple of the lanes
-  bool three[3];       ///< whether an axis has three taps (four points)
+  int points[3];       ///< of an axis
   int slice;           ///< as WinogradScatter's
 };
 
@@ -67,10 +70,10 @@ struct WinogradGroups {
 template <class T>
 struct WinogradTable {
   std::int64_t lanes;
-  /// Points along W and D: [4 along W][4 along D].
-  void (*input[2][2])(const WinogradGather<T>&);
-  void (*gradient[2][2])(const WinogradGather<T>&);
-  void (*output[2][2])(const WinogradScatter<T>&);
+  /// By points along W and D (of_points): [1, 4][1, 4, 6].
+  void (*input[2][3])(const WinogradGather<T>&);
+  void (*gradient[2][3])(const WinogradGather<T>&);
+  void (*output[2][3])(const WinogradScatter<T>&);
   void (*weights)(const WinogradWeights<T, const T>&);
   /// The transpose of `weights`, for all slices at once (point p of slice s is the (s * points + p)-th): a gradient by
   /// points becomes one by taps.
@@ -79,6 +82,12 @@ struct WinogradTable {
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
   void (*groups)(const WinogradGroups<T>&);
 };
+
+/// The kernel of a table's for so many points along W and D.
+template <class Kernel>
+Kernel of_points(Kernel const (&kernels)[2][3], int w, int d) {
+  return kernels[w == 4][d == 1 ? 0 : d == 4 ? 1 : 2];
+}
 
 struct WinogradTables {
   WinogradTable<float> f32;

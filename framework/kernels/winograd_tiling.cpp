@@ -22,9 +22,8 @@ constexpr Slice only_slice = {0, -1, 1};
 struct Cut {
   int64_t step, dilation, phases, tiles;  // tiles of the longest phase
 };
-Cut cut_of(const Conv3dProblem& p, int axis) {
-  const bool three = p.kernel_size[axis] > 1;
-  const int64_t step = three ? 2 : 1, dilation = three ? p.rhs_dilation[axis] : 1, out = p.out_size[axis];
+Cut cut_of(const Conv3dProblem& p, const Points& points, int axis) {
+  const int64_t step = points.step(axis), dilation = step > 1 ? p.rhs_dilation[axis] : 1, out = p.out_size[axis];
   return {step, dilation, std::clamp<int64_t>(out, 1, dilation), ceil_div(ceil_div(out, dilation), step)};
 }
 
@@ -42,25 +41,30 @@ Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
 
 }  // namespace
 
-int64_t tiles_of(const Conv3dProblem& p) {
+Points::Points(const Conv3dProblem& p, Tiles tiles) : along() {
+  for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
+  if (tiles == Tiles::long_d && p.kernel_size[2] == 3) along[2] = 6;
+}
+
+int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
   int64_t tiles = p.batch;
   for (int a = 0; a < 3; ++a) {
-    const Cut cut = cut_of(p, a);
+    const Cut cut = cut_of(p, points, a);
     tiles *= cut.phases * cut.tiles;
   }
   return tiles;
 }
 
-Tiling::Tiling(const Conv3dProblem& p, int64_t tiles) : p_(p), parts_(p) {
+Tiling::Tiling(const Conv3dProblem& p, const Points& points, int64_t tiles) : p_(p), parts_(p), points_(points) {
   for (int a = 0; a < 3; ++a) {
-    const Cut cut = cut_of(p, a);
-    three_[a] = p.kernel_size[a] > 1;
+    const Cut cut = cut_of(p, points, a);
     step_[a] = cut.step;
     tiles_[a] = cut.tiles;
     dilation_[a] = cut.dilation;
     phases_[a] = cut.phases;
   }
-  const int64_t longest = std::max<int64_t>(1, three_[2] ? tiles / 2 : tiles);  // two runs at least share columns' rows
+  const int64_t longest =
+      std::max<int64_t>(1, step_[2] > 1 ? tiles / 2 : tiles);  // two runs at least share columns' rows
   depth_parts_ = std::max<int64_t>(1, ceil_div(tiles_[2], longest));
   depth_ = ceil_div(tiles_[2], depth_parts_);
   runs_ = std::max<int64_t>(1, tiles / std::max<int64_t>(1, depth_));
@@ -91,7 +95,7 @@ template <class T>
 WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t part_h,
                                 int64_t part_w) const {
   const Place at = place(run);
-  const Slice s = three_[0] ? input_slices[slice] : only_slice;
+  const Slice s = slices() == 4 ? input_slices[slice] : only_slice;
   WinogradGather<T> g{};
   g.sign = static_cast<T>(s.sign);
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
@@ -107,7 +111,7 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
     if (plane < 0 || h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
     return x + at.sample * in_volume(p_) + (h * p_.in_size[1] + w) * row_size + start.first * p_.in_channels;
   };
-  for (int r = 0; r < (three_[1] ? 4 : 1); ++r) {
+  for (int r = 0; r < points_.along[1]; ++r) {
     const int64_t w = at.w - p_.pad[1] + (r + 2 * part_w) * dilation_[1];
     g.a[r] = row(s.a, w);
     g.b[r] = row(s.b, w);
@@ -118,7 +122,7 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
 template <class T>
 WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
   const Place at = place(run);
-  const Slice s = three_[0] ? gradient_slices[slice] : only_slice;
+  const Slice s = slices() == 4 ? gradient_slices[slice] : only_slice;
   WinogradGather<T> g{};
   g.sign = static_cast<T>(s.sign);
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]);
@@ -147,7 +151,7 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y) 
   g.channels = p_.out_channels;
   g.stride = dilation_[2] * p_.out_channels;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
-  g.slice = three_[0] ? slice : -1;
+  g.slice = slices() == 4 ? slice : -1;
   if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
   const int64_t row_size = p_.out_size[2] * p_.out_channels;
   const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];

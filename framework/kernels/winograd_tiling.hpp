@@ -1,6 +1,7 @@
 // How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
 //
-// A tile is 2 outputs wide in each dimension with three taps (or five: winograd_parts.hpp), 1 in the others. Tiles that
+// A tile is 2 outputs wide in each dimension with three taps (or five: winograd_parts.hpp), 1 in the others; long tiles
+// are 4 wide along D. Tiles that
 // are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose transforms stay in L2
 // between the transforms and the products. Runs are ordered by sample, then by strips along W, then by H: so
 // consecutive blocks move along H, and the planes that they share are still in L2. Small volumes share blocks, across H
@@ -19,20 +20,34 @@
 
 namespace vg::kernels::winograd {
 
+/// Outputs of a tile along D: two, or four where the kernel has three taps there.
+enum class Tiles { square, long_d };
+
+/// Points along each axis.
+struct Points {
+  Points(const Conv3dProblem& p, Tiles tiles);
+
+  int along[3];
+  /// Along H; the slices of a block are worked on one after the other.
+  int slices() const { return along[0]; }
+  int of_slice() const { return along[1] * along[2]; }
+  int all() const { return slices() * of_slice(); }
+  /// Outputs of a tile.
+  std::int64_t step(int axis) const { return along[axis] == 1 ? 1 : along[axis] - 2; }
+  bool has_long_tiles() const { return along[2] == 6; }
+};
+
 /// All tiles of a problem, those beyond the end of its shorter phases included.
-std::int64_t tiles_of(const Conv3dProblem& p);
+std::int64_t tiles_of(const Conv3dProblem& p, const Points& points);
 
 class Tiling {
  public:
-  Tiling(const Conv3dProblem& p, std::int64_t tiles);
+  Tiling(const Conv3dProblem& p, const Points& points, std::int64_t tiles);
 
-  /// Along H; the slices of a block are worked on one after the other.
-  int slices() const { return three_[0] ? 4 : 1; }
-  /// Of a slice.
-  int points() const { return (three_[1] ? 4 : 1) * (three_[2] ? 4 : 1); }
-  bool three(int axis) const { return three_[axis]; }
+  const Points& points() const { return points_; }
+  int slices() const { return points_.slices(); }
   /// All tiles.
-  std::int64_t tiles() const { return tiles_of(p_); }
+  std::int64_t tiles() const { return tiles_of(p_, points_); }
 
   std::int64_t blocks() const { return block_count_ * depth_parts_; }
   std::int64_t most_tiles() const { return runs_ * depth_; }
@@ -66,7 +81,7 @@ class Tiling {
 
   Conv3dProblem p_;
   Parts parts_;
-  bool three_[3];
+  Points points_;
   std::int64_t step_[3], tiles_[3];       // outputs of a tile; tiles of the longest phase
   std::int64_t dilation_[3], phases_[3];  // phases that have outputs
   std::int64_t depth_, depth_parts_;      // most tiles of a run

@@ -11,8 +11,8 @@ namespace {
 template <class T, class W>
 WinogradWeights<T, W> arguments(const Tiling& tiling, int slice) {
   WinogradWeights<T, W> a{};
-  for (int i = 0; i < 3; ++i) a.three[i] = tiling.three(i);
-  a.slice = tiling.three(0) ? slice : -1;
+  for (int i = 0; i < 3; ++i) a.points[i] = tiling.points().along[i];
+  a.slice = tiling.slices() == 4 ? slice : -1;
   return a;
 }
 
@@ -21,7 +21,7 @@ struct Planes {
   int64_t begin, end;
 };
 Planes planes_of(const Tiling& tiling, int slice) {
-  if (!tiling.three(0) || slice == 0) return {0, 1};
+  if (tiling.slices() == 1 || slice == 0) return {0, 1};
   if (slice == 3) return {2, 3};
   return {0, 3};
 }
@@ -70,7 +70,7 @@ PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool
     : lanes_(current_table<T>().lanes),
       // a line apart: other cache sets
       point_stride_(tiling.parts().all() * p.in_channels * round_up(p.out_channels, lanes_) + lanes_),
-      u_(tiling.slices() * tiling.points() * point_stride_) {
+      u_(tiling.points().all() * point_stride_) {
   const int64_t parts = tiling.parts().all(), blocks = ceil_div(p.out_channels, 2 * lanes_),
                 chunks = ceil_div(p.in_channels, lanes_);
   const PartWeights<T> from(p, transpose, w);
@@ -82,7 +82,7 @@ PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool
     for (int slice = 0; slice < tiling.slices(); ++slice)
       weights_to_points<T>(shape, tiling, from.of(part), transpose,
                            {row, std::min(row + lanes_, p.in_channels), c, channels, slice,
-                            u + slice * tiling.points() * point_stride_, point_stride_, width});
+                            u + slice * tiling.points().of_slice() * point_stride_, point_stride_, width});
   });
 }
 

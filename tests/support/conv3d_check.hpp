@@ -57,4 +57,22 @@ inline void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
   CHECK(first_difference(got.dw, want.dw) == -1);
 }
 
+/// Whether each number is within `tolerance` of the largest (or of one), and a NaN only where one is wanted.
+inline bool is_close(const std::vector<double>& got, const std::vector<double>& want, double tolerance) {
+  double largest = 1;
+  for (const double v : want)
+    if (std::isfinite(v)) largest = std::max(largest, std::abs(v));
+  for (std::size_t i = 0; i < want.size(); ++i) {
+    if (std::isnan(want[i]) ? std::isnan(got[i]) : std::abs(got[i] - want[i]) <= tolerance * largest) continue;
+    return false;
+  }
+  return got.size() == want.size();
+}
+
+inline void check_close(const NaiveConv3d& got, const NaiveConv3d& want, double tolerance) {
+  CHECK(is_close(got.y, want.y, tolerance));
+  CHECK(is_close(got.dx, want.dx, tolerance));
+  CHECK(is_close(got.dw, want.dw, tolerance));
+}
+
 }  // namespace vg::test
