@@ -290,6 +290,34 @@ TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][win
   check_problem(one_tap);
 }
 
+// Volumes beyond the caches are stored past them: nothing else may differ. The samples alone are small enough.
+TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples",
+          "[conv3d][kernels][winograd][large]") {
+  const std::string name = GENERATE("winograd", "winograd4");
+  using Kernel = std::array<int64_t, 3>;
+  const Kernel kernel = GENERATE(Kernel{3, 3, 3}, Kernel{1, 3, 3});
+  const Conv3dProblem all = with_kernel(cubic(6, {11, 30, 45}, 16, 32, 3, 1, 1), kernel);
+  Conv3dProblem one = all;
+  one.batch = 1;
+  const std::size_t in = static_cast<std::size_t>(x_size(one)), out = static_cast<std::size_t>(y_size(one));
+  const auto x = small_integers(x_size(all), 1), w = small_integers(w_size(all), 2), dy = reals(y_size(all), 3);
+  const vg::Conv3dAlgorithmScope algorithm(name);
+  for (const std::string& set : vg::available_kernel_sets()) {
+    const vg::KernelSetScope scope(set);
+    INFO(set << " " << name << " " << to_line(all));
+    const NaiveConv3d got = run<float>(all, x, w, dy);
+    const auto part = [](const std::vector<double>& v, std::size_t i, std::size_t n) {
+      return std::vector<double>(v.begin() + static_cast<std::ptrdiff_t>(i * n),
+                                 v.begin() + static_cast<std::ptrdiff_t>((i + 1) * n));
+    };
+    for (std::size_t i = 0; i < 6; ++i) {
+      const NaiveConv3d want = run<float>(one, part(x, i, in), w, part(dy, i, out));
+      CHECK(first_difference(part(got.y, i, out), want.y) == -1);
+      CHECK(first_difference(part(got.dx, i, in), want.dx) == -1);
+    }
+  }
+}
+
 TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kernels][winograd]") {
   const Conv3dProblem p = cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1);
   CHECK(vg::kernels::winograd::applies(p));

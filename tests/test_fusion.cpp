@@ -141,3 +141,34 @@ TEST_CASE("a graph holds what its vjps read, not what passed through", "[autogra
   CHECK(memory::stats().in_use - before <= 4 * size);
   sum(z).backward();
 }
+
+// What does not stay in the caches is stored past them, row by row: of whole lines (16 and 40 channels) or not (24 and
+// 7), more channels than a wide row holds (136), and ends that are not whole.
+TEST_CASE("fusion: large volumes are normalised as their samples are", "[fusion][large]") {
+  using namespace vg;
+  const std::int64_t channels = GENERATE(7, 16, 24, 40, 136), rows = 1200000 / channels, batch = 3;
+  const Tensor x = random::normal({1, 2}, {batch, rows, channels}),
+               dy = random::normal({3, 4}, {batch, rows, channels});
+  const Tensor skip = random::normal({5, 6}, {batch, rows, channels});
+  struct Got {
+    Tensor y, dx;
+  };
+  const auto pass = [](const Tensor& from, const Tensor& grad, const Tensor& residual) {
+    const Variable in(from, true);
+    const Variable y = relu(group_norm(in, 1, {}, {}, 1e-5) + Variable(residual)),
+                   z = leaky_relu(group_norm(in, 1, {}, {}, 1e-5), 0.1);
+    sum((y + z) * Variable(grad)).backward();
+    return Got{(y + z).value(), in.grad().value()};
+  };
+  for (const std::string& set : available_kernel_sets()) {
+    const KernelSetScope scope(set);
+    const Got all = pass(x, dy, skip);
+    for (std::int64_t i = 0; i < batch; ++i) {
+      const auto part = [i](const Tensor& t) { return slice(Variable(t), 0, {i, i + 1}).value(); };
+      INFO(set << ", " << channels << " channels, sample " << i);
+      const Got one = pass(part(x), part(dy), part(skip));
+      CHECK(std::equal(one.y.data<float>(), one.y.data<float>() + one.y.numel(), part(all.y).data<float>()));
+      CHECK(std::equal(one.dx.data<float>(), one.dx.data<float>() + one.dx.numel(), part(all.dx).data<float>()));
+    }
+  }
+}

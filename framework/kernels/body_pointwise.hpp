@@ -144,12 +144,16 @@ void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T*
 
 constexpr std::int64_t wide = 128;
 
+/// Elements of a row that `wide` holds some rows of, if it does.
+constexpr std::int64_t wide_step(std::int64_t channels) {
+  return 2 * channels <= wide ? wide / channels * channels : channels;
+}
+
 /// body(begin, n): elements [begin, begin + n) of the data, which begin at channel 0 and are n <= max(channels, wide)
 /// long.
 template <class F>
 inline void in_wide_rows(std::int64_t rows, std::int64_t channels, const F& body) {
-  const std::int64_t step = 2 * channels <= wide ? wide / channels * channels : channels;
-  const std::int64_t total = rows * channels;
+  const std::int64_t step = wide_step(channels), total = rows * channels;
   for (std::int64_t i = 0; i < total; i += step) body(i, total - i < step ? total - i : step);
 }
 
@@ -228,17 +232,48 @@ class WideMap {
   const T *centre, *factor, *shift;
 };
 
+/// Where a wide row of results is written: in its place, or in L1, from where it goes past the caches. Memory is then
+/// not read before it is written.
+template <class T>
+class RowOutput {
+ public:
+  RowOutput(const ChannelMap<T>& m, T* y)
+      : y_(y),
+        far_(can_stream && m.far && m.channels <= wide && reinterpret_cast<std::uintptr_t>(y) % line_bytes == 0 &&
+             wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
+  ~RowOutput() {
+    if (far_) stream_end();
+  }
+  T* at(std::int64_t begin) { return far_ ? row_ : y_ + begin; }
+  /// n elements are there.
+  void done(std::int64_t begin, std::int64_t n) {
+    using S = Simd<T>;
+    constexpr std::int64_t line = line_bytes / sizeof(T);
+    if (!far_) return;
+    const std::int64_t whole = n / line * line;
+    for (std::int64_t i = 0; i < whole; i += S::lanes) S::stream(y_ + begin + i, S::load(row_ + i));
+    for (std::int64_t i = whole; i < n; ++i) y_[begin + i] = row_[i];
+  }
+
+ private:
+  static constexpr std::int64_t line_bytes = 64;
+  alignas(64) T row_[wide];
+  T* y_;
+  bool far_;
+};
+
 template <class T>
 void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
   if (m.rows <= 0 || m.channels <= 0) return;
   const WideMap<T> w(m);
   const T *const c = w.centre, *const f = w.factor, *const s = w.shift;
   const T slope = static_cast<T>(m.activation.slope);
+  RowOutput<T> out(m, y);
   with_kind(m.activation, [&](auto kind) {
     using A = decltype(kind);
     in_wide_rows(m.rows, m.channels, [&](std::int64_t begin, std::int64_t n) {
       const T* const xi = x + begin;
-      T* const yi = y + begin;
+      T* const yi = out.at(begin);
       if (f == nullptr) {
         VOXGRAD_INDEPENDENT
         for (std::int64_t i = 0; i < n; ++i) yi[i] = A::value(xi[i] + s[i], slope);
@@ -250,6 +285,7 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
         VOXGRAD_INDEPENDENT
         for (std::int64_t i = 0; i < n; ++i) yi[i] = A::value(((xi[i] - c[i]) * f[i] + s[i]) + ri[i], slope);
       }
+      out.done(begin, n);
     });
   });
 }
@@ -290,11 +326,12 @@ void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x
   const T* const k = slope == nullptr ? nullptr : repeated(m.channels, slope, slopes);
   const T* const e = fall == nullptr ? nullptr : repeated(m.channels, fall, falls);
   const T leak = static_cast<T>(m.activation.slope);
+  RowOutput<T> out(m, dx);
   with_kind(m.activation, [&](auto kind) {
     using A = decltype(kind);
     in_wide_rows(m.rows, m.channels, [&](std::int64_t begin, std::int64_t n) {
       const T *const gi = g + begin, *const xi = x + begin;
-      T* const di = dx + begin;
+      T* const di = out.at(begin);
       if (k == nullptr) {
         VOXGRAD_INDEPENDENT
         for (std::int64_t i = 0; i < n; ++i) di[i] = f[i] * A::grad(gi[i], (xi[i] - c[i]) * f[i] + s[i], leak);
@@ -305,6 +342,7 @@ void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x
           di[i] = f[i] * A::grad(gi[i], centred * f[i] + s[i], leak) - (centred * k[i] + e[i]);
         }
       }
+      out.done(begin, n);
     });
   });
 }

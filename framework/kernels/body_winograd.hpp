@@ -385,5 +385,10 @@ void winograd_output(const WinogradScatter<T>& g) {
   }
 }
 
+template <class T>
+void stream_lines(std::int64_t n, const T* from, T* to) {
+  for (std::int64_t i = 0; i < n; i += Simd<T>::lanes) Simd<T>::stream(to + i, Simd<T>::load(from + i));
+}
+
 }  // namespace
 }  // namespace vg::kernels

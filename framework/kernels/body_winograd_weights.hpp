@@ -240,7 +240,9 @@ constexpr WinogradTable<T> make_winograd_table() {
           winograd_weights<T>,
           winograd_taps<T>,
           transpose_block<T>,
-          winograd_groups<T>};
+          winograd_groups<T>,
+          stream_lines<T>,
+          stream_end};
 }
 
 constexpr WinogradTables winograd_tables = {make_winograd_table<float>(), make_winograd_table<double>()};

@@ -6,6 +6,7 @@
 
 #include "framework/kernels/conv3d_plan.hpp"
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/far.hpp"
 #include "framework/memory.hpp"
 
 namespace vg::kernels {
@@ -34,14 +35,11 @@ inline std::int64_t positions_of(const Conv3dProblem& p) {
   return std::clamp<std::int64_t>(outputs(p) / 32, 128, 1024);
 }
 
-/// Volumes above it do not stay in the caches from one call to the next.
-constexpr std::int64_t far_bytes = std::int64_t{12} << 20;
-
 /// Whether so little is computed for an output that the direct kernels' time is what writing it takes.
 inline bool waits_for_stores(const Conv3dProblem& p) { return p.groups == 1 && taps(p) * p.in_channels <= 128; }
 
 /// Whether an output is better stored past the caches: with the input it would not stay in them, and it is made of
-/// whole lines. (What a process gets of a last level is not what the system reports, in virtual machines least of all.)
+/// whole lines.
 template <class T>
 bool should_stream(const Conv3dProblem& p, const T* y) {
   constexpr std::int64_t line = 64;

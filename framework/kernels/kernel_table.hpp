@@ -81,6 +81,7 @@ struct ChannelMap {
   std::int64_t rows, channels;
   const T *centre, *factor, *shift;
   Activation activation;
+  bool far = false;  ///< the results are part of more than the caches hold: stored past them where they are whole lines
 };
 
 /// The convolutions that every type of operands has.

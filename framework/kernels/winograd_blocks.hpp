@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "framework/kernels/driver.hpp"
+#include "framework/kernels/winograd_outputs.hpp"
 #include "framework/kernels/winograd_points.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/memory.hpp"
@@ -78,8 +79,8 @@ struct BlockSide {
 /// One block; product(point of all slices, v, m) multiplies the tiles of a point. `finite` as WinogradScatter's.
 template <class T, class Product>
 void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
-                  const BlockSide<T, const T*>& in, T* v, const BlockSide<T, T*>& out, T* m, bool* finite,
-                  Product&& product) {
+                  const BlockSide<T, const T*>& in, T* v, const BlockSide<T, T*>& out, BlockOutputs<T>& y, T* m,
+                  bool* finite, Product&& product) {
   const Points& points = tiling.points();
   const int w = points.along[1], d = points.along[2];
   for (int slice = 0; slice < tiling.slices(); ++slice) {
@@ -94,7 +95,7 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
               m + point * out.layout.point_stride);
     }
     for (std::int64_t run = block.run_begin; run < block.run_end; ++run) {
-      WinogradScatter<T> g = tiling.output(block, run, slice, out.volume);
+      WinogradScatter<T> g = y.side(block, run, slice);
       g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld;
       g.ld = out.layout.ld;
       g.point_stride = out.layout.point_stride;
@@ -102,6 +103,7 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
       of_points(out.table.output, w, d)(g);
     }
   }
+  y.finish(block, out.table);
 }
 
 /// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs. Returns
@@ -111,20 +113,23 @@ bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide
                    const BlockSide<T, T*>& out, const Products& products, bool in_place = false) {
   // consecutive blocks share planes: a task takes some of them
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
+  const bool stream = should_stream(p, out.volume) && p.rhs_dilation[2] == 1;
   std::atomic<bool> all_finite = true;
   parallel_for(
       tasks,
       [&](std::int64_t task) {
         memory::Scratch<T> v(tiling.points().of_slice() * in.layout.point_stride);
         memory::Scratch<T> m(in_place ? 0 : tiling.points().of_slice() * out.layout.point_stride);
+        BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
         Prefetch prefetch;
         bool finite = true;
         const std::int64_t end = tiling.blocks() * (task + 1) / tasks;
         for (std::int64_t b = tiling.blocks() * task / tasks; b < end; ++b) {
           const Tiling::Block block = tiling.block(b), next = tiling.block(std::min(b + 1, end - 1));
-          gather_block<T>(tiling, block, b + 1 < end ? &next : nullptr, prefetch, in, v.data(), out,
+          gather_block<T>(tiling, block, b + 1 < end ? &next : nullptr, prefetch, in, v.data(), out, y,
                           in_place ? v.data() : m.data(), &finite, products(block));
         }
+        y.end(out.table);
         if (!finite) all_finite = false;
       },
       is_small(p));

@@ -81,6 +81,9 @@ struct WinogradTable {
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
   void (*groups)(const WinogradGroups<T>&);
+  /// n elements past the caches, whole lines of them; stream_end before anybody reads them.
+  void (*stream)(std::int64_t n, const T* from, T* to);
+  void (*stream_end)();
 };
 
 /// The kernel of a table's for so many points along W and D.

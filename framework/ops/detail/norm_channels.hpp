@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "framework/kernels/far.hpp"
 #include "framework/kernels/pointwise.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
@@ -18,6 +19,7 @@ struct NormView {
 
   std::int64_t channels() const { return groups * width; }
   std::int64_t stats() const { return batch * groups; }
+  std::int64_t elements() const { return batch * rows * channels(); }
   /// Values that make one mean.
   std::int64_t count() const { return rows * width; }
   std::int64_t block_rows() const { return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, channels())); }
@@ -108,7 +110,11 @@ template <class T>
 class NormMap {
  public:
   NormMap(const NormView& v, const NormNumbers<T>& n)
-      : channels_(v.channels()), size_(v.batch * v.channels()), activation_(n.activation), numbers_(3 * size_) {
+      : channels_(v.channels()),
+        size_(v.batch * v.channels()),
+        activation_(n.activation),
+        far_(v.elements() * std::int64_t{sizeof(T)} > kernels::far_bytes),
+        numbers_(3 * size_) {
     for (std::int64_t b = 0; b < v.batch; ++b)
       for (std::int64_t i = 0; i < channels_; ++i) {
         const SplitMean<T> mean(n.centre(v, b, i));
@@ -121,12 +127,13 @@ class NormMap {
   }
   kernels::ChannelMap<T> of(std::int64_t sample, std::int64_t rows) {
     T* const at = numbers_.data() + sample * channels_;
-    return {rows, channels_, at, at + size_, at + 2 * size_, activation_};
+    return {rows, channels_, at, at + size_, at + 2 * size_, activation_, far_};
   }
 
  private:
   std::int64_t channels_, size_;
   kernels::Activation activation_;
+  bool far_;
   memory::Scratch<T> numbers_;
 };
 
