@@ -172,3 +172,66 @@ TEST_CASE("fusion: large volumes are normalised as their samples are", "[fusion]
     }
   }
 }
+
+namespace {
+
+/// A convolution over a concatenation, and its gradients: of the parts, then of w.
+std::vector<std::vector<double>> joined_conv(const std::vector<std::int64_t>& channels, vg::DType dtype, bool fuse,
+                                             bool again) {
+  using namespace vg;
+  const FusionScope scope(fuse);
+  std::vector<Variable> inputs;
+  std::int64_t all = 0;
+  for (const std::int64_t c : channels) {
+    inputs.emplace_back(random::normal({1, static_cast<std::uint32_t>(c)}, {2, 9, 10, 13, c}, 0, 1, dtype), true);
+    all += c;
+  }
+  const std::vector<Variable> parts = inputs;
+  inputs.emplace_back(random::normal({7, 8}, {3, 3, 3, all, 16}, 0, 1, dtype), true);
+  const Conv3dArgs same{.padding = {{{1, 1}, {1, 1}, {1, 1}}}};
+  const Variable y = conv3d(concat(parts, -1), inputs.back(), same);
+  std::vector<Variable> grads = gradients(sum(square(y)), inputs, {.create_graph = again});
+  if (again) {
+    Variable total = sum(square(grads[0]));
+    for (std::size_t i = 1; i < grads.size(); ++i) total = total + sum(square(grads[i]));
+    grads = gradients(total, inputs);
+  }
+  std::vector<std::vector<double>> out{y.value().values()};
+  for (const Variable& g : grads) out.push_back(g.value().values());
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("fusion: a convolution reads the parts of a concatenation where they are", "[fusion]") {
+  for (const std::string& set : vg::available_kernel_sets())
+    for (const std::string& algorithm : vg::conv3d_algorithms())
+      for (const vg::DType dtype : {vg::f32, vg::f64})
+        for (const bool again : {false, true}) {
+          const vg::KernelSetScope set_scope(set);
+          const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
+          INFO(set << " " << algorithm << " " << vg::name_of(dtype) << (again ? " twice" : ""));
+          CHECK(joined_conv({16, 16}, dtype, true, again) == joined_conv({16, 16}, dtype, false, again));
+          CHECK(joined_conv({32, 16, 16}, dtype, true, again) == joined_conv({32, 16, 16}, dtype, false, again));
+          CHECK(joined_conv({16, 5}, dtype, true, again) == joined_conv({16, 5}, dtype, false, again));  // no vectors
+        }
+}
+
+TEST_CASE("fusion: no memory is taken for a concatenation that a convolution reads", "[fusion][memory]") {
+  using namespace vg;
+  const FusionScope scope(true);
+  const NoGrad no_grad;
+  const Variable a(random::normal({1, 2}, {1, 24, 24, 24, 16})), b(random::normal({3, 4}, {1, 24, 24, 24, 16}));
+  const Variable w(random::normal({5, 6}, {3, 3, 3, 32, 16}));
+  const Conv3dArgs same{.padding = {{{1, 1}, {1, 1}, {1, 1}}}};
+  const auto peak = [&](const Variable& x) {
+    memory::reset_peak();
+    const std::int64_t before = memory::stats().in_use;
+    conv3d(x, w, same);
+    return memory::stats().peak - before;
+  };
+  const Variable computed = concat({a, b}, -1);
+  computed.value();
+  const std::int64_t whole = peak(computed), parts = peak(concat({a, b}, -1));
+  CHECK(parts <= whole);
+}

@@ -15,51 +15,81 @@ namespace vg::kernels {
 
 namespace {
 
+winograd::Tiles tiles_of(Algorithm algorithm) {
+  return algorithm == Algorithm::winograd4 ? winograd::Tiles::long_d : winograd::Tiles::square;
+}
+
 template <class T, class Direct, class Winograd>
 void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd& winograd) {
   const std::int64_t lanes = current_table<T>().lanes;
   const bool measured = is_tuning() && may_choose(p, pass);
   const Algorithm chosen = measured ? cost_of(p, lanes, pass).best_winograd() : algorithm_of(p, lanes, pass);
-  const auto by_tiles = [&] {
-    winograd(chosen == Algorithm::winograd4 ? winograd::Tiles::long_d : winograd::Tiles::square);
-  };
+  const auto by_tiles = [&] { winograd(tiles_of(chosen)); };
   if (measured ? faster_is_second(p, pass, sizeof(T), direct, by_tiles) : chosen != Algorithm::direct)
     by_tiles();
   else
     direct();
 }
 
-// Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory.
+// Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are
+// for Winograd alone.
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+void gather(const Conv3dProblem& p, bool transpose, const Joined<const T>& x, const T* w, const Joined<T>& y) {
   if (outputs(p) == 0) return;
   run<T>(
-      p, transpose ? Pass::grad_input : Pass::forward, [&] { direct::gather(p, transpose, x, w, y); },
+      p, transpose ? Pass::grad_input : Pass::forward, [&] { direct::gather(p, transpose, x.data[0], w, y.data[0]); },
       [&](winograd::Tiles tiles) { winograd::gather(p, tiles, transpose, x, w, y); });
+}
+
+/// The problem that a pass's kernels see.
+Conv3dProblem problem_of(const Conv3dProblem& p, Pass pass) {
+  return pass == Pass::grad_input ? transposed(collapsed(p)) : collapsed(p);
 }
 
 }  // namespace
 
 template <class T>
+void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y) {
+  gather(problem_of(p, Pass::forward), false, x, w, whole(y, p.out_channels));
+}
+template <class T>
 void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
-  gather(collapsed(p), false, x, w, y);
+  conv3d_forward_joined(p, whole(x, p.in_channels), w, y);
 }
 
+template <class T>
+void conv3d_grad_input_joined(const Conv3dProblem& p, const T* dy, const T* w, const Joined<T>& dx) {
+  gather(problem_of(p, Pass::grad_input), true, whole(dy, p.out_channels), w, dx);
+}
 template <class T>
 void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
-  gather(transposed(collapsed(p)), true, dy, w, dx);
+  conv3d_grad_input_joined(p, dy, w, whole(dx, p.in_channels));
 }
 
 template <class T>
-void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  const Conv3dProblem q = collapsed(p);
+void conv3d_grad_weight_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* dy, T* dw) {
+  const Conv3dProblem q = problem_of(p, Pass::grad_weight);
   if (outputs(p) == 0 || in_volume(p) == 0) {
     std::fill_n(dw, taps(p) * (p.in_channels / p.groups) * p.out_channels, T(0));
     return;
   }
   run<T>(
-      q, Pass::grad_weight, [&] { direct::grad_weight(q, x, dy, dw); },
+      q, Pass::grad_weight, [&] { direct::grad_weight(q, x.data[0], dy, dw); },
       [&](winograd::Tiles tiles) { winograd::grad_weight(q, tiles, x, dy, dw); });
+}
+template <class T>
+void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  conv3d_grad_weight_joined(p, whole(x, p.in_channels), dy, dw);
+}
+
+template <class T>
+bool conv3d_takes_joined(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count) {
+  const Conv3dProblem q = problem_of(p, pass);
+  const std::int64_t lanes = current_table<T>().lanes;
+  if (count > std::size_t{Joined<T>::most} || outputs(q) == 0 || is_tuning()) return false;
+  if (!std::all_of(channels, channels + count, [&](std::int64_t c) { return c % lanes == 0; })) return false;
+  const Algorithm algorithm = algorithm_of(q, lanes, pass);
+  return algorithm != Algorithm::direct && winograd::takes_joined<T>(q, tiles_of(algorithm));
 }
 
 template void conv3d_forward<float>(const Conv3dProblem&, const float*, const float*, float*);
@@ -68,5 +98,16 @@ template void conv3d_grad_input<float>(const Conv3dProblem&, const float*, const
 template void conv3d_grad_input<double>(const Conv3dProblem&, const double*, const double*, double*);
 template void conv3d_grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template void conv3d_grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
+
+template void conv3d_forward_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*);
+template void conv3d_grad_input_joined<float>(const Conv3dProblem&, const float*, const float*, const Joined<float>&);
+template void conv3d_grad_weight_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*);
+template bool conv3d_takes_joined<float>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
+template void conv3d_forward_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*, double*);
+template void conv3d_grad_input_joined<double>(const Conv3dProblem&, const double*, const double*,
+                                               const Joined<double>&);
+template void conv3d_grad_weight_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*,
+                                                double*);
+template bool conv3d_takes_joined<double>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
 
 }  // namespace vg::kernels

@@ -2,7 +2,10 @@
 // T is float or double. Outputs are overwritten. Same set, same inputs: the same bits for any number of threads.
 #pragma once
 
+#include <cstddef>
+
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/joined.hpp"
 
 namespace vg::kernels {
 
@@ -15,5 +18,18 @@ void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx);
 /// dw: the gradient of <y, dy> with respect to w
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+
+/// The same where x (and dx) are several tensors, side by side: read and written where they are, without a copy of the
+/// whole. Allowed where conv3d_takes_joined says so of the pass.
+template <class T>
+void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y);
+template <class T>
+void conv3d_grad_input_joined(const Conv3dProblem& p, const T* dy, const T* w, const Joined<T>& dx);
+template <class T>
+void conv3d_grad_weight_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* dy, T* dw);
+
+/// Whether a pass can do so: `channels` are those of the `count` tensors.
+template <class T>
+bool conv3d_takes_joined(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count);
 
 }  // namespace vg::kernels

@@ -111,8 +111,8 @@ struct Range {
 };
 
 template <class T>
-void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const T* x, const T* dy,
-                   PointGradients<T>& u) {
+void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const Joined<const T>& x,
+                   const T* dy, PointGradients<T>& u) {
   const WinogradTable<T>& table = current_winograd_table<T>();
   const int64_t lanes = current_table<T>().lanes, channels = range.co_end - range.co_begin;
   const int points = tiling.points().of_slice(), w_points = tiling.points().along[1],
@@ -137,10 +137,9 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
       inputs_to_points(tiling, block, slice, x, in, v.data(), of_points(table.input, w_points, d_points));
       to_points<T>(block, out, e.data(), of_points(table.gradient, w_points, d_points),
                    [&](int64_t run) { return gradient(block, run, slice); });
-      for (int64_t run = next.run_begin; run < next.run_end; ++run) {
-        prefetch.add(tiling.input(next, run, slice, x), tiling.points().step(2));
+      prefetch.add_inputs(tiling, next, slice, x);
+      for (int64_t run = next.run_begin; run < next.run_end; ++run)
         prefetch.add(gradient(next, run, slice), tiling.points().step(2));
-      }
       for (int point = 0; point < points; ++point) {
         prefetch.run(point, points);
         current_table<T>().weight_dense(
@@ -194,7 +193,8 @@ bool applies(const Conv3dProblem& p, Pass pass) {
 namespace {
 
 template <class T>
-bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const T* x, const T* w, T* y) {
+bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+                  const Joined<T>& y) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
@@ -206,22 +206,44 @@ bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, 
 
 }  // namespace
 
+namespace {
+
 template <class T>
-void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const T* x, const T* w, T* y) {
-  const bool grouped = p.groups > 1 || has_one_narrow_group<T>(p);
-  const Points points(p, tiles);
-  if (!points.has_long_tiles() && !grouped && has_few_tiles(p, sizeof(T)))
-    return gather_few_tiles(p, transpose, x, w, y);
-  const bool finite =
-      grouped ? gather_groups(p, points, transpose, x, w, y) : gather_dense(p, points, transpose, x, w, y);
-  // Through its long tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
-  if (!finite) gather(p, Tiles::square, transpose, x, w, y);
+bool is_grouped(const Conv3dProblem& p) {
+  return p.groups > 1 || has_one_narrow_group<T>(p);
+}
+
+bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  return !points.has_long_tiles() && has_few_tiles(p, static_cast<int64_t>(element));
+}
+
+}  // namespace
+
+template <class T>
+bool takes_joined(const Conv3dProblem& p, Tiles tiles) {
+  return !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
 }
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, Tiles tiles, const T* x, const T* dy, T* dw) {
+void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
+            const Joined<T>& y) {
+  const bool grouped = is_grouped<T>(p);
   const Points points(p, tiles);
-  if (!points.has_long_tiles() && has_few_tiles(p, sizeof(T))) return grad_weight_few_tiles(p, x, dy, dw);
+  if (!grouped && takes_few_tiles(p, points, sizeof(T))) return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]);
+  const bool finite =
+      grouped ? gather_groups(p, points, transpose, x, w, y) : gather_dense(p, points, transpose, x, w, y);
+  // Through its long tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
+  if (finite) return;
+  if (grouped)
+    gather_groups(p, Points(p, Tiles::square), transpose, x, w, y);
+  else
+    gather_dense(p, Points(p, Tiles::square), transpose, x, w, y);
+}
+
+template <class T>
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
+  const Points points(p, tiles);
+  if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
   const Tiling tiling(p, points, weight_block_tiles(p, points.of_slice(), sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);
@@ -243,9 +265,13 @@ void grad_weight(const Conv3dProblem& p, Tiles tiles, const T* x, const T* dy, T
   finish_weights(p, tiling, split.slabs, u, dw);
 }
 
-template void gather<float>(const Conv3dProblem&, Tiles, bool, const float*, const float*, float*);
-template void gather<double>(const Conv3dProblem&, Tiles, bool, const double*, const double*, double*);
-template void grad_weight<float>(const Conv3dProblem&, Tiles, const float*, const float*, float*);
-template void grad_weight<double>(const Conv3dProblem&, Tiles, const double*, const double*, double*);
+template bool takes_joined<float>(const Conv3dProblem&, Tiles);
+template void gather<float>(const Conv3dProblem&, Tiles, bool, const Joined<const float>&, const float*,
+                            const Joined<float>&);
+template bool takes_joined<double>(const Conv3dProblem&, Tiles);
+template void gather<double>(const Conv3dProblem&, Tiles, bool, const Joined<const double>&, const double*,
+                             const Joined<double>&);
+template void grad_weight<float>(const Conv3dProblem&, Tiles, const Joined<const float>&, const float*, float*);
+template void grad_weight<double>(const Conv3dProblem&, Tiles, const Joined<const double>&, const double*, double*);
 
 }  // namespace vg::kernels::winograd

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/joined.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels::winograd {
@@ -11,11 +12,16 @@ namespace vg::kernels::winograd {
 /// dilation are free. Groups: 3 taps at most, and not grad_weight.
 bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
+/// Whether x (and the gather's y) may be several tensors, with whole vectors of channels each.
+template <class T>
+bool takes_joined(const Conv3dProblem& p, Tiles tiles);
+
 /// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
 template <class T>
-void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const T* x, const T* w, T* y);
+void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
+            const Joined<T>& y);
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, Tiles tiles, const T* x, const T* dy, T* dw);
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw);
 
 }  // namespace vg::kernels::winograd

@@ -39,6 +39,14 @@ class Prefetch {
       add_row(g, g.b[r], end);
     }
   }
+  /// All runs of a block in one slice.
+  template <class T>
+  void add_inputs(const Tiling& tiling, const Tiling::Block& block, int slice, const Joined<const T>& x) {
+    each_part(x, [&](const T* data, std::int64_t channels, std::int64_t) {
+      for (std::int64_t run = block.run_begin; run < block.run_end; ++run)
+        add(tiling.input(block, run, slice, data, channels), tiling.points().step(2));
+    });
+  }
   /// The `part`-th of `parts` equal pieces; the last one empties the list.
   void run(int part, int parts) {
     const std::size_t end = rows_.size() * static_cast<std::size_t>(part + 1) / static_cast<std::size_t>(parts);
@@ -69,9 +77,9 @@ class Prefetch {
 };
 
 /// One side of a block: the volume, how its tiles are kept by point, and the transforms for so many channels.
-template <class T, class Volume>
+template <class T, class Element>
 struct BlockSide {
-  Volume volume;
+  const Joined<Element>& volume;
   const PointLayout& layout;
   const WinogradTable<T>& table;
 };
@@ -79,7 +87,7 @@ struct BlockSide {
 /// One block; product(point of all slices, v, m) multiplies the tiles of a point. `finite` as WinogradScatter's.
 template <class T, class Product>
 void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
-                  const BlockSide<T, const T*>& in, T* v, const BlockSide<T, T*>& out, BlockOutputs<T>& y, T* m,
+                  const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
                   bool* finite, Product&& product) {
   const Points& points = tiling.points();
   const int w = points.along[1], d = points.along[2];
@@ -87,21 +95,19 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
     inputs_to_points(tiling, block, slice, in.volume, in.layout, v, of_points(in.table.input, w, d));
     // slices 1 and 3 meet the planes that the block before did not
     if (next != nullptr && slice % 2 == 0)
-      for (std::int64_t run = next->run_begin; run < next->run_end; ++run)
-        prefetch.add(tiling.input(*next, run, std::min(slice + 1, tiling.slices() - 1), in.volume), points.step(2));
+      prefetch.add_inputs(tiling, *next, std::min(slice + 1, tiling.slices() - 1), in.volume);
     for (int point = 0; point < points.of_slice(); ++point) {
       prefetch.run(point, points.of_slice());
       product(slice * points.of_slice() + point, v + point * in.layout.point_stride,
               m + point * out.layout.point_stride);
     }
-    for (std::int64_t run = block.run_begin; run < block.run_end; ++run) {
-      WinogradScatter<T> g = y.side(block, run, slice);
-      g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld;
+    y.each_side(block, slice, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t channels_before) {
+      g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld + channels_before;
       g.ld = out.layout.ld;
       g.point_stride = out.layout.point_stride;
       g.finite = finite;
       of_points(out.table.output, w, d)(g);
-    }
+    });
   }
   y.finish(block, out.table);
 }
@@ -109,11 +115,12 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
 /// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs. Returns
 /// false where long tiles met a value that is not finite.
 template <class T, class Products>
-bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide<T, const T*>& in,
-                   const BlockSide<T, T*>& out, const Products& products, bool in_place = false) {
+bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide<T, const T>& in,
+                   const BlockSide<T, T>& out, const Products& products, bool in_place = false) {
   // consecutive blocks share planes: a task takes some of them
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
-  const bool stream = should_stream(p, out.volume) && p.rhs_dilation[2] == 1;
+  bool stream = p.rhs_dilation[2] == 1;
+  each_part(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
   std::atomic<bool> all_finite = true;
   parallel_for(
       tasks,

@@ -80,7 +80,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
                                        u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
                                        p.in_channels, 0, 0, panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
-      WinogradScatter<T> g = tiling.output(all, run, slice, y + panel.co_begin);
+      WinogradScatter<T> g = tiling.output(all, run, slice, y + panel.co_begin, p.out_channels);
       g.channels = panel.channels;
       g.from = m + (run - begin) * all.depth_tiles * width;
       g.ld = width;
@@ -106,7 +106,7 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
   const Tiling tiling = all_tiles(p);
   AllPoints<T> v(tiling, p.in_channels);
   v.fill(tiling, of_points(current_winograd_table<T>().input, tiling.points().along[1], tiling.points().along[2]),
-         [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
+         [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x, p.in_channels); });
   const Weights<T> from = weights_of(p, w, transpose);
   // one vector of channels where that keeps a task's taps and points in L2: they are read once a slice
   const int64_t lanes = current_table<T>().lanes,
@@ -132,7 +132,7 @@ void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
   const int w_points = tiling.points().along[1], d_points = tiling.points().along[2];
   AllPoints<T> v(tiling, p.in_channels), e(tiling, p.out_channels);
   v.fill(tiling, of_points(table.input, w_points, d_points),
-         [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x); });
+         [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x, p.in_channels); });
   e.fill(tiling, of_points(table.gradient, w_points, d_points),
          [&](int64_t run, int slice) { return tiling.gradient(tiling.block(0), run, slice, dy); });
   const int64_t lanes = current_table<T>().lanes, width = 2 * lanes, rows = std::min<int64_t>(32, p.in_channels);

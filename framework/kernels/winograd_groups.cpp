@@ -50,7 +50,8 @@ class GroupWeights {
 }  // namespace
 
 template <class T>
-bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const T* x, const T* w, T* y) {
+bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+                   const Joined<T>& y) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
@@ -67,7 +68,9 @@ bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose,
   return gather_blocks<T>(p, tiling, {x, in, in_table}, {y, out, out_table}, products, in_place);
 }
 
-template bool gather_groups<float>(const Conv3dProblem&, const Points&, bool, const float*, const float*, float*);
-template bool gather_groups<double>(const Conv3dProblem&, const Points&, bool, const double*, const double*, double*);
+template bool gather_groups<float>(const Conv3dProblem&, const Points&, bool, const Joined<const float>&, const float*,
+                                   const Joined<float>&);
+template bool gather_groups<double>(const Conv3dProblem&, const Points&, bool, const Joined<const double>&,
+                                    const double*, const Joined<double>&);
 
 }  // namespace vg::kernels::winograd

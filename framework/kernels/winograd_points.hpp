@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "framework/kernels/joined.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/kernels/winograd_weights.hpp"
 #include "framework/memory.hpp"
@@ -45,15 +46,19 @@ void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const K
   }
 }
 
-/// The inputs of a block in one slice to points, for all parts of the kernel that meet other rows.
+/// The inputs of a block in one slice to points, for all parts of the kernel that meet other rows. Each tensor but the
+/// last has whole vectors of channels.
 template <class T, class Kernel>
-void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, const T* x, const PointLayout& layout,
-                      T* to, const Kernel& kernel) {
+void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, const Joined<const T>& x,
+                      const PointLayout& layout, T* to, const Kernel& kernel) {
   const Parts& parts = tiling.parts();
   const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo()) * layout.ld;
   for (std::int64_t h = 0; h < parts.count[0]; ++h)
     for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
-      to_points<T>(b, layout, to, kernel, [&](std::int64_t run) { return tiling.input(b, run, slice, x, h, w); });
+      each_part(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
+        to_points<T>(b, layout, to + before, kernel,
+                     [&](std::int64_t run) { return tiling.input(b, run, slice, data, channels, h, w); });
+      });
 }
 
 /// The products of a block by point are a convolution over its tiles, of one tap a part: where the inputs of each part

@@ -92,7 +92,7 @@ Tiling::Place Tiling::place(int64_t run) const {
 }
 
 template <class T>
-WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t part_h,
+WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
                                 int64_t part_w) const {
   const Place at = place(run);
   const Slice s = slices() == 4 ? input_slices[slice] : only_slice;
@@ -102,14 +102,14 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
   g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
   g.first = start.element + b.depth_begin * step_[2];
   g.tiles = b.depth_tiles + parts_.halo();
-  g.channels = p_.in_channels;
-  g.stride = dilation_[2] * p_.in_channels;
+  g.channels = channels;
+  g.stride = dilation_[2] * channels;
   if (g.depth == 0) return g;  // all rows null
-  const int64_t row_size = p_.in_size[2] * p_.in_channels;
+  const int64_t row_size = p_.in_size[2] * channels;
   const auto row = [&](int plane, int64_t w) -> const T* {
     const int64_t h = at.h - p_.pad[0] + (plane + 2 * part_h) * dilation_[0];
     if (plane < 0 || h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
-    return x + at.sample * in_volume(p_) + (h * p_.in_size[1] + w) * row_size + start.first * p_.in_channels;
+    return x + ((at.sample * p_.in_size[0] + h) * p_.in_size[1] + w) * row_size + start.first * channels;
   };
   for (int r = 0; r < points_.along[1]; ++r) {
     const int64_t w = at.w - p_.pad[1] + (r + 2 * part_w) * dilation_[1];
@@ -144,31 +144,32 @@ WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const
 }
 
 template <class T>
-WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y) const {
+WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, int64_t channels) const {
   const Place at = place(run);
   WinogradScatter<T> g{};
   g.tiles = b.depth_tiles;
-  g.channels = p_.out_channels;
-  g.stride = dilation_[2] * p_.out_channels;
+  g.channels = channels;
+  g.stride = dilation_[2] * channels;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
   g.slice = slices() == 4 ? slice : -1;
   if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
-  const int64_t row_size = p_.out_size[2] * p_.out_channels;
+  const int64_t row_size = p_.out_size[2] * channels;
   const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];
   for (int i = 0; i < step_[0]; ++i)
     for (int j = 0; j < step_[1]; ++j) {
       const int64_t h = at.h + i * dilation_[0], w = at.w + j * dilation_[1];
       if (h < p_.out_size[0] && w < p_.out_size[1])
-        g.y[i][j] = y + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size + d * p_.out_channels;
+        g.y[i][j] = y + ((at.sample * p_.out_size[0] + h) * p_.out_size[1] + w) * row_size + d * channels;
     }
   return g;
 }
 
-template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t) const;
-template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t) const;
+template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t, int64_t) const;
+template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t,
+                                              int64_t) const;
 template WinogradGather<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;
 template WinogradGather<double> Tiling::gradient(const Block&, int64_t, int, const double*) const;
-template WinogradScatter<float> Tiling::output(const Block&, int64_t, int, float*) const;
-template WinogradScatter<double> Tiling::output(const Block&, int64_t, int, double*) const;
+template WinogradScatter<float> Tiling::output(const Block&, int64_t, int, float*, int64_t) const;
+template WinogradScatter<double> Tiling::output(const Block&, int64_t, int, double*, int64_t) const;
 
 }  // namespace vg::kernels::winograd

@@ -62,15 +62,16 @@ class Tiling {
   };
   Block block(std::int64_t index) const;
 
-  /// The sides of a run (run_begin <= run < run_end) in one slice. `from`, `to` and strides are left to the caller. The
-  /// inputs are those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
+  /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to` and
+  /// strides are left to the caller. The inputs are those of the parts that are part_h-th along H and part_w-th along
+  /// W, and go on beyond the run's end.
   template <class T>
-  WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t part_h = 0,
-                          std::int64_t part_w = 0) const;
+  WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
+                          std::int64_t part_h = 0, std::int64_t part_w = 0) const;
   template <class T>
   WinogradGather<T> gradient(const Block& b, std::int64_t run, int slice, const T* dy) const;
   template <class T>
-  WinogradScatter<T> output(const Block& b, std::int64_t run, int slice, T* y) const;
+  WinogradScatter<T> output(const Block& b, std::int64_t run, int slice, T* y, std::int64_t channels) const;
 
  private:
   struct Place {

@@ -10,6 +10,7 @@
 #include "framework/kernels/bf16.hpp"
 #include "framework/kernels/conv3d.hpp"
 #include "framework/op_count.hpp"
+#include "framework/ops/detail/concat.hpp"
 #include "framework/ops/shape_ops.hpp"
 
 namespace vg {
@@ -103,7 +104,7 @@ Shape w_shape(const Conv3dProblem& p) {
 Shape y_shape(const Conv3dProblem& p) { return {p.batch, p.out_size[0], p.out_size[1], p.out_size[2], p.out_channels}; }
 
 // Each pass meets the same (output, tap, input) triples; padding counts, zeros put in by lhs_dilation do not.
-void count(const Conv3dProblem& p) {
+void count_multiply_adds_of(const Conv3dProblem& p) {
   std::int64_t n = p.batch * p.out_channels * (p.in_channels / p.groups);
   for (int i = 0; i < 3; ++i) n = n * p.out_size[i] * p.kernel_size[i] / p.lhs_dilation[i];
   count_multiply_adds(n);
@@ -128,7 +129,7 @@ Variable grad_weight(const Variable& x, const Variable& grad, const Convolution&
 
 Variable forward(const Variable& x, const Variable& w, const Convolution& c) {
   Tensor y(y_shape(c.p), x.dtype());
-  count(c.p);
+  count_multiply_adds_of(c.p);
   dispatch_float("conv3d", x.dtype(), [&](auto type) {
     using T = decltype(type);
     if constexpr (std::is_same_v<T, float>)
@@ -146,7 +147,7 @@ Variable forward(const Variable& x, const Variable& w, const Convolution& c) {
 
 Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
   Tensor dx(x_shape(c.p), grad.dtype());
-  count(c.p);
+  count_multiply_adds_of(c.p);
   dispatch_float("conv3d_grad_input", grad.dtype(), [&](auto type) {
     using T = decltype(type);
     if constexpr (std::is_same_v<T, float>)
@@ -165,7 +166,7 @@ Variable grad_input(const Variable& grad, const Variable& w, const Convolution& 
 
 Variable grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
   Tensor dw(w_shape(c.p), x.dtype());
-  count(c.p);
+  count_multiply_adds_of(c.p);
   dispatch_float("conv3d_grad_weight", x.dtype(), [&](auto type) {
     using T = decltype(type);
     if constexpr (std::is_same_v<T, float>)
@@ -180,6 +181,92 @@ Variable grad_weight(const Variable& x, const Variable& grad, const Convolution&
                 pull.needs(1) ? forward(x, pull.grad, c) : Variable{}};
       },
       Output::dropped);
+}
+
+// --- x in several tensors, of channels side by side (a concatenation that has not been computed) ---
+
+template <class T, class Get>
+kernels::Joined<T> join(std::size_t count, const Get& get, const std::vector<Variable>& parts) {
+  kernels::Joined<T> joined{};
+  for (std::size_t i = 0; i < count; ++i) {
+    joined.data[i] = get(i);
+    joined.channels[i] = parts[i].dim(-1);
+  }
+  joined.count = static_cast<int>(count);
+  return joined;
+}
+
+template <class T>
+kernels::Joined<const T> values_of(const std::vector<Variable>& parts) {
+  return join<const T>(
+      parts.size(), [&](std::size_t i) -> const T* { return parts[i].value().data<T>(); }, parts);
+}
+
+// The parts of x, where all passes read and write them as they are; else none.
+std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
+  const std::vector<Variable> parts = c.bf16 ? std::vector<Variable>() : detail::pending_concat(x);
+  std::vector<std::int64_t> channels;
+  for (const Variable& part : parts) channels.push_back(part.dim(-1));
+  bool taken = !parts.empty();
+  dispatch_float("conv3d", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    for (const auto pass : {kernels::Pass::forward, kernels::Pass::grad_input, kernels::Pass::grad_weight})
+      taken = taken && kernels::conv3d_takes_joined<T>(c.p, pass, channels.data(), channels.size());
+  });
+  return taken ? parts : std::vector<Variable>();
+}
+
+// Of the parts, then of w.
+Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const Pull& pull) {
+  const std::size_t count = parts.size();
+  bool needs_parts = false;
+  for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);
+  Grads grads(count + 1);
+  if (recording()) {
+    const Variable dx = needs_parts ? grad_input(pull.grad, w, c) : Variable();
+    std::int64_t start = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (pull.needs(i)) grads[i] = slice(dx, -1, {start, start + parts[i].dim(-1)});
+      start += parts[i].dim(-1);
+    }
+    if (pull.needs(count)) grads[count] = grad_weight(concat(parts, -1), pull.grad, c);
+    return grads;
+  }
+  dispatch_float("conv3d", w.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T* const dy = pull.grad.value().data<T>();
+    if (needs_parts) {
+      count_multiply_adds_of(c.p);
+      std::vector<Tensor> dx;
+      for (const Variable& part : parts) dx.emplace_back(part.shape(), part.dtype());
+      kernels::conv3d_grad_input_joined(c.p, dy, w.value().data<T>(),
+                                        join<T>(
+                                            count, [&](std::size_t i) { return dx[i].data<T>(); }, parts));
+      for (std::size_t i = 0; i < count; ++i)
+        if (pull.needs(i)) grads[i] = Variable(dx[i]);
+    }
+    if (pull.needs(count)) {
+      count_multiply_adds_of(c.p);
+      Tensor dw(w.shape(), w.dtype());
+      kernels::conv3d_grad_weight_joined(c.p, values_of<T>(parts), dy, dw.data<T>());
+      grads[count] = Variable(dw);
+    }
+  });
+  return grads;
+}
+
+Variable forward_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c) {
+  Tensor y(y_shape(c.p), w.dtype());
+  count_multiply_adds_of(c.p);
+  dispatch_float("conv3d", w.dtype(), [&](auto type) {
+    using T = decltype(type);
+    kernels::conv3d_forward_joined(c.p, values_of<T>(parts), w.value().data<T>(), y.data<T>());
+  });
+  std::vector<Variable> inputs = parts;
+  inputs.push_back(w);
+  return record(
+      "conv3d", std::move(y), inputs,
+      [parts, w, c](const Pull& pull) -> Grads { return grads_of_joined(parts, w, c, pull); }, Output::dropped);
 }
 
 constexpr std::string_view x_layout = "(batch, height, width, depth, channels)";
@@ -208,7 +295,9 @@ Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args) {
   const Triple out = conv3d_out_size(spatial(x), kernel_of(w), args);
   check_channels("conv3d", x.dim(4), w.dim(3), w.dim(4), args.groups);
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_of(w), out, x.dim(4), w.dim(4), args);
-  return forward(x, w, convolution(p, args.compute, x.dtype()));
+  const Convolution c = convolution(p, args.compute, x.dtype());
+  const std::vector<Variable> parts = parts_of(x, c);
+  return parts.empty() ? forward(x, w, c) : forward_joined(parts, w, c);
 }
 
 Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args) {

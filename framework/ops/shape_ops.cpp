@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
+#include "framework/ops/detail/concat.hpp"
 #include "framework/ops/detail/strided.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
@@ -87,6 +89,33 @@ Variable squeeze(const Variable& x, int axis) {
   return reshape(x, without_axis(x.shape(), at).vec());
 }
 
+namespace {
+
+// One along the channels waits: a convolution reads the parts where they are.
+class DeferredConcat : public Deferred {
+ public:
+  DeferredConcat(std::vector<Variable> parts, std::size_t axis, const Shape& shape)
+      : Deferred(shape, parts[0].dtype()), parts_(std::move(parts)), axis_(axis) {}
+  const std::vector<Variable>& parts() const { return parts_; }
+  Tensor compute() const override {
+    Tensor y(shape(), dtype());
+    const Strides strides = contiguous_strides(shape());
+    std::int64_t start = 0;
+    for (const Variable& part : parts_) {
+      copy_strided(dtype(), part.shape(), y.raw(), start * strides[axis_], strides, part.value().raw(), 0,
+                   contiguous_strides(part.shape()));
+      start += part.shape()[axis_];
+    }
+    return y;
+  }
+
+ private:
+  std::vector<Variable> parts_;
+  std::size_t axis_;
+};
+
+}  // namespace
+
 Variable concat(const std::vector<Variable>& parts, int axis) {
   if (parts.empty()) throw ValueError("[concat] parts: got none; must be at least one");
   const Shape& first = parts[0].shape();
@@ -101,25 +130,25 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
                                    s.str(), first.str(), at));
     shape[at] += s[at];
   }
-  Tensor y(shape, parts[0].dtype());
-  const Strides strides = contiguous_strides(shape);
   std::vector<Slice> pieces;
-  std::int64_t start = 0;
   for (const Variable& part : parts) {
-    copy_strided(y.dtype(), part.shape(), y.raw(), start * strides[at], strides, part.value().raw(), 0,
-                 contiguous_strides(part.shape()));
+    const std::int64_t start = pieces.empty() ? 0 : pieces.back().stop;
     pieces.push_back({start, start + part.shape()[at], 1});
-    start = pieces.back().stop;
   }
-  return record(
-      "concat", std::move(y), parts,
-      [pieces, at](const Pull& p) -> Grads {
-        Grads grads(pieces.size());
-        for (std::size_t i = 0; i < pieces.size(); ++i)
-          if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
-        return grads;
-      },
-      Output::dropped);
+  const Vjp vjp = [pieces, at](const Pull& p) -> Grads {
+    Grads grads(pieces.size());
+    for (std::size_t i = 0; i < pieces.size(); ++i)
+      if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
+    return grads;
+  };
+  const auto how = std::make_shared<DeferredConcat>(parts, at, shape);
+  if (at + 1 == shape.size()) return record_deferred("concat", how, parts, vjp);
+  return record("concat", how->compute(), parts, vjp, Output::dropped);
+}
+
+std::vector<Variable> detail::pending_concat(const Variable& v) {
+  const auto how = std::dynamic_pointer_cast<const DeferredConcat>(deferred_of(v));
+  return how ? how->parts() : std::vector<Variable>();
 }
 
 namespace {

@@ -1,0 +1,13 @@
+// A concatenation of channels that has not been computed yet. Internal.
+#pragma once
+
+#include <vector>
+
+#include "framework/variable.hpp"
+
+namespace vg::detail {
+
+/// What `v` will be the concatenation of along its last axis (concat), if it is one and not computed yet; else empty.
+std::vector<Variable> pending_concat(const Variable& v);
+
+}  // namespace vg::detail
