@@ -1,6 +1,6 @@
 // train_classifier: a net of the model zoo learns to classify small volumes: voxelised solids, or a MedMNIST3D archive.
+#include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -21,6 +21,7 @@ vg::Sequential seeded_net(const Settings& settings, const Data& data) {
 
 int train(Settings settings) {
   if (settings.threads > 0) vg::set_num_threads(settings.threads);
+  if (settings.augment.empty()) settings.augment = settings.data.empty() ? "none" : "pose";
   const Data data =
       settings.data.empty() ? voxelised_solids(settings.size, settings.seed) : read_medmnist(settings.data);
   const auto classes = static_cast<std::int64_t>(data.classes.size());

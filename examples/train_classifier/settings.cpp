@@ -7,8 +7,8 @@
 #include "train_classifier/nets.hpp"
 
 Settings::Settings() {
-  steps = 400;
-  rate = 5e-3;
+  steps = 600;
+  rate = 1e-2;
   report_every = 20;
 }
 
@@ -29,9 +29,8 @@ void Settings::declare(CLI::App& app) {
       ->excludes("--steps");
   app.add_option("--augment", augment,
                  "none; shift: by up to 2 voxels, contrast, noise; pose: flips and turns by 90 degrees, too (not where "
-                 "left and right are classes)")
-      ->check(CLI::IsMember(augmentation_names()))
-      ->capture_default_str();
+                 "left and right are classes). Default: pose with --data, none for solids, which come in any pose")
+      ->check(CLI::IsMember(augmentation_names()));
   app.add_option("--smoothing", smoothing, "Of the labels, in [0, 1)")
       ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();

@@ -12,7 +12,7 @@ struct Settings : TrainingSettings, vg::Saveable {
   std::string net = "resnet10";
   std::int64_t width = 0;   // 0: the net's own
   std::int64_t epochs = 0;  // 0: `steps` decides
-  std::string augment = "pose";
+  std::string augment;      // empty: none for solids, which come in any pose, pose for an archive
   double smoothing = 0.05;
 
   Settings();
