@@ -1,0 +1,25 @@
+// The options of a run. Those that decide its result are saved with the checkpoint: a run is resumed with its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "training.hpp"
+
+struct Settings : TrainingSettings, vg::Saveable {
+  std::string data;        // a MedMNIST3D archive; empty: voxelised solids
+  std::int64_t size = 28;  // of the solids
+  std::string net = "resnet10";
+  std::int64_t width = 0;   // 0: the net's own
+  std::int64_t epochs = 0;  // 0: `steps` decides
+  std::string augment;      // empty: none for solids, which come in any pose, pose for an archive
+  double smoothing = 0.05;
+
+  Settings();
+  void declare(CLI::App& app);
+
+  vg::Bundle save_state() const override;
+  /// Names each setting that differs from the checkpoint's.
+  std::vector<std::string> check_state(const vg::Bundle& state) const override;
+  void load_state(const vg::Bundle&) override {}
+};

@@ -1,0 +1,62 @@
+// What the programs that train a classifier share: the options of a run, and the run itself, which can be stopped or
+// killed and goes on with --resume to the same bits.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <voxgrad/voxgrad.hpp>
+
+namespace CLI {
+class App;
+}
+
+struct TrainingSettings {
+  std::int64_t steps = 400, batch = 32, checkpoint_every = 50, report_every = 50;
+  std::uint64_t seed = 0;
+  double rate = 1e-2;
+  int threads = 0;  // 0: all cores
+  std::string output;
+  bool resume = false;
+
+  void declare(CLI::App& app);
+};
+
+class Training {
+ public:
+  /// AdamW with a one-cycle learning rate up to settings.rate, cross-entropy, moving averages of the parameters and of
+  /// the statistics that belong to them.
+  Training(TrainingSettings settings, vg::Sequential model, vg::DataLoader loader,
+           const vg::CrossEntropyOptions& loss = {});
+
+  /// What a checkpoint of the run holds; more may be added before begin().
+  vg::Checkpoint& checkpoint() { return checkpoints_.checkpoint(); }
+  /// With --output: goes on from its newest checkpoint or clears it, and says which.
+  void begin();
+  /// Trains up to the last step, calling `after_step(n)` after each. The exit status: 0, or that of the signal that
+  /// ended the training.
+  int run(const std::function<void(std::int64_t)>& after_step = {});
+  /// The averaged model's predictions on a dataset against its labels.
+  vg::MetricValues evaluate(std::shared_ptr<const vg::Dataset> dataset, std::int64_t classes);
+
+  vg::Sequential& model() { return model_; }
+
+ private:
+  bool keeps() const { return !settings_.output.empty(); }
+  vg::Variable loss_of(const vg::Batch& batch) { return vg::cross_entropy(model_(batch.x), batch.y, loss_); }
+  double step();
+  [[noreturn]] void stop_for(const vg::Batch& batch, double loss);
+
+  TrainingSettings settings_;
+  vg::CrossEntropyOptions loss_;
+  vg::Sequential model_;
+  vg::DataLoader loader_;
+  vg::AdamW optimizer_;
+  vg::Ema ema_;
+  vg::CheckpointFolder checkpoints_;
+};
+
+/// What main() returns: body()'s exit status, or 1 with the message of what it threw on stderr.
+int exit_status_of(const std::function<int()>& body);
