@@ -28,7 +28,7 @@ class Adagrad final : public Optimizer {
  private:
   Values own_settings() const override;
   std::vector<Kept> moments() const override { return {{"sum", initial_accumulator_value_}}; }
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
   double lr_decay_, initial_accumulator_value_, eps_;
 };
 

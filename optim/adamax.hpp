@@ -29,7 +29,7 @@ class Adamax final : public Optimizer {
  private:
   Values own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_inf"}}; }
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_;
 };

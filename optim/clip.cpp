@@ -7,6 +7,7 @@
 #include <set>
 
 #include "framework/error.hpp"
+#include "framework/threads.hpp"
 #include "optim/checks.hpp"
 #include "optim/fused.hpp"
 
@@ -31,18 +32,12 @@ double sum_squares(const T* g, std::int64_t n, double scale) {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-double sum_squares(const Tensor& grad, double scale) {
-  return dispatch_float("clip_by_global_norm", grad.dtype(), [&](auto zero) {
+LeafLoop sum_squares(const Tensor& grad, double scale) {
+  return dispatch_float("clip_by_global_norm", grad.dtype(), [&](auto zero) -> LeafLoop {
     using T = decltype(zero);
-    const T* g = std::as_const(grad).data<T>();
-    const std::int64_t n = grad.numel();
-    std::vector<double> parts(static_cast<std::size_t>((n + detail::update_grain - 1) / detail::update_grain));
-    parallel_ranges(n, detail::update_grain, [&](std::int64_t begin, std::int64_t end) {
-      parts[static_cast<std::size_t>(begin / detail::update_grain)] = sum_squares(g + begin, end - begin, scale);
-    });
-    double sum = 0;
-    for (double part : parts) sum += part;
-    return sum;
+    return [g = grad.data<T>(), scale](std::int64_t begin, std::int64_t end) {
+      return LeafSums{sum_squares(g + begin, end - begin, scale)};
+    };
   });
 }
 
@@ -127,10 +122,14 @@ void clip_values(Gradients grads, double max_value) {
 namespace detail {
 
 double norm_of(const std::vector<Tensor>& grads) {
+  LeafPass pass;
+  for (const Tensor& g : grads) pass.add(g.defined() ? g.numel() : 0);
   const auto total = [&](double scale) {
+    for (std::size_t i = 0; i < grads.size(); ++i)
+      if (grads[i].defined()) pass[i] = sum_squares(grads[i], scale);
+    pass.run();
     double sum = 0;
-    for (const Tensor& g : grads)
-      if (g.defined()) sum += sum_squares(g, scale);
+    for (std::size_t i = 0; i < grads.size(); ++i) sum += pass.sums(i)[0];
     return sum;
   };
   const double sum = total(1.0);

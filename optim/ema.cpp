@@ -6,7 +6,6 @@
 
 #include "framework/error.hpp"
 #include "optim/checks.hpp"
-#include "optim/fused.hpp"
 
 namespace vg {
 
@@ -21,14 +20,11 @@ void lerp(T* __restrict from, const T* __restrict to, std::int64_t n, T weight) 
     for (std::int64_t i = 0; i < n; ++i) from[i] = to[i] - (to[i] - from[i]) * (1 - weight);
 }
 
-void average_in(Tensor& average, const Tensor& value, double weight) {
-  dispatch_float("Ema", value.dtype(), [&](auto zero) {
+LeafLoop average_in(Tensor& average, const Tensor& value, double weight) {
+  return dispatch_float("Ema", value.dtype(), [&](auto zero) -> LeafLoop {
     using T = decltype(zero);
-    T* a = average.data<T>();
-    const T* v = value.data<T>();
-    parallel_ranges(value.numel(), detail::update_grain, [&](std::int64_t begin, std::int64_t end) {
-      lerp(a + begin, v + begin, end - begin, static_cast<T>(weight));
-    });
+    return [a = average.data<T>(), v = value.data<T>(), w = static_cast<T>(weight)](
+               std::int64_t begin, std::int64_t end) { lerp(a + begin, v + begin, end - begin, w); };
   });
 }
 
@@ -61,15 +57,20 @@ void Ema::check_leaves(std::string_view where) const {
 
 void Ema::update() {
   check_leaves("update");
-  for (Slot& s : slots_)
-    s.average.make_unique();  // a snapshot or the model may share it; all copies before all changes
-  for (Slot& s : slots_) {
+  pass_.clear();
+  for (Slot& s : slots_) {    // all that takes memory comes before all changes
+    s.average.make_unique();  // a snapshot or the model may share it
+    pass_.add(is_float(s.average.dtype()) ? s.average.numel() : 0);
+  }
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    Slot& s = slots_[i];
     const Tensor& value = s.state[s.leaf].value();
     if (is_float(value.dtype()))
-      average_in(s.average, value, updates_ == 0 ? 1 : 1 - options_.decay);
+      pass_[i] = average_in(s.average, value, updates_ == 0 ? 1 : 1 - options_.decay);
     else
       s.average = value.clone();
   }
+  pass_.run();
   ++updates_;
 }
 

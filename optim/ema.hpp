@@ -16,6 +16,7 @@
 
 #include "framework/description.hpp"
 #include "framework/state.hpp"
+#include "optim/leaf_pass.hpp"
 
 namespace vg {
 
@@ -57,6 +58,7 @@ class Ema : public Saveable {
   EmaOptions options_;
   std::vector<Slot> slots_;
   std::int64_t updates_ = 0;
+  detail::LeafPass pass_;  // kept for its memory
 };
 
 /// The model has the averages while this lives, then its own values and gradients again. What is changed in its leaves

@@ -1,6 +1,5 @@
 #include "optim/lamb.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "optim/checks.hpp"
@@ -13,26 +12,33 @@ namespace {
 template <class T>
 struct Step {
   detail::Prepare<T> prepare;
-  T new1, beta2, new2;                // 1 - beta1, beta2, 1 - beta2
+  detail::RunningMeans<T> means;
   T m_scale, root_scale, eps, decay;  // 1 / (1 - beta1^t), 1 / sqrt(1 - beta2^t)
 
   T direction(T p, T m, T v) const { return m * m_scale / (std::sqrt(v) * root_scale + eps) + decay * p; }
 };
 
-struct Squares {
-  double p = 0, d = 0;  // sums of squares: of the parameter, of the direction
-};
-
-// The moments, and the sums over them. The direction is not kept: computing it again is cheaper than its memory.
 template <class T>
-Squares moments_of(const T* __restrict p, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n,
-                   const Step<T> s) {
+Step<T> step_of(const LeafUpdate& u, const std::array<double, 2>& betas, double eps) {
+  const double beta1 = u.momentum.value_or(betas[0]), beta2 = betas[1], t = static_cast<double>(u.updates);
+  const detail::As<T> as;
+  return {detail::prepare_of<T>(u, 0),
+          detail::running_means(as, beta1, beta2),
+          as(1 / (1 - std::pow(beta1, t))),
+          as(1 / std::sqrt(1 - std::pow(beta2, t))),
+          as(eps),
+          as(u.weight_decay)};
+}
+
+// The moments, and the sums of squares of the parameter and of the direction. The direction is not kept: computing it
+// again is cheaper than its memory.
+template <class T>
+LeafSums measure(const T* __restrict p, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n,
+                 const Step<T> s) {
   constexpr std::int64_t lanes = 8;  // independent sums, so that one addition need not wait for the other
   double ps[lanes] = {}, ds[lanes] = {};
   const auto one = [&](std::int64_t i, std::int64_t lane) {
-    const T d = s.prepare(g[i], p[i]);
-    m[i] += s.new1 * (d - m[i]);
-    v[i] = s.beta2 * v[i] + s.new2 * d * d;
+    s.means(s.prepare(g[i], p[i]), m[i], v[i]);
     const double value = static_cast<double>(p[i]), way = static_cast<double>(s.direction(p[i], m[i], v[i]));
     ps[lane] += value * value;
     ds[lane] += way * way;
@@ -51,8 +57,8 @@ void move(T* __restrict p, const T* __restrict m, const T* __restrict v, std::in
 }
 
 // |p| / |d|, or 1 where that says nothing. A NaN stays with its elements.
-double trust_ratio(const Squares& sums) {
-  return sums.p > 0 && sums.d > 0 ? std::sqrt(sums.p) / std::sqrt(sums.d) : 1.0;
+double trust_ratio(const LeafSums& sums) {
+  return sums[0] > 0 && sums[1] > 0 ? std::sqrt(sums[0]) / std::sqrt(sums[1]) : 1.0;
 }
 
 }  // namespace
@@ -67,35 +73,22 @@ Values LAMB::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 
-void LAMB::update_leaf(const LeafUpdate& u) const {
-  const double beta1 = u.momentum.value_or(betas_[0]), beta2 = betas_[1], t = static_cast<double>(u.updates);
-  const double m_scale = 1 / (1 - std::pow(beta1, t)), root_scale = 1 / std::sqrt(1 - std::pow(beta2, t));
-  dispatch_float(kind(), u.value.dtype(), [&](auto zero) {
+LeafLoop LAMB::update_leaf(const LeafUpdate& u) const {
+  return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> LeafLoop {
     using T = decltype(zero);
-    const auto as = [](double x) { return static_cast<T>(x); };
-    const Step<T> s{{as(u.clip_scale), as(u.clip_value), 0},
-                    as(1 - beta1),
-                    as(beta2),
-                    as(1 - beta2),
-                    as(m_scale),
-                    as(root_scale),
-                    as(eps_),
-                    as(u.weight_decay)};
-    T *p = u.value.data<T>(), *m = u.moments[0].data<T>(), *v = u.moments[1].data<T>();
-    const T* g = u.grad.data<T>();
-    // No more parts than fit here: a step takes no memory once it has begun to change something.
-    constexpr std::int64_t most_parts = 256;
-    const std::int64_t n = u.value.numel(), grain = std::max(detail::update_grain, (n + most_parts - 1) / most_parts);
-    Squares parts[most_parts];
-    parallel_ranges(n, grain, [&](std::int64_t begin, std::int64_t end) {
-      parts[begin / grain] = moments_of(p + begin, g + begin, m + begin, v + begin, end - begin, s);
-    });
-    Squares sums;
-    for (const Squares& part : parts) sums = {sums.p + part.p, sums.d + part.d};
-    const T size = as(u.lr * trust_ratio(sums));
-    parallel_ranges(n, grain, [&](std::int64_t begin, std::int64_t end) {
-      move(p + begin, m + begin, v + begin, end - begin, s, size);
-    });
+    return [s = step_of<T>(u, betas_, eps_), p = std::as_const(u.value).data<T>(), g = u.grad.data<T>(),
+            m = u.moments[0].data<T>(), v = u.moments[1].data<T>()](std::int64_t begin, std::int64_t end) {
+      return measure(p + begin, g + begin, m + begin, v + begin, end - begin, s);
+    };
+  });
+}
+
+LeafLoop LAMB::finish_leaf(const LeafUpdate& u, const LeafSums& sums) const {
+  return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> LeafLoop {
+    using T = decltype(zero);
+    return [s = step_of<T>(u, betas_, eps_), size = static_cast<T>(u.lr * trust_ratio(sums)), p = u.value.data<T>(),
+            m = std::as_const(u.moments[0]).data<T>(), v = std::as_const(u.moments[1]).data<T>()](
+               std::int64_t begin, std::int64_t end) { move(p + begin, m + begin, v + begin, end - begin, s, size); };
   });
 }
 

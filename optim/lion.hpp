@@ -27,7 +27,7 @@ class Lion final : public Optimizer {
  private:
   Values own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}}; }
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
 };
 

@@ -7,29 +7,6 @@
 
 namespace vg {
 
-namespace {
-
-template <class T>
-struct Step {
-  detail::Prepare<T> prepare;
-  T keep;               // of p: 1, or 1 - lr * weight_decay
-  T new1, beta2, new2;  // 1 - beta1, beta2, 1 - beta2
-  T of_g, of_m;         // lr times the factors of g and m
-  T root_scale, eps;    // 1 / sqrt(1 - beta2^t)
-};
-
-template <class T>
-void nadam(T* __restrict p, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n, const Step<T> s) {
-  for (std::int64_t i = 0; i < n; ++i) {
-    const T d = s.prepare(g[i], p[i]);
-    m[i] += s.new1 * (d - m[i]);
-    v[i] = s.beta2 * v[i] + s.new2 * d * d;
-    p[i] = s.keep * p[i] - (s.of_g * d + s.of_m * m[i]) / (std::sqrt(v[i]) * s.root_scale + s.eps);
-  }
-}
-
-}  // namespace
-
 NAdam::NAdam(const States& states, NAdamOptions options)
     : Optimizer("NAdam", states, common_of(options)),
       betas_(options.betas),
@@ -48,29 +25,19 @@ Values NAdam::own_settings() const {
           {"decoupled_weight_decay", decoupled_}};
 }
 
-void NAdam::update_leaf(const LeafUpdate& u) const {
+LeafLoop NAdam::update_leaf(const LeafUpdate& u) const {
   const double beta1 = u.momentum.value_or(betas_[0]), beta2 = betas_[1], t = static_cast<double>(u.updates);
   const auto mu_at = [&](double when) { return beta1 * (1 - 0.5 * std::pow(0.96, when * momentum_decay_)); };
   const double mu = mu_at(t), next = mu_at(t + 1), product = u.scalars[0] *= mu;
-  const double of_g = u.lr * (1 - mu) / (1 - product), of_m = u.lr * next / (1 - product * next);
-  const double root_scale = 1 / std::sqrt(1 - std::pow(beta2, t));
-  dispatch_float(kind(), u.value.dtype(), [&](auto zero) {
-    using T = decltype(zero);
-    const auto as = [](double x) { return static_cast<T>(x); };
-    const Step<T> s{{as(u.clip_scale), as(u.clip_value), as(decoupled_ ? 0 : u.weight_decay)},
-                    as(decoupled_ ? 1 - u.lr * u.weight_decay : 1),
-                    as(1 - beta1),
-                    as(beta2),
-                    as(1 - beta2),
-                    as(of_g),
-                    as(of_m),
-                    as(root_scale),
-                    as(eps_)};
-    T *p = u.value.data<T>(), *m = u.moments[0].data<T>(), *v = u.moments[1].data<T>();
-    const T* g = u.grad.data<T>();
-    parallel_ranges(u.value.numel(), detail::update_grain, [&](std::int64_t begin, std::int64_t end) {
-      nadam(p + begin, g + begin, m + begin, v + begin, end - begin, s);
-    });
+  const double for_g = u.lr * (1 - mu) / (1 - product), for_m = u.lr * next / (1 - product * next);
+  const double scale = 1 / std::sqrt(1 - std::pow(beta2, t));
+  const detail::Decay decay(u, decoupled_);
+  return detail::element_loop<2>(u, decay.l2, [&](auto as) {
+    return [means = detail::running_means(as, beta1, beta2), keep = as(decay.keep), of_g = as(for_g), of_m = as(for_m),
+            root_scale = as(scale), eps = as(eps_)](auto d, auto& p, auto& m, auto& v) {
+      means(d, m, v);
+      p = keep * p - (of_g * d + of_m * m) / (std::sqrt(v) * root_scale + eps);
+    };
   });
 }
 

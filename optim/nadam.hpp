@@ -33,7 +33,7 @@ class NAdam final : public Optimizer {
   Values own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   std::vector<Kept> scalars() const override { return {{"mu_product", 1.0}}; }
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_, momentum_decay_;
   bool decoupled_;

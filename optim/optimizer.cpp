@@ -158,26 +158,50 @@ void Optimizer::apply(const std::vector<Tensor>& grads, double scale) {
   for (int g = -1; g < static_cast<int>(common_.groups.size()); ++g) by_group.push_back(rates(g));
   if (common_.clip_norm) scale *= detail::clip_factor(scale * detail::norm_of(grads), *common_.clip_norm);
 
-  // All that can run out of memory comes before the first change.
+  make_room(grads);  // all that can run out of memory comes before the first change
+  run_passes(grads, by_group, scale);
+  ++steps_;
+}
+
+void Optimizer::make_room(const std::vector<Tensor>& grads) {
   const std::vector<Kept> tensors = moments(), numbers = scalars();
-  std::vector<Tensor*> values(slots_.size());
+  values_.resize(slots_.size());
+  pass_.clear();
   for (std::size_t i = 0; i < slots_.size(); ++i) {
+    pass_.add(grads[i].defined() ? grads[i].numel() : 0);
     if (!grads[i].defined()) continue;
     Slot& slot = slots_[i];
-    values[i] = &slot.state.writable(slot.leaf);
+    const Tensor& value = *(values_[i] = &slot.state.writable(slot.leaf));
     while (slot.moments.size() < tensors.size())
-      slot.moments.push_back(Tensor::full(values[i]->shape(), tensors[slot.moments.size()].start, values[i]->dtype()));
+      slot.moments.push_back(Tensor::full(value.shape(), tensors[slot.moments.size()].start, value.dtype()));
     while (slot.scalars.size() < numbers.size()) slot.scalars.push_back(numbers[slot.scalars.size()].start);
     for (Tensor& m : slot.moments) m.make_unique();  // a saved bundle may hold it
   }
-  for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (!grads[i].defined()) continue;
+}
+
+void Optimizer::run_passes(const std::vector<Tensor>& grads, const std::vector<Rates>& by_group, double scale) {
+  const auto update = [&](std::size_t i) -> LeafUpdate {
     Slot& slot = slots_[i];
     const Rates& r = by_group[static_cast<std::size_t>(slot.group + 1)];
-    update_leaf({*values[i], grads[i], slot.moments, slot.scalars, ++slot.updates, r.lr, r.weight_decay, r.momentum,
-                 scale, common_.clip_value.value_or(std::numeric_limits<double>::infinity())});
+    return {*values_[i],    grads[i],
+            slot.moments,   slot.scalars,
+            slot.updates,   r.lr,
+            r.weight_decay, r.momentum,
+            scale,          common_.clip_value.value_or(std::numeric_limits<double>::infinity())};
+  };
+  for (std::size_t i = 0; i < slots_.size(); ++i) {
+    if (!grads[i].defined()) continue;
+    ++slots_[i].updates;
+    pass_[i] = update_leaf(update(i));
   }
-  ++steps_;
+  pass_.run();
+  bool again = false;
+  for (std::size_t i = 0; i < slots_.size(); ++i)
+    if (grads[i].defined() && pass_[i].gives_sums()) {
+      pass_[i] = finish_leaf(update(i), pass_.sums(i));
+      again = true;
+    }
+  if (again) pass_.run();
 }
 
 }  // namespace vg

@@ -25,6 +25,7 @@
 #include "framework/description.hpp"
 #include "framework/grad.hpp"
 #include "framework/state.hpp"
+#include "optim/leaf_pass.hpp"
 #include "optim/schedule.hpp"
 
 namespace vg {
@@ -118,7 +119,12 @@ class Optimizer : public Saveable {
   virtual std::vector<Kept> moments() const = 0;
   /// The single numbers that it keeps of each leaf.
   virtual std::vector<Kept> scalars() const { return {}; }
-  virtual void update_leaf(const LeafUpdate& u) const = 0;
+  /// What a step does to a leaf; the loops of all leaves run as one pass (optim/fused.hpp helps to write one). Changes
+  /// u.scalars, and leaves the tensors to the loop. Must not throw: another leaf's scalars may have changed.
+  virtual LeafLoop update_leaf(const LeafUpdate& u) const = 0;
+  /// What a second pass does to a leaf whose first loop gave LeafSums: they come added up, in an order that does not
+  /// depend on the number of threads.
+  virtual LeafLoop finish_leaf(const LeafUpdate&, const LeafSums&) const { return {}; }
   /// Whether some schedule moves the momentum.
   bool momentum_is_scheduled() const;
 
@@ -146,6 +152,8 @@ class Optimizer : public Saveable {
   std::vector<Tensor> grads_of_slots() const;
   /// A step from scale * grads.
   void apply(const std::vector<Tensor>& grads, double scale = 1.0);
+  void make_room(const std::vector<Tensor>& grads);
+  void run_passes(const std::vector<Tensor>& grads, const std::vector<Rates>& by_group, double scale);
   std::vector<std::pair<std::string, Saveable*>> kept_schedules() const;
   Bundle settings() const;
   std::vector<std::string> check_leaf(const Slot& slot, const Bundle& saved) const;
@@ -158,6 +166,10 @@ class Optimizer : public Saveable {
       slot_of_;  // by path and leaf, other paths included
   std::int64_t steps_ = 0;
   bool other_settings_ = false;
+
+  // A step's own, by slot; kept for their memory.
+  std::vector<Tensor*> values_;
+  detail::LeafPass pass_;
 };
 
 }  // namespace vg

@@ -32,7 +32,7 @@ class RAdam final : public Optimizer {
  private:
   Values own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_;
   bool decoupled_;

@@ -30,7 +30,9 @@ class RMSProp final : public Optimizer {
  private:
   Values own_settings() const override;
   std::vector<Kept> moments() const override;
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  template <bool centered, bool heavy>
+  LeafLoop loop(const LeafUpdate& u) const;
   bool keeps_momentum() const { return momentum_ != 0 || momentum_is_scheduled(); }
   double alpha_, eps_, momentum_;
   bool centered_;

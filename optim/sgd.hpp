@@ -26,7 +26,7 @@ class SGD final : public Optimizer {
  private:
   Values own_settings() const override;
   std::vector<Kept> moments() const override;
-  void update_leaf(const LeafUpdate& u) const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
   double momentum_;
   bool nesterov_;
 };

@@ -9,6 +9,7 @@
 #include "framework/kernels/pointwise.hpp"
 #include "framework/memory.hpp"
 #include "framework/ops/detail/bias.hpp"
+#include "framework/ops/detail/map.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
 #include "framework/threads.hpp"
@@ -102,11 +103,10 @@ std::optional<PendingBias> pending_bias(const Variable& v) {
 }
 
 Variable through_activation(const Activation& activation, const Tensor& y, const Variable& g) {
-  Tensor slope(y.shape(), y.dtype());
-  dispatch_float("activation", y.dtype(), [&](auto type) {
-    using T = decltype(type);
-    const T below = activation.kind == Activation::Kind::relu ? T(0) : static_cast<T>(activation.slope);
-    for (int64_t i = 0; i < y.numel(); ++i) slope.data<T>()[i] = y.data<T>()[i] > T(0) ? T(1) : below;
+  const double below = activation.kind == Activation::Kind::relu ? 0.0 : activation.slope;
+  const Tensor slope = map("activation", y, [below](auto v) {
+    using T = decltype(v);
+    return v > T(0) ? T(1) : static_cast<T>(below);
   });
   return g * Variable(slope);
 }

@@ -63,22 +63,22 @@ struct Norm {
   NormView view;
   Variable x, scale, bias;
   double eps;
-  bool rows;              // layer_norm: scale and bias belong to the places of a row, which is what `width` counts
-  bool constant = false;  // statistics given from outside
-  Tensor stats;           // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not kept for rows
-  Tensor channel_means;   // f64 (batch, channels), where they are not constant
+  bool rows = false;       // layer_norm: scale and bias belong to the places of a row, which is what `width` counts
+  bool constant = false;   // statistics given from outside
+  Tensor stats{};          // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not kept for rows
+  Tensor channel_means{};  // f64 (batch, channels), where they are not constant
   // what ops before and after were taken in (framework/deferred.hpp); never of rows
-  Variable pre, residual;  // a number a channel added to x, a volume added to the result,
-  Activation activation;   // and what is applied last
+  Variable pre{}, residual{};  // a number a channel added to x, a volume added to the result,
+  Activation activation{};     // and what is applied last
 
-  enum Input { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
-  const Variable& input(int i) const {
+  enum Input : std::size_t { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
+  const Variable& input(std::size_t i) const {
     const Variable* all[inputs_count] = {&x, &pre, &scale, &bias, &residual};
     return *all[i];
   }
   std::vector<Variable> inputs() const {
     std::vector<Variable> all;
-    for (int i = 0; i < inputs_count; ++i)
+    for (std::size_t i = 0; i < inputs_count; ++i)
       if (input(i).defined()) all.push_back(input(i));
     return all;
   }
@@ -173,15 +173,11 @@ void fused_channels(const Norm& n, const Variable& grad, const Variable& output,
 NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& output, const Wanted& wanted) {
   std::array<Tensor, Norm::inputs_count> out;
   if (wanted[Norm::of_x]) out[Norm::of_x] = Tensor(n.x.shape(), n.x.dtype());
-  for (int i : {Norm::of_pre, Norm::of_scale, Norm::of_bias})
-    if (wanted[static_cast<std::size_t>(i)])
-      out[static_cast<std::size_t>(i)] = Tensor::zeros(n.input(i).shape(), n.x.dtype());
-  if (wanted[Norm::of_residual]) out[Norm::of_residual] = Tensor::zeros({}, n.x.dtype());  // replaced
+  for (const auto i : {Norm::of_pre, Norm::of_scale, Norm::of_bias})
+    if (wanted[i]) out[i] = Tensor::zeros(n.input(i).shape(), n.x.dtype());
   dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
-    const auto at = [&](int i) {
-      return wanted[static_cast<std::size_t>(i)] ? out[static_cast<std::size_t>(i)].template data<T>() : nullptr;
-    };
+    const auto at = [&](Norm::Input i) { return wanted[i] ? out[i].template data<T>() : nullptr; };
     if (n.x.numel() == 0) {
       if (wanted[Norm::of_residual]) out[Norm::of_residual] = grad.value();
     } else if (n.rows) {
@@ -235,13 +231,13 @@ NormGrads composed_backward(const Norm& n, const Variable& output_grad, const Va
 Grads norm_vjp(const Norm& n, const Pull& pull) {
   Wanted wanted{};
   std::size_t at = 0;
-  for (int i = 0; i < Norm::inputs_count; ++i)
-    if (n.input(i).defined()) wanted[static_cast<std::size_t>(i)] = pull.needs(at++);
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (n.input(i).defined()) wanted[i] = pull.needs(at++);
   const bool fused = !recording() || n.x.numel() == 0;
   NormGrads all = (fused ? fused_backward : composed_backward)(n, pull.grad, pull.output, wanted);
   Grads grads;
-  for (int i = 0; i < Norm::inputs_count; ++i)
-    if (n.input(i).defined()) grads.push_back(std::move(all[static_cast<std::size_t>(i)]));
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (n.input(i).defined()) grads.push_back(std::move(all[i]));
   return grads;
 }
 
@@ -327,19 +323,7 @@ Variable group_norm(const Variable& x, std::int64_t groups, const Variable& scal
   if (groups < 1 || channels % groups != 0)
     throw ValueError(
         fmt::format("[group_norm] groups: got {}; must be at least 1 and divide the {} channels", groups, channels));
-  Norm n{"group_norm",
-         {x.dim(0), product(x.shape(), 1, x.rank() - 1), groups, channels / groups},
-         x,
-         scale,
-         bias,
-         eps,
-         false,
-         false,
-         {},
-         {},
-         {},
-         {},
-         {}};
+  Norm n{"group_norm", {x.dim(0), product(x.shape(), 1, x.rank() - 1), groups, channels / groups}, x, scale, bias, eps};
   check_norm(n);
   measure(n, nullptr, nullptr);
   return record_norm(n);
@@ -349,19 +333,8 @@ Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Va
   if (axes < 1 || axes > x.rank())
     throw ValueError(fmt::format("[layer_norm] axes: got {}; must be in [1, {}], the rank of x", axes, x.rank()));
   const int split = x.rank() - axes;
-  Norm n{"layer_norm",
-         {product(x.shape(), 0, split), 1, 1, product(x.shape(), split, x.rank())},
-         x,
-         scale,
-         bias,
-         eps,
-         true,
-         false,
-         {},
-         {},
-         {},
-         {},
-         {}};
+  Norm n{"layer_norm", {product(x.shape(), 0, split), 1, 1, product(x.shape(), split, x.rank())}, x, scale, bias, eps};
+  n.rows = true;
   check_norm(n);
   return record_norm(n);
 }
@@ -369,19 +342,7 @@ Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Va
 BatchNormResult batch_norm(const Variable& x, const Variable& scale, const Variable& bias, double eps) {
   check_channels_last("batch_norm", x);
   const std::int64_t channels = x.shape().back();
-  Norm n{"batch_norm",
-         {1, product(x.shape(), 0, x.rank() - 1), channels, 1},
-         x,
-         scale,
-         bias,
-         eps,
-         false,
-         false,
-         {},
-         {},
-         {},
-         {},
-         {}};
+  Norm n{"batch_norm", {1, product(x.shape(), 0, x.rank() - 1), channels, 1}, x, scale, bias, eps};
   check_norm(n);
   if (x.numel() == 0)
     throw ValueError(fmt::format("[batch_norm] x: got shape {}; must have at least one element", x.shape().str()));
@@ -395,13 +356,8 @@ Variable normalize(const Variable& x, const Tensor& mean, const Tensor& var, con
                    const Variable& bias, double eps) {
   check_channels_last("normalize", x);
   const std::int64_t channels = x.shape().back();
-  Norm n{"normalize", {1, product(x.shape(), 0, x.rank() - 1), channels, 1},
-         x,           scale,
-         bias,        eps,
-         false,       true,
-         {},          {},
-         {},          {},
-         {}};
+  Norm n{"normalize", {1, product(x.shape(), 0, x.rank() - 1), channels, 1}, x, scale, bias, eps};
+  n.constant = true;
   check_norm(n);
   check_param(n.op, "mean", Variable(mean), x, channels);
   check_param(n.op, "var", Variable(var), x, channels);
