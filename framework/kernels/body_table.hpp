@@ -4,6 +4,7 @@
 #include "framework/kernels/body_gather.hpp"
 #include "framework/kernels/body_grouped.hpp"
 #include "framework/kernels/body_pointwise.hpp"
+#include "framework/kernels/body_pool.hpp"
 #include "framework/kernels/body_weight.hpp"
 #include "framework/kernels/kernel_table.hpp"
 
@@ -33,6 +34,8 @@ constexpr KernelTable<T> make_table() {
   t.gelu = gelu<T>;
   t.gelu_grad = gelu_grad<T>;
   t.norm_grad = norm_grad<T>;
+  t.max_pool_row = max_pool_row<T>;
+  t.max_unpool_row = max_unpool_row<T>;
   return t;
 }
 

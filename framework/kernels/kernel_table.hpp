@@ -84,6 +84,14 @@ struct ChannelMap {
   bool far = false;  ///< the results are part of more than the caches hold: stored past them where they are whole lines
 };
 
+/// The windows of a row of outputs along D, in a sample of in_w x in_d voxels a plane: all have the same rows of
+/// voxels, [h_begin, h_end) x [w_begin, w_end), and output o those from d_begin[o] to d_end[o] of each.
+struct PoolRow {
+  std::int64_t channels, outputs;
+  std::int64_t h_begin, h_end, w_begin, w_end, in_w, in_d;
+  const std::int64_t *d_begin, *d_end;
+};
+
 /// The convolutions that every type of operands has.
 template <class T>
 struct DenseKernels {
@@ -120,6 +128,9 @@ struct KernelTable : DenseKernels<T> {
   void (*gelu)(std::int64_t n, const T* x, T* y);
   void (*gelu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
   void (*norm_grad)(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);
+  // pool.hpp
+  void (*max_pool_row)(const PoolRow& row, const T* x, T* y, std::int32_t* places);
+  void (*max_unpool_row)(const PoolRow& row, const T* dy, const std::int32_t* places, T* dx);
 };
 
 /// Convolutions of bf16 pairs, and the pairs themselves. Rounding is to nearest even; NaN stays NaN.

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
+#include "framework/kernels/pool.hpp"
 #include "framework/ops/conv3d.hpp"
 #include "framework/threads.hpp"
 
@@ -17,6 +19,13 @@ struct Pool3dGeometry {
 
   std::int64_t in_voxels() const { return in[0] * in[1] * in[2]; }
   std::int64_t out_voxels() const { return out[0] * out[1] * out[2]; }
+  /// Whether each voxel is in just one window.
+  bool tiles() const {
+    bool exact = true;
+    for (std::size_t i = 0; i < 3; ++i)
+      exact = exact && before[i] == 0 && kernel[i] == stride[i] && out[i] * stride[i] == in[i];
+    return exact && !adaptive;
+  }
   /// Too little work to be worth waking threads.
   bool small() const { return batch * channels * std::max(in_voxels(), out_voxels()) < 16384; }
 };
@@ -42,50 +51,45 @@ inline PoolRange pool_users(const Pool3dGeometry& g, std::size_t i, std::int64_t
   return {begin, std::min(g.out[i], at / g.stride[i] + 1)};
 }
 
-/// best = max of it and from, for c channels; NaN wins. With `at`, the places of the maxima, of which `from` is number
-/// v.
-template <class T>
-void max_step(std::int64_t c, const T* from, std::int32_t v, T* best, std::int32_t* at) {
-  if (at) {
-    for (std::int64_t i = 0; i < c; ++i) {
-      const bool better = (from[i] > best[i]) | (from[i] != from[i]);
-      best[i] = better ? from[i] : best[i];
-      at[i] = better ? v : at[i];
-    }
-  } else {
-    for (std::int64_t i = 0; i < c; ++i) {
-      const bool better = (from[i] > best[i]) | (from[i] != from[i]);
-      best[i] = better ? from[i] : best[i];
+/// Where the windows of a row of outputs begin and end along D.
+class PoolDepths {
+ public:
+  explicit PoolDepths(const Pool3dGeometry& g) {
+    for (std::int64_t o = 0; o < g.out[2]; ++o) {
+      const PoolRange range = pool_window(g, 2, o);
+      begin_.push_back(range.begin);
+      end_.push_back(range.end);
     }
   }
-}
+  kernels::PoolRow row(const Pool3dGeometry& g, std::int64_t oh, std::int64_t ow) const {
+    const PoolRange hs = pool_window(g, 0, oh), ws = pool_window(g, 1, ow);
+    return {g.channels, g.out[2], hs.begin, hs.end, ws.begin, ws.end, g.in[1], g.in[2], begin_.data(), end_.data()};
+  }
 
-/// y = max over each window. With `index`, the place of the first maximum: a voxel number within its sample.
-template <class T>
-void max_pool(const Pool3dGeometry& g, const T* x, T* y, std::int32_t* index) {
-  const std::int64_t c = g.channels;
-  const auto window = [&](const T* sample, PoolRange hs, PoolRange ws, PoolRange ds, T* best, std::int32_t* at) {
-    bool first = true;
-    for (std::int64_t h = hs.begin; h < hs.end; ++h)
-      for (std::int64_t w = ws.begin; w < ws.end; ++w)
-        for (std::int64_t d = ds.begin; d < ds.end; ++d, first = false) {
-          const std::int64_t v = (h * g.in[1] + w) * g.in[2] + d;
-          if (first) std::copy_n(sample + v * c, c, best);
-          if (first && at) std::fill_n(at, c, static_cast<std::int32_t>(v));
-          if (!first) max_step(c, sample + v * c, static_cast<std::int32_t>(v), best, at);
-        }
-  };
+ private:
+  std::vector<std::int64_t> begin_, end_;
+};
+
+/// f(row, a sample's first input, the row's first output) for all rows of outputs, those of a plane in one task.
+template <class F>
+void each_pool_row(const Pool3dGeometry& g, const F& f) {
+  const PoolDepths depths(g);
   parallel_for(
       g.batch * g.out[0],
       [&](std::int64_t task) {
-        const T* sample = x + task / g.out[0] * g.in_voxels() * c;
-        std::int64_t o = task * g.out[1] * g.out[2] * c;
+        const std::int64_t sample = task / g.out[0] * g.in_voxels() * g.channels;
         for (std::int64_t ow = 0; ow < g.out[1]; ++ow)
-          for (std::int64_t od = 0; od < g.out[2]; ++od, o += c)
-            window(sample, pool_window(g, 0, task % g.out[0]), pool_window(g, 1, ow), pool_window(g, 2, od), y + o,
-                   index ? index + o : nullptr);
+          f(depths.row(g, task % g.out[0], ow), sample, (task * g.out[1] + ow) * g.out[2] * g.channels);
       },
       g.small());
+}
+
+/// y = max over each window, NaN wins. With `index`, the place of the first maximum: a voxel number within its sample.
+template <class T>
+void max_pool(const Pool3dGeometry& g, const T* x, T* y, std::int32_t* index) {
+  each_pool_row(g, [&](const kernels::PoolRow& row, std::int64_t sample, std::int64_t o) {
+    kernels::max_pool_row(row, x + sample, y + o, index ? index + o : nullptr);
+  });
 }
 
 /// y[o] = x[index[o]]
@@ -102,9 +106,16 @@ void pool_pick(const Pool3dGeometry& g, const T* x, const std::int32_t* index, T
       g.small());
 }
 
-/// dx = 0; dx[index[o]] += dy[o]. A task owns some rows of dx and looks at every output whose window reaches into them.
+/// dx = 0; dx[index[o]] += dy[o]. Where windows share voxels a task owns some rows of dx and looks at every output
+/// whose window reaches into them; where they tile the volume, rows of outputs own their windows.
 template <class T>
 void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
+  if (g.tiles()) {
+    each_pool_row(g, [&](const kernels::PoolRow& row, std::int64_t sample, std::int64_t o) {
+      kernels::max_unpool_row(row, dy + o, index + o, dx + sample);
+    });
+    return;
+  }
   const std::int64_t c = g.channels, plane = g.in[1] * g.in[2], out_row = g.out[1] * g.out[2] * c;
   const std::int64_t rows =
       std::max(g.stride[0], g.kernel[0]);  // at least a window, so that few outputs are looked at twice
