@@ -4,7 +4,7 @@ from report import most_load, number
 
 # PyTorch's time over ours, by model; its peak memory over ours; speed of one thread over that of two; the slowest size's voxels/s over the fastest's.
 times_asked = {"unet": 4, "resnet": 3, "cnn": 3, "mednext": 5}
-memory_asked, one_thread_asked, sizes_asked = 2, 0.55, 0.9
+memory_asked, one_thread_asked, sizes_asked, brainstate_asked = 2, 0.55, 0.9, 40
 as_fast = 1.05  # variants of PyTorch within this of the fastest may be the one that peak memory is compared with
 
 def verdict(value, asked): return "" if value is None or asked is None else "ok" if value >= asked else "BELOW"
@@ -63,6 +63,16 @@ def scaling_row(name, one, more):
     share = tn / t1
     return dict(name=name, threads=threads, one_ms=t1, ms=tn, share=share), (
         f"{name:<8} | 1 thread {t1:>9.2f} ms, {threads} threads {tn:>9.2f} ms | one's speed is {share:.2f} of theirs, asked {number(asked, '.2f')} {verdict(share, asked)}").rstrip()
+
+def brainstate_row(ours, theirs):
+    """The CNN's answers and brainstate's, one a round each."""
+    our_ms, their_ms = min(r["min_ms"] for r in ours), min(r["min_ms"] for r in theirs)
+    peaks = max(r["peak_mb"] for r in ours), min(r["peak_mb"] for r in theirs)
+    by_round = [b["min_ms"] / a["min_ms"] for a, b in zip(ours, theirs)]
+    entry = dict(our_ms=our_ms, brainstate_ms=their_ms, ratio=their_ms / our_ms, round_ratios=by_round, our_peak_mb=peaks[0], brainstate_peak_mb=peaks[1],
+                 ours=list(ours), theirs=list(theirs))
+    return entry, (f"cnn      | {our_ms:.2f} ms, brainstate {their_ms:.1f} ms | ratio {entry['ratio']:.1f} (least {min(by_round):.1f}) asked {brainstate_asked} "
+                   f"{verdict(entry['ratio'], brainstate_asked)} | {peaks[0]:.0f} MB, brainstate {peaks[1]:.0f} MB")
 
 def sizes_row(name, answers):
     """Of our answers by size, one a round each."""

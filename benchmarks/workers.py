@@ -3,7 +3,7 @@ import ctypes, json, os, re, signal, subprocess, sys, time
 from peers import geometry
 
 here = os.path.dirname(os.path.abspath(__file__))
-packages = {"torch": ["torch", "numpy"], "jax": ["jax", "numpy"], "onednn": ["onednn", "onednn-devel"], "plot": ["matplotlib"]}
+packages = {"torch": ["torch", "numpy"], "jax": ["jax", "numpy"], "onednn": ["onednn", "onednn-devel"], "brainstate": ["brainstate", "braintools", "jax"], "plot": ["matplotlib"]}
 
 def run(command, **more):
     result = subprocess.run(command, capture_output=True, text=True, **more)

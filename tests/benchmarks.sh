@@ -94,7 +94,8 @@ mkdir -p "$work/venv/bin"
 cat >"$work/venv/bin/python" <<'P'
 #!/bin/sh
 case "$*" in
-  *pip*) echo '[{"name": "torch", "version": "0.1"}, {"name": "numpy", "version": "0.1"}]'; exit ;;
+  *pip*) echo '[{"name": "torch", "version": "0.1"}, {"name": "numpy", "version": "0.1"}, {"name": "brainstate", "version": "0.1"}, {"name": "braintools", "version": "0.1"}, {"name": "jax", "version": "0.1"}]'; exit ;;
+  *train_brainstate.py*) ms=9000 peak=2000 ;;
   *last*--compiled*) printf 'Traceback\nsome.exc.InductorError: no compiler\nSet VERBOSE=1 for more\n' >&2; exit 1 ;;
   *--compiled*) ms=4000 peak=500 ;;
   *) ms=4100 peak=1000 ;;
@@ -107,7 +108,7 @@ expect 'op_overhead writes what an op costs' "python3 -c 'import json, sys; r = 
 
 chmod +x "$work/venv/bin/python"
 compare_train() { "$sources/compare_train" --program "$programs/train_step" --venv "$work/venv" --models cnn --size 8 --batch 2 --seconds 0 --out "$work/train.json" "$@"; }
-compare_train --rounds 2 --one-thread --sizes 8,12 >"$work/compare_train.txt" 2>&1
+compare_train --rounds 2 --brainstate --one-thread --sizes 8,12 >"$work/compare_train.txt" 2>&1
 expect 'compare_train ends with 0' "[ $? = 0 ]"
 cat >"$work/compare_train.py" <<'P'
 import json, sys
@@ -120,6 +121,8 @@ assert c["torch_variant"] == "compiled-first" and c["torch_ms"] == 4000 and abs(
 assert c["ratio_least"] <= c["ratio_median"] and c["ratio"] == max(c["round_ratios"]) and len(c["round_ratios"]) == 2, c
 assert c["torch_peak_mb"] == 500 and abs(c["memory_ratio"] * c["our_peak_mb"] / 500 - 1) < 1e-9 and c["our_peak_mb"] == max(r["peak_mb"] for r in model["ours"]), c
 assert c["joules_per_step"]["torch"] == 8 and text.count("energy") == 1, c
+entry = document["brainstate"]
+assert entry["brainstate_ms"] == 9000 and abs(entry["ratio"] * entry["our_ms"] / 9000 - 1) < 1e-9 and len(entry["round_ratios"]) == 2 and "brainstate 9000.0 ms" in text, entry
 (entry,) = document["one_thread"]
 assert entry["threads"] == document["threads"] and abs(entry["share"] * entry["one_ms"] / entry["ms"] - 1) < 1e-9, entry
 (entry,) = document["sizes"]

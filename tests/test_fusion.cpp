@@ -154,11 +154,12 @@ TEST_CASE("fusion: large volumes are normalised as their samples are", "[fusion]
     Tensor y, dx;
   };
   const auto pass = [](const Tensor& from, const Tensor& grad, const Tensor& residual) {
-    const Variable in(from, true);
+    const Variable in(from, true), bias(random::normal({7, 8}, {from.shape().back()}));
     const Variable y = relu(group_norm(in, 1, {}, {}, 1e-5) + Variable(residual)),
                    z = leaky_relu(group_norm(in, 1, {}, {}, 1e-5), 0.1);
-    sum((y + z) * Variable(grad)).backward();
-    return Got{(y + z).value(), in.grad().value()};
+    const Variable all = y + z + relu(bias_add(in, bias));
+    sum(all * Variable(grad)).backward();
+    return Got{all.value(), in.grad().value()};
   };
   for (const std::string& set : available_kernel_sets()) {
     const KernelSetScope scope(set);

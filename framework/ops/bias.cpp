@@ -6,6 +6,7 @@
 
 #include "framework/deferred.hpp"
 #include "framework/error.hpp"
+#include "framework/kernels/far.hpp"
 #include "framework/kernels/pointwise.hpp"
 #include "framework/memory.hpp"
 #include "framework/ops/detail/bias.hpp"
@@ -30,9 +31,10 @@ Tensor biased(const Variable& x, const Variable& bias, const Activation& activat
     const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : y.numel() / channels;
     const T *from = x.value().data<T>(), *shift = bias.value().data<T>();
     T* const to = y.data<T>();
+    const bool far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
     parallel_ranges(rows, voxels_of_task(channels), [&](int64_t begin, int64_t end) {
       const int64_t at = begin * channels;
-      kernels::map_channels<T>({end - begin, channels, nullptr, nullptr, shift, activation}, from + at, nullptr,
+      kernels::map_channels<T>({end - begin, channels, nullptr, nullptr, shift, activation, far}, from + at, nullptr,
                                to + at);
     });
   });
