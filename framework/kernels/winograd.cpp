@@ -204,10 +204,6 @@ bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, 
                           [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
 }
 
-}  // namespace
-
-namespace {
-
 template <class T>
 bool is_grouped(const Conv3dProblem& p) {
   return p.groups > 1 || has_one_narrow_group<T>(p);
@@ -230,14 +226,11 @@ void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<co
   const bool grouped = is_grouped<T>(p);
   const Points points(p, tiles);
   if (!grouped && takes_few_tiles(p, points, sizeof(T))) return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]);
-  const bool finite =
-      grouped ? gather_groups(p, points, transpose, x, w, y) : gather_dense(p, points, transpose, x, w, y);
+  const auto gather_all = [&](const Points& by) {
+    return grouped ? gather_groups(p, by, transpose, x, w, y) : gather_dense(p, by, transpose, x, w, y);
+  };
   // Through its long tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
-  if (finite) return;
-  if (grouped)
-    gather_groups(p, Points(p, Tiles::square), transpose, x, w, y);
-  else
-    gather_dense(p, Points(p, Tiles::square), transpose, x, w, y);
+  if (!gather_all(points)) gather_all(Points(p, Tiles::square));
 }
 
 template <class T>
