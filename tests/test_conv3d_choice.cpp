@@ -36,6 +36,8 @@ TEST_CASE("conv3d choice: long tiles where they are accurate, and save products"
   }
   // short sums: the transforms' errors would be the larger part
   CHECK(chosen(cubic(1, {32, 32, 32}, 8, 16, 3, 1, 1), Pass::forward) == Algorithm::winograd);
+  CHECK(chosen(cubic(1, {8, 8, 8}, 16, 16, 3, 1, 1), Pass::forward) == Algorithm::winograd);  // much of it padding
+  CHECK(chosen(cubic(1, {8, 8, 8}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd4);
   CHECK(chosen(cubic(1, {24, 24, 24}, 32, 32, 3, 1, 1), Pass::grad_weight) == Algorithm::winograd);
   CHECK(chosen(cubic(1, {24, 24, 24}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd4);
 }

@@ -381,7 +381,7 @@ double largest_error(const std::vector<double>& got, const std::vector<double>& 
   return error;
 }
 
-// Where "auto" takes them: chains of at least 16 channels, and sums over at least 2^15 outputs. PyTorch 2.15's
+// Where "auto" takes them: chains of at least 350 products, and sums over at least 2^15 outputs. PyTorch 2.15's
 // grad_weight of the last problem is wrong by 4.4e-6 of its rms (1.0e-6 in channels_last), its forward by 3.7e-7.
 TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of products", "[conv3d][kernels][large]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),

@@ -241,9 +241,6 @@ class RowOutput {
       : y_(y),
         far_(can_stream && m.far && m.channels <= wide && reinterpret_cast<std::uintptr_t>(y) % line_bytes == 0 &&
              wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
-  ~RowOutput() {
-    if (far_) stream_end();
-  }
   T* at(std::int64_t begin) { return far_ ? row_ : y_ + begin; }
   /// n elements are there.
   void done(std::int64_t begin, std::int64_t n) {
@@ -253,6 +250,10 @@ class RowOutput {
     const std::int64_t whole = n / line * line;
     for (std::int64_t i = 0; i < whole; i += S::lanes) S::stream(y_ + begin + i, S::load(row_ + i));
     for (std::int64_t i = whole; i < n; ++i) y_[begin + i] = row_[i];
+  }
+  /// After the last one. (Not a destructor: that would take exception tables, which are weak symbols.)
+  void end() const {
+    if (far_) stream_end();
   }
 
  private:
@@ -288,6 +289,7 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
       out.done(begin, n);
     });
   });
+  out.end();
 }
 
 template <class T>
@@ -345,6 +347,7 @@ void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x
       out.done(begin, n);
     });
   });
+  out.end();
 }
 
 #undef VOXGRAD_INDEPENDENT

@@ -34,7 +34,7 @@ constexpr double edge = 0.66;                  // outputs of a dimension lost to
 constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
 
 // Long tiles have 1.6 times the error of square ones: as much as the direct kernels' where sums are as long as these.
-constexpr std::int64_t long_chain = 16;                   // input channels of a group
+constexpr double long_chain = 350;                        // products of an output: 16 channels and 3x3x3 taps inside
 constexpr std::int64_t long_sum = std::int64_t{1} << 15;  // outputs that grad_weight sums over
 
 /// Of the channels of a voxel.
@@ -72,13 +72,6 @@ double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::
          far_vector * far_vectors(p, in_vectors, out_vectors) + call;
 }
 
-/// Whether long tiles are as accurate as the direct kernels, and the weights are not most of the work.
-bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
-  const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : p.in_channels / p.groups >= long_chain;
-  return accurate && winograd::Points(p, winograd::Tiles::long_d).has_long_tiles() &&
-         !winograd::has_few_tiles(p, sizeof(float));
-}
-
 /// Vectors of a group's outputs in the direct kernels. Several groups may share one.
 double direct_vectors(const Conv3dProblem& p, std::int64_t lanes) {
   const std::int64_t channels = p.out_channels / p.groups;
@@ -95,6 +88,21 @@ double pairs_of(const Conv3dProblem& p, int a) {
     n += std::max<std::int64_t>(0, std::min(p.out_size[a], first + p.in_size[a]) - std::max<std::int64_t>(0, first));
   }
   return static_cast<double>(n);
+}
+
+/// Products of an output, those with the padding left out.
+double products_of_output(const Conv3dProblem& p) {
+  double products = static_cast<double>(p.in_channels / p.groups);
+  for (int a = 0; a < 3; ++a)
+    products *= pairs_of(p, a) / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
+  return products;
+}
+
+/// Whether long tiles are as accurate as the direct kernels, and the weights are not most of the work.
+bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
+  const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : products_of_output(p) >= long_chain;
+  return accurate && winograd::Points(p, winograd::Tiles::long_d).has_long_tiles() &&
+         !winograd::has_few_tiles(p, sizeof(float));
 }
 
 }  // namespace
