@@ -42,11 +42,7 @@ void Training::begin() {
   if (!keeps()) return;
   if (!settings_.resume) return checkpoints_.clear();
   const vg::Resumed resumed = checkpoints_.resume();
-  for (const auto& skipped : resumed.skipped) fmt::print("Passed over: {}\n", skipped.why);
-  if (resumed)
-    fmt::print("Resuming {} after step {}\n", resumed.path.string(), resumed.step);
-  else
-    fmt::print("No checkpoint in {}: a fresh start\n", settings_.output);
+  print_resumed(resumed, resumed.step, settings_.output);
 }
 
 int Training::run(const std::function<void(std::int64_t)>& after_step) {
@@ -86,35 +82,13 @@ vg::MetricValues Training::evaluate(std::shared_ptr<const vg::Dataset> dataset, 
 double Training::step() {
   const vg::Batch batch = loader_.next();
   const vg::Variable loss = loss_of(batch);
-  if (!std::isfinite(loss.item())) stop_for(batch, loss.item());
+  if (!std::isfinite(loss.item())) {
+    checkpoints_.wait();
+    explain_loss(model_, optimizer_.steps() + 1, loss.item(), [&] { return loss_of(batch); });
+  }
   loss.backward();
   optimizer_.step();
   optimizer_.zero_grad();
   ema_.update();
   return loss.item();
-}
-
-// The step once more, looked at op by op.
-void Training::stop_for(const vg::Batch& batch, double loss) {
-  const std::int64_t n = optimizer_.steps() + 1;
-  checkpoints_.wait();
-  vg::NanFinder finder(model_);
-  finder.step(n);
-  loss_of(batch).backward();
-  throw vg::NonFiniteError(fmt::format("step {}: the loss is {}, which the same step does not give again", n, loss));
-}
-
-int exit_status_of(const std::function<int()>& body) {
-  try {
-    return body();
-  } catch (const vg::NonFiniteError& e) {
-    std::fflush(stdout);
-    fmt::print(stderr,
-               "error: the training met a value that is not finite and stopped; checkpoints stay as they were\n{}\n",
-               e.what());
-  } catch (const std::exception& e) {
-    std::fflush(stdout);
-    fmt::print(stderr, "error: {}\n", e.what());
-  }
-  return 1;
 }

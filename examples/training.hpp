@@ -9,6 +9,8 @@
 
 #include <voxgrad/voxgrad.hpp>
 
+#include "run.hpp"
+
 namespace CLI {
 class App;
 }
@@ -47,7 +49,6 @@ class Training {
   bool keeps() const { return !settings_.output.empty(); }
   vg::Variable loss_of(const vg::Batch& batch) { return vg::cross_entropy(model_(batch.x), batch.y, loss_); }
   double step();
-  [[noreturn]] void stop_for(const vg::Batch& batch, double loss);
 
   TrainingSettings settings_;
   vg::CrossEntropyOptions loss_;
@@ -57,6 +58,3 @@ class Training {
   vg::Ema ema_;
   vg::CheckpointFolder checkpoints_;
 };
-
-/// What main() returns: body()'s exit status, or 1 with the message of what it threw on stderr.
-int exit_status_of(const std::function<int()>& body);

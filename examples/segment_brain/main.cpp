@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "run.hpp"
 #include "segment_brain/brain_data.hpp"
 #include "segment_brain/history.hpp"
 #include "segment_brain/progress.hpp"
@@ -128,29 +129,18 @@ class Run {
 
   void resume() {
     const vg::Resumed resumed = checkpoints_.resume();
-    for (const auto& skipped : resumed.skipped) fmt::print("Passed over: {}\n", skipped.why);
-    if (resumed)
-      fmt::print("Resuming {} after step {}\n", resumed.path.string(), done());
-    else
-      fmt::print("No checkpoint in {}: a fresh start\n", checkpoints_.folder().string());
+    print_resumed(resumed, done(), checkpoints_.folder().string());
   }
 
   vg::Variable loss_of(const vg::Batch& batch) { return vg::dice_cross_entropy(model_(batch.x), batch.y); }
 
-  // The step once more, looked at op by op.
-  [[noreturn]] void stop_for(const vg::Batch& batch, double loss) {
-    checkpoints_.wait();
-    vg::NanFinder finder(model_);
-    finder.step(done() + 1);
-    loss_of(batch).backward();
-    throw vg::NonFiniteError(
-        fmt::format("step {}: the loss is {}, which the same step does not give again", done() + 1, loss));
-  }
-
   double step() {
     const vg::Batch batch = loader_.next();
     const vg::Variable loss = loss_of(batch);
-    if (!std::isfinite(loss.item())) stop_for(batch, loss.item());
+    if (!std::isfinite(loss.item())) {
+      checkpoints_.wait();
+      explain_loss(model_, done() + 1, loss.item(), [&] { return loss_of(batch); });
+    }
     loss.backward();
     optimizer_.step();
     optimizer_.zero_grad();
@@ -181,22 +171,12 @@ int main(int argc, char** argv) {
       "on the other half."};
   settings.declare(app);
   CLI11_PARSE(app, argc, argv);
-  try {
+  return exit_status_of([&] {
     if (settings.threads > 0) vg::set_num_threads(settings.threads);
     Run run(settings);
     if (settings.summary) fmt::print("{}", run.summary());
     if (const int status = run.train(); status != 0) return status;
     run.finish();
     return 0;
-  } catch (const vg::NonFiniteError& e) {
-    std::fflush(stdout);
-    fmt::print(stderr,
-               "error: the training met a value that is not finite and stopped; checkpoints stay as they were\n{}\n",
-               e.what());
-    return 1;
-  } catch (const std::exception& e) {
-    std::fflush(stdout);
-    fmt::print(stderr, "error: {}\n", e.what());
-    return 1;
-  }
+  });
 }
