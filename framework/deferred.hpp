@@ -18,6 +18,10 @@ namespace vg {
 
 using kernels::Activation;
 
+/// Whether a value may still be asked for by itself when the op after has taken it in. Where it is not, the convolution
+/// that it comes from may give no result of its own either.
+enum class Asked { maybe, never };
+
 /// How a value is computed.
 class Deferred {
  public:
@@ -28,7 +32,7 @@ class Deferred {
 
   virtual Tensor compute() const = 0;
   /// act(this) as one op; undefined where that is not known how to do.
-  virtual Variable with_activation(const Activation&) const { return {}; }
+  virtual Variable with_activation(const Activation&, Asked) const { return {}; }
   /// this + other, of the same shape and dtype, as one op (again deferred); undefined likewise.
   virtual Variable with_sum(const Variable&) const { return {}; }
 
@@ -43,6 +47,8 @@ Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> ho
 
 /// How `v` will be computed; null when it has been, or was never deferred.
 std::shared_ptr<const Deferred> deferred_of(const Variable& v);
+/// compute() in another way, which gives more than the value: v gets it, unless another thread has come first.
+void settle(const Variable& v, const Tensor& value);
 
 /// Turns fusion off (or on again) on this thread for a scope: every op then computes by itself.
 class FusionScope {

@@ -57,12 +57,12 @@ struct Describe : Visitor {
 
 }  // namespace
 
-Variable Module::operator()(const Variable& x) {
-  if (observer_ == nullptr) return update(x);
+Variable Module::operator()(Variable x) {
+  if (observer_ == nullptr) return update_last(std::move(x));
   observer_->before(*this);
   ModuleObserver* const told = observer_;
   try {
-    Variable y = update(x);
+    Variable y = update_last(std::move(x));
     told->after(*this, y);
     return y;
   } catch (...) {

@@ -66,9 +66,11 @@ class Module {
   Module& operator=(Module&&) = default;
   virtual ~Module() = default;
 
-  /// Calls update().
-  Variable operator()(const Variable& x);
+  /// Calls update(), by way of update_last().
+  Variable operator()(Variable x);
   virtual Variable update(const Variable& x) = 0;
+  /// The same, of an x that may be the last handle of its value: for layers that save a pass over memory when it is.
+  virtual Variable update_last(Variable x) { return update(x); }
   /// Names every state and submodule, always in the same order.
   virtual void visit(Visitor&) {}
   /// "Conv3d"; for a module of your own, any name.
@@ -105,8 +107,8 @@ class Module {
   std::string summary(const Shape& input);
   /// The most bytes that a training step on such an input holds at once, from forward to the last gradient: the input,
   /// the parameters, their gradients, what is kept for the reverse pass, workspaces; without an optimizer's moments.
-  /// Predicted from steps on one and on two samples of zeros (for it grows with the batch evenly), which leave no trace.
-  /// 0 when nothing is trained.
+  /// Predicted from steps on one and on two samples of zeros (for it grows with the batch evenly), which leave no
+  /// trace. 0 when nothing is trained.
   std::int64_t step_bytes(const Shape& input);
 
  protected:

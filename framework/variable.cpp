@@ -28,11 +28,12 @@ struct Late {
   explicit Late(std::shared_ptr<const Deferred> rule)
       : how(std::move(rule)), shape(how->shape()), dtype(how->dtype()) {}
 
-  void settle(Tensor& value) {
+  template <class Compute>
+  void settle(Tensor& value, const Compute& compute) {
     if (done.load(std::memory_order_acquire)) return;
     const std::lock_guard lock(mutex);
     if (!how) return;
-    value = how->compute();
+    value = compute(*how);
     how = nullptr;
     done.store(true, std::memory_order_release);
   }
@@ -222,7 +223,7 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
 
 const Tensor& Variable::value() const {
   if (!body_) throw ValueError("[Variable] value(): the variable is undefined");
-  if (body_->late) body_->late->settle(body_->value);
+  if (body_->late) body_->late->settle(body_->value, [](const Deferred& how) { return how.compute(); });
   return body_->value;
 }
 
@@ -315,6 +316,10 @@ std::shared_ptr<const Deferred> deferred_of(const Variable& v) {
   if (!v.defined() || !v.body_->late || !fusion_on || watch != nullptr) return nullptr;
   const std::lock_guard lock(v.body_->late->mutex);
   return v.body_->late->how;
+}
+
+void settle(const Variable& v, const Tensor& value) {
+  v.body_->late->settle(v.body_->value, [&](const Deferred&) { return value; });
 }
 
 FusionScope::FusionScope(bool on) : before_(fusion_on) { fusion_on = on; }

@@ -84,6 +84,7 @@ class Variable {
   std::shared_ptr<Body> body_;
   friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);
   friend std::shared_ptr<const class Deferred> deferred_of(const Variable& v);
+  friend void settle(const Variable& v, const Tensor& value);
 };
 
 /// What a vjp sees.

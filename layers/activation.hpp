@@ -1,6 +1,8 @@
 // Activations as layers, for Sequential; they take any shape. Defaults are those of brainstate's classes.
 #pragma once
 
+#include <utility>
+
 #include "framework/module.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/norm.hpp"
@@ -10,6 +12,7 @@ namespace vg {
 /// max(x, 0).
 struct ReLU : Module {
   Variable update(const Variable& x) override { return relu(x); }
+  Variable update_last(Variable x) override { return relu(std::move(x)); }
   std::string kind() const override { return "ReLU"; }
 };
 
@@ -20,6 +23,7 @@ struct LeakyReLUOptions {
 struct LeakyReLU : Module {
   explicit LeakyReLU(LeakyReLUOptions options = {}) : options_(options) {}
   Variable update(const Variable& x) override { return leaky_relu(x, options_.negative_slope); }
+  Variable update_last(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
   std::string kind() const override { return "LeakyReLU"; }
   Values options() const override { return {{"negative_slope", options_.negative_slope}}; }
 

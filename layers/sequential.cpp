@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "framework/error.hpp"
 
 namespace vg {
@@ -37,7 +39,7 @@ void Sequential::throw_other_type(std::size_t i) const {
 Variable Sequential::update(const Variable& x) {
   if (layers_.empty()) throw ValueError(fmt::format("[{}] update: there are no modules", where()));
   Variable y = x;
-  for (const auto& layer : layers_) y = (*layer)(y);
+  for (const auto& layer : layers_) y = (*layer)(std::move(y));
   return y;
 }
 

@@ -228,7 +228,7 @@ TEST_CASE("fusion: no memory is taken for a concatenation that a convolution rea
   const auto peak = [&](const Variable& x) {
     memory::reset_peak();
     const std::int64_t before = memory::stats().in_use;
-    conv3d(x, w, same);
+    conv3d(x, w, same).value();
     return memory::stats().peak - before;
   };
   const Variable computed = concat({a, b}, -1);

@@ -35,15 +35,16 @@ using D = Simd<double>;
 constexpr std::int64_t fold_width = 4 * D::lanes;
 
 /// How a row contributes to the two sums of a channel.
-struct Moments {  // sum a, sum a b
+struct Products {  // sum a, sum a b
   static void step(D::V& s, D::V& q, D::V a, D::V b, D::V) {
     s = D::add(s, a);
     q = D::fma(a, b, q);
   }
 };
-struct Centered {  // -, sum (a - mean)^2
-  static void step(D::V&, D::V& q, D::V a, D::V, D::V mean) {
-    const D::V d = D::sub(a, mean);
+struct Centered {  // sum (a - centre), sum (a - centre)^2
+  static void step(D::V& s, D::V& q, D::V a, D::V, D::V centre) {
+    const D::V d = D::sub(a, centre);
+    s = D::add(s, d);
     q = D::fma(d, d, q);
   }
 };
@@ -97,49 +98,44 @@ void sum_all_columns(std::int64_t rows, std::int64_t columns, std::int64_t strid
   }
 }
 
-/// sums and squares are overwritten.
+/// sums, squares += those of the rows.
 template <class Op, class T>
-void channel_reduce(std::int64_t rows, std::int64_t channels, const T* a, const T* b, const double* mean, double* sums,
-                    double* squares) {
-  for (std::int64_t c = 0; c < channels; ++c) sums[c] = squares[c] = 0;
+void channel_reduce(std::int64_t rows, std::int64_t channels, const T* a, const T* b, const double* centre,
+                    double* sums, double* squares) {
   const std::int64_t fold = 2 * channels <= fold_width ? fold_width / channels : 1;
   const std::int64_t wide_rows = fold == 1 ? 0 : rows / fold, width = fold * channels;
   if (wide_rows > 0) {
     double s[fold_width] = {}, q[fold_width] = {}, m[fold_width] = {};
-    if (mean != nullptr)
-      for (std::int64_t i = 0; i < width; ++i) m[i] = mean[i % channels];
-    sum_all_columns<Op>(wide_rows, width, width, a, b, mean == nullptr ? nullptr : m, s, q);
-    for (std::int64_t i = 0; i < width; ++i) {
-      sums[i % channels] += s[i];
-      squares[i % channels] += q[i];
-    }
+    if (centre != nullptr)
+      for (std::int64_t i = 0; i < width; i += channels)
+        for (std::int64_t c = 0; c < channels; ++c) m[i + c] = centre[c];
+    sum_all_columns<Op>(wide_rows, width, width, a, b, centre == nullptr ? nullptr : m, s, q);
+    for (std::int64_t i = 0; i < width; i += channels)
+      for (std::int64_t c = 0; c < channels; ++c) {
+        sums[c] += s[i + c];
+        squares[c] += q[i + c];
+      }
   }
   const std::int64_t done = wide_rows * width;
-  sum_all_columns<Op>(rows - wide_rows * fold, channels, channels, a + done, b + done, mean, sums, squares);
+  sum_all_columns<Op>(rows - wide_rows * fold, channels, channels, a + done, b + done, centre, sums, squares);
+}
+
+/// The same from zero.
+template <class T>
+void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx) {
+  for (std::int64_t c = 0; c < channels; ++c) sum_g[c] = sum_gx[c] = 0;
+  if (channels > 0) channel_reduce<Products>(rows, channels, g, x, nullptr, sum_g, sum_gx);
 }
 
 template <class T>
 void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares) {
-  if (channels > 0) channel_reduce<Moments>(rows, channels, x, x, nullptr, sum, sum_squares);
+  channel_dots(rows, channels, x, x, sum, sum_squares);
 }
 
 template <class T>
-void channel_centered_squares(std::int64_t rows, std::int64_t channels, const T* x, const double* mean, double* out) {
-  double unused[64];
-  for (std::int64_t c = 0; c < channels; c += 64) {  // `unused` bounds the channels of a pass; few are one pass
-    const std::int64_t n = channels - c < 64 ? channels - c : 64;
-    if (n == channels) {
-      channel_reduce<Centered>(rows, channels, x, x, mean, unused, out);
-    } else {
-      for (std::int64_t i = 0; i < n; ++i) unused[i] = out[c + i] = 0;
-      sum_all_columns<Centered>(rows, n, channels, x + c, x + c, mean + c, unused, out + c);
-    }
-  }
-}
-
-template <class T>
-void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx) {
-  if (channels > 0) channel_reduce<Moments>(rows, channels, g, x, nullptr, sum_g, sum_gx);
+void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
+                     double* squares) {
+  if (channels > 0) channel_reduce<Centered>(rows, channels, x, x, centre, sums, squares);
 }
 
 constexpr std::int64_t wide = 128;

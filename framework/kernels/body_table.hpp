@@ -26,7 +26,7 @@ constexpr KernelTable<T> make_table() {
   t.weight_grouped = weight_grouped<T>;
   t.accumulate = accumulate<T>;
   t.channel_sums = channel_sums<T>;
-  t.channel_centered_squares = channel_centered_squares<T>;
+  t.channel_moments = channel_moments<T>;
   t.channel_dots = channel_dots<T>;
   t.map_channels = map_channels<T>;
   t.map_channels_grad = map_channels_grad<T>;

@@ -32,13 +32,17 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
 }
 
 // Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are
-// for Winograd alone.
+// for Winograd alone, and an epilogue for one y.
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const Joined<const T>& x, const T* w, const Joined<T>& y) {
+void gather(const Conv3dProblem& p, bool transpose, const Joined<const T>& x, const T* w, const Joined<T>& y,
+            const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
+  bool applied = false;  // by the last one that ran
   run<T>(
-      p, transpose ? Pass::grad_input : Pass::forward, [&] { direct::gather(p, transpose, x.data[0], w, y.data[0]); },
-      [&](winograd::Tiles tiles) { winograd::gather(p, tiles, transpose, x, w, y); });
+      p, transpose ? Pass::grad_input : Pass::forward,
+      [&] { applied = direct::gather(p, transpose, x.data[0], w, y.data[0], epilogue); },
+      [&](winograd::Tiles tiles) { applied = winograd::gather(p, tiles, transpose, x, w, y, epilogue); });
+  if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
 }
 
 /// The problem that a pass's kernels see.
@@ -49,8 +53,9 @@ Conv3dProblem problem_of(const Conv3dProblem& p, Pass pass) {
 }  // namespace
 
 template <class T>
-void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y) {
-  gather(problem_of(p, Pass::forward), false, x, w, whole(y, p.out_channels));
+void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y,
+                           const Epilogue<T>& epilogue) {
+  gather(problem_of(p, Pass::forward), false, x, w, whole(y, p.out_channels), epilogue);
 }
 template <class T>
 void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
@@ -59,7 +64,7 @@ void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
 
 template <class T>
 void conv3d_grad_input_joined(const Conv3dProblem& p, const T* dy, const T* w, const Joined<T>& dx) {
-  gather(problem_of(p, Pass::grad_input), true, whole(dy, p.out_channels), w, dx);
+  gather(problem_of(p, Pass::grad_input), true, whole(dy, p.out_channels), w, dx, Epilogue<T>());
 }
 template <class T>
 void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
@@ -99,11 +104,13 @@ template void conv3d_grad_input<double>(const Conv3dProblem&, const double*, con
 template void conv3d_grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template void conv3d_grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 
-template void conv3d_forward_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*);
+template void conv3d_forward_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*,
+                                           const Epilogue<float>&);
 template void conv3d_grad_input_joined<float>(const Conv3dProblem&, const float*, const float*, const Joined<float>&);
 template void conv3d_grad_weight_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*);
 template bool conv3d_takes_joined<float>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
-template void conv3d_forward_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*, double*);
+template void conv3d_forward_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*, double*,
+                                            const Epilogue<double>&);
 template void conv3d_grad_input_joined<double>(const Conv3dProblem&, const double*, const double*,
                                                const Joined<double>&);
 template void conv3d_grad_weight_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*,

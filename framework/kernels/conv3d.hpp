@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/joined.hpp"
 
 namespace vg::kernels {
@@ -20,9 +21,10 @@ template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
 /// The same where x (and dx) are several tensors, side by side: read and written where they are, without a copy of the
-/// whole. Allowed where conv3d_takes_joined says so of the pass.
+/// whole. Allowed where conv3d_takes_joined says so of the pass, and always for one tensor (`whole`).
 template <class T>
-void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y);
+void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y,
+                           const Epilogue<T>& epilogue = {});
 template <class T>
 void conv3d_grad_input_joined(const Conv3dProblem& p, const T* dy, const T* w, const Joined<T>& dx);
 template <class T>

@@ -104,15 +104,16 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
 bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthwise(p) || is_grouped(p, lanes); }
 
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  if (sliding::applies<T>(p, false) && sliding::gather(p, transpose, x, w, y)) return;
+bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+  if (sliding::applies<T>(p, false))
+    if (const auto done = sliding::gather(p, transpose, x, w, y, epilogue)) return done->applied;
   const KernelTable<T>& table = current_table<T>();
-  if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y);
+  if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y), false;
   const bool few = gather_is_few(p, table.lanes);
   memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
   pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
-  gather_packed(p, few ? table.gather_few : table.gather_dense, table.lanes, x, packed.data(),
-                packed_size(p, few, table.lanes), y);
+  return gather_packed(p, few ? table.gather_few : table.gather_dense, table.lanes, x, packed.data(),
+                       packed_size(p, few, table.lanes), y, epilogue);
 }
 
 namespace {
@@ -134,21 +135,33 @@ void zero(int64_t n, T* y) {
   parallel_ranges(n, int64_t{1} << 18, [&](int64_t begin, int64_t end) { std::fill(y + begin, y + end, T(0)); });
 }
 
+/// The outputs of a list, of which those that follow each other are one call.
+template <class T>
+void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_off, int64_t count, int64_t channels,
+                   T* y) {
+  for (int64_t begin = 0, end = 1; begin < count; begin = end++) {
+    while (end < count && y_off[end] == y_off[end - 1] + channels) ++end;
+    epilogue.apply(task, y_off[begin] / channels, end - begin, y + y_off[begin]);
+  }
+}
+
 }  // namespace
 
 template <class T>
-void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes, const T* x, const T* w,
-                   int64_t group_size, Sum<T>* y) {
+bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes, const T* x, const T* w,
+                   int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
   const Plan& plan = *kept;
-  const bool stream = waits_for_stores(p) && should_stream(p, y);
   const bool sparse = is_sparse(p);
   if (sparse) zero(p.batch * out_volume(p), y);
   // Small volumes with many channels: cut the channels too.
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
+  const bool applies = epilogue.any() && parts == 1 && p.lhs_dilation[2] == 1;  // to whole voxels, in rows
+  const bool stream = !applies && waits_for_stores(p) && should_stream(p, y);
+  if (applies) epilogue.begin(plan.boxes());
   parallel_for(
       plan.boxes() * parts,
       [&](int64_t task) {
@@ -163,9 +176,11 @@ void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
           for (int64_t g = 0; g < p.groups; ++g)
             kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
                     positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
+          if (applies) apply_to_list(epilogue, task, lists.y_off(), positions, p.out_channels, y);
         }
       },
       is_small(p));
+  return applies;
 }
 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
@@ -271,12 +286,13 @@ void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lane
   if (split.slabs > 1) add_slabs(slabs, split.slabs, size, dw);
 }
 
-template void gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
+template bool gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
 template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
+template bool gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+                             const Epilogue<double>&);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
-template void gather_packed<Bf16Pair>(const Conv3dProblem&, GatherKernel<Bf16Pair>, int64_t, const Bf16Pair*,
-                                      const Bf16Pair*, int64_t, float*);
+template bool gather_packed<Bf16Pair>(const Conv3dProblem&, GatherKernel<Bf16Pair>, int64_t, const Bf16Pair*,
+                                      const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
 template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WeightKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
                                        const Bf16Pair*, float*);
 

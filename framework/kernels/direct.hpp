@@ -5,13 +5,15 @@
 #include <cstdint>
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/kernel_table.hpp"
 
 namespace vg::kernels::direct {
 
-/// y = the gather over p, whose weights are w; p is transposed and w reversed if `transpose` (grad_input).
+/// y = the gather over p, whose weights are w; p is transposed and w reversed if `transpose` (grad_input). Returns
+/// whether the epilogue has been applied; if not, that is left to the caller.
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
+bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
@@ -30,8 +32,8 @@ bool weight_is_few(const Conv3dProblem& p, std::int64_t lanes, std::int64_t leas
 
 /// gather with `kernel`, one of the DenseKernels, on weights that were packed for it, `group_size` a group.
 template <class T>
-void gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
-                   std::int64_t group_size, Sum<T>* y);
+bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
+                   std::int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue = {});
 
 /// grad_weight with `kernel`; over_groups: it takes the channels of all groups at once.
 template <class T>

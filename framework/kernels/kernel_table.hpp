@@ -118,8 +118,8 @@ struct KernelTable : DenseKernels<T> {
 
   void (*accumulate)(std::int64_t n, const T* x, T* y);
   void (*channel_sums)(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);
-  void (*channel_centered_squares)(std::int64_t rows, std::int64_t channels, const T* x, const double* mean,
-                                   double* out);
+  void (*channel_moments)(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
+                          double* squares);
   void (*channel_dots)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);
   // pointwise.hpp
   void (*map_channels)(const ChannelMap<T>& m, const T* x, const T* residual, T* y);

@@ -23,8 +23,8 @@ void channel_sums(int64_t rows, int64_t channels, const T* x, double* sum, doubl
   current_table<T>().channel_sums(rows, channels, x, sum, sum_squares);
 }
 template <class T>
-void channel_centered_squares(int64_t rows, int64_t channels, const T* x, const double* mean, double* out) {
-  current_table<T>().channel_centered_squares(rows, channels, x, mean, out);
+void channel_moments(int64_t rows, int64_t channels, const T* x, const double* centre, double* sums, double* squares) {
+  current_table<T>().channel_moments(rows, channels, x, centre, sums, squares);
 }
 template <class T>
 void channel_dots(int64_t rows, int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx) {
@@ -55,8 +55,8 @@ template void gelu(int64_t, const double*, double*);
 template void gelu_grad(int64_t, const double*, const double*, double*);
 template void channel_sums(int64_t, int64_t, const float*, double*, double*);
 template void channel_sums(int64_t, int64_t, const double*, double*, double*);
-template void channel_centered_squares(int64_t, int64_t, const float*, const double*, double*);
-template void channel_centered_squares(int64_t, int64_t, const double*, const double*, double*);
+template void channel_moments(int64_t, int64_t, const float*, const double*, double*, double*);
+template void channel_moments(int64_t, int64_t, const double*, const double*, double*, double*);
 template void channel_dots(int64_t, int64_t, const float*, const float*, double*, double*);
 template void channel_dots(int64_t, int64_t, const double*, const double*, double*, double*);
 template void map_channels(const ChannelMap<float>&, const float*, const float*, float*);

@@ -22,9 +22,11 @@ void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx);
 /// sum[c], sum_squares[c] = the sums of x and of its squares (overwritten).
 template <class T>
 void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);
-/// out[c] = sum (x - mean[c])^2 (overwritten): the second pass of a variance, exact for data far from zero.
+/// sums[c] += sum (x - centre[c]), squares[c] += sum (x - centre[c])^2: with a centre among the data, a variance of data
+/// far from zero is exact.
 template <class T>
-void channel_centered_squares(std::int64_t rows, std::int64_t channels, const T* x, const double* mean, double* out);
+void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
+                     double* squares);
 /// sum_g[c] = sum g, sum_gx[c] = sum g x (overwritten).
 template <class T>
 void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);

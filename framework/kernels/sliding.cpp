@@ -280,10 +280,14 @@ RowTaps row_taps(const Conv3dProblem& p, const Ring<T>& ring, int64_t w) {
   return r;
 }
 
-/// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH.
-template <class T>
+int64_t first_voxel(const Conv3dProblem& p, const Unit& unit, int64_t h, int64_t w) {
+  return ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
+}
+
+/// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH. plane_done(h) is called after each plane.
+template <class T, class PlaneDone>
 void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
-                 const T* packed, SlidingTaps<T>* planes, T* y) {
+                 const T* packed, SlidingTaps<T>* planes, T* y, const PlaneDone& plane_done) {
   const auto kernel = sliding_table<T>(p.out_channels).row;
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
@@ -293,13 +297,12 @@ void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
       const int64_t count = list_planes(p, c, ring, h, v - v_begin, packed + v * c.vector_size, planes);
       for (int64_t w = 0; w < unit.w_count; ++w) {
         const RowTaps rows = row_taps(p, ring, w);
-        const int64_t voxel =
-            ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
         kernel({planes, count, rows.begin, rows.end, ring.row_size(), w * ring.row_size(), p.kernel_size[2],
-                unit.d_count, c.input, c.x_step, y + voxel * p.out_channels + channel, p.out_channels,
-                std::min(c.lanes, p.out_channels - channel), c.together > 0, c.vector_size});
+                unit.d_count, c.input, c.x_step, y + first_voxel(p, unit, h, w) * p.out_channels + channel,
+                p.out_channels, std::min(c.lanes, p.out_channels - channel), c.together > 0, c.vector_size});
       }
     }
+    plane_done(h);
   }
 }
 
@@ -319,10 +322,14 @@ bool applies(const Conv3dProblem& p, bool weight) {
 }
 
 template <class T>
-bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
-  if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return false;
+std::optional<Done> gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+                           const Epilogue<T>& epilogue) {
+  if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return std::nullopt;
   Cut c = cut_of<T>(p);
-  c.together = should_stream(p, y) ? sliding_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2]) : 0;
+  const bool applies = epilogue.any() && c.v_blocks == 1;  // to whole voxels
+  c.together =
+      !applies && should_stream(p, y) ? sliding_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2]) : 0;
+  if (applies) epilogue.begin(p.batch * c.units());
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
   parallel_for(
@@ -331,12 +338,19 @@ bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y
         Ring<T> ring(p, c, x);
         memory::Scratch<SlidingTaps<T>> planes(c.ci * p.kernel_size[0]);
         const int64_t v = task % c.v_blocks * c.v_size;
-        gather_unit(p, c, unit_of(p, c, task / c.v_blocks), ring, v, std::min(v + c.v_size, c.vectors), packed.data(),
-                    planes.data(), y);
+        const Unit unit = unit_of(p, c, task / c.v_blocks);
+        gather_unit(p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y,
+                    [&](int64_t h) {
+                      const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // that lie side by side
+                      for (int64_t row = 0; applies && row < unit.w_count; row += rows) {
+                        const int64_t voxel = first_voxel(p, unit, h, row);
+                        epilogue.apply(task, voxel, rows * unit.d_count, y + voxel * p.out_channels);
+                      }
+                    });
         if (c.together > 0) sliding_table<T>(p.out_channels).stream_end();
       },
       is_small(p));
-  return true;
+  return Done{applies};
 }
 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
@@ -352,10 +366,9 @@ void fill_dy(const Conv3dProblem& p, const Cut& c, const Unit& unit, int64_t h, 
              int64_t vector, const T* dy, T* to) {
   const int64_t channel = vector * c.lanes, n = std::min(c.lanes, p.out_channels - channel);
   for (int64_t r = 0; r < count; ++r, to += unit.d_count * c.lanes) {
-    const int64_t voxel =
-        ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w + r) * p.out_size[2] + unit.d_begin;
     sliding_table<T>(p.out_channels)
-        .fill({dy + voxel * p.out_channels + channel, p.out_channels, unit.d_count, identity.lane, n, n, to});
+        .fill({dy + first_voxel(p, unit, h, w + r) * p.out_channels + channel, p.out_channels, unit.d_count,
+               identity.lane, n, n, to});
   }
 }
 
@@ -425,8 +438,10 @@ bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 
 template bool applies<float>(const Conv3dProblem&, bool);
 template bool applies<double>(const Conv3dProblem&, bool);
-template bool gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
-template bool gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
+template std::optional<Done> gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
+                                           const Epilogue<float>&);
+template std::optional<Done> gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+                                            const Epilogue<double>&);
 template bool grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 

@@ -3,7 +3,10 @@
 // applies.
 #pragma once
 
+#include <optional>
+
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/epilogue.hpp"
 
 namespace vg::kernels::sliding {
 
@@ -11,10 +14,14 @@ namespace vg::kernels::sliding {
 template <class T>
 bool applies(const Conv3dProblem& p, bool weight);
 
+struct Done {
+  bool applied;  ///< the epilogue
+};
 /// As direct::gather. Padding is multiplied as zeros, so a weight that is not finite would reach outputs that do not
-/// meet it: false, with nothing done, if there is one.
+/// meet it: nothing is done if there is one.
 template <class T>
-bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
+std::optional<Done> gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+                           const Epilogue<T>& epilogue);
 
 /// False if a result is not finite: in dy that may have met padding only, and the caller should do it another way.
 template <class T>

@@ -194,13 +194,13 @@ namespace {
 
 template <class T>
 bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
-                  const Joined<T>& y) {
+                  const Joined<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
       out(p.out_channels, tiling.most_tiles(), table.lanes);
-  return gather_blocks<T>(p, tiling, {x, in, table}, {y, out, table},
+  return gather_blocks<T>(p, tiling, {x, in, table}, {y, out, table}, epilogue,
                           [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
 }
 
@@ -221,16 +221,19 @@ bool takes_joined(const Conv3dProblem& p, Tiles tiles) {
 }
 
 template <class T>
-void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
-            const Joined<T>& y) {
+bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
+            const Joined<T>& y, const Epilogue<T>& epilogue) {
   const bool grouped = is_grouped<T>(p);
   const Points points(p, tiles);
-  if (!grouped && takes_few_tiles(p, points, sizeof(T))) return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]);
+  if (!grouped && takes_few_tiles(p, points, sizeof(T)))
+    return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
   const auto gather_all = [&](const Points& by) {
-    return grouped ? gather_groups(p, by, transpose, x, w, y) : gather_dense(p, by, transpose, x, w, y);
+    return grouped ? gather_groups(p, by, transpose, x, w, y, epilogue)
+                   : gather_dense(p, by, transpose, x, w, y, epilogue);
   };
   // Through its long tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
   if (!gather_all(points)) gather_all(Points(p, Tiles::square));
+  return takes(p, epilogue);
 }
 
 template <class T>
@@ -259,11 +262,11 @@ void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, 
 }
 
 template bool takes_joined<float>(const Conv3dProblem&, Tiles);
-template void gather<float>(const Conv3dProblem&, Tiles, bool, const Joined<const float>&, const float*,
-                            const Joined<float>&);
+template bool gather<float>(const Conv3dProblem&, Tiles, bool, const Joined<const float>&, const float*,
+                            const Joined<float>&, const Epilogue<float>&);
 template bool takes_joined<double>(const Conv3dProblem&, Tiles);
-template void gather<double>(const Conv3dProblem&, Tiles, bool, const Joined<const double>&, const double*,
-                             const Joined<double>&);
+template bool gather<double>(const Conv3dProblem&, Tiles, bool, const Joined<const double>&, const double*,
+                             const Joined<double>&, const Epilogue<double>&);
 template void grad_weight<float>(const Conv3dProblem&, Tiles, const Joined<const float>&, const float*, float*);
 template void grad_weight<double>(const Conv3dProblem&, Tiles, const Joined<const double>&, const double*, double*);
 

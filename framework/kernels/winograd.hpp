@@ -3,6 +3,7 @@
 #pragma once
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/joined.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 
@@ -18,8 +19,8 @@ bool takes_joined(const Conv3dProblem& p, Tiles tiles);
 
 /// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
 template <class T>
-void gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
-            const Joined<T>& y);
+bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
+            const Joined<T>& y, const Epilogue<T>& epilogue);
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "framework/kernels/driver.hpp"
+#include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/winograd_outputs.hpp"
 #include "framework/kernels/winograd_points.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
@@ -84,7 +85,8 @@ struct BlockSide {
   const WinogradTable<T>& table;
 };
 
-/// One block; product(point of all slices, v, m) multiplies the tiles of a point. `finite` as WinogradScatter's.
+/// One block up to its outputs; product(point of all slices, v, m) multiplies the tiles of a point. `finite` as
+/// WinogradScatter's.
 template <class T, class Product>
 void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
@@ -109,19 +111,27 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
       of_points(out.table.output, w, d)(g);
     });
   }
-  y.finish(block, out.table);
+}
+
+/// Whether gather_blocks applies it: to rows of outputs.
+template <class T>
+bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
+  return epilogue.any() && p.rhs_dilation[2] == 1;
 }
 
 /// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs. Returns
 /// false where long tiles met a value that is not finite.
 template <class T, class Products>
 bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide<T, const T>& in,
-                   const BlockSide<T, T>& out, const Products& products, bool in_place = false) {
+                   const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
+                   bool in_place = false) {
   // consecutive blocks share planes: a task takes some of them
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
   bool stream = p.rhs_dilation[2] == 1;
   each_part(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
   std::atomic<bool> all_finite = true;
+  const bool applied = takes(p, epilogue);
+  if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,
       [&](std::int64_t task) {
@@ -135,6 +145,10 @@ bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide
           const Tiling::Block block = tiling.block(b), next = tiling.block(std::min(b + 1, end - 1));
           gather_block<T>(tiling, block, b + 1 < end ? &next : nullptr, prefetch, in, v.data(), out, y,
                           in_place ? v.data() : m.data(), &finite, products(block));
+          if (applied || stream)
+            y.finish(block, out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
+              if (applied) epilogue.apply(task, first, rows, at);
+            });
         }
         y.end(out.table);
         if (!finite) all_finite = false;

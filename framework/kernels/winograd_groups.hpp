@@ -2,6 +2,7 @@
 #pragma once
 
 #include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/joined.hpp"
 #include "framework/kernels/winograd_parts.hpp"
 #include "framework/kernels/winograd_table.hpp"
@@ -19,6 +20,6 @@ bool has_one_narrow_group(const Conv3dProblem& p) {
 /// As winograd::gather, but returns false where long tiles met a value that is not finite; no axis has five taps.
 template <class T>
 bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
-                   const Joined<T>& y);
+                   const Joined<T>& y, const Epilogue<T>& epilogue);
 
 }  // namespace vg::kernels::winograd

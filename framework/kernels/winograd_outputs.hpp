@@ -1,5 +1,6 @@
 // Where a block's outputs are added up, slice by slice: in the volume, or, where that is too large for the caches, in
-// L2, from where whole rows go past them. Memory is then written without being read first. Internal.
+// L2, from where whole rows go past them. Memory is then written without being read first. An epilogue gets the rows
+// before they go. Internal.
 #pragma once
 
 #include <algorithm>
@@ -28,12 +29,29 @@ class BlockOutputs {
       f(g, run, before);
     });
   }
-  /// After the last slice.
-  void finish(const Tiling::Block& block, const WinogradTable<T>& table) {
-    if (!stream_) return;
+  /// After the last slice; row(first voxel, voxels, their outputs) may change these. It is given rows of the one tensor
+  /// where the kernel is not dilated along D.
+  template <class Row>
+  void finish(const Tiling::Block& block, const WinogradTable<T>& table, const Row& row) {
+    T *y = nullptr, *in_cache = nullptr;  // rows that lie side by side, as far as they are known
+    std::int64_t n = 0;
+    const auto finish_rows = [&] {
+      if (n == 0) return;
+      row((y - y_.data[0]) / y_.channels[0], n / y_.channels[0], in_cache);
+      if (stream_) table.stream(n, in_cache, y);
+    };
     each_tensor(block, 0, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t before) {
-      each_row(g, block, run, before, [&](T* y, const T* row, std::int64_t n) { table.stream(n, row, y); });
+      each_row(g, block, run, before, [&](T* next, T* next_in_cache, std::int64_t size) {
+        if (next != y + n || next_in_cache != in_cache + n) {
+          finish_rows();
+          y = next;
+          in_cache = next_in_cache;
+          n = 0;
+        }
+        n += size;
+      });
     });
+    finish_rows();
   }
   /// Before others read the volume.
   void end(const WinogradTable<T>& table) const {
@@ -54,16 +72,20 @@ class BlockOutputs {
       }
     });
   }
-  /// f(row of the volume, the same in L2, its elements); `before` channels of other tensors lie in front in L2.
+  /// f(row of the volume, where its outputs are, its elements): in L2, behind `before` channels of other tensors, or in
+  /// place.
   template <class F>
   void each_row(WinogradScatter<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before, const F& f) {
     const Points& points = tiling_.points();
     const std::int64_t length = block.depth_tiles * points.step(2), n = std::min(g.depth, length) * g.channels;
-    T* row = rows_.data() + before * block.tiles() * tile_outputs() +
-             (run - block.run_begin) * block.depth_tiles * tile_outputs() * g.channels;
+    const std::int64_t first = before * block.tiles() * tile_outputs() +
+                               (run - block.run_begin) * block.depth_tiles * tile_outputs() * g.channels;
     for (std::int64_t h = 0; h < points.step(0); ++h)
-      for (std::int64_t w = 0; w < points.step(1); ++w, row += length * g.channels)
-        if (g.y[h][w] != nullptr) f(g.y[h][w], row, n);
+      for (std::int64_t w = 0; w < points.step(1); ++w) {
+        if (g.y[h][w] == nullptr) continue;
+        T* const in_l2 = rows_.data() + first + (h * points.step(1) + w) * length * g.channels;
+        f(g.y[h][w], stream_ ? in_l2 : g.y[h][w], n);
+      }
   }
 
   const Tiling& tiling_;

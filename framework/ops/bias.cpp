@@ -10,6 +10,7 @@
 #include "framework/kernels/pointwise.hpp"
 #include "framework/memory.hpp"
 #include "framework/ops/detail/bias.hpp"
+#include "framework/ops/detail/conv.hpp"
 #include "framework/ops/detail/map.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
@@ -24,21 +25,25 @@ using std::int64_t;
 // Elements of a task: a whole number of voxels, in L2.
 int64_t voxels_of_task(int64_t channels) { return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, channels)); }
 
-Tensor biased(const Variable& x, const Variable& bias, const Activation& activation) {
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float("bias_add", x.dtype(), [&](auto type) {
+// Where x is a convolution to come that is not asked for again, in the pass that computes it.
+Tensor biased(const Variable& x, const Variable& bias, const Activation& activation, Asked again) {
+  return dispatch_float("bias_add", x.dtype(), [&](auto type) {
     using T = decltype(type);
-    const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : y.numel() / channels;
-    const T *from = x.value().data<T>(), *shift = bias.value().data<T>();
+    const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : x.numel() / channels;
+    kernels::ChannelMap<T> map{rows, channels, nullptr, nullptr, bias.value().data<T>(), activation};
+    if (again == Asked::never)
+      if (Tensor y = detail::mapped_convolution<T>(x, map); y.defined()) return y;
+    Tensor y(x.shape(), x.dtype());
+    const T* const from = x.value().data<T>();
     T* const to = y.data<T>();
-    const bool far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
+    map.far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
     parallel_ranges(rows, voxels_of_task(channels), [&](int64_t begin, int64_t end) {
-      const int64_t at = begin * channels;
-      kernels::map_channels<T>({end - begin, channels, nullptr, nullptr, shift, activation, far}, from + at, nullptr,
-                               to + at);
+      kernels::ChannelMap<T> of_task = map;
+      of_task.rows = end - begin;
+      kernels::map_channels<T>(of_task, from + begin * channels, nullptr, to + begin * channels);
     });
+    return y;
   });
-  return y;
 }
 
 // g times the activation's slope, and its sum over each channel, by the result y: one pass. Blocks of rows are summed
@@ -77,9 +82,9 @@ class DeferredBias : public Deferred {
  public:
   DeferredBias(Variable x, Variable bias) : Deferred(x.shape(), x.dtype()), sum_{std::move(x), std::move(bias)} {}
   const detail::PendingBias& sum() const { return sum_; }
-  Tensor compute() const override { return biased(sum_.x, sum_.bias, {}); }
+  Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Asked::never); }
 
-  Variable with_activation(const Activation& activation) const override {
+  Variable with_activation(const Activation& activation, Asked again) const override {
     const auto vjp = [activation, shape = sum_.bias.shape()](const Pull& pull) -> Grads {
       if (recording()) {
         const Variable g = detail::through_activation(activation, pull.output.value(), pull.grad);
@@ -88,7 +93,8 @@ class DeferredBias : public Deferred {
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
     };
-    return record("bias_activation", biased(sum_.x, sum_.bias, activation), {sum_.x, sum_.bias}, vjp, Output::saved);
+    const Tensor y = biased(sum_.x, sum_.bias, activation, again);  // before another handle of x is made
+    return record("bias_activation", y, {sum_.x, sum_.bias}, vjp, Output::saved);
   }
 
  private:

@@ -4,19 +4,16 @@
 
 #include <algorithm>
 #include <string_view>
-#include <type_traits>
 
 #include "framework/error.hpp"
-#include "framework/kernels/bf16.hpp"
-#include "framework/kernels/conv3d.hpp"
-#include "framework/op_count.hpp"
-#include "framework/ops/detail/concat.hpp"
+#include "framework/ops/detail/conv.hpp"
 #include "framework/ops/shape_ops.hpp"
 
 namespace vg {
 
 namespace {
 
+using detail::Convolution;
 using kernels::Conv3dProblem;
 
 constexpr std::int64_t largest = 2147483647;  // of a stride, dilation or pad: keeps every product of sizes in 64 bits
@@ -97,176 +94,8 @@ void check_out(std::string_view where, const Triple& got, const Triple& wanted, 
                     where, str(got), got_channels, str(wanted), wanted_channels));
 }
 
-Shape x_shape(const Conv3dProblem& p) { return {p.batch, p.in_size[0], p.in_size[1], p.in_size[2], p.in_channels}; }
-Shape w_shape(const Conv3dProblem& p) {
-  return {p.kernel_size[0], p.kernel_size[1], p.kernel_size[2], p.in_channels / p.groups, p.out_channels};
-}
-Shape y_shape(const Conv3dProblem& p) { return {p.batch, p.out_size[0], p.out_size[1], p.out_size[2], p.out_channels}; }
-
-// Each pass meets the same (output, tap, input) triples; padding counts, zeros put in by lhs_dilation do not.
-void count_multiply_adds_of(const Conv3dProblem& p) {
-  std::int64_t n = p.batch * p.out_channels * (p.in_channels / p.groups);
-  for (int i = 0; i < 3; ++i) n = n * p.out_size[i] * p.kernel_size[i] / p.lhs_dilation[i];
-  count_multiply_adds(n);
-}
-
-/// A problem, and whether its operands are multiplied in bf16: gradients are computed as their op was, wherever that
-/// is.
-struct Convolution {
-  Conv3dProblem p;
-  bool bf16;
-};
-
 Convolution convolution(const Conv3dProblem& p, Compute compute, DType dtype) {
   return {p, dtype == f32 && (compute == Compute::automatic ? autocast() : compute) == Compute::bf16};
-}
-
-// The three passes. <y, grad> is linear in x, w and grad, and each pass is its derivative by one of them: so the vjp of
-// each pass is made of the other two.
-Variable forward(const Variable& x, const Variable& w, const Convolution& c);
-Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c);
-Variable grad_weight(const Variable& x, const Variable& grad, const Convolution& c);
-
-Variable forward(const Variable& x, const Variable& w, const Convolution& c) {
-  Tensor y(y_shape(c.p), x.dtype());
-  count_multiply_adds_of(c.p);
-  dispatch_float("conv3d", x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if constexpr (std::is_same_v<T, float>)
-      if (c.bf16) return kernels::conv3d_forward_bf16(c.p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
-    kernels::conv3d_forward<T>(c.p, x.value().data<T>(), w.value().data<T>(), y.data<T>());
-  });
-  return record(
-      "conv3d", std::move(y), {x, w},
-      [x, w, c](const Pull& pull) -> Grads {
-        return {pull.needs(0) ? grad_input(pull.grad, w, c) : Variable{},
-                pull.needs(1) ? grad_weight(x, pull.grad, c) : Variable{}};
-      },
-      Output::dropped);
-}
-
-Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
-  Tensor dx(x_shape(c.p), grad.dtype());
-  count_multiply_adds_of(c.p);
-  dispatch_float("conv3d_grad_input", grad.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if constexpr (std::is_same_v<T, float>)
-      if (c.bf16)
-        return kernels::conv3d_grad_input_bf16(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
-    kernels::conv3d_grad_input<T>(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
-  });
-  return record(
-      "conv3d_grad_input", std::move(dx), {grad, w},
-      [grad, w, c](const Pull& pull) -> Grads {
-        return {pull.needs(0) ? forward(pull.grad, w, c) : Variable{},
-                pull.needs(1) ? grad_weight(pull.grad, grad, c) : Variable{}};
-      },
-      Output::dropped);
-}
-
-Variable grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
-  Tensor dw(w_shape(c.p), x.dtype());
-  count_multiply_adds_of(c.p);
-  dispatch_float("conv3d_grad_weight", x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if constexpr (std::is_same_v<T, float>)
-      if (c.bf16)
-        return kernels::conv3d_grad_weight_bf16(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
-    kernels::conv3d_grad_weight<T>(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
-  });
-  return record(
-      "conv3d_grad_weight", std::move(dw), {x, grad},
-      [x, grad, c](const Pull& pull) -> Grads {
-        return {pull.needs(0) ? grad_input(grad, pull.grad, c) : Variable{},
-                pull.needs(1) ? forward(x, pull.grad, c) : Variable{}};
-      },
-      Output::dropped);
-}
-
-// --- x in several tensors, of channels side by side (a concatenation that has not been computed) ---
-
-template <class T, class Get>
-kernels::Joined<T> join(std::size_t count, const Get& get, const std::vector<Variable>& parts) {
-  kernels::Joined<T> joined{};
-  for (std::size_t i = 0; i < count; ++i) {
-    joined.data[i] = get(i);
-    joined.channels[i] = parts[i].dim(-1);
-  }
-  joined.count = static_cast<int>(count);
-  return joined;
-}
-
-template <class T>
-kernels::Joined<const T> values_of(const std::vector<Variable>& parts) {
-  return join<const T>(
-      parts.size(), [&](std::size_t i) -> const T* { return parts[i].value().data<T>(); }, parts);
-}
-
-// The parts of x, where all passes read and write them as they are; else none.
-std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
-  const std::vector<Variable> parts = c.bf16 ? std::vector<Variable>() : detail::pending_concat(x);
-  std::vector<std::int64_t> channels;
-  for (const Variable& part : parts) channels.push_back(part.dim(-1));
-  bool taken = !parts.empty();
-  dispatch_float("conv3d", x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    for (const auto pass : {kernels::Pass::forward, kernels::Pass::grad_input, kernels::Pass::grad_weight})
-      taken = taken && kernels::conv3d_takes_joined<T>(c.p, pass, channels.data(), channels.size());
-  });
-  return taken ? parts : std::vector<Variable>();
-}
-
-// Of the parts, then of w.
-Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const Pull& pull) {
-  const std::size_t count = parts.size();
-  bool needs_parts = false;
-  for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);
-  Grads grads(count + 1);
-  if (recording()) {
-    const Variable dx = needs_parts ? grad_input(pull.grad, w, c) : Variable();
-    std::int64_t start = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (pull.needs(i)) grads[i] = slice(dx, -1, {start, start + parts[i].dim(-1)});
-      start += parts[i].dim(-1);
-    }
-    if (pull.needs(count)) grads[count] = grad_weight(concat(parts, -1), pull.grad, c);
-    return grads;
-  }
-  dispatch_float("conv3d", w.dtype(), [&](auto type) {
-    using T = decltype(type);
-    const T* const dy = pull.grad.value().data<T>();
-    if (needs_parts) {
-      count_multiply_adds_of(c.p);
-      std::vector<Tensor> dx;
-      for (const Variable& part : parts) dx.emplace_back(part.shape(), part.dtype());
-      kernels::conv3d_grad_input_joined(c.p, dy, w.value().data<T>(),
-                                        join<T>(
-                                            count, [&](std::size_t i) { return dx[i].data<T>(); }, parts));
-      for (std::size_t i = 0; i < count; ++i)
-        if (pull.needs(i)) grads[i] = Variable(dx[i]);
-    }
-    if (pull.needs(count)) {
-      count_multiply_adds_of(c.p);
-      Tensor dw(w.shape(), w.dtype());
-      kernels::conv3d_grad_weight_joined(c.p, values_of<T>(parts), dy, dw.data<T>());
-      grads[count] = Variable(dw);
-    }
-  });
-  return grads;
-}
-
-Variable forward_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c) {
-  Tensor y(y_shape(c.p), w.dtype());
-  count_multiply_adds_of(c.p);
-  dispatch_float("conv3d", w.dtype(), [&](auto type) {
-    using T = decltype(type);
-    kernels::conv3d_forward_joined(c.p, values_of<T>(parts), w.value().data<T>(), y.data<T>());
-  });
-  std::vector<Variable> inputs = parts;
-  inputs.push_back(w);
-  return record(
-      "conv3d", std::move(y), inputs,
-      [parts, w, c](const Pull& pull) -> Grads { return grads_of_joined(parts, w, c, pull); }, Output::dropped);
 }
 
 constexpr std::string_view x_layout = "(batch, height, width, depth, channels)";
@@ -295,9 +124,7 @@ Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args) {
   const Triple out = conv3d_out_size(spatial(x), kernel_of(w), args);
   check_channels("conv3d", x.dim(4), w.dim(3), w.dim(4), args.groups);
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_of(w), out, x.dim(4), w.dim(4), args);
-  const Convolution c = convolution(p, args.compute, x.dtype());
-  const std::vector<Variable> parts = parts_of(x, c);
-  return parts.empty() ? forward(x, w, c) : forward_joined(parts, w, c);
+  return detail::conv_forward(x, w, convolution(p, args.compute, x.dtype()));
 }
 
 Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args) {
@@ -307,7 +134,7 @@ Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple
   check_channels("conv3d_grad_input", w.dim(3) * args.groups, w.dim(3), w.dim(4), args.groups);
   check_out("conv3d_grad_input", spatial(grad), out, grad.dim(4), w.dim(4));
   const Conv3dProblem p = problem_of(grad.dim(0), in_size, kernel_of(w), out, w.dim(3) * args.groups, w.dim(4), args);
-  return grad_input(grad, w, convolution(p, args.compute, grad.dtype()));
+  return detail::conv_grad_input(grad, w, convolution(p, args.compute, grad.dtype()));
 }
 
 Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Triple& kernel_size,
@@ -321,7 +148,7 @@ Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Tripl
     throw ValueError(
         fmt::format("[conv3d_grad_weight] grad: its batch is {}; must be {} as x's", grad.dim(0), x.dim(0)));
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_size, out, x.dim(4), grad.dim(4), args);
-  return grad_weight(x, grad, convolution(p, args.compute, x.dtype()));
+  return detail::conv_grad_weight(x, grad, convolution(p, args.compute, x.dtype()));
 }
 
 // Output i and input m meet at tap k of the flipped kernel when m * stride = i - lo + (k_eff - 1) - k * dilation: that
@@ -354,7 +181,7 @@ Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTransp
     kernel = reshape(kernel, {k[0], k[1], k[2], o, in_channels});
   }
   const Conv3dProblem p = problem_of(x.dim(0), out, kernel_of(w), spatial(x), out_channels, in_channels, of);
-  return grad_input(x, kernel, convolution(p, args.compute, x.dtype()));
+  return detail::conv_grad_input(x, kernel, convolution(p, args.compute, x.dtype()));
 }
 
 }  // namespace vg

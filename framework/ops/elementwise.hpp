@@ -40,8 +40,10 @@ Variable softplus(const Variable& x);  ///< log(1 + e^x), without overflow
 /// log(1 + e^(beta x)) / beta, and x where beta x is above the threshold, as torch.nn.Softplus. Throws ValueError
 /// unless beta > 0.
 Variable softplus(const Variable& x, double beta, double threshold = 20);
-Variable relu(const Variable& x);  ///< gradient 0 at 0
-Variable leaky_relu(const Variable& x, double negative_slope = 0.01);
+/// Gradient 0 at 0. The last handle of a value that waits (framework/deferred.hpp) may be moved in: then that value
+/// need not come about at all.
+Variable relu(Variable x);
+Variable leaky_relu(Variable x, double negative_slope = 0.01);
 /// x, or slope * x where x is not positive: torch.nn.PReLU over the last axis. slope (1,) or (C,) for x (..., C), of
 /// x's dtype; any other shape is a ValueError.
 Variable prelu(const Variable& x, const Variable& slope);

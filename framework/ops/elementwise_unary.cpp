@@ -170,9 +170,18 @@ Variable softplus(const Variable& x) {
       Output::dropped);
 }
 
-Variable relu(const Variable& x) {
-  if (const auto how = deferred_of(x))
-    if (Variable y = how->with_activation({Activation::Kind::relu}); y.defined()) return y;
+namespace {
+
+// x's op with the activation in it, if x waits and its op knows how.
+Variable taken_in(const Variable& x, const Activation& activation) {
+  const auto how = deferred_of(x);
+  return how ? how->with_activation(activation, x.unique() ? Asked::never : Asked::maybe) : Variable();
+}
+
+}  // namespace
+
+Variable relu(Variable x) {
+  if (Variable y = taken_in(x, {Activation::Kind::relu}); y.defined()) return y;
   // A NaN stays one: a network that diverges should be seen to.
   return record(
       "relu", map("relu", x.value(), [](auto v) { return v < 0 ? decltype(v)(0) : v; }), {x},
@@ -181,9 +190,9 @@ Variable relu(const Variable& x) {
       });
 }
 
-Variable leaky_relu(const Variable& x, double negative_slope) {
-  if (const auto how = negative_slope >= 0 ? deferred_of(x) : nullptr)  // the sign is read from the result
-    if (Variable y = how->with_activation({Activation::Kind::leaky_relu, negative_slope}); y.defined()) return y;
+Variable leaky_relu(Variable x, double negative_slope) {
+  if (negative_slope >= 0)  // the sign is read from the result
+    if (Variable y = taken_in(x, {Activation::Kind::leaky_relu, negative_slope}); y.defined()) return y;
   const auto f = [negative_slope](auto v) { return v > 0 ? v : v * static_cast<decltype(v)>(negative_slope); };
   return record(
       "leaky_relu", map("leaky_relu", x.value(), f), {x},

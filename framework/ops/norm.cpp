@@ -9,6 +9,7 @@
 #include "framework/deferred.hpp"
 #include "framework/error.hpp"
 #include "framework/ops/detail/bias.hpp"
+#include "framework/ops/detail/conv.hpp"
 #include "framework/ops/detail/norm_channels.hpp"
 #include "framework/ops/detail/norm_rows.hpp"
 #include "framework/ops/detail/norm_softmax.hpp"
@@ -130,6 +131,19 @@ Tensor forward_value(const Norm& n) {
   return y;
 }
 
+// The same with an activation, where x is a convolution to come that is not asked for again: in the pass that computes
+// it. Else undefined.
+Tensor mapped_value(const Norm& n, const Activation& activation) {
+  if (!n.constant || n.residual.defined()) return {};
+  return dispatch_float(n.op, n.x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    detail::NormNumbers<T> numbers = n.numbers<T>();
+    numbers.activation = activation;
+    detail::NormMap<T> map(n.view, numbers);
+    return detail::mapped_convolution<T>(n.x, map.of(0, n.view.rows));
+  });
+}
+
 using Wanted = std::array<bool, Norm::inputs_count>;
 using NormGrads = std::array<Variable, Norm::inputs_count>;
 
@@ -249,14 +263,19 @@ Vjp vjp_of(const Norm& n) {
 class DeferredNorm : public Deferred {
  public:
   explicit DeferredNorm(Norm n) : Deferred(n.x.shape(), n.x.dtype()), n_(std::move(n)) {}
-  Tensor compute() const override { return forward_value(n_); }
+  Tensor compute() const override {
+    const Tensor y = mapped_value(n_, {});
+    return y.defined() ? y : forward_value(n_);
+  }
 
-  Variable with_activation(const Activation& activation) const override {
+  Variable with_activation(const Activation& activation, Asked again) const override {
+    Tensor y = again == Asked::never ? mapped_value(n_, activation) : Tensor();
     Norm n = n_;
     n.activation = activation;
+    if (!y.defined()) y = forward_value(n);
     // with a residual the sign is read from the result
     const Output output = masks_gradient(n) ? Output::saved : Output::dropped;
-    return record("norm_activation", forward_value(n), n.inputs(), vjp_of(n), output);
+    return record("norm_activation", y, n.inputs(), vjp_of(n), output);
   }
 
   Variable with_sum(const Variable& other) const override {
@@ -291,7 +310,9 @@ void measure(Norm& n, Tensor* mean, Tensor* var) {
   double *m = n.stats.data<double>(), *v = m + n.view.stats();
   dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
-    detail::group_moments(n.view, n.x.value().data<T>(), data_or_null<T>(n.pre), m, v, n.channel_means.data<double>());
+    const auto taken = detail::pending_moments(n.x);
+    detail::group_moments(n.view, taken ? *taken : detail::moments_of(n.view, n.x.value().data<T>()),
+                          data_or_null<T>(n.pre), m, v, n.channel_means.data<double>());
     for (std::int64_t i = 0; i < n.view.stats(); ++i) {
       if (mean) mean->data<T>()[i] = static_cast<T>(m[i]);
       if (var) var->data<T>()[i] = static_cast<T>(v[i]);

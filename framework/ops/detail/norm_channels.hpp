@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
+#include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/far.hpp"
 #include "framework/kernels/pointwise.hpp"
 #include "framework/memory.hpp"
@@ -38,47 +40,62 @@ void norm_blocks(const NormView& v, F&& f) {
   });
 }
 
-/// Mean and biased variance of each group of each sample of x + pre (a number a channel, or null), and the mean of each
-/// channel of each sample. Each block is read twice, the second time from the cache: the squares are of distances from
-/// the block's own mean.
+/// The sums over x, by a pass over it.
 template <class T>
-void group_moments(const NormView& v, const T* x, const T* pre, double* mean, double* var, double* channel_mean) {
-  const std::int64_t c = v.channels(), blocks = v.blocks(), step = v.block_rows();
-  memory::Scratch<double> parts(v.batch * blocks * 2 * c);
+kernels::Moments moments_of(const NormView& v, const T* x) {
+  kernels::Moments moments(v.rows, v.channels());
+  moments.begin(v.batch * v.blocks());
   norm_blocks(v, [&](std::int64_t t, std::int64_t b, std::int64_t first, std::int64_t n) {
-    double *m = parts.data() + t * 2 * c, *squares = m + c;
-    const T* at = x + (b * v.rows + first) * c;
-    kernels::channel_sums(n, c, at, m, squares);
-    for (std::int64_t i = 0; i < c; ++i) m[i] /= static_cast<double>(n);
-    kernels::channel_centered_squares(n, c, at, m, squares);
-    for (std::int64_t i = 0; i < c && pre != nullptr; ++i) m[i] += static_cast<double>(pre[i]);
+    const std::int64_t at = b * v.rows + first;
+    moments.add(t, at, n, x + at * v.channels());
   });
-  parallel_for(
-      v.stats(),
-      [&](std::int64_t s) {
-        const std::int64_t b = s / v.groups, c0 = s % v.groups * v.width;
-        const auto over_blocks = [&](auto term) {
-          double total = 0;
-          for (std::int64_t t = 0; t < blocks; ++t) {
-            const double n = static_cast<double>(std::min(step, v.rows - t * step));
-            const double* part = parts.data() + (b * blocks + t) * 2 * c;
-            for (std::int64_t i = c0; i < c0 + v.width; ++i) total += term(n, part[i], part[c + i]);
-          }
-          return total / static_cast<double>(v.count());
-        };
-        for (std::int64_t i = c0; i < c0 + v.width; ++i) {
-          double total = 0;
-          for (std::int64_t t = 0; t < blocks; ++t)
-            total +=
-                static_cast<double>(std::min(step, v.rows - t * step)) * parts.data()[(b * blocks + t) * 2 * c + i];
-          channel_mean[b * c + i] = total / static_cast<double>(v.rows);
-        }
-        const double centre = over_blocks([](double n, double m, double) { return n * m; });
-        mean[s] = centre;
-        var[s] = over_blocks(
-            [centre](double n, double m, double squares) { return squares + n * (m - centre) * (m - centre); });
-      },
-      v.stats() < 16);
+  return moments;
+}
+
+/// Mean and biased variance of each group of each sample of x + pre (a number a channel, or null), and the mean of each
+/// channel of each sample. Samples of the moments may be parts of the view's.
+template <class T>
+void group_moments(const NormView& v, const kernels::Moments& moments, const T* pre, double* mean, double* var,
+                   double* channel_mean) {
+  struct Part {
+    double rows;
+    const double *mean, *squares;  // of each channel; of the distances from its mean
+  };
+  const std::int64_t c = v.channels(), parts_of_sample = v.rows / std::max<std::int64_t>(1, moments.sample_rows());
+  std::vector<std::vector<Part>> parts(static_cast<std::size_t>(v.batch));
+  std::vector<double> numbers;
+  std::int64_t count = 0;
+  moments.each([&](const auto&) { ++count; });
+  numbers.resize(static_cast<std::size_t>(2 * c * count));
+  double* at = numbers.data();
+  moments.each([&](const kernels::Moments::Piece& piece) {
+    const double *centre = piece.numbers.data(), *sum = centre + c, *squares = sum + c,
+                 n = static_cast<double>(piece.rows);
+    for (std::int64_t i = 0; i < c; ++i) {
+      at[i] = centre[i] + sum[i] / n + (pre ? static_cast<double>(pre[i]) : 0.0);
+      at[c + i] = std::max(squares[i] - sum[i] * (sum[i] / n), 0.0);
+    }
+    parts[static_cast<std::size_t>(piece.sample / parts_of_sample)].push_back({n, at, at + c});
+    at += 2 * c;
+  });
+  for (std::int64_t b = 0; b < v.batch; ++b) {
+    const std::vector<Part>& of_sample = parts[static_cast<std::size_t>(b)];
+    for (std::int64_t i = 0; i < c; ++i) {
+      double total = 0;
+      for (const Part& part : of_sample) total += part.rows * part.mean[i];
+      channel_mean[b * c + i] = total / static_cast<double>(v.rows);
+    }
+    for (std::int64_t s = b * v.groups; s < (b + 1) * v.groups; ++s) {
+      const std::int64_t first = s % v.groups * v.width, end = first + v.width;
+      double centre = 0, total = 0;
+      for (std::int64_t i = first; i < end; ++i) centre += channel_mean[b * c + i] / static_cast<double>(v.width);
+      for (const Part& part : of_sample)
+        for (std::int64_t i = first; i < end; ++i)
+          total += part.squares[i] + part.rows * (part.mean[i] - centre) * (part.mean[i] - centre);
+      mean[s] = centre;
+      var[s] = total / static_cast<double>(v.count());
+    }
+  }
 }
 
 /// What x is centred on, split so that a mean that float cannot hold does not cost accuracy: mean = high + low.

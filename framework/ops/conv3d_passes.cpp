@@ -1,0 +1,229 @@
+#include <algorithm>
+#include <type_traits>
+
+#include "framework/deferred.hpp"
+#include "framework/kernels/bf16.hpp"
+#include "framework/kernels/conv3d.hpp"
+#include "framework/op_count.hpp"
+#include "framework/ops/detail/concat.hpp"
+#include "framework/ops/detail/conv.hpp"
+#include "framework/ops/shape_ops.hpp"
+
+namespace vg::detail {
+
+namespace {
+
+using kernels::Conv3dProblem;
+using kernels::Pass;
+
+Shape x_shape(const Conv3dProblem& p) { return {p.batch, p.in_size[0], p.in_size[1], p.in_size[2], p.in_channels}; }
+Shape w_shape(const Conv3dProblem& p) {
+  return {p.kernel_size[0], p.kernel_size[1], p.kernel_size[2], p.in_channels / p.groups, p.out_channels};
+}
+Shape y_shape(const Conv3dProblem& p) { return {p.batch, p.out_size[0], p.out_size[1], p.out_size[2], p.out_channels}; }
+
+// Each pass meets the same (output, tap, input) triples; padding counts, zeros put in by lhs_dilation do not.
+void count_multiply_adds_of(const Conv3dProblem& p) {
+  std::int64_t n = p.batch * p.out_channels * (p.in_channels / p.groups);
+  for (int i = 0; i < 3; ++i) n = n * p.out_size[i] * p.kernel_size[i] / p.lhs_dilation[i];
+  count_multiply_adds(n);
+}
+
+// --- x in several tensors, of channels side by side (a concatenation that has not been computed) ---
+
+template <class T, class Get>
+kernels::Joined<T> join(std::size_t count, const Get& get, const std::vector<Variable>& parts) {
+  kernels::Joined<T> joined{};
+  for (std::size_t i = 0; i < count; ++i) {
+    joined.data[i] = get(i);
+    joined.channels[i] = parts[i].dim(-1);
+  }
+  joined.count = static_cast<int>(count);
+  return joined;
+}
+
+template <class T>
+kernels::Joined<const T> values_of(const std::vector<Variable>& parts) {
+  return join<const T>(
+      parts.size(), [&](std::size_t i) -> const T* { return parts[i].value().data<T>(); }, parts);
+}
+
+// Whether a pass reads and writes them as they are.
+bool takes(const std::vector<Variable>& parts, const Convolution& c, Pass pass) {
+  std::vector<std::int64_t> channels;
+  for (const Variable& part : parts) channels.push_back(part.dim(-1));
+  return dispatch_float("conv3d", parts[0].dtype(), [&](auto type) {
+    return kernels::conv3d_takes_joined<decltype(type)>(c.p, pass, channels.data(), channels.size());
+  });
+}
+
+// The parts of x, where all passes take them; else x.
+std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
+  const std::vector<Variable> parts = c.bf16 ? std::vector<Variable>() : pending_concat(x);
+  const bool taken = !parts.empty() && takes(parts, c, Pass::forward) && takes(parts, c, Pass::grad_input) &&
+                     takes(parts, c, Pass::grad_weight);
+  return taken ? parts : std::vector<Variable>{x};
+}
+
+// Of the parts, then of w.
+Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const Pull& pull) {
+  const std::size_t count = parts.size();
+  bool needs_parts = false;
+  for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);
+  Grads grads(count + 1);
+  if (recording()) {
+    const Variable dx = needs_parts ? conv_grad_input(pull.grad, w, c) : Variable();
+    std::int64_t start = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (pull.needs(i)) grads[i] = slice(dx, -1, {start, start + parts[i].dim(-1)});
+      start += parts[i].dim(-1);
+    }
+    if (pull.needs(count)) grads[count] = conv_grad_weight(concat(parts, -1), pull.grad, c);
+    return grads;
+  }
+  dispatch_float("conv3d", w.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T* const dy = pull.grad.value().data<T>();
+    if (needs_parts) {
+      count_multiply_adds_of(c.p);
+      std::vector<Tensor> dx;
+      for (const Variable& part : parts) dx.emplace_back(part.shape(), part.dtype());
+      kernels::conv3d_grad_input_joined(c.p, dy, w.value().data<T>(),
+                                        join<T>(
+                                            count, [&](std::size_t i) { return dx[i].data<T>(); }, parts));
+      for (std::size_t i = 0; i < count; ++i)
+        if (pull.needs(i)) grads[i] = Variable(dx[i]);
+    }
+    if (pull.needs(count)) {
+      count_multiply_adds_of(c.p);
+      Tensor dw(w.shape(), w.dtype());
+      kernels::conv3d_grad_weight_joined(c.p, values_of<T>(parts), dy, dw.data<T>());
+      grads[count] = Variable(dw);
+    }
+  });
+  return grads;
+}
+
+// ---- forward ----
+
+template <class T>
+Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Convolution& c,
+                     const kernels::Epilogue<T>& epilogue) {
+  // another kernel set may be in force by now
+  if (x.size() > 1 && !takes(x, c, Pass::forward)) return forward_value<T>({concat(x, -1)}, w, c, epilogue);
+  Tensor y(y_shape(c.p), w.dtype());
+  if constexpr (std::is_same_v<T, float>)
+    if (c.bf16) {
+      kernels::conv3d_forward_bf16(c.p, x[0].value().data<T>(), w.value().data<T>(), y.data<T>());
+      epilogue.pass(y.numel() / c.p.out_channels, c.p.out_channels, y.data<T>());
+      return y;
+    }
+  kernels::conv3d_forward_joined<T>(c.p, values_of<T>(x), w.value().data<T>(), y.data<T>(), epilogue);
+  return y;
+}
+
+// A convolution may wait: a normalisation takes its statistics, and a bias and an activation are added, where its
+// outputs are in a cache.
+class DeferredConv : public Deferred {
+ public:
+  DeferredConv(std::vector<Variable> x, Variable w, const Convolution& c)
+      : Deferred(y_shape(c.p), w.dtype()), x_(std::move(x)), w_(std::move(w)), c_(c) {}
+  Tensor compute() const override {
+    return dispatch_float("conv3d", dtype(), [&](auto type) { return compute<decltype(type)>({}); });
+  }
+  template <class T>
+  Tensor compute(const kernels::Epilogue<T>& epilogue) const {
+    return forward_value<T>(x_, w_, c_, epilogue);
+  }
+  kernels::Moments no_moments() const {
+    return {c_.p.out_size[0] * c_.p.out_size[1] * c_.p.out_size[2], c_.p.out_channels};
+  }
+
+ private:
+  std::vector<Variable> x_;
+  Variable w_;
+  Convolution c_;
+};
+
+std::shared_ptr<const DeferredConv> pending_conv(const Variable& v) {
+  return std::dynamic_pointer_cast<const DeferredConv>(deferred_of(v));
+}
+
+// Results of ops are not changed any more; memory that somebody else has a handle of may be, once the call is over.
+bool stays_as_it_is(const Variable& x) { return deferred_of(x) != nullptr || !x.is_leaf() || x.value().unique(); }
+
+}  // namespace
+
+Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c) {
+  count_multiply_adds_of(c.p);
+  const std::vector<Variable> parts = parts_of(x, c);
+  std::vector<Variable> inputs = parts;
+  inputs.push_back(w);
+  const Vjp vjp = [parts, w, c](const Pull& pull) -> Grads {
+    if (parts.size() > 1) return grads_of_joined(parts, w, c, pull);
+    return {pull.needs(0) ? conv_grad_input(pull.grad, w, c) : Variable{},
+            pull.needs(1) ? conv_grad_weight(parts[0], pull.grad, c) : Variable{}};
+  };
+  const bool waits = std::all_of(parts.begin(), parts.end(), stays_as_it_is);
+  for (const Variable& part : parts) part.value();  // just one convolution waits, however many follow each other
+  const auto how = std::make_shared<DeferredConv>(parts, w, c);
+  if (waits) return record_deferred("conv3d", how, inputs, vjp);
+  return record("conv3d", how->compute(), inputs, vjp, Output::dropped);
+}
+
+Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
+  Tensor dx(x_shape(c.p), grad.dtype());
+  count_multiply_adds_of(c.p);
+  dispatch_float("conv3d_grad_input", grad.dtype(), [&](auto type) {
+    using T = decltype(type);
+    if constexpr (std::is_same_v<T, float>)
+      if (c.bf16)
+        return kernels::conv3d_grad_input_bf16(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
+    kernels::conv3d_grad_input<T>(c.p, grad.value().data<T>(), w.value().data<T>(), dx.data<T>());
+  });
+  return record(
+      "conv3d_grad_input", std::move(dx), {grad, w},
+      [grad, w, c](const Pull& pull) -> Grads {
+        return {pull.needs(0) ? conv_forward(pull.grad, w, c) : Variable{},
+                pull.needs(1) ? conv_grad_weight(pull.grad, grad, c) : Variable{}};
+      },
+      Output::dropped);
+}
+
+Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
+  Tensor dw(w_shape(c.p), x.dtype());
+  count_multiply_adds_of(c.p);
+  dispatch_float("conv3d_grad_weight", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    if constexpr (std::is_same_v<T, float>)
+      if (c.bf16)
+        return kernels::conv3d_grad_weight_bf16(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
+    kernels::conv3d_grad_weight<T>(c.p, x.value().data<T>(), grad.value().data<T>(), dw.data<T>());
+  });
+  return record(
+      "conv3d_grad_weight", std::move(dw), {x, grad},
+      [x, grad, c](const Pull& pull) -> Grads {
+        return {pull.needs(0) ? conv_grad_input(grad, pull.grad, c) : Variable{},
+                pull.needs(1) ? conv_forward(x, pull.grad, c) : Variable{}};
+      },
+      Output::dropped);
+}
+
+std::optional<kernels::Moments> pending_moments(const Variable& v) {
+  const auto conv = pending_conv(v);
+  if (!conv) return std::nullopt;
+  kernels::Moments moments = conv->no_moments();
+  dispatch_float("conv3d", v.dtype(),
+                 [&](auto type) { settle(v, conv->compute(kernels::Epilogue<decltype(type)>(moments))); });
+  return moments;
+}
+
+template <class T>
+Tensor mapped_convolution(const Variable& v, const kernels::ChannelMap<T>& map) {
+  const auto conv = v.unique() ? pending_conv(v) : nullptr;
+  return conv ? conv->compute(kernels::Epilogue<T>(map)) : Tensor();
+}
+template Tensor mapped_convolution(const Variable&, const kernels::ChannelMap<float>&);
+template Tensor mapped_convolution(const Variable&, const kernels::ChannelMap<double>&);
+
+}  // namespace vg::detail
