@@ -50,6 +50,9 @@ std::shared_ptr<const Deferred> deferred_of(const Variable& v);
 /// compute() in another way, which gives more than the value: v gets it, unless another thread has come first.
 void settle(const Variable& v, const Tensor& value);
 
+/// Whether values may wait and ops be taken in: not in a FusionScope(false), nor under a NanFinder.
+bool fuses();
+
 /// Turns fusion off (or on again) on this thread for a scope: every op then computes by itself.
 class FusionScope {
  public:

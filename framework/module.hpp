@@ -116,6 +116,8 @@ class Module {
     in_size_ = std::move(in);
     out_size_ = std::move(out);
   }
+  /// Whether somebody is told of its calls, which should be as they are written then.
+  bool observed() const { return observer_ != nullptr; }
 
  private:
   friend class FitScope;

@@ -303,17 +303,18 @@ Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs,
   return make_variable(std::move(value), std::move(node), nullptr);
 }
 
+bool fuses() { return fusion_on && watch == nullptr; }
+
 Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
                          Vjp vjp) {
-  if (watch != nullptr || !fusion_on)
-    return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
+  if (!fuses()) return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
   std::shared_ptr<Node> node;
   if (will_record(inputs)) node = record_node(op, how->shape(), how->dtype(), inputs, std::move(vjp));
   return make_variable({}, std::move(node), std::make_shared<Late>(std::move(how)));
 }
 
 std::shared_ptr<const Deferred> deferred_of(const Variable& v) {
-  if (!v.defined() || !v.body_->late || !fusion_on || watch != nullptr) return nullptr;
+  if (!v.defined() || !v.body_->late || !fuses()) return nullptr;
   const std::lock_guard lock(v.body_->late->mutex);
   return v.body_->late->how;
 }

@@ -24,6 +24,7 @@ struct LeakyReLU : Module {
   explicit LeakyReLU(LeakyReLUOptions options = {}) : options_(options) {}
   Variable update(const Variable& x) override { return leaky_relu(x, options_.negative_slope); }
   Variable update_last(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
+  double negative_slope() const { return options_.negative_slope; }
   std::string kind() const override { return "LeakyReLU"; }
   Values options() const override { return {{"negative_slope", options_.negative_slope}}; }
 

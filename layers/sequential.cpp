@@ -4,7 +4,10 @@
 
 #include <utility>
 
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
+#include "layers/activation.hpp"
+#include "layers/pool.hpp"
 
 namespace vg {
 
@@ -36,10 +39,30 @@ void Sequential::throw_other_type(std::size_t i) const {
   throw TypeError(fmt::format("[{}] module {} is a {}, not what was asked for", where(), i, at(i)->kind()));
 }
 
+namespace {
+
+// The largest of activated values is the activated largest value, which leaves an eighth of the volume to activate, or
+// less. (Where several values of a window become the same 0, none of them has a gradient.)
+bool should_pool_first(const Module& layer, const Module& next) {
+  if (dynamic_cast<const MaxPool3d*>(&next) == nullptr) return false;
+  const auto* leaky = dynamic_cast<const LeakyReLU*>(&layer);
+  return leaky != nullptr ? leaky->negative_slope() >= 0 : dynamic_cast<const ReLU*>(&layer) != nullptr;
+}
+
+}  // namespace
+
 Variable Sequential::update(const Variable& x) {
   if (layers_.empty()) throw ValueError(fmt::format("[{}] update: there are no modules", where()));
   Variable y = x;
-  for (const auto& layer : layers_) y = (*layer)(std::move(y));
+  const bool reorders = fuses() && !observed();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (reorders && i + 1 < layers_.size() && should_pool_first(*layers_[i], *layers_[i + 1])) {
+      y = (*layers_[i])((*layers_[i + 1])(std::move(y)));
+      ++i;
+    } else {
+      y = (*layers_[i])(std::move(y));
+    }
+  }
   return y;
 }
 

@@ -305,3 +305,29 @@ TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs 
   CHECK(peak(true) < bytes * 7 / 4);  // y and its quarter of an input
   CHECK(peak(false) > bytes * 2);
 }
+
+TEST_CASE("fusion: Sequential pools before it activates, to the same bits", "[fusion]") {
+  const double slope = GENERATE(-1.0, -0.5, 0.0, 0.25);  // -1: ReLU
+  const auto run = [&](bool fuse) {
+    const FusionScope scope(fuse);
+    random::Generator generator(7);
+    const random::GeneratorScope drawn(generator);
+    Sequential net(Conv3d({.in_size = {6, 7, 9, 2}, .out_channels = 5, .kernel_size = 3, .b_init = init::Normal(0.5)}));
+    net.push_back(slope == -1.0 ? std::shared_ptr<Module>(std::make_shared<ReLU>())
+                                : std::make_shared<LeakyReLU>(LeakyReLUOptions{slope}));
+    net.push_back(std::make_shared<MaxPool3d>(MaxPool3dOptions{.kernel_size = 3, .stride = 2, .padding = 1}));
+    const Variable x(random::normal({1, 1}, {2, 6, 7, 9, 2}), true);
+    const Variable y = net(x);
+    sum(y * y * y).backward();
+    std::vector<std::vector<double>> out{y.value().values(), x.grad().value().values()};
+    for (const auto& [path, state] : net.parameters())
+      for (const std::string& leaf : state.leaves()) out.push_back(state[leaf].grad().value().values());
+    return out;
+  };
+  const auto fused = run(true), plain = run(false);
+  CHECK(fused[0] == plain[0]);
+  CHECK(fused[1] == plain[1]);
+  REQUIRE(fused.size() == 4);
+  CHECK(fused[2] == plain[2]);  // of the weights; the bias' sum is over other numbers
+  for (std::size_t i = 0; i < plain[3].size(); ++i) CHECK(fused[3][i] == Approx(plain[3][i]).epsilon(1e-5));
+}

@@ -46,36 +46,55 @@ Tensor biased(const Variable& x, const Variable& bias, const Activation& activat
   });
 }
 
-// g times the activation's slope, and its sum over each channel, by the result y: one pass. Blocks of rows are summed
-// by themselves, and the sums added in order.
+// The sum over each channel of g's rows: blocks of rows by themselves, then added in order. of_block(its first element,
+// its elements) gives their memory.
+template <class T, class OfBlock>
+Tensor channel_totals(const Tensor& g, const Shape& bias, const OfBlock& of_block) {
+  Tensor out = Tensor::zeros(bias, g.dtype());
+  const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : g.numel() / channels;
+  const int64_t step = voxels_of_task(channels), blocks = (rows + step - 1) / step;
+  memory::Scratch<double> sums(2 * blocks * channels);
+  parallel_for(
+      blocks,
+      [&](int64_t block) {
+        const int64_t first = block * step, n = std::min(step, rows - first);
+        double* const sum = sums.data() + 2 * block * channels;
+        kernels::channel_sums(n, channels, of_block(first * channels, n * channels), sum, sum + channels);
+      },
+      blocks == 1);
+  for (int64_t c = 0; c < channels; ++c) {
+    double total = 0;
+    for (int64_t block = 0; block < blocks; ++block) total += sums.data()[2 * block * channels + c];
+    out.data<T>()[c] = static_cast<T>(total);
+  }
+  return out;
+}
+
+Variable bias_grad(const Variable& g, const Shape& bias) {
+  if (recording()) return sum_to(g, bias);
+  return Variable(dispatch_float("bias_add", g.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T* const gs = g.value().data<T>();
+    return channel_totals<T>(g.value(), bias, [gs](int64_t at, int64_t) { return gs + at; });
+  }));
+}
+
+// g times the activation's slope, and its sum over each channel, by the result y: one pass.
 struct ActivationGrads {
   Tensor x, bias;
 };
 ActivationGrads activation_grads(const Activation& activation, const Tensor& y, const Tensor& g, const Shape& bias) {
-  ActivationGrads out{Tensor(y.shape(), y.dtype()), Tensor::zeros(bias, y.dtype())};
-  dispatch_float("bias_add", y.dtype(), [&](auto type) {
+  Tensor x(y.shape(), y.dtype());
+  const Tensor of_bias = dispatch_float("bias_add", y.dtype(), [&](auto type) {
     using T = decltype(type);
-    const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : y.numel() / channels;
-    const int64_t step = voxels_of_task(channels), blocks = (rows + step - 1) / step;
-    memory::Scratch<double> sums(2 * blocks * channels);
     const T *ys = y.data<T>(), *gs = g.data<T>();
-    T* const dx = out.x.data<T>();
-    parallel_for(
-        blocks,
-        [&](int64_t block) {
-          const int64_t first = block * step, n = std::min(step, rows - first), at = first * channels;
-          double* const sum = sums.data() + 2 * block * channels;
-          kernels::activation_grad(n * channels, activation, ys + at, gs + at, dx + at);
-          kernels::channel_sums(n, channels, dx + at, sum, sum + channels);
-        },
-        blocks == 1);
-    for (int64_t c = 0; c < channels; ++c) {
-      double total = 0;
-      for (int64_t block = 0; block < blocks; ++block) total += sums.data()[2 * block * channels + c];
-      out.bias.data<T>()[c] = static_cast<T>(total);
-    }
+    T* const dx = x.data<T>();
+    return channel_totals<T>(y, bias, [&](int64_t at, int64_t n) {
+      kernels::activation_grad(n, activation, ys + at, gs + at, dx + at);
+      return dx + at;
+    });
   });
-  return out;
+  return {x, of_bias};
 }
 
 class DeferredBias : public Deferred {
@@ -131,7 +150,7 @@ Variable bias_add(const Variable& x, const Variable& bias) {
                                  bias.shape().str(), x.shape().str()));
   return record_deferred("bias_add", std::make_shared<DeferredBias>(x, bias), {x, bias},
                          [shape = bias.shape()](const Pull& pull) -> Grads {
-                           return {pull.grad, pull.needs(1) ? sum_to(pull.grad, shape) : Variable()};
+                           return {pull.grad, pull.needs(1) ? bias_grad(pull.grad, shape) : Variable()};
                          });
 }
 
