@@ -83,7 +83,7 @@ void call(vg::Conv3d& conv, FuzzedDataProvider& in) {
   double elements = 1;
   for (std::int64_t& e : extents) elements *= static_cast<double>(e = std::clamp<std::int64_t>(e, 0, 64));
   if (elements > 4096) return;
-  conv(vg::Variable(vg::Tensor::zeros(extents, in.ConsumeBool() ? vg::f32 : vg::i32)));
+  conv(vg::Variable(vg::Tensor::zeros(extents, in.ConsumeBool() ? vg::f32 : vg::i32))).value();
 }
 
 void choose(FuzzedDataProvider& in) {
