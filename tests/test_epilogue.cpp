@@ -233,6 +233,9 @@ TEST_CASE("a convolution waits, unless its input may change", "[fusion]") {
   memory.data<float>()[0] = 100;
   CHECK(y.value().values() == want.value().values());
 
+  const Conv3dArgs huge{.padding = {{{1 << 29, 1 << 29}, {1 << 19, 1 << 19}, {1, 1}}}};  // no memory holds that
+  CHECK_THROWS_AS(conv3d(volume(1, false), w, huge), std::bad_alloc);
+
   Variable chain = volume(2, false);  // one waits, not all
   const Variable square_weights(random::normal({3, 3}, {1, 1, 1, 4, 4}));
   for (int i = 0; i < 20000; ++i) chain = conv3d(chain, square_weights * 0.0);
