@@ -151,6 +151,10 @@ std::vector<Conv3dProblem> problems() {
     set_out_size(up, a, 1);
   }
   all.push_back(up);
+  Conv3dProblem sparse = with_kernel(cubic(2, {3, 4, 5}, 8, 16, 1, 1, 0), {1, 3, 3});  // most outputs meet no tap
+  sparse.lhs_dilation[0] = 4;
+  set_out_size(sparse, 0, 0);
+  all.push_back(sparse);
   return all;
 }
 

@@ -159,7 +159,7 @@ bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
-  const bool applies = epilogue.any() && parts == 1 && p.lhs_dilation[2] == 1;  // to whole voxels, in rows
+  const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // to whole voxels
   const bool stream = !applies && waits_for_stores(p) && should_stream(p, y);
   if (applies) epilogue.begin(plan.boxes());
   parallel_for(

@@ -25,8 +25,8 @@ class Moments {
 
   /// Forgets everything, for so many tasks.
   void begin(std::int64_t tasks);
-  /// `rows` voxels, contiguous at x, of which the first is the volume's first + 1-th. Tasks may do so at once; the
-  /// pieces depend on what each of them adds only.
+  /// `rows` voxels, contiguous at x, from voxel number `first` of all samples on. Tasks may do so at once; the pieces
+  /// depend on what each of them adds only.
   template <class T>
   void add(std::int64_t task, std::int64_t first, std::int64_t rows, const T* x);
   /// f(piece) in the order of tasks.
