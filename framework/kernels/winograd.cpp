@@ -129,17 +129,20 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
     for (int64_t r = 0; r < tiling.parts().all() * p.in_channels; ++r)
       std::fill_n(u.point(range.slab, i) + r * u.stride() + range.co_begin, channels, T(0));
   Prefetch prefetch;
-  for (int64_t b = range.block_begin; b < range.block_end; ++b) {
-    const Tiling::Block block = tiling.block(b), next = tiling.block(std::min(b + 1, range.block_end - 1));
+  for (BlockWalk walk(tiling, range.block_begin, range.block_end); !walk.done(); walk.step()) {
+    const Tiling::Block& block = walk.block();
+    const Tiling::Block* const next = walk.next();
     const PartTaps parts(tiling, block, p.in_channels, in.ld);
     Offsets v_off(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld);
     for (int slice = range.slice_begin; slice < range.slice_end; ++slice) {
       inputs_to_points(tiling, block, slice, x, in, v.data(), of_points(table.input, w_points, d_points));
       to_points<T>(block, out, e.data(), of_points(table.gradient, w_points, d_points),
                    [&](int64_t run) { return gradient(block, run, slice); });
-      prefetch.add_inputs(tiling, next, slice, x);
-      for (int64_t run = next.run_begin; run < next.run_end; ++run)
-        prefetch.add(gradient(next, run, slice), tiling.points().step(2));
+      if (next != nullptr) {
+        prefetch.add_inputs(tiling, *next, slice, x);
+        for (int64_t run = next->run_begin; run < next->run_end; ++run)
+          prefetch.add(gradient(*next, run, slice), tiling.points().step(2));
+      }
       for (int point = 0; point < points; ++point) {
         prefetch.run(point, points);
         current_table<T>().weight_dense(

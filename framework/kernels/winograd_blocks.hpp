@@ -140,13 +140,12 @@ bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide
         BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
         Prefetch prefetch;
         bool finite = true;
-        const std::int64_t end = tiling.blocks() * (task + 1) / tasks;
-        for (std::int64_t b = tiling.blocks() * task / tasks; b < end; ++b) {
-          const Tiling::Block block = tiling.block(b), next = tiling.block(std::min(b + 1, end - 1));
-          gather_block<T>(tiling, block, b + 1 < end ? &next : nullptr, prefetch, in, v.data(), out, y,
-                          in_place ? v.data() : m.data(), &finite, products(block));
+        BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
+        for (; !walk.done(); walk.step()) {
+          gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
+                          in_place ? v.data() : m.data(), &finite, products(walk.block()));
           if (applied || stream)
-            y.finish(block, out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
+            y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
               if (applied) epilogue.apply(task, first, rows, at);
             });
         }

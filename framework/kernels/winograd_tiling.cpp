@@ -91,10 +91,30 @@ Tiling::Place Tiling::place(int64_t run) const {
           plane % phases_[1] + w * step_[1] * dilation_[1], row % phases_[2]};
 }
 
+BlockWalk::BlockWalk(const Tiling& tiling, int64_t begin, int64_t end)
+    : tiling_(tiling), at_(begin), end_(end), places_(2 * tiling.most_runs()) {
+  if (begin < end) now_ = placed(begin);
+  if (begin + 1 < end) next_ = placed(begin + 1);
+}
+
+void BlockWalk::step() {
+  ++at_;
+  now_ = next_;
+  if (at_ + 1 < end_) next_ = placed(at_ + 1);
+}
+
+Tiling::Block BlockWalk::placed(int64_t index) {
+  Tiling::Block b = tiling_.block(index);
+  Tiling::Place* const places = places_.data() + index % 2 * tiling_.most_runs();
+  for (int64_t run = b.run_begin; run < b.run_end; ++run) places[run - b.run_begin] = tiling_.place(run);
+  b.places = places;
+  return b;
+}
+
 template <class T>
 WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
                                 int64_t part_w) const {
-  const Place at = place(run);
+  const Place at = place(b, run);
   const Slice s = slices() == 4 ? input_slices[slice] : only_slice;
   WinogradGather<T> g{};
   g.sign = static_cast<T>(s.sign);
@@ -121,7 +141,7 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
 
 template <class T>
 WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
-  const Place at = place(run);
+  const Place at = place(b, run);
   const Slice s = slices() == 4 ? gradient_slices[slice] : only_slice;
   WinogradGather<T> g{};
   g.sign = static_cast<T>(s.sign);
@@ -145,7 +165,7 @@ WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const
 
 template <class T>
 WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, int64_t channels) const {
-  const Place at = place(run);
+  const Place at = place(b, run);
   WinogradScatter<T> g{};
   g.tiles = b.depth_tiles;
   g.channels = channels;

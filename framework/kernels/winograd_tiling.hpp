@@ -17,6 +17,7 @@
 #include "framework/kernels/conv3d_problem.hpp"
 #include "framework/kernels/winograd_parts.hpp"
 #include "framework/kernels/winograd_table.hpp"
+#include "framework/memory.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -55,12 +56,19 @@ class Tiling {
   std::int64_t most_input_tiles() const { return parts_.rows() * runs_ * (depth_ + parts_.halo()); }
   const Parts& parts() const { return parts_; }
 
+  /// Where a run is.
+  struct Place {
+    std::int64_t sample, h, w;  // the first tile's first output
+    std::int64_t phase;         // along D
+  };
   struct Block {
     std::int64_t run_begin, run_end, depth_begin, depth_tiles;
+    const Place* places = nullptr;  ///< of its runs, where they are known
     std::int64_t runs() const { return run_end - run_begin; }
     std::int64_t tiles() const { return runs() * depth_tiles; }
   };
   Block block(std::int64_t index) const;
+  std::int64_t most_runs() const { return runs_; }
 
   /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to` and
   /// strides are left to the caller. The inputs are those of the parts that are part_h-th along H and part_w-th along
@@ -74,11 +82,11 @@ class Tiling {
   WinogradScatter<T> output(const Block& b, std::int64_t run, int slice, T* y, std::int64_t channels) const;
 
  private:
-  struct Place {
-    std::int64_t sample, h, w;  // the first tile's first output
-    std::int64_t phase;         // along D
-  };
+  friend class BlockWalk;
   Place place(std::int64_t run) const;
+  Place place(const Block& b, std::int64_t run) const {
+    return b.places != nullptr ? b.places[run - b.run_begin] : place(run);
+  }
 
   Conv3dProblem p_;
   Parts parts_;
@@ -88,6 +96,26 @@ class Tiling {
   std::int64_t depth_, depth_parts_;      // most tiles of a run
   std::int64_t strip_, runs_;             // runs of a strip along W, of a block
   std::int64_t run_count_, block_count_;  // all runs; blocks over all runs
+};
+
+/// Consecutive blocks, each with the one after it. Places are found once a run: every slice of a block needs them, and
+/// the prefetching before.
+class BlockWalk {
+ public:
+  BlockWalk(const Tiling& tiling, std::int64_t begin, std::int64_t end);
+  bool done() const { return at_ >= end_; }
+  void step();
+  const Tiling::Block& block() const { return now_; }
+  /// Null for the last one.
+  const Tiling::Block* next() const { return at_ + 1 < end_ ? &next_ : nullptr; }
+
+ private:
+  Tiling::Block placed(std::int64_t index);
+
+  const Tiling& tiling_;
+  std::int64_t at_, end_;
+  memory::Scratch<Tiling::Place> places_;  // of both
+  Tiling::Block now_{}, next_{};
 };
 
 }  // namespace vg::kernels::winograd
