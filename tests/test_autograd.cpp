@@ -220,7 +220,7 @@ void deep_chain() {
 
 }  // namespace
 
-TEST_CASE("a chain of a million nodes needs no stack", "[autograd]") {
+TEST_CASE("a chain of a million nodes needs no stack", "[autograd][large]") {
   // 64 KiB of stack (more where a sanitizer's frames are large): recursion over the graph would end the process.
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);

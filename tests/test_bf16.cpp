@@ -190,7 +190,7 @@ TEST_CASE("bf16: reals are within the error of a float sum of the rounded produc
   check_reals(cubic(1, {6, 7, 9}, 96, 33, 3, 1, 1));
 }
 
-TEST_CASE("bf16: the same bits for any number of threads", "[bf16][kernels][threads]") {
+TEST_CASE("bf16: the same bits for any number of threads", "[bf16][kernels][threads][bits]") {
   for (const Conv3dProblem& p : {cubic(1, {8, 12, 32}, 16, 16, 3, 1, 1), cubic(2, {6, 10, 20}, 5, 33, 3, 2, 1),
                                  cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
                                  cubic(1, {8, 12, 40}, 1, 16, 3, 1, 1), cubic(3, {8, 12, 41}, 16, 8, 1, 1, 0),

@@ -433,7 +433,7 @@ TEST_CASE("conv3d kernels: <y, g> == <x, dx> == <w, dw> on integers", "[conv3d][
   }
 }
 
-TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][kernels][threads]") {
+TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][kernels][threads][bits]") {
   for (const Conv3dProblem& p : {cubic(1, {8, 12, 32}, 16, 16, 3, 1, 1), cubic(2, {6, 10, 20}, 5, 33, 3, 2, 1),
                                  cubic(1, {4, 4, 4}, 64, 96, 3, 1, 1), cubic(1, {8, 12, 40}, 24, 24, 3, 1, 1, 24),
                                  cubic(1, {8, 12, 40}, 24, 48, 3, 1, 1, 4), cubic(3, {8, 12, 40}, 16, 8, 1, 1, 0),
