@@ -41,7 +41,7 @@ endfunction()
 # function that several objects define the linker takes the first. Without the option VOXGRAD_SANITIZED there is none.
 function(voxgrad_sanitized_program name)
   if(TARGET voxgrad_sanitized)
-    add_executable(${name}_sanitized EXCLUDE_FROM_ALL $<TARGET_OBJECTS:voxgrad_sanitized> $<TARGET_OBJECTS:${name}>)
+    add_executable(${name}_sanitized EXCLUDE_FROM_ALL $<TARGET_OBJECTS:voxgrad_sanitized> $<TARGET_OBJECTS:voxgrad_sanitized_kernels> $<TARGET_OBJECTS:${name}>)
     set_target_properties(${name}_sanitized PROPERTIES LINKER_LANGUAGE CXX)
     target_link_libraries(${name}_sanitized PRIVATE voxgrad_dependencies)
     target_link_options(${name}_sanitized PRIVATE -fsanitize=address,undefined ${ARGN})
