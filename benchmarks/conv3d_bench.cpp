@@ -200,7 +200,7 @@ std::vector<bench::Option> options_into(Options& o) {
       {"--threads", &o.threads, "Threads", bench::between(1, 1024), bench::with_default},
       {"--kernels", &o.kernels, "Instruction set: avx512, avx2 or scalar (default: the best one)"},
       {"--bf16-kernels", &o.bf16_kernels, "amx, avx512bf16, emulated or portable (default: the best one)"},
-      {"--algorithm", &o.algorithm, "auto, direct, winograd or winograd4"},
+      {"--algorithm", &o.algorithm, "auto, direct, winograd, winograd4 or winograd4x4x4"},
       {"--dtype", &o.dtype, "f32, f64 or bf16, in place of the problems' own", bench::one_of({"f32", "f64", "bf16"})},
       {"--seconds", &o.seconds, "How long each pass is repeated", bench::not_negative(), bench::with_default},
       {"--cold", &o.cold, "Flush the caches before each repetition"}};

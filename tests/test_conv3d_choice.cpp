@@ -21,25 +21,27 @@
 using namespace vg::test;
 using std::int64_t;
 
-TEST_CASE("conv3d choice: long tiles where they are accurate, and save products", "[conv3d][choice]") {
+TEST_CASE("conv3d choice: wide and long tiles where they save products", "[conv3d][choice]") {
   using vg::kernels::Algorithm;
   using vg::kernels::Pass;
   const vg::Conv3dAlgorithmScope scope("auto");
   const auto chosen = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::algorithm_of(p, 16, pass); };
   for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
-    CHECK(chosen(cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), pass) == Algorithm::winograd4);
-    CHECK(chosen(cubic(8, {28, 28, 28}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4);
-    CHECK(chosen(cubic(8, {28, 28, 6}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd);   // as many products
+    CHECK(chosen(cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
+    CHECK(chosen(cubic(8, {28, 28, 28}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
+    CHECK(chosen(with_kernel(cubic(8, {28, 28, 28}, 64, 64, 3, 1, 1), {1, 3, 3}), pass) == Algorithm::winograd4);
+    CHECK(chosen(cubic(8, {6, 6, 6}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd);     // as many products
     CHECK(chosen(cubic(1, {40, 40, 40}, 32, 32, 5, 1, 2), pass) == Algorithm::winograd);  // five taps
     CHECK(chosen(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), pass) == Algorithm::winograd);   // mostly weights
     CHECK(chosen(cubic(1, {40, 40, 40}, 2, 64, 3, 1, 1), pass) == Algorithm::direct);
   }
-  // short sums: the transforms' errors would be the larger part
-  CHECK(chosen(cubic(1, {32, 32, 32}, 8, 16, 3, 1, 1), Pass::forward) == Algorithm::winograd);
-  CHECK(chosen(cubic(1, {8, 8, 8}, 16, 16, 3, 1, 1), Pass::forward) == Algorithm::winograd);  // much of it padding
-  CHECK(chosen(cubic(1, {8, 8, 8}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd4);
-  CHECK(chosen(cubic(1, {24, 24, 24}, 32, 32, 3, 1, 1), Pass::grad_weight) == Algorithm::winograd);
-  CHECK(chosen(cubic(1, {24, 24, 24}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd4);
+  CHECK(chosen(cubic(1, {6, 6, 6}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd);  // 8^3 outputs for 6^3
+  // short sums: the errors of long tiles would be the larger part
+  const auto flat = [](int64_t channels) {
+    return with_kernel(cubic(8, {32, 32, 32}, channels, 32, 3, 1, 1), {1, 3, 3});
+  };
+  CHECK(chosen(flat(16), Pass::forward) == Algorithm::winograd);
+  CHECK(chosen(flat(64), Pass::forward) == Algorithm::winograd4);
 }
 
 TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost", "[conv3d][choice]") {
@@ -155,7 +157,7 @@ TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
   vg::memory::Scratch<float> x(n), y(n), weights(27 * channels * channels), dw(27 * channels * channels);
   for (int64_t i = 0; i < 27 * channels * channels; ++i) weights.data()[i] = static_cast<float>(i % 61 - 30);
   const int64_t far = ((h - 2) * w + w - 2) * d + d - 2;  // the voxel whose neighbours are the last
-  for (const std::string algorithm : {"direct", "winograd", "winograd4"}) {
+  for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
     const vg::Conv3dAlgorithmScope scope(algorithm);
     INFO(algorithm);
     const float most = algorithm == "winograd4" ? 1e-4F : 0.0F;  // the others are exact on these numbers

@@ -37,13 +37,18 @@ NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std:
                        vg::kernels::conv3d_grad_weight<T>);
 }
 
+bool has_wide_tiles(const Conv3dProblem& p) {
+  return vg::kernels::winograd::Points(p, vg::kernels::winograd::Tiles::wide).has_wide_tiles();
+}
+
 /// On every set that this CPU has, with every algorithm that applies.
 template <class F>
 void each_variant(const Conv3dProblem& p, const F& f) {
   for (const std::string& set : vg::available_kernel_sets())
-    for (const std::string algorithm : {"direct", "winograd", "winograd4"}) {
+    for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
       if (algorithm != "direct" && !vg::kernels::winograd::applies(p)) continue;
       if (algorithm == "winograd4" && p.kernel_size[2] != 3) continue;  // the same as winograd
+      if (algorithm == "winograd4x4x4" && !has_wide_tiles(p)) continue;
       const vg::KernelSetScope set_scope(set);
       const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
       INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
@@ -293,7 +298,7 @@ TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][win
 // Volumes beyond the caches are stored past them: nothing else may differ. The samples alone are small enough.
 TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples",
           "[conv3d][kernels][winograd][large]") {
-  const std::string name = GENERATE("winograd", "winograd4");
+  const std::string name = GENERATE("winograd", "winograd4", "winograd4x4x4");
   using Kernel = std::array<int64_t, 3>;
   const Kernel kernel = GENERATE(Kernel{3, 3, 3}, Kernel{1, 3, 3});
   const Conv3dProblem all = with_kernel(cubic(6, {11, 30, 45}, 16, 32, 3, 1, 1), kernel);
@@ -344,9 +349,9 @@ TEST_CASE("conv3d kernels: Winograd is chosen for dilated kernels where it is fa
 }
 
 // Forward and grad_input: chains of Cin terms instead of 27 Cin. grad_weight: two thirds of a dimension's taps are
-// differences of larger sums (2.15 times the error of a chain in all), which shorter chains make up for where the
-// direct kernels' are long; in small volumes and with the small tiles of 16 registers these are as short (128
-// positions).
+// differences of larger sums (2.15 times the error of a chain in all; wide tiles' are no worse), which shorter chains
+// make up for where the direct kernels' are long; in small volumes and with the small tiles of 16 registers these are
+// as short (128 positions).
 TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd][large]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {24, 24, 24}, 16, 16, 5, 1, 2)}) {
@@ -362,15 +367,19 @@ TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[con
         const NaiveConv3d got = run<float>(p, x, w, dy);
         return std::array{rms_error(got.y, exact.y), rms_error(got.dx, exact.dx), rms_error(got.dw, exact.dw)};
       };
-      const auto direct = errors("direct"), winograd = errors("winograd");
+      const auto direct = errors("direct");
       const bool short_chains = set != "avx512" || x_size(p) / p.in_channels < 10000;
-      for (std::size_t pass = 0; pass < 3; ++pass) {
-        INFO(set << " pass " << pass << ": direct " << direct[pass] << ", winograd " << winograd[pass]);
-        CHECK(winograd[pass] <= (pass < 2 ? 0.9 : short_chains ? 2.0 : 1.0) * direct[pass]);
+      for (const char* const name : {"winograd", "winograd4x4x4"}) {
+        if (name == std::string("winograd4x4x4") && !has_wide_tiles(p)) continue;
+        const auto winograd = errors(name);
+        for (std::size_t pass = 0; pass < 3; ++pass) {
+          INFO(set << " pass " << pass << ": direct " << direct[pass] << ", " << name << " " << winograd[pass]);
+          CHECK(winograd[pass] <= (pass < 2 ? 0.9 : short_chains ? 2.0 : 1.0) * direct[pass]);
+        }
+        INFO(set << ": " << name << " " << winograd[2] << " of an rms of "
+                 << rms_error(exact.dw, std::vector<double>(exact.dw.size())));
+        CHECK(winograd[2] < 5e-7 * rms_error(exact.dw, std::vector<double>(exact.dw.size())));  // whatever the chains
       }
-      INFO(set << ": winograd " << winograd[2] << " of an rms of "
-               << rms_error(exact.dw, std::vector<double>(exact.dw.size())));
-      CHECK(winograd[2] < 5e-7 * rms_error(exact.dw, std::vector<double>(exact.dw.size())));  // whatever the chains
     }
   }
 }
@@ -478,7 +487,8 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
 // In grad_weight a NaN may also reach taps that only padding separates from it (ARCHITECTURE.md).
 TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[conv3d][kernels][winograd]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
-  const std::string name = GENERATE("winograd", "winograd4");  // the second does its work again, with the first's tiles
+  const std::string name =
+      GENERATE("winograd", "winograd4", "winograd4x4x4");  // the others do it again, with the first's tiles
   const vg::Conv3dAlgorithmScope algorithm(name);
   for (const Conv3dProblem& p :
        {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1), cubic(1, {5, 6, 20}, 5, 7, 5, 1, 2)})

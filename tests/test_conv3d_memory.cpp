@@ -99,7 +99,7 @@ TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][k
   for (const Conv3dProblem& p : problems) {
     const int64_t weights = 20 * w_size(p) * int64_t{sizeof(float)};  // by point, in some slabs
     INFO("VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\"");
-    for (const std::string algorithm : {"direct", "winograd", "winograd4"}) {
+    for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
       const vg::Conv3dAlgorithmScope scope(algorithm);
       CHECK(most_memory(p, vg::kernels::conv3d_forward<float>, vg::kernels::conv3d_grad_input<float>,
                         vg::kernels::conv3d_grad_weight<float>) <= limit + weights);

@@ -146,11 +146,12 @@ struct NoNextRun {
 /// acc += all taps.
 template <class T, int MR, int NV, class Next>
 inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)[MR][NV], const GatherArgs<T>& a,
-                                                      const T* w, const std::int64_t* x_off, Next next) {
+                                                      const T* inputs, const T* w, const std::int64_t* x_off,
+                                                      Next next) {
   constexpr int unroll = tile_unroll<T>(NV), lanes = Simd<T>::lanes;
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     next.begin(t, end);
-    const T* x = a.x + t->x;
+    const T* x = inputs + t->x;
     const T* wt = w + t->w * (NV * lanes);
     std::int64_t left = t->k;
     for (; left >= unroll; left -= unroll, x += unroll, wt += unroll * NV * lanes) {
@@ -161,44 +162,56 @@ inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)
   }
 }
 
+/// The sums of a tile to y.
 template <class T, int MR, int NV>
-__attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
-                                          std::int64_t last_lanes) {
+inline __attribute__((always_inline)) void store_dense(const typename Simd<T>::V (&acc)[MR][NV], Sum<T>* y,
+                                                       const std::int64_t* y_off, std::int64_t last_lanes,
+                                                       bool stream) {
   using S = Simd<T>;
-  const std::int64_t* const x_off = a.x_off + first;
-  const std::int64_t* const y_off = a.y_off + first;
-  typename S::V acc[MR][NV];
-#pragma GCC unroll 16
-  for (int m = 0; m < MR; ++m)
-#pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
-
-  bool asks = false;
-  if constexpr (NV == 2 && MR + 2 >= tile_rows<T>(NV))  // smaller tiles are rare
-    if (asks = NextRun<T, MR>::pays(a, first, co); asks)
-      dense_taps<T, MR, NV>(acc, a, w, x_off, NextRun<T, MR>(a, first));
-  if (!asks) dense_taps<T, MR, NV>(acc, a, w, x_off, NoNextRun());
-
-  if (can_stream && a.stream) {
+  if (can_stream && stream) {
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) S::stream(a.y + y_off[m] + co + v * S::lanes, acc[m][v]);
+      for (int v = 0; v < NV; ++v) S::stream(y + y_off[m] + v * S::lanes, acc[m][v]);
     return;
   }
   if (last_lanes == S::lanes) {
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) S::store(a.y + y_off[m] + co + v * S::lanes, acc[m][v]);
+      for (int v = 0; v < NV; ++v) S::store(y + y_off[m] + v * S::lanes, acc[m][v]);
     return;
   }
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    Sum<T>* const y = a.y + y_off[m] + co;
+    Sum<T>* const to = y + y_off[m];
 #pragma GCC unroll 4
-    for (int v = 0; v + 1 < NV; ++v) S::store(y + v * S::lanes, acc[m][v]);
-    S::store_first(y + (NV - 1) * S::lanes, acc[m][NV - 1], last_lanes);
+    for (int v = 0; v + 1 < NV; ++v) S::store(to + v * S::lanes, acc[m][v]);
+    S::store_first(to + (NV - 1) * S::lanes, acc[m][NV - 1], last_lanes);
+  }
+}
+
+template <class T, int MR, int NV>
+__attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
+                                          std::int64_t last_lanes) {
+  using S = Simd<T>;
+  const std::int64_t* const x_off = a.x_off + first;
+  const std::int64_t* const y_off = a.y_off + first;
+  const T* x = a.x;
+  Sum<T>* y = a.y + co;
+  bool asks = false;
+  if constexpr (NV == 2 && MR + 2 >= tile_rows<T>(NV))  // smaller tiles are rare
+    asks = NextRun<T, MR>::pays(a, first, co);
+  for (std::int64_t i = 0; i < a.repeats.count; ++i, x += a.repeats.x, w += a.repeats.w, y += a.repeats.y) {
+    typename S::V acc[MR][NV];
+#pragma GCC unroll 16
+    for (int m = 0; m < MR; ++m)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
+    if constexpr (NV == 2 && MR + 2 >= tile_rows<T>(NV))
+      if (asks) dense_taps<T, MR, NV>(acc, a, x, w, x_off, NextRun<T, MR>(a, first));
+    if (!asks) dense_taps<T, MR, NV>(acc, a, x, w, x_off, NoNextRun());
+    store_dense<T, MR, NV>(acc, y, y_off, last_lanes, a.stream);
   }
 }
 

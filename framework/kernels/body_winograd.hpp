@@ -1,6 +1,6 @@
-// The transforms of Winograd's F(2, 3) in one to three dimensions, with F(4, 3) along D for long tiles. Included only
-// by winograd_*.cpp, after one simd_*.hpp; everything has internal linkage. What they surround, the products by point,
-// are the direct bodies.
+// The transforms of Winograd's F(2, 3) in one to three dimensions, with F(4, 3) along D for long tiles (wide ones have
+// their own: body_winograd_wide.hpp). Included only by winograd_*.cpp, after one simd_*.hpp; everything has internal
+// linkage. What they surround, the products by point, are the direct bodies.
 //
 // In one dimension two outputs of a 3-tap kernel take 4 products instead of 6:
 //   y = A' [(G w) * (B' x)],   B' x = (x0 - x2, x1 + x2, x2 - x1, x1 - x3),   A' m = (m0 + m1 + m2, m1 - m2 - m3),
@@ -139,12 +139,12 @@ struct InsideRows {
   const T *first_a, *first_b;
   std::int64_t row;
   explicit InsideRows(const WinogradGather<T>& g)
-      : first_a(g.a[0]), first_b(g.b[0]), row(Rows == 1 ? 0 : g.a[1] - g.a[0]) {}
+      : first_a(g.rows[0][0]), first_b(g.rows[1][0]), row(Rows == 1 ? 0 : g.rows[0][1] - g.rows[0][0]) {}
   const T* a(int r, std::int64_t at) const { return first_a + at + r * row; }
   const T* b(int r, std::int64_t at) const { return first_b + at + r * row; }
   static bool all(const WinogradGather<T>& g) {
     bool inside = true;
-    for (int r = 0; r < Rows; ++r) inside = inside && g.a[r] != nullptr && g.b[r] != nullptr;
+    for (int r = 0; r < Rows; ++r) inside = inside && g.rows[0][r] != nullptr && g.rows[1][r] != nullptr;
     return inside;
   }
 };
@@ -157,10 +157,10 @@ struct AnyRows {
   explicit AnyRows(const WinogradGather<T>& g) {
     const T* const zero = reinterpret_cast<const T*>(zeros);
     for (int r = 0; r < Rows; ++r) {
-      rows_a[r] = g.a[r] != nullptr ? g.a[r] : zero;
-      rows_b[r] = g.b[r] != nullptr ? g.b[r] : zero;
-      in_a[r] = g.a[r] != nullptr ? -1 : 0;
-      in_b[r] = g.b[r] != nullptr ? -1 : 0;
+      rows_a[r] = g.rows[0][r] != nullptr ? g.rows[0][r] : zero;
+      rows_b[r] = g.rows[1][r] != nullptr ? g.rows[1][r] : zero;
+      in_a[r] = g.rows[0][r] != nullptr ? -1 : 0;
+      in_b[r] = g.rows[1][r] != nullptr ? -1 : 0;
     }
   }
   const T* a(int r, std::int64_t at) const { return rows_a[r] + (at & in_a[r]); }
@@ -285,6 +285,10 @@ void winograd_gradient(const WinogradGather<T>& g) {
 
 /// What a slice does to the outputs of a tile's first and second plane: A' along H, its first term written, not added.
 enum class Into { nothing, set, add, subtract };
+template <Into I>
+struct How {
+  static constexpr Into value = I;
+};
 constexpr Into into[5][2] = {{Into::set, Into::nothing},  // no transform along H
                              {Into::set, Into::nothing},
                              {Into::add, Into::set},

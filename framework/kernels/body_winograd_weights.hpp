@@ -10,6 +10,7 @@
 
 #include "framework/kernels/body_winograd.hpp"
 #include "framework/kernels/body_winograd_groups.hpp"
+#include "framework/kernels/body_winograd_wide_weights.hpp"
 
 namespace vg::kernels {
 namespace {
@@ -112,6 +113,7 @@ void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
 
 template <class T>
 void winograd_weights(const WinogradWeights<T, const T>& a) {
+  if (a.points[0] == 6) return wide_weights(a);
   with_points(a.points, [&](auto w, auto d) {
     constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
     switch (a.slice) {
@@ -178,6 +180,7 @@ inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<c
 /// A row's points (16 KB at 64 channels) are in L1 for its second and third plane.
 template <class T>
 void winograd_taps(const WinogradWeights<const T, T>& a) {
+  if (a.points[0] == 6) return wide_taps(a);
   with_points(a.points, [&](auto w, auto d) {
     constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
     for (std::int64_t r = 0; r < a.rows; ++r) {
@@ -228,15 +231,17 @@ void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std:
     if (r < rows) S::store(to + r * S::lanes, v[r]);
 }
 
+template <class T, int PW, int PD>
+constexpr WinogradTiles<T> make_tiles() {
+  return {winograd_input<T, PW, PD>, winograd_gradient<T, PW, PD>, winograd_output<T, PW, PD>};
+}
+
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
   return {Simd<T>::lanes,
-          {{winograd_input<T, 1, 1>, winograd_input<T, 1, 4>, winograd_input<T, 1, 6>},
-           {winograd_input<T, 4, 1>, winograd_input<T, 4, 4>, winograd_input<T, 4, 6>}},
-          {{winograd_gradient<T, 1, 1>, winograd_gradient<T, 1, 4>, winograd_gradient<T, 1, 6>},
-           {winograd_gradient<T, 4, 1>, winograd_gradient<T, 4, 4>, winograd_gradient<T, 4, 6>}},
-          {{winograd_output<T, 1, 1>, winograd_output<T, 1, 4>, winograd_output<T, 1, 6>},
-           {winograd_output<T, 4, 1>, winograd_output<T, 4, 4>, winograd_output<T, 4, 6>}},
+          {{make_tiles<T, 1, 1>(), make_tiles<T, 1, 4>(), make_tiles<T, 1, 6>()},
+           {make_tiles<T, 4, 1>(), make_tiles<T, 4, 4>(), make_tiles<T, 4, 6>()}},
+          {wide_points<T, 6>, wide_points<T, 4>, wide_output<T>},
           winograd_weights<T>,
           winograd_taps<T>,
           transpose_block<T>,

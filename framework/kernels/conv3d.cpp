@@ -16,7 +16,9 @@ namespace vg::kernels {
 namespace {
 
 winograd::Tiles tiles_of(Algorithm algorithm) {
-  return algorithm == Algorithm::winograd4 ? winograd::Tiles::long_d : winograd::Tiles::square;
+  return algorithm == Algorithm::winograd4x4x4 ? winograd::Tiles::wide
+         : algorithm == Algorithm::winograd4   ? winograd::Tiles::long_d
+                                               : winograd::Tiles::square;
 }
 
 template <class T, class Direct, class Winograd>

@@ -12,7 +12,7 @@ namespace {
 
 using kernels::Algorithm;
 
-constexpr std::array<const char*, 4> names = {"auto", "direct", "winograd", "winograd4"};
+constexpr std::array<const char*, 5> names = {"auto", "direct", "winograd", "winograd4", "winograd4x4x4"};
 constexpr int undecided = -1;
 std::atomic<int> current{undecided};
 
@@ -20,7 +20,7 @@ int find(const char* where, std::string_view name) {
   for (std::size_t i = 0; i < names.size(); ++i)
     if (name == names[i]) return static_cast<int>(i);
   throw ValueError(std::string("[") + where + "] name: got '" + std::string(name) +
-                   "'; must be auto, direct, winograd or winograd4");
+                   "'; must be auto, direct, winograd, winograd4 or winograd4x4x4");
 }
 
 // The first use decides; a wrong VOXGRAD_CONV3D throws at every use until one is forced.

@@ -1,8 +1,8 @@
 // Which algorithm Conv3d's passes use. "auto" chooses by shape and CPU; VOXGRAD_CONV3D=name or
 // use_conv3d_algorithm(name) keeps to one wherever it applies (the direct one elsewhere): "winograd" is F(2, 3) in each
-// dimension with three taps, "winograd4" F(4, 3) along D. VOXGRAD_TUNE=1 lets "auto" measure: the first call of a shape
-// runs the direct one and the better of the others, and the faster is remembered for the process. Runs may then differ
-// in rounding, as what is faster may.
+// dimension with three taps, "winograd4" F(4, 3) along D, "winograd4x4x4" F(4, 3) in all of three. VOXGRAD_TUNE=1 lets
+// "auto" measure: the first call of a shape runs the direct one and the better of the others, and the faster is
+// remembered for the process. Runs may then differ in rounding, as what is faster may.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace vg {
 
-/// "auto", "direct", "winograd", "winograd4".
+/// "auto", "direct", "winograd", "winograd4", "winograd4x4x4".
 std::vector<std::string> conv3d_algorithms();
 /// The one in force.
 std::string conv3d_algorithm();
@@ -31,7 +31,7 @@ class Conv3dAlgorithmScope {
 };
 
 namespace kernels {
-enum class Algorithm { automatic, direct, winograd, winograd4 };
+enum class Algorithm { automatic, direct, winograd, winograd4, winograd4x4x4 };
 Algorithm current_algorithm();
 }  // namespace kernels
 

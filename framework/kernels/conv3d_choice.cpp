@@ -19,19 +19,22 @@ namespace vg::kernels {
 namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
-constexpr double plane_point = 7;              // the same of each where points lie along H alone: rows are read twice
-constexpr double far_vector = 20;              // a vector of a volume from memory, where the direct kernels stream
-constexpr double weight_point = 6;             // a vector of weights, a point: transformed, written, read again
-constexpr double far_weight_point = 28;        // the same where there are several parts: weights fill more than L2
-constexpr double turned = 1.5;                 // where weights are transposed, too
-constexpr double half_vector = 0.6;            // at most half a vector of channels, done in half vectors
-constexpr double direct_groups = 1.25;         // direct products of groups that share a vector, against dense ones
-constexpr double short_products = 1.12;        // a point's products are short: share of the direct kernels' speed lost
-constexpr double call = 3'000;                 // memory of a call
-constexpr double segment = 300;                // the lists and short tiles of the direct kernels, an edge or inside
-constexpr double packing = 3;                  // a vector of weights, packed for the direct kernels
-constexpr double edge = 0.66;                  // outputs of a dimension lost to its edges' short tiles
-constexpr std::int64_t fewest_channels = 8;    // below, the direct kernels for few channels are at home
+constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 10, wide_weight_out = 8;  // the same of wide tiles
+constexpr double plane_point = 7;        // the same of each where points lie along H alone: rows are read twice
+constexpr double far_vector = 20;        // a vector of a volume from memory, where the direct kernels stream
+constexpr double weight_point = 6;       // a vector of weights, a point: transformed, written, read again
+constexpr double far_weight_point = 28;  // the same where there are several parts: weights fill more than L2
+constexpr double turned = 1.5;           // where weights are transposed, too
+constexpr double half_vector = 0.6;      // at most half a vector of channels, done in half vectors
+constexpr double direct_groups = 1.25;   // direct products of groups that share a vector, against dense ones
+constexpr double short_products = 1.12;  // a point's products are short: share of the direct kernels' speed lost
+constexpr double wide_products = 1.05;   // the same of wide tiles, several points a call
+constexpr double call = 3'000;           // memory of a call
+constexpr double segment = 300;          // the lists and short tiles of the direct kernels, an edge or inside
+constexpr double packing = 3;            // a vector of weights, packed for the direct kernels
+constexpr double edge = 0.66;            // outputs of a dimension lost to its edges' short tiles
+constexpr std::int64_t fewest_wide_tiles = 16, fewest_wide_channels = 16;  // the latter of grad_weight
+constexpr std::int64_t fewest_channels = 8;  // below, the direct kernels for few channels are at home
 
 // Long tiles have 1.6 times the error of square ones: as much as the direct kernels' where sums are as long as these.
 constexpr double long_chain = 350;                        // products of an output: 16 channels and 3x3x3 taps inside
@@ -65,9 +68,12 @@ double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::
                                                             ceil_div(p.out_channels, lanes))
                              : products;
   const double plane = p.kernel_size[1] == 1 && p.kernel_size[2] == 1 ? plane_point : 0;
+  const bool wide = axes.has_wide_tiles(), sums = pass == Pass::grad_weight;
+  const double in = !wide ? point_in + plane : sums ? wide_weight_in : wide_in;
+  const double out = !wide ? point_out + plane : sums ? wide_weight_out : wide_out;
   return tiles * points *
-             (short_products * products + (point_in + plane) * static_cast<double>(parts.rows()) * in_vectors +
-              (point_out + plane) * out_vectors) +
+             ((wide ? wide_products : short_products) * products + in * static_cast<double>(parts.rows()) * in_vectors +
+              out * out_vectors) +
          (parts.all() > 1 ? far_weight_point : weight_point) * points * weights +
          far_vector * far_vectors(p, in_vectors, out_vectors) + call;
 }
@@ -105,6 +111,14 @@ bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
          !winograd::has_few_tiles(p, sizeof(float));
 }
 
+/// Whether there are wide tiles, enough of them for a block or two, and the weights are not most of the work.
+bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
+  const winograd::Points wide(p, winograd::Tiles::wide);
+  if (pass == Pass::grad_weight && std::min(p.in_channels, p.out_channels) < fewest_wide_channels) return false;
+  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest_wide_tiles &&
+         !winograd::has_few_tiles(p, sizeof(float));
+}
+
 }  // namespace
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
@@ -112,7 +126,7 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   if (pass != Pass::grad_weight && p.groups == 1) a_pair *= std::min(1.0, direct::gather_few_share(p, lanes));
   constexpr double never = std::numeric_limits<double>::infinity();
   if (!winograd::applies(p, pass))
-    return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair, never, never};
+    return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair, never, never, never};
   double pairs = static_cast<double>(p.batch), segments = segment;
   for (int a = 0; a < 3; ++a) {
     pairs *= pairs_of(p, a);
@@ -120,9 +134,11 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
     pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
     segments *= 3;
   }
-  const winograd::Points square(p, winograd::Tiles::square), long_d(p, winograd::Tiles::long_d);
+  const winograd::Points square(p, winograd::Tiles::square), long_d(p, winograd::Tiles::long_d),
+      wide(p, winograd::Tiles::wide);
   return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, square, lanes, pass),
-          may_take_long_tiles(p, pass) ? winograd_cost(p, long_d, lanes, pass) : never};
+          may_take_long_tiles(p, pass) ? winograd_cost(p, long_d, lanes, pass) : never,
+          may_take_wide_tiles(p, pass) ? winograd_cost(p, wide, lanes, pass) : never};
 }
 
 Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {

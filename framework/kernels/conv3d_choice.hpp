@@ -10,10 +10,13 @@ namespace vg::kernels {
 
 /// Estimated time of a pass in vector multiply-adds, of `lanes` lanes: what the choice compares.
 struct Cost {
-  double direct, winograd, winograd4;  ///< infinite where one does not apply
-  /// Winograd's cheaper one, and its cost.
-  Algorithm best_winograd() const { return winograd4 < winograd ? Algorithm::winograd4 : Algorithm::winograd; }
-  double least_winograd() const { return std::min(winograd, winograd4); }
+  double direct, winograd, winograd4, winograd4x4x4;  ///< infinite where one does not apply
+  /// Winograd's cheapest one, and its cost.
+  Algorithm best_winograd() const {
+    if (winograd4x4x4 < std::min(winograd, winograd4)) return Algorithm::winograd4x4x4;
+    return winograd4 < winograd ? Algorithm::winograd4 : Algorithm::winograd;
+  }
+  double least_winograd() const { return std::min({winograd, winograd4, winograd4x4x4}); }
 };
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 

@@ -33,6 +33,12 @@ struct Tap {
   std::int64_t w;  ///< its first row of the weights; rows are (tap, input channel of the group)
 };
 
+/// The same products of several operands, each so many elements behind the one before: Winograd's points. A call each
+/// would cost much of what short products take.
+struct Repeats {
+  std::int64_t count = 1, x = 0, w = 0, y = 0;
+};
+
 /// Outputs that share their taps: output j reads x + x_off[j] + taps[t].x ... and is written at y + y_off[j].
 template <class T>
 struct GatherArgs {
@@ -44,12 +50,13 @@ struct GatherArgs {
   const std::int64_t* x_off;
   const std::int64_t* y_off;
   std::int64_t positions;
-  std::int64_t w_rows;               ///< packed weights: rows of a group's
-  std::int64_t w_stride;             ///< weights that are not packed: elements from row to row
-  std::int64_t co_begin, co_end;     ///< output channels to compute; co_begin is a multiple of 2 * lanes
-  std::int64_t group_in, group_out;  ///< channels of a group, where lanes run over several groups
-  bool stream;                       ///< gather_dense may store past the caches: y and y_off are whole lines
-  bool far_x = false;                ///< x may come from memory: gather_dense asks for it early
+  std::int64_t w_rows;                       ///< packed weights: rows of a group's
+  std::int64_t w_stride = 0;                 ///< weights that are not packed: elements from row to row
+  std::int64_t co_begin = 0, co_end;         ///< output channels to compute; co_begin is a multiple of 2 * lanes
+  std::int64_t group_in = 0, group_out = 0;  ///< channels of a group, where lanes run over several groups
+  bool stream = false;                       ///< gather_dense may store past the caches: y and y_off are whole lines
+  bool far_x = false;                        ///< x may come from memory: gather_dense asks for it early
+  Repeats repeats = {};                      ///< for gather_dense
 };
 
 /// dw rows += sum over positions of x (one row a weight row) times dy, for output channels [co_begin, co_end).
@@ -65,7 +72,7 @@ struct WeightArgs {
   std::int64_t positions;
   std::int64_t dw_stride;
   std::int64_t co_begin, co_end;
-  std::int64_t group_in, group_out;
+  std::int64_t group_in = 0, group_out = 0;  ///< as GatherArgs'
   std::int64_t ahead = 0;  ///< the lists go on, with what comes next: worth asking for so many entries early
 };
 

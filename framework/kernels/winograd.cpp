@@ -1,6 +1,6 @@
-// Forward and grad_input transform the weights once, then each task takes blocks of tiles (winograd_tiling.hpp), slice
-// by slice: input to points, one product a point (the direct dense body with a single tap), products to outputs. Slices
-// keep the scratch small: a slice has 16 of the 64 points, and its outputs are added up in place.
+// Forward and grad_input transform the weights once, then each task takes blocks of tiles (winograd_tiling.hpp), pass
+// by pass: input to points, one product a point (the direct dense body with a single tap), products to outputs. Passes
+// keep the scratch small: one has 16 of the 64 points, and its outputs are added up in place.
 // grad_weight deals slices and slabs of blocks to tasks: input and gradient to points, one outer product a point (the
 // direct grad_weight body), whose sums start from zero in each block; the inverse once, at the end.
 #include "framework/kernels/winograd.hpp"
@@ -27,12 +27,13 @@ namespace {
 
 /// The same for grad_weight, where a block's products are added to sums in L2: the more tiles, the fewer times. A float
 /// sum runs over the tiles of a block, then over the blocks of a slab: few tiles want short blocks.
-int64_t weight_block_tiles(const Conv3dProblem& p, int points, std::size_t element) {
-  const int64_t bytes = points * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
+int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  const int64_t bytes =
+      points.most(points.of_pass()) * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
   return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
 }
 
-/// The products of a block: a convolution over its tiles (PartTaps).
+/// The products of a block by point: a convolution over its tiles (PartTaps).
 template <class T>
 class DenseProducts {
  public:
@@ -41,19 +42,30 @@ class DenseProducts {
       : v_off_(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld),
         m_off_(block.tiles(), out.ld),
         parts_(tiling, block, p.in_channels, in.ld),
-        p_(p),
-        tiles_(block.tiles()),
+        args_{.x = nullptr,
+              .w = nullptr,
+              .y = nullptr,
+              .taps = parts_.data(),
+              .tap_count = parts_.size(),
+              .x_off = v_off_.data(),
+              .y_off = m_off_.data(),
+              .positions = block.tiles(),
+              .w_rows = parts_.size() * p.in_channels,
+              .co_end = p.out_channels,
+              .repeats = {1, in.point_stride, u.point_stride(), out.point_stride}},
         u_(u) {}
-  void operator()(int point, const T* v, T* m) {
-    current_table<T>().gather_dense({v, u_.point(point), m, parts_.data(), parts_.size(), v_off_.data(), m_off_.data(),
-                                     tiles_, parts_.size() * p_.in_channels, 0, 0, p_.out_channels, 0, 0, false});
+  void operator()(int point, int count, const T* v, T* m) {
+    args_.x = v;
+    args_.w = u_.point(point);
+    args_.y = m;
+    args_.repeats.count = count;
+    current_table<T>().gather_dense(args_);
   }
 
  private:
   Offsets v_off_, m_off_;
   PartTaps parts_;
-  const Conv3dProblem& p_;
-  int64_t tiles_;
+  GatherArgs<T> args_;
   PointWeights<T>& u_;
 };
 
@@ -67,11 +79,11 @@ template <class T>
 Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   const int64_t width = round_up(p.out_channels, lanes), budget = int64_t{384} << 10;
   const int64_t slice =
-      tiling.points().of_slice() * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
+      tiling.points().most(1) * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
   const int64_t blocks = ceil_div(p.out_channels, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(slice, budget), 1, blocks);
   Split s{};
-  s.slices = slice * tiling.slices() <= budget ? tiling.slices() : 1;
+  s.slices = slice * tiling.slices() <= budget ? tiling.slices() : tiling.points().of_pass();
   s.part_size = ceil_div(blocks, parts) * 2 * lanes;
   s.parts = ceil_div(p.out_channels, s.part_size);
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a slab
@@ -113,42 +125,52 @@ struct Range {
 template <class T>
 void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const Joined<const T>& x,
                    const T* dy, PointGradients<T>& u) {
-  const WinogradTable<T>& table = current_winograd_table<T>();
+  const Points& points = tiling.points();
+  const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(points.along);
   const int64_t lanes = current_table<T>().lanes, channels = range.co_end - range.co_begin;
-  const int points = tiling.points().of_slice(), w_points = tiling.points().along[1],
-            d_points = tiling.points().along[2];
+  const int together = std::min(range.slice_end - range.slice_begin, points.of_pass());
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), lanes), out(channels, tiling.most_tiles(), lanes);
-  memory::Scratch<T> v(points * in.point_stride), e(points * out.point_stride);
+  memory::Scratch<T> v(points.most(together) * in.point_stride), e(points.most(together) * out.point_stride);
   Offsets e_off(tiling.most_tiles(), out.ld);
   const auto gradient = [&](const Tiling::Block& b, int64_t run, int slice) {
     WinogradGather<T> g = tiling.gradient(b, run, slice, dy + range.co_begin);
     g.channels = channels;
+    g.slices = together;
     return g;
   };
-  for (int64_t i = range.slice_begin * points; i < range.slice_end * points; ++i)
+  for (int64_t i = points.before(range.slice_begin); i < points.before(range.slice_end); ++i)
     for (int64_t r = 0; r < tiling.parts().all() * p.in_channels; ++r)
       std::fill_n(u.point(range.slab, i) + r * u.stride() + range.co_begin, channels, T(0));
-  Prefetch prefetch;
+  Prefetch prefetch(points);
   for (BlockWalk walk(tiling, range.block_begin, range.block_end); !walk.done(); walk.step()) {
     const Tiling::Block& block = walk.block();
     const Tiling::Block* const next = walk.next();
     const PartTaps parts(tiling, block, p.in_channels, in.ld);
     Offsets v_off(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld);
-    for (int slice = range.slice_begin; slice < range.slice_end; ++slice) {
-      inputs_to_points(tiling, block, slice, x, in, v.data(), of_points(table.input, w_points, d_points));
-      to_points<T>(block, out, e.data(), of_points(table.gradient, w_points, d_points),
-                   [&](int64_t run) { return gradient(block, run, slice); });
+    for (int slice = range.slice_begin; slice < range.slice_end; slice += together) {
+      inputs_to_points(tiling, block, slice, together, x, in, v.data(), kernels.input);
+      to_points<T>(block, out, e.data(), kernels.gradient, [&](int64_t run) { return gradient(block, run, slice); });
       if (next != nullptr) {
-        prefetch.add_inputs(tiling, *next, slice, x);
-        for (int64_t run = next->run_begin; run < next->run_end; ++run)
-          prefetch.add(gradient(*next, run, slice), tiling.points().step(2));
+        // the later passes of wide tiles meet few other planes
+        const bool all = !points.has_wide_tiles() || slice == range.slice_begin;
+        prefetch.add_inputs(tiling, *next, {slice, all ? 0b111111U : slice == 3 ? 0b100001U : 0U, false}, x);
+        for (int64_t run = next->run_begin; all && run < next->run_end; ++run)
+          prefetch.add(gradient(*next, run, slice), points.step(2), 0b111111);
       }
-      for (int point = 0; point < points; ++point) {
-        prefetch.run(point, points);
-        current_table<T>().weight_dense(
-            {v.data() + point * in.point_stride, e.data() + point * out.point_stride - range.co_begin,
-             u.point(range.slab, slice * points + point), parts.data(), parts.size(), v_off.data(), e_off.data(),
-             block.tiles(), u.stride(), range.co_begin, range.co_end, 0, 0});
+      const int before = points.before(slice), count = points.points(slice, together);
+      for (int point = 0; point < count; ++point) {
+        prefetch.run(point + 1, count);
+        current_table<T>().weight_dense({.x = v.data() + point * in.point_stride,
+                                         .dy = e.data() + point * out.point_stride - range.co_begin,
+                                         .dw = u.point(range.slab, before + point),
+                                         .taps = parts.data(),
+                                         .tap_count = parts.size(),
+                                         .x_off = v_off.data(),
+                                         .y_off = e_off.data(),
+                                         .positions = block.tiles(),
+                                         .dw_stride = u.stride(),
+                                         .co_begin = range.co_begin,
+                                         .co_end = range.co_end});
       }
     }
   }
@@ -213,7 +235,7 @@ bool is_grouped(const Conv3dProblem& p) {
 }
 
 bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
-  return !points.has_long_tiles() && has_few_tiles(p, static_cast<int64_t>(element));
+  return !points.has_long_tiles() && !points.has_wide_tiles() && has_few_tiles(p, static_cast<int64_t>(element));
 }
 
 }  // namespace
@@ -234,7 +256,7 @@ bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<co
     return grouped ? gather_groups(p, by, transpose, x, w, y, epilogue)
                    : gather_dense(p, by, transpose, x, w, y, epilogue);
   };
-  // Through its long tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
+  // Through its long or wide tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
   if (!gather_all(points)) gather_all(Points(p, Tiles::square));
   return takes(p, epilogue);
 }
@@ -243,7 +265,7 @@ template <class T>
 void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
   const Points points(p, tiles);
   if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
-  const Tiling tiling(p, points, weight_block_tiles(p, points.of_slice(), sizeof(T)));
+  const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);
   PointGradients<T> u(p, tiling, split.slabs, lanes);

@@ -32,7 +32,7 @@ template <class T>
 class AllPoints {
  public:
   AllPoints(const Tiling& tiling, int64_t channels)
-      : points_(tiling.points().of_slice()),
+      : points_(tiling.points().most(1)),
         layout_(channels, tiling.tiles(), current_table<T>().lanes),
         v_(tiling.points().all() * layout_.point_stride) {}
   /// Side: (run, slice) -> WinogradGather.
@@ -75,8 +75,8 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
   const Tap row = {0, p.in_channels, 0};
   for (int64_t begin = 0; begin < all.run_end; begin += runs) {
     const int64_t end = std::min(begin + runs, all.run_end), tiles = (end - begin) * all.depth_tiles;
-    for (int64_t i = 0; i < points.of_slice(); ++i)
-      current_table<T>().gather_dense({v.point(slice * points.of_slice() + i) + begin * all.depth_tiles * v.ld(),
+    for (int64_t i = 0; i < points.most(1); ++i)
+      current_table<T>().gather_dense({v.point(slice * points.most(1) + i) + begin * all.depth_tiles * v.ld(),
                                        u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
                                        p.in_channels, 0, 0, panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
@@ -85,7 +85,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
       g.from = m + (run - begin) * all.depth_tiles * width;
       g.ld = width;
       g.point_stride = m_point;
-      of_points(current_winograd_table<T>().output, points.along[1], points.along[2])(g);
+      current_winograd_table<T>().of_points(points.along).output(g);
     }
   }
 }
@@ -105,7 +105,7 @@ template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const Tiling tiling = all_tiles(p);
   AllPoints<T> v(tiling, p.in_channels);
-  v.fill(tiling, of_points(current_winograd_table<T>().input, tiling.points().along[1], tiling.points().along[2]),
+  v.fill(tiling, current_winograd_table<T>().of_points(tiling.points().along).input,
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x, p.in_channels); });
   const Weights<T> from = weights_of(p, w, transpose);
   // one vector of channels where that keeps a task's taps and points in L2: they are read once a slice
@@ -115,11 +115,11 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
   const int64_t width = vectors * lanes, u_point = p.in_channels * width + lanes;
   const int64_t most = std::max(chunk_tiles, tiling.block(0).depth_tiles);
   parallel_for(ceil_div(p.out_channels, width), [&](int64_t task) {
-    memory::Scratch<T> u(tiling.points().of_slice() * u_point), m(tiling.points().of_slice() * (most * width + lanes));
+    memory::Scratch<T> u(tiling.points().most(1) * u_point), m(tiling.points().most(1) * (most * width + lanes));
     const int64_t co = task * width, channels = std::min(width, p.out_channels - co);
     for (int slice = 0; slice < tiling.slices(); ++slice) {
       weights_to_points<T>(p, tiling, from, transpose,
-                           {0, p.in_channels, co, channels, slice, u.data(), u_point, round_up(channels, lanes)});
+                           {0, p.in_channels, co, channels, slice, 1, u.data(), u_point, round_up(channels, lanes)});
       multiply_panel<T>(p, tiling, slice, {co, channels}, v, u.data(), u_point, m.data(), y);
     }
   });
@@ -128,12 +128,11 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
 template <class T>
 void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Tiling tiling = all_tiles(p);
-  const WinogradTable<T>& table = current_winograd_table<T>();
-  const int w_points = tiling.points().along[1], d_points = tiling.points().along[2];
+  const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(tiling.points().along);
   AllPoints<T> v(tiling, p.in_channels), e(tiling, p.out_channels);
-  v.fill(tiling, of_points(table.input, w_points, d_points),
+  v.fill(tiling, kernels.input,
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x, p.in_channels); });
-  e.fill(tiling, of_points(table.gradient, w_points, d_points),
+  e.fill(tiling, kernels.gradient,
          [&](int64_t run, int slice) { return tiling.gradient(tiling.block(0), run, slice, dy); });
   const int64_t lanes = current_table<T>().lanes, width = 2 * lanes, rows = std::min<int64_t>(32, p.in_channels);
   const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.points().all(),

@@ -24,17 +24,18 @@ class GroupWeights {
         ld_(round_up(p.out_channels, table_.lanes) + table_.lanes),  // a group's last vector may pass the end
         u_(tiling.points().all() * in_ * ld_) {
     const Weights<T> from = weights_of(p, w, transpose);
-    for (int slice = 0; slice < tiling.slices(); ++slice) {
-      T* const u = u_.data() + slice * tiling.points().of_slice() * in_ * ld_;
+    each_weights(tiling.points(), [&](int slice, int slices) {
+      T* const u = u_.data() + tiling.points().before(slice) * in_ * ld_;
       const auto convert = [&](const Weights<T>& weights, int64_t channels, T* to) {
-        weights_to_points<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, to, in_ * ld_, ld_}, table_);
+        weights_to_points<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, slices, to, in_ * ld_, ld_},
+                             table_);
       };
       // A row holds the outputs of all groups, but where it is made of columns: there by group, for the next writes
       // over what whole vectors wrote beyond this one's channels.
       if (!transpose) convert(from, p.out_channels, u);
       const int64_t out = p.out_channels / p.groups;
       for (int64_t group = 0; transpose && group < p.groups; ++group) convert(from.group(group), out, u + group * out);
-    }
+    });
   }
   const T* point(int index) { return u_.data() + index * in_ * ld_; }
   int64_t ld() const { return ld_; }
@@ -58,9 +59,10 @@ bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose,
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), in_table.lanes),
       out(p.out_channels, tiling.most_tiles(), out_table.lanes);
   const auto products = [&](const Tiling::Block& block) {
-    return [&, tiles = block.tiles()](int point, const T* v, T* m) {
-      u.table().groups({v, in.ld, u.point(point), u.ld(), m, out.ld, tiles, p.groups, p.in_channels / p.groups,
-                        p.out_channels / p.groups});
+    return [&, tiles = block.tiles()](int point, int count, const T* v, T* m) {
+      for (int i = 0; i < count; ++i, ++point, v += in.point_stride, m += out.point_stride)
+        u.table().groups({v, in.ld, u.point(point), u.ld(), m, out.ld, tiles, p.groups, p.in_channels / p.groups,
+                          p.out_channels / p.groups});
     };
   };
   // a group's inputs are read before its one vector of outputs is written

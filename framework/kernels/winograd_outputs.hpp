@@ -1,6 +1,7 @@
 // Where a block's outputs are added up, slice by slice: in the volume, or, where that is too large for the caches, in
-// L2, from where whole rows go past them. Memory is then written without being read first. An epilogue gets the rows
-// before they go. Internal.
+// L2, from where whole rows go past them. Memory is then written without being read first. So they are where the 16
+// rows of a wide tile would share a few sets of L1: they take 2.5 times as long there. An epilogue gets the rows before
+// they go. Internal.
 #pragma once
 
 #include <algorithm>
@@ -18,14 +19,23 @@ class BlockOutputs {
   /// `stream`: as should_stream of each tensor says; the kernel is not dilated along D. Several tensors have whole
   /// vectors of channels each.
   BlockOutputs(const Tiling& tiling, std::int64_t channels, const Joined<T>& y, bool stream)
-      : tiling_(tiling), y_(y), stream_(stream), rows_(stream ? tiling.most_tiles() * tile_outputs() * channels : 0) {}
+      : tiling_(tiling),
+        y_(y),
+        stream_(stream),
+        buffered_(stream || (tiling.points().has_wide_tiles() &&
+                             tiling.rows_share_sets(channels * static_cast<std::int64_t>(sizeof(T))))),
+        rows_(buffered_ ? (tiling.most_tiles() * tile_outputs() + tiling.most_runs() * tile_rows() * line) * channels
+                        : 0) {}
+
+  /// Whether the outputs are kept until `finish`.
+  bool is_buffered() const { return buffered_; }
 
   /// f(side, run, channels before its first) for each run and tensor; only `from`, its strides and `finite` are left
   /// to the caller.
   template <class F>
   void each_side(const Tiling::Block& block, int slice, const F& f) {
     each_tensor(block, slice, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t before) {
-      if (stream_) each_row(g, block, run, before, [](T*& y, T* row, std::int64_t) { y = row; });
+      if (buffered_) each_row(g, block, run, before, [](T*& y, T* row, std::int64_t) { y = row; });
       f(g, run, before);
     });
   }
@@ -38,7 +48,10 @@ class BlockOutputs {
     const auto finish_rows = [&] {
       if (n == 0) return;
       row((y - y_.data[0]) / y_.channels[0], n / y_.channels[0], in_cache);
-      if (stream_) table.stream(n, in_cache, y);
+      if (stream_)
+        table.stream(n, in_cache, y);
+      else if (buffered_)
+        std::copy_n(in_cache, n, y);
     };
     each_tensor(block, 0, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t before) {
       each_row(g, block, run, before, [&](T* next, T* next_in_cache, std::int64_t size) {
@@ -59,10 +72,9 @@ class BlockOutputs {
   }
 
  private:
-  std::int64_t tile_outputs() const {
-    const Points& points = tiling_.points();
-    return points.step(0) * points.step(1) * points.step(2);
-  }
+  static constexpr std::int64_t line = 64 / sizeof(T);
+  std::int64_t tile_rows() const { return tiling_.points().step(0) * tiling_.points().step(1); }
+  std::int64_t tile_outputs() const { return tile_rows() * tiling_.points().step(2); }
   template <class F>
   void each_tensor(const Tiling::Block& block, int slice, const F& f) const {
     each_part(y_, [&](T* y, std::int64_t channels, std::int64_t before) {
@@ -78,19 +90,21 @@ class BlockOutputs {
   void each_row(WinogradScatter<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before, const F& f) {
     const Points& points = tiling_.points();
     const std::int64_t length = block.depth_tiles * points.step(2), n = std::min(g.depth, length) * g.channels;
-    const std::int64_t first = before * block.tiles() * tile_outputs() +
-                               (run - block.run_begin) * block.depth_tiles * tile_outputs() * g.channels;
+    std::int64_t row_size = length * g.channels;
+    if (row_size % (16 * line) == 0) row_size += line;  // other sets of L1
+    const std::int64_t first = before * (block.tiles() * tile_outputs() + block.runs() * tile_rows() * line) +
+                               (run - block.run_begin) * tile_rows() * row_size;
     for (std::int64_t h = 0; h < points.step(0); ++h)
       for (std::int64_t w = 0; w < points.step(1); ++w) {
         if (g.y[h][w] == nullptr) continue;
-        T* const in_l2 = rows_.data() + first + (h * points.step(1) + w) * length * g.channels;
-        f(g.y[h][w], stream_ ? in_l2 : g.y[h][w], n);
+        T* const in_l2 = rows_.data() + first + (h * points.step(1) + w) * row_size;
+        f(g.y[h][w], buffered_ ? in_l2 : g.y[h][w], n);
       }
   }
 
   const Tiling& tiling_;
   const Joined<T>& y_;
-  bool stream_;
+  bool stream_, buffered_;
   memory::Scratch<T> rows_;
 };
 

@@ -34,7 +34,7 @@ class Offsets {
   memory::Scratch<std::int64_t> offsets_;
 };
 
-/// One slice of a block to points, by `kernel` and the sides that `side(run)` gives.
+/// A block to points, by `kernel` and the sides that `side(run)` gives.
 template <class T, class Kernel, class Side>
 void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const Kernel& kernel, const Side& side) {
   for (std::int64_t run = b.run_begin; run < b.run_end; ++run) {
@@ -46,18 +46,21 @@ void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const K
   }
 }
 
-/// The inputs of a block in one slice to points, for all parts of the kernel that meet other rows. Each tensor but the
-/// last has whole vectors of channels.
+/// The inputs of a block in some slices of a pass to points, for all parts of the kernel that meet other rows. Each
+/// tensor but the last has whole vectors of channels.
 template <class T, class Kernel>
-void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, const Joined<const T>& x,
+void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const Joined<const T>& x,
                       const PointLayout& layout, T* to, const Kernel& kernel) {
   const Parts& parts = tiling.parts();
   const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo()) * layout.ld;
   for (std::int64_t h = 0; h < parts.count[0]; ++h)
     for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
       each_part(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
-        to_points<T>(b, layout, to + before, kernel,
-                     [&](std::int64_t run) { return tiling.input(b, run, slice, data, channels, h, w); });
+        to_points<T>(b, layout, to + before, kernel, [&](std::int64_t run) {
+          WinogradGather<T> g = tiling.input(b, run, slice, data, channels, h, w);
+          g.slices = slices;
+          return g;
+        });
       });
 }
 

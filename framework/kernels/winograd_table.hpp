@@ -1,6 +1,6 @@
 // What an instruction set provides for Winograd convolutions, besides its direct kernels. Plain data and pointers, as
 // in kernel_table.hpp. Points of an axis: 4 where the kernel has 3 taps, or 6 along D with long tiles, and 1 where it
-// has one (left as it is).
+// has one (left as it is). Wide tiles have 6 along each, and are another algorithm (body_winograd_wide.hpp).
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,15 @@
 
 namespace vg::kernels {
 
-/// A run of tiles, neighbours along D, in one slice (one point along H): a slice is plane a + sign * plane b, by the
-/// transform along H. From x: tiles of as many elements along W and D as there are points, one tile a tile's outputs
-/// further than the last. From a gradient: tiles of as many elements as outputs: 2 of 4 points, 4 of 6, 1 of 1. The
-/// result is transformed along W and D.
+/// A run of tiles, neighbours along D, in one slice (one point along H): a slice is plane 0 + sign * plane 1, by the
+/// transform along H; those of wide tiles are made of the tile's own planes. From x: tiles of as many elements along W
+/// and D as there are points, one tile a tile's outputs further than the last. From a gradient: tiles of as many
+/// elements as outputs: 2 of 4 points, 4 of 6, 1 of 1. The result is transformed along W and D.
 template <class T>
 struct WinogradGather {
-  const T* a[4];  ///< the rows along W, at depth 0; null where they are outside and count as zero
-  const T* b[4];
+  const T* rows[6][6];  ///< plane by plane, along W, at depth 0; null where they are outside and count as zero
   T sign;
+  int slice, slices;   ///< of wide tiles: the first one, and how many of its pass (Points)
   std::int64_t depth;  ///< of a row: elements outside [0, depth) are zero
   std::int64_t first;  ///< depth of the first tile's first element
   std::int64_t tiles;
@@ -27,18 +27,20 @@ struct WinogradGather {
   std::int64_t point_stride, ld;
 };
 
-/// The inverse along W and D of a run's products in one slice, added into the outputs by the inverse along H.
+/// The inverse along W and D of a run's products in one slice (of wide tiles, one pass), added into the outputs by the
+/// inverse along H.
 template <class T>
 struct WinogradScatter {
   const T* from;  ///< as WinogradGather's `to`
   std::int64_t point_stride, ld;
   std::int64_t tiles;
   std::int64_t channels;
-  T* y[2][2];          ///< rows (h, w) of the outputs, at the depth of the first tile's first; null where outside
+  T* y[4][4];          ///< rows (h, w) of the outputs, at the depth of the first tile's first; null where outside
   std::int64_t depth;  ///< outputs along D that exist, from there on
   std::int64_t stride;
   int slice;  ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
-  bool* finite;  ///< of long tiles: made false where an output, all slices in it, is not finite
+              ///< Of wide tiles: the first of the pass: 0, then 3, 6.
+  bool* finite;  ///< of long and wide tiles: made false where an output, all slices in it, is not finite
 };
 
 /// Weights of `rows` x `channels`, in one slice, between taps and points: tap t, row r at w + t * tap_stride + r *
@@ -52,7 +54,8 @@ struct WinogradWeights {
   std::int64_t point_stride, u_stride;
   std::int64_t width;  ///< lanes of u that are written (zeros beyond `channels`): a multiple of the lanes
   int points[3];       ///< of an axis
-  int slice;           ///< as WinogradScatter's
+  int slice;           ///< as WinogradScatter's; of wide tiles the first
+  int slices;          ///< of wide tiles: so many, point after point
 };
 
 /// The products of a point: m[t][g * out + c] = sum over k of v[t][g * in + k] * u[k][g * out + c].
@@ -67,13 +70,24 @@ struct WinogradGroups {
   std::int64_t tiles, groups, in, out;  ///< channels of a group
 };
 
+/// What a kind of tile needs.
+template <class T>
+struct WinogradTiles {
+  void (*input)(const WinogradGather<T>&);
+  void (*gradient)(const WinogradGather<T>&);
+  void (*output)(const WinogradScatter<T>&);
+};
+
 template <class T>
 struct WinogradTable {
   std::int64_t lanes;
-  /// By points along W and D (of_points): [1, 4][1, 4, 6].
-  void (*input[2][3])(const WinogradGather<T>&);
-  void (*gradient[2][3])(const WinogradGather<T>&);
-  void (*output[2][3])(const WinogradScatter<T>&);
+  /// By points along W and D: [1, 4][1, 4, 6].
+  WinogradTiles<T> tiles[2][3];
+  WinogradTiles<T> wide;
+  /// Those of so many points along H, W and D.
+  const WinogradTiles<T>& of_points(const int (&along)[3]) const {
+    return along[0] == 6 ? wide : tiles[along[1] == 4][along[2] == 1 ? 0 : along[2] == 4 ? 1 : 2];
+  }
   void (*weights)(const WinogradWeights<T, const T>&);
   /// The transpose of `weights`, for all slices at once (point p of slice s is the (s * points + p)-th): a gradient by
   /// points becomes one by taps.
@@ -85,12 +99,6 @@ struct WinogradTable {
   void (*stream)(std::int64_t n, const T* from, T* to);
   void (*stream_end)();
 };
-
-/// The kernel of a table's for so many points along W and D.
-template <class Kernel>
-Kernel of_points(Kernel const (&kernels)[2][3], int w, int d) {
-  return kernels[w == 4][d == 1 ? 0 : d == 4 ? 1 : 2];
-}
 
 struct WinogradTables {
   WinogradTable<float> f32;

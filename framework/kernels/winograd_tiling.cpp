@@ -18,6 +18,28 @@ constexpr Slice input_slices[4] = {{0, 2, -1}, {1, 2, 1}, {2, 1, -1}, {1, 3, -1}
 constexpr Slice gradient_slices[4] = {{0, -1, 1}, {0, 1, 1}, {0, 1, -1}, {-1, 1, -1}};
 constexpr Slice only_slice = {0, -1, 1};
 
+/// The planes of a wide tile that a pass meets, by bits.
+constexpr unsigned input_passes[3] = {0b011110, 0b110011, 0b011110};
+constexpr unsigned gradient_passes[3] = {0b1111, 0b1001, 0b1111};
+
+/// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
+template <class T, class Row>
+void take_rows(WinogradGather<T>& g, const Points& points, int slice, int rows, const Slice (&slices)[4],
+               const unsigned (&passes)[3], const Row& row) {
+  if (points.has_wide_tiles()) {
+    for (int plane = 0; plane < 6; ++plane)
+      for (int r = 0; r < rows; ++r)
+        if ((passes[slice / 3] >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
+    return;
+  }
+  const Slice s = points.slices() == 4 ? slices[slice] : only_slice;
+  g.sign = static_cast<T>(s.sign);
+  for (int r = 0; r < rows; ++r) {
+    g.rows[0][r] = row(s.a, r);
+    g.rows[1][r] = row(s.b, r);
+  }
+}
+
 /// How the outputs along an axis are cut.
 struct Cut {
   int64_t step, dilation, phases, tiles;  // tiles of the longest phase
@@ -44,6 +66,8 @@ Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
 Points::Points(const Conv3dProblem& p, Tiles tiles) : along() {
   for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
   if (tiles == Tiles::long_d && p.kernel_size[2] == 3) along[2] = 6;
+  if (tiles == Tiles::wide && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
+    along[0] = along[1] = along[2] = 6;
 }
 
 int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
@@ -115,9 +139,8 @@ template <class T>
 WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
                                 int64_t part_w) const {
   const Place at = place(b, run);
-  const Slice s = slices() == 4 ? input_slices[slice] : only_slice;
   WinogradGather<T> g{};
-  g.sign = static_cast<T>(s.sign);
+  g.slice = slice;
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
   g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
   g.first = start.element + b.depth_begin * step_[2];
@@ -126,40 +149,33 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
   g.stride = dilation_[2] * channels;
   if (g.depth == 0) return g;  // all rows null
   const int64_t row_size = p_.in_size[2] * channels;
-  const auto row = [&](int plane, int64_t w) -> const T* {
+  const auto row = [&](int plane, int r) -> const T* {
     const int64_t h = at.h - p_.pad[0] + (plane + 2 * part_h) * dilation_[0];
+    const int64_t w = at.w - p_.pad[1] + (r + 2 * part_w) * dilation_[1];
     if (plane < 0 || h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
     return x + ((at.sample * p_.in_size[0] + h) * p_.in_size[1] + w) * row_size + start.first * channels;
   };
-  for (int r = 0; r < points_.along[1]; ++r) {
-    const int64_t w = at.w - p_.pad[1] + (r + 2 * part_w) * dilation_[1];
-    g.a[r] = row(s.a, w);
-    g.b[r] = row(s.b, w);
-  }
+  take_rows(g, points_, slice, points_.along[1], input_slices, input_passes, row);
   return g;
 }
 
 template <class T>
 WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
   const Place at = place(b, run);
-  const Slice s = slices() == 4 ? gradient_slices[slice] : only_slice;
   WinogradGather<T> g{};
-  g.sign = static_cast<T>(s.sign);
+  g.slice = slice;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]);
   g.first = b.depth_begin * step_[2];
   g.tiles = b.depth_tiles;
   g.channels = p_.out_channels;
   g.stride = dilation_[2] * p_.out_channels;
   const int64_t row_size = p_.out_size[2] * p_.out_channels;
-  const auto row = [&](int plane, int64_t w) -> const T* {
-    const int64_t h = at.h + plane * dilation_[0];
+  const auto row = [&](int plane, int r) -> const T* {
+    const int64_t h = at.h + plane * dilation_[0], w = at.w + r * dilation_[1];
     if (plane < 0 || h >= p_.out_size[0] || w >= p_.out_size[1]) return nullptr;
     return dy + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size + at.phase * p_.out_channels;
   };
-  for (int r = 0; r < step_[1]; ++r) {
-    g.a[r] = row(s.a, at.w + r * dilation_[1]);
-    g.b[r] = row(s.b, at.w + r * dilation_[1]);
-  }
+  take_rows(g, points_, slice, static_cast<int>(step_[1]), gradient_slices, gradient_passes, row);
   return g;
 }
 
@@ -171,7 +187,7 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, 
   g.channels = channels;
   g.stride = dilation_[2] * channels;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
-  g.slice = slices() == 4 ? slice : -1;
+  g.slice = slices() == 1 ? -1 : slice;
   if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
   const int64_t row_size = p_.out_size[2] * channels;
   const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];

@@ -1,11 +1,10 @@
 // How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
 //
 // A tile is 2 outputs wide in each dimension with three taps (or five: winograd_parts.hpp), 1 in the others; long tiles
-// are 4 wide along D. Tiles that
-// are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose transforms stay in L2
-// between the transforms and the products. Runs are ordered by sample, then by strips along W, then by H: so
-// consecutive blocks move along H, and the planes that they share are still in L2. Small volumes share blocks, across H
-// and samples, by the same order.
+// are 4 wide along D, wide ones in all three dimensions. Tiles that are neighbours along D form runs; a block is some
+// consecutive runs, about `tiles` tiles, whose transforms stay in L2 between the transforms and the products. Runs are
+// ordered by sample, then by strips along W, then by H: so consecutive blocks move along H, and the planes that they
+// share are still in L2. Small volumes share blocks, across H and samples, by the same order.
 //
 // A kernel dilated by R along an axis is R dense ones: outputs r, r + R ... of phase r meet inputs r - pad + k R, so
 // every R-th from (r - pad) mod R on, and those of no other phase. Phases are tiled like further samples. The phases
@@ -21,21 +20,48 @@
 
 namespace vg::kernels::winograd {
 
-/// Outputs of a tile along D: two, or four where the kernel has three taps there.
-enum class Tiles { square, long_d };
+/// Outputs of a tile: two along each axis of three taps, or four along D, or four along all axes if each has three.
+enum class Tiles { square, long_d, wide };
 
-/// Points along each axis.
+/// Points along each axis, and how they are cut into slices, which are worked on one after the other. A slice is a
+/// point along H, and its outputs are added up by themselves. Of wide tiles it is a pair along H and one along W, and
+/// three slices are a pass: their outputs are added up together (body_winograd_wide.hpp).
 struct Points {
   Points(const Conv3dProblem& p, Tiles tiles);
 
   int along[3];
-  /// Along H; the slices of a block are worked on one after the other.
-  int slices() const { return along[0]; }
-  int of_slice() const { return along[1] * along[2]; }
-  int all() const { return slices() * of_slice(); }
+  bool has_long_tiles() const { return along[2] == 6 && along[0] != 6; }
+  bool has_wide_tiles() const { return along[0] == 6; }
+
+  int slices() const { return has_wide_tiles() ? 9 : along[0]; }
+  /// Slices of a pass.
+  int of_pass() const { return has_wide_tiles() ? 3 : 1; }
+  /// Points of `count` slices, from `first` on.
+  int points(int first, int count) const {
+    if (!has_wide_tiles()) return count * along[1] * along[2];
+    int n = 0;
+    for (int slice = first; slice < first + count; ++slice) n += slice >= 6 || slice % 3 == 2 ? 36 : 28;
+    return n;
+  }
+  /// Of all slices before.
+  int before(int slice) const { return points(0, slice); }
+  int all() const { return points(0, slices()); }
+  /// The most of any `count` slices of a pass.
+  int most(int count) const { return points(slices() - count, count); }
+  /// What is asked for during a pass's products: planes, by bits, of a slice of the next block, or of this one. Of the
+  /// next block those that this one does not meet, in slices 1 and 3. The passes of wide tiles are long: each is asked
+  /// for by the one before, but for the planes that both meet.
+  struct Ahead {
+    int slice;
+    unsigned planes;
+    bool now;
+  };
+  Ahead ahead(int slice) const {
+    if (!has_wide_tiles()) return {slice + 1 < slices() ? slice + 1 : slice, slice % 2 == 0 ? 0b11U : 0U, false};
+    return slice == 0 ? Ahead{3, 0b100001, true} : slice == 3 ? Ahead{6, 0b01100, true} : Ahead{0, 0b011110, false};
+  }
   /// Outputs of a tile.
   std::int64_t step(int axis) const { return along[axis] == 1 ? 1 : along[axis] - 2; }
-  bool has_long_tiles() const { return along[2] == 6; }
 };
 
 /// All tiles of a problem, those beyond the end of its shorter phases included.
@@ -69,10 +95,13 @@ class Tiling {
   };
   Block block(std::int64_t index) const;
   std::int64_t most_runs() const { return runs_; }
+  /// Whether rows of outputs, of voxels of so many bytes, lie so far apart that few sets of L1 hold them all; known of
+  /// whole rows only.
+  bool rows_share_sets(std::int64_t voxel) const { return dilation_[2] == 1 && p_.out_size[2] * voxel % 2048 == 0; }
 
-  /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to` and
-  /// strides are left to the caller. The inputs are those of the parts that are part_h-th along H and part_w-th along
-  /// W, and go on beyond the run's end.
+  /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to`,
+  /// strides and `slices` are left to the caller. The rows are those of the slice's pass. The inputs are those of the
+  /// parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
   template <class T>
   WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
                           std::int64_t part_h = 0, std::int64_t part_w = 0) const;

@@ -9,10 +9,11 @@ using std::int64_t;
 namespace {
 
 template <class T, class W>
-WinogradWeights<T, W> arguments(const Tiling& tiling, int slice) {
+WinogradWeights<T, W> arguments(const Tiling& tiling, int slice, int slices) {
   WinogradWeights<T, W> a{};
   for (int i = 0; i < 3; ++i) a.points[i] = tiling.points().along[i];
-  a.slice = tiling.slices() == 4 ? slice : -1;
+  a.slice = tiling.slices() == 1 ? -1 : slice;
+  a.slices = slices;
   return a;
 }
 
@@ -21,7 +22,9 @@ struct Planes {
   int64_t begin, end;
 };
 Planes planes_of(const Tiling& tiling, int slice) {
-  if (tiling.slices() == 1 || slice == 0) return {0, 1};
+  if (tiling.slices() == 1) return {0, 1};
+  if (tiling.points().has_wide_tiles()) return {0, 3};
+  if (slice == 0) return {0, 1};
   if (slice == 3) return {2, 3};
   return {0, 3};
 }
@@ -32,7 +35,7 @@ template <class T>
 void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
                        const WeightBlock<T>& block, const WinogradTable<T>& table) {
   const int64_t lanes = table.lanes;
-  auto a = arguments<T, const T>(tiling, block.slice);
+  auto a = arguments<T, const T>(tiling, block.slice, block.slices);
   a.point_stride = block.point_stride;
   a.u_stride = block.u_stride;
   if (!transpose) {
@@ -79,16 +82,17 @@ PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool
     const int64_t row = task % chunks * lanes_, c = task / chunks % blocks * 2 * lanes_, part = task / chunks / blocks;
     const int64_t channels = std::min(2 * lanes_, p.out_channels - c), width = round_up(channels, lanes_);
     T* const u = u_.data() + c * parts * p.in_channels + (part * p.in_channels + row) * width;
-    for (int slice = 0; slice < tiling.slices(); ++slice)
+    each_weights(tiling.points(), [&](int slice, int slices) {
       weights_to_points<T>(shape, tiling, from.of(part), transpose,
-                           {row, std::min(row + lanes_, p.in_channels), c, channels, slice,
-                            u + slice * tiling.points().of_slice() * point_stride_, point_stride_, width});
+                           {row, std::min(row + lanes_, p.in_channels), c, channels, slice, slices,
+                            u + tiling.points().before(slice) * point_stride_, point_stride_, width});
+    });
   });
 }
 
 template <class T>
 void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride, int64_t row_stride) {
-  auto a = arguments<const T, T>(tiling, 0);
+  auto a = arguments<const T, T>(tiling, 0, tiling.slices());
   a.w = dw;
   a.tap_stride = tap_stride;
   a.row_stride = row_stride;
