@@ -37,9 +37,10 @@ class Prefetch {
   /// Up to the `part`-th of `parts` equal pieces; the last one empties the list.
   void run(int part, int parts) {
     const std::size_t end = rows_.size() * static_cast<std::size_t>(part) / static_cast<std::size_t>(parts);
-    for (; next_ < end; ++next_)
-      for (const char* p = rows_[next_].begin; p < rows_[next_].end; p += 64)
-        to_l1_ ? __builtin_prefetch(p, 0, 3) : __builtin_prefetch(p, 0, 2);
+    if (to_l1_)
+      ask<3>(end);
+    else
+      ask<2>(end);
     if (part == parts) {
       rows_.clear();
       next_ = 0;
@@ -50,6 +51,12 @@ class Prefetch {
   struct Row {
     const char *begin, *end;
   };
+  /// A loop for each locality: from one for both clang 14 makes a prefetch whose locality is no constant, and crashes.
+  template <int Locality>
+  void ask(std::size_t end) {
+    for (; next_ < end; ++next_)
+      for (const char* p = rows_[next_].begin; p < rows_[next_].end; p += 64) __builtin_prefetch(p, 0, Locality);
+  }
   template <class T>
   void add_row(const WinogradGather<T>& g, const T* row, std::int64_t end) {
     if (row == nullptr) return;
