@@ -10,6 +10,7 @@
 
 #include "framework/kernels/body_winograd.hpp"
 #include "framework/kernels/body_winograd_groups.hpp"
+#include "framework/kernels/body_winograd_wide_sums.hpp"
 #include "framework/kernels/body_winograd_wide_weights.hpp"
 
 namespace vg::kernels {
@@ -236,6 +237,12 @@ constexpr WinogradTiles<T> make_tiles() {
   return {winograd_input<T, PW, PD>, winograd_gradient<T, PW, PD>, winograd_output<T, PW, PD>};
 }
 
+/// f, where products of wide tiles are folded.
+template <class T, class Args>
+constexpr auto if_folds(void (*f)(const Args&)) -> void (*)(const Args&) {
+  return folds<T> ? f : nullptr;
+}
+
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
   return {Simd<T>::lanes,
@@ -246,6 +253,8 @@ constexpr WinogradTable<T> make_winograd_table() {
           winograd_taps<T>,
           transpose_block<T>,
           winograd_groups<T>,
+          if_folds<T>(winograd_fold<T>),
+          if_folds<T>(winograd_fold_sums<T>),
           stream_lines<T>,
           stream_end};
 }

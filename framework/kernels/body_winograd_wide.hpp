@@ -15,13 +15,15 @@
 // and z' = e00 + e11 + i (e10 - e01): at (i, i) and (i, -i). In all 292 products for 64 outputs: 4.56 an output instead
 // of 27, of 8 with square and of 6 with long tiles.
 //
-// A slice is a pair along H and one along W: 28 points where both are real, else 36. Three slices of a pair along H are
-// a pass: they share the combined planes, made in L1 for some tiles at a time, and the outputs.
+// A slice is a pair along H and one along W: 28 points where both are real, else 36. The slices of a pair along H share
+// combined planes, made in L1 for some tiles at a time. They are a pass, and so are all slices where all points of a
+// block stay in L2: then inputs are read once, and outputs written once.
 #pragma once
 
 #include <cstdint>
 
 #include "framework/kernels/body_winograd.hpp"
+#include "framework/kernels/body_winograd_wide_products.hpp"
 
 namespace vg::kernels {
 namespace {
@@ -31,11 +33,11 @@ enum class Pair { unit, ends, turn };
 
 /// Points of a slice.
 constexpr std::int64_t points_of(Pair h, Pair w) { return h == Pair::turn || w == Pair::turn ? 36 : 28; }
-/// Of the slices before it in its pass.
-constexpr std::int64_t points_before(Pair h, Pair w) {
-  return w == Pair::unit ? 0 : points_of(h, Pair::unit) * (w == Pair::ends ? 1 : 2);
+/// What is kept of their products: some are folded (body_winograd_wide_products.hpp).
+template <class T>
+constexpr std::int64_t values_of(Pair h, Pair w) {
+  return !folds<T> ? points_of(h, w) : points_of(h, w) == 28 ? 16 : 24;
 }
-
 /// f(constant<Pair>) for each pair, `first` to `first + n - 1`.
 template <Pair P>
 struct PairIs {
@@ -66,16 +68,6 @@ inline __attribute__((always_inline)) void combine(const Get& get, V& first, V& 
     first = x ? get(4) - get(2) : get(0) - get(2);
     second = get(1) - get(3);
   }
-}
-
-/// The complex numbers z, z' of four numbers (above), in place.
-template <class V>
-inline __attribute__((always_inline)) void to_complex(V& e00, V& e01, V& e10, V& e11) {
-  const V re = e00 - e11, im = e01 + e10, re2 = e00 + e11, im2 = e10 - e01;
-  e00 = re;
-  e01 = im;
-  e10 = re2;
-  e11 = im2;
 }
 
 /// What Gauss' three products take of a number: of x (a + b, a, b); of a gradient the transpose of (r, j).
@@ -109,6 +101,15 @@ inline __attribute__((always_inline)) void store_real(const V (&q)[Size][4], T* 
   }
 }
 
+/// A gradient's numbers, where the products make its points along D (body_winograd_wide_sums.hpp).
+template <class T, class V>
+inline __attribute__((always_inline)) void store_numbers(const V (&q)[4][4], T* to, std::int64_t point) {
+#pragma GCC unroll 4
+  for (int e = 0; e < 4; ++e)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) Simd<T>::store(to + (4 * e + k) * point, q[k][e]);
+}
+
 /// Of one whose numbers are two complex ones: 2 x 18 points.
 template <int Size, class T, class V>
 inline __attribute__((always_inline)) void store_complexes(const V (&q)[Size][4], T* to, std::int64_t point) {
@@ -126,72 +127,88 @@ inline __attribute__((always_inline)) void store_complexes(const V (&q)[Size][4]
 }
 
 constexpr int wide_step = 4;
-/// Tiles whose planes are combined together: 14 KB of them in L1.
-constexpr int wide_tiles = 4;
 
-/// The combined planes of some tiles: row r of plane h at (h * Size + r) * columns * lanes, column by column.
-template <class T, int Size>
+/// The combined planes of some tiles, two a pair along H, of `Pairs` pairs: row r of plane h at (h * Size + r) *
+/// columns
+/// * lanes, column by column. 14 to 23 KB in L1.
+template <class T, int Size, int Pairs>
 struct CombinedPlanes {
   using S = Simd<T>;
-  static constexpr std::int64_t columns = wide_step * wide_tiles + Size - wide_step;
-  alignas(64) T values[2 * Size * columns * S::lanes];
+  static constexpr int tiles = Pairs == 1 ? 4 : 2;
+  static constexpr std::int64_t columns = wide_step * tiles + Size - wide_step;
+  alignas(64) T values[2 * Pairs * Size * columns * S::lanes];
   T* row(int h, int r) { return values + (h * Size + r) * columns * S::lanes; }
-  const T* row(int h, int r) const { return values + (h * Size + r) * columns * S::lanes; }
 };
 
-/// Row r of both planes, from depth `first` on.
-template <Pair H, class T, int Size, class Io>
-inline void combine_row(const WinogradGather<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
-                        const Io& io, CombinedPlanes<T, Size>& to) {
+/// Row r of all of them, from depth `first` on; `Inside`: no row is outside.
+template <bool Inside, Pair... Hs, class T, int Size, int Pairs, class Io>
+inline __attribute__((always_inline)) void combine_columns(const WinogradGather<T>& g, int r, std::int64_t depth,
+                                                           std::int64_t n, std::int64_t channel, const Io& io, T* to,
+                                                           const CombinedPlanes<T, Size, Pairs>&) {
   using S = Simd<T>;
   using V = typename S::V;
-  constexpr int all = Size;
-  const T* plane[all];
-  std::int64_t stride[all];
-  const std::int64_t begin = first < 0 ? (-first < n ? -first : n) : 0;
-  const std::int64_t end = g.depth - first < n ? (g.depth - first > begin ? g.depth - first : begin) : n;
-  for (int h = 0; h < all; ++h) {
-    const bool inside = g.rows[h][r] != nullptr;
-    plane[h] = inside ? g.rows[h][r] + (first + begin) * g.stride + channel : reinterpret_cast<const T*>(zeros);
-    stride[h] = inside ? g.stride : 0;
-  }
-  T *u = to.row(0, r), *v = to.row(1, r);
-  std::int64_t k = 0;
-  for (; k < begin; ++k, u += S::lanes, v += S::lanes) {
-    S::store(u, S::zero());
-    S::store(v, S::zero());
-  }
-  for (; k < end; ++k, u += S::lanes, v += S::lanes) {
-    V a, b;
-    combine<Size, H>(
-        [&](int h) __attribute__((always_inline)) { return io.load(plane[h]); }, a, b);
-    S::store(u, a);
-    S::store(v, b);
+  constexpr std::int64_t row = Size * CombinedPlanes<T, Size, Pairs>::columns * S::lanes;
+  const T* plane[Size];
+  bool inside[Size];
 #pragma GCC unroll 6
-    for (int h = 0; h < all; ++h) plane[h] += stride[h];
+  for (int h = 0; h < Size; ++h) {
+    inside[h] = Inside || g.rows[h][r] != nullptr;
+    plane[h] = inside[h] ? g.rows[h][r] + channel : nullptr;
   }
-  for (; k < n; ++k, u += S::lanes, v += S::lanes) {
-    S::store(u, S::zero());
-    S::store(v, S::zero());
+  const std::int64_t stride = g.stride, end = (depth + n) * stride;
+  for (std::int64_t at = depth * stride; at < end; at += stride, to += S::lanes) {
+    V x[Size];
+#pragma GCC unroll 6
+    for (int h = 0; h < Size; ++h) x[h] = Inside || inside[h] ? io.load(plane[h] + at) : S::zero();
+    T* next = to;
+    const auto put_pair = [&](auto pair) __attribute__((always_inline)) {
+      V a, b;
+      combine<Size, decltype(pair)::value>(
+          [&](int h) __attribute__((always_inline)) { return x[h]; }, a, b);
+      S::store(next, a);
+      S::store(next + row, b);
+      next += 2 * row;
+    };
+    (put_pair(PairIs<Hs>()), ...);
   }
 }
 
+template <Pair... Hs, class T, int Size, int Pairs, class Io>
+inline void combine_row(const WinogradGather<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
+                        const Io& io, CombinedPlanes<T, Size, Pairs>& to) {
+  using S = Simd<T>;
+  const std::int64_t begin = first < 0 ? (-first < n ? -first : n) : 0;
+  const std::int64_t end = g.depth - first < n ? (g.depth - first > begin ? g.depth - first : begin) : n;
+  const auto clear = [&](std::int64_t from, std::int64_t until) {
+    for (int h = 0; h < 2 * Pairs; ++h)
+      for (std::int64_t k = from; k < until; ++k) S::store(to.row(h, r) + k * S::lanes, S::zero());
+  };
+  bool inside = true, outside = true;
+  for (int h = 0; h < Size; ++h) (g.rows[h][r] != nullptr ? outside : inside) = false;
+  if (outside) return clear(0, n);
+  clear(0, begin);
+  T* const at = to.row(0, r) + begin * S::lanes;
+  if (inside)
+    combine_columns<true, Hs...>(g, r, first + begin, end - begin, channel, io, at, to);
+  else
+    combine_columns<false, Hs...>(g, r, first + begin, end - begin, channel, io, at, to);
+  clear(end, n);
+}
+
 /// Tiles of a slice to points.
-template <Pair H, Pair W, class T, int Size>
-__attribute__((noinline)) void wide_slice(const CombinedPlanes<T, Size>& planes, std::int64_t tiles, T* to,
-                                          std::int64_t point, std::int64_t ld) {
+template <Pair H, Pair W, int Size, std::int64_t Columns, class T>
+__attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T* to, std::int64_t point,
+                                          std::int64_t ld) {
   using S = Simd<T>;
   using V = typename S::V;
   constexpr int kept = Size - wide_step;
   V q[Size][4];
   const auto load = [&](int k, std::int64_t column) __attribute__((always_inline)) {
-    const T* const at = planes.values + column * S::lanes;
+    const T* const at = planes + column * S::lanes;
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h)
       combine<Size, W>(
-          [&](int r) __attribute__((always_inline)) {
-            return S::load(at + (h * Size + r) * CombinedPlanes<T, Size>::columns * S::lanes);
-          },
+          [&](int r) __attribute__((always_inline)) { return S::load(at + (h * Size + r) * Columns * S::lanes); },
           q[k][2 * h], q[k][2 * h + 1]);
     if constexpr (H == Pair::turn && W == Pair::turn) {
       to_complex(q[k][0], q[k][1], q[k][2], q[k][3]);
@@ -206,7 +223,9 @@ __attribute__((noinline)) void wide_slice(const CombinedPlanes<T, Size>& planes,
   for (std::int64_t t = 0; t < tiles; ++t, to += ld) {
 #pragma GCC unroll 6
     for (int k = kept; k < Size; ++k) load(k, wide_step * t + k);
-    if constexpr (points_of(H, W) == 28)
+    if constexpr (Size == 4 && folds<T>)
+      store_numbers(q, to, point);
+    else if constexpr (points_of(H, W) == 28)
       store_real<Size>(q, to, point);
     else
       store_complexes<Size>(q, to, point);
@@ -217,86 +236,94 @@ __attribute__((noinline)) void wide_slice(const CombinedPlanes<T, Size>& planes,
   }
 }
 
-/// Slices [slice, slice + slices) of a pass, of the run's tiles.
-template <int Size, Pair H, class T>
+/// Slices of the run's tiles: some of one pair along H, or all of several.
+template <int Size, Pair... Hs, class T>
 void wide_pass(const WinogradGather<T>& g) {
-  CombinedPlanes<T, Size> planes;
-  const int first = g.slice % 3;
+  constexpr int pairs = sizeof...(Hs);
+  using Planes = CombinedPlanes<T, Size, pairs>;
+  Planes planes;
+  const int first = pairs == 1 ? g.slice % 3 : 0, count = pairs == 1 ? g.slices : 3;
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
-    for (std::int64_t t = 0; t < g.tiles; t += wide_tiles) {
-      const std::int64_t tiles = g.tiles - t < wide_tiles ? g.tiles - t : wide_tiles;
+    for (std::int64_t t = 0; t < g.tiles; t += Planes::tiles) {
+      const std::int64_t tiles = g.tiles - t < Planes::tiles ? g.tiles - t : Planes::tiles;
       for (int r = 0; r < Size; ++r)
-        combine_row<H>(g, r, g.first + wide_step * t, wide_step * tiles + Size - wide_step, c, io, planes);
+        combine_row<Hs...>(g, r, g.first + wide_step * t, wide_step * tiles + Size - wide_step, c, io, planes);
       T* to = g.to + t * g.ld + c;
-      each_pair(first, g.slices, [&](auto w) {
-        constexpr Pair W = decltype(w)::value;
-        wide_slice<H, W>(planes, tiles, to, g.point_stride, g.ld);
-        to += points_of(H, W) * g.point_stride;
-      });
+      int row = 0;
+      const auto slices_of = [&](auto h) __attribute__((always_inline)) {
+        each_pair(first, count, [&](auto w) {
+          constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+          wide_slice<H, W, Size, Planes::columns>(planes.row(row, 0), tiles, to, g.point_stride, g.ld);
+          to += (Size == 4 && folds<T> ? 16 : points_of(H, W)) * g.point_stride;
+        });
+        row += 2;
+      };
+      (slices_of(PairIs<Hs>()), ...);
     }
   });
 }
 
 template <class T, int Size>
 void wide_points(const WinogradGather<T>& g) {
+  if constexpr (Size == 6)
+    if (g.slices == 9) return wide_pass<Size, Pair::unit, Pair::ends, Pair::turn>(g);
   each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
 }
 
 // ---- products to outputs ----------------------------------------------------------------------------------------
 
-/// The four outputs of six points.
-template <class V>
-inline __attribute__((always_inline)) void wide_outputs(const V (&m)[6], V (&y)[4]) {
-  const V s = m[0] + m[1], t = m[0] - m[1];
-  y[0] = s + m[2] + m[4];
-  y[1] = t + m[5];
-  y[2] = s - m[4];
-  y[3] = t - m[5] + m[3];
-}
-
 /// (r, j) of Gauss' three products.
 template <class T, class V>
 inline __attribute__((always_inline)) void load_complex(const T* m, std::int64_t point, V& re, V& im) {
-  const V k = Simd<T>::load(m);
-  re = k - Simd<T>::load(m + 2 * point);
-  im = k + Simd<T>::load(m + point);
+  using S = Simd<T>;
+  to_number(S::load(m), S::load(m + point), S::load(m + 2 * point), re, im);
 }
 
-/// The inverse of to_complex, and twice: the weights have the half.
-template <class V>
-inline __attribute__((always_inline)) void from_complex(V& re, V& im, V& re2, V& im2) {
-  const V e00 = re + re2, e11 = re2 - re, e01 = im - im2, e10 = im + im2;
-  re = e00;
-  im = e01;
-  re2 = e10;
-  im2 = e11;
+/// The four sums of some points along D, by their products.
+template <Fold F, class T, class V>
+inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t point, V (&sums)[fold_sums]) {
+  using S = Simd<T>;
+  if constexpr (folds<T>) {
+#pragma GCC unroll 4
+    for (int j = 0; j < fold_sums; ++j) sums[j] = S::load(m + j * point);
+    m += fold_sums * point;
+  } else {
+    constexpr int points = fold_points(F);
+    V v[points];
+#pragma GCC unroll 7
+    for (int k = 0; k < points; ++k) v[k] = S::load(m + k * point);
+    fold_products<F>(v, sums);
+    m += fold_points(F) * point;
+  }
+}
+
+/// Both parts of a complex number along H or W, D's inverse done.
+template <class T, class V>
+inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t point, V (&re)[4], V (&im)[4]) {
+  V units[4], ends[4], turns[4];
+  load_sums<Fold::unit>(m, point, units);
+  load_sums<Fold::ends>(m, point, ends);
+  load_sums<Fold::turn>(m, point, turns);
+  const auto outputs = [&](int part, V(&y)[4]) __attribute__((always_inline)) {
+    const V s = units[2 * part], t = units[2 * part + 1], r = turns[2 * part], j = turns[2 * part + 1];
+    y[0] = s + ends[part] + r;
+    y[1] = t + j;
+    y[2] = s - r;
+    y[3] = t - j + ends[2 + part];
+  };
+  outputs(0, re);
+  outputs(1, im);
 }
 
 /// The numbers e of a slice, D's inverse done.
 template <Pair H, Pair W, class T, class V>
 inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t point, V (&e)[4][4]) {
-  using S = Simd<T>;
   if constexpr (points_of(H, W) == 28) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i, m += 7 * point) {
-      V v[6];
-#pragma GCC unroll 4
-      for (int k = 0; k < 4; ++k) v[k] = S::load(m + k * point);
-      load_complex(m + 4 * point, point, v[4], v[5]);
-      wide_outputs(v, e[i]);
-    }
-    return;
-  }
-#pragma GCC unroll 2
-  for (int i = 0; i < 4; i += 2, m += 18 * point) {
-    V re[6], im[6];
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) load_complex(m + 3 * k * point, point, re[k], im[k]);
-    load_complex(m + 12 * point, point, re[4], re[5]);
-    load_complex(m + 15 * point, point, im[4], im[5]);
-    from_complex(re[4], re[5], im[4], im[5]);
-    wide_outputs(re, e[i]);
-    wide_outputs(im, e[i + 1]);
+    for (int i = 0; i < 4; ++i) load_sums<Fold::real>(m, point, e[i]);
+  } else {
+    load_pair(m, point, e[0], e[1]);
+    load_pair(m, point, e[2], e[3]);
   }
   if constexpr (H == Pair::turn && W == Pair::turn) {
 #pragma GCC unroll 4
@@ -310,83 +337,129 @@ inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t p
     }
   }
 }
-
 /// Number (h, w) of a pass at depth k, a vector each.
-template <class T>
+template <class T, int Pairs>
 struct PassNumbers {
   using S = Simd<T>;
-  alignas(64) T values[2 * 6 * 4 * S::lanes];
+  alignas(64) T values[2 * Pairs * 6 * 4 * S::lanes];
   T* at(int h, int w, int k) { return values + ((h * 6 + w) * 4 + k) * S::lanes; }
 };
 
+/// Those of a slice, the first at `to`.
 template <Pair H, Pair W, class T>
-__attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, PassNumbers<T>& to) {
+__attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* to) {
   typename Simd<T>::V e[4][4];
   load_slice<H, W>(m, point, e);
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i)
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) Simd<T>::store(to.at(i / 2, 2 * static_cast<int>(W) + i % 2, k), e[i][k]);
+    for (int k = 0; k < 4; ++k) Simd<T>::store(to + ((i / 2 * 6 + i % 2) * 4 + k) * Simd<T>::lanes, e[i][k]);
 }
 
-/// Adds the numbers of a pass to the outputs of depth k; the first pass writes them.
-template <Pair H, class T, class Io, class Check>
-inline __attribute__((always_inline)) void add_pass(const WinogradScatter<T>& g, PassNumbers<T>& numbers, int k,
-                                                    std::int64_t at, const Io& io, Check& check) {
-  using V = typename Simd<T>::V;
-  V e[2][4];
-#pragma GCC unroll 2
-  for (int h = 0; h < 2; ++h) {
-    V m[6];
+/// W's inverse of row h at depth k.
+template <class T, int Pairs, class V>
+inline __attribute__((always_inline)) void row_outputs(PassNumbers<T, Pairs>& numbers, int h, int k, V (&e)[4]) {
+  V m[6];
 #pragma GCC unroll 6
-    for (int w = 0; w < 6; ++w) m[w] = Simd<T>::load(numbers.at(h, w, k));
-    wide_outputs(m, e[h]);
+  for (int w = 0; w < 6; ++w) m[w] = Simd<T>::load(numbers.at(h, w, k));
+  wide_outputs(m, e);
+}
+
+/// What becomes of a pass at depth k: f(h, w, value, How) for each of the outputs that it writes or adds to.
+template <class T, class Put>
+inline __attribute__((always_inline)) void put_all(PassNumbers<T, 3>& numbers, int k, const Put& f) {
+  typename Simd<T>::V e[6][4];
+#pragma GCC unroll 6
+  for (int h = 0; h < 6; ++h) row_outputs(numbers, h, k, e[h]);
+#pragma GCC unroll 4
+  for (int w = 0; w < 4; ++w) {
+    const typename Simd<T>::V column[6] = {e[0][w], e[1][w], e[2][w], e[3][w], e[4][w], e[5][w]};
+    typename Simd<T>::V y[4];
+    wide_outputs(column, y);
+#pragma GCC unroll 4
+    for (int h = 0; h < 4; ++h) f(h, w, y[h], How<Into::set>());
   }
-  const auto put_row = [&](int h, int w, V v, auto how) __attribute__((always_inline)) {
-    if (g.y[h][w] == nullptr) return;
-    const V sum = put<decltype(how)::value>(io, g.y[h][w] + at, v);
-    if constexpr (H == Pair::turn) check.add(sum);
-  };
+}
+template <Pair H, class T, class Put>
+inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, int k, const Put& f) {
+  typename Simd<T>::V e[2][4];
+#pragma GCC unroll 2
+  for (int h = 0; h < 2; ++h) row_outputs(numbers, h, k, e[h]);
 #pragma GCC unroll 4
   for (int w = 0; w < 4; ++w) {
     if constexpr (H == Pair::unit) {
-      const V s = e[0][w] + e[1][w], t = e[0][w] - e[1][w];
-      put_row(0, w, s, How<Into::set>());
-      put_row(1, w, t, How<Into::set>());
-      put_row(2, w, s, How<Into::set>());
-      put_row(3, w, t, How<Into::set>());
+      const auto s = e[0][w] + e[1][w], t = e[0][w] - e[1][w];
+      f(0, w, s, How<Into::set>());
+      f(1, w, t, How<Into::set>());
+      f(2, w, s, How<Into::set>());
+      f(3, w, t, How<Into::set>());
     } else if constexpr (H == Pair::ends) {
-      put_row(0, w, e[0][w], How<Into::add>());
-      put_row(3, w, e[1][w], How<Into::add>());
+      f(0, w, e[0][w], How<Into::add>());
+      f(3, w, e[1][w], How<Into::add>());
     } else {
-      put_row(0, w, e[0][w], How<Into::add>());
-      put_row(1, w, e[1][w], How<Into::add>());
-      put_row(2, w, e[0][w], How<Into::subtract>());
-      put_row(3, w, e[1][w], How<Into::subtract>());
+      f(0, w, e[0][w], How<Into::add>());
+      f(1, w, e[1][w], How<Into::add>());
+      f(2, w, e[0][w], How<Into::subtract>());
+      f(3, w, e[1][w], How<Into::subtract>());
     }
   }
 }
 
-template <Pair H, class T>
+/// Adds the numbers of a pass to the outputs; the first pass writes them.
+template <Pair... Hs, class T>
 void wide_output_pass(const WinogradScatter<T>& g) {
-  each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
-    PassNumbers<T> numbers;
-    FiniteCheck<T, true> check;
+  constexpr int pairs = sizeof...(Hs);
+  constexpr bool is_last = ((Hs == Pair::turn) || ...);
+  const std::int64_t point = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
+  T* y[4][4];
+  bool all_inside = true;
+  for (int h = 0; h < 4; ++h)
+    for (int w = 0; w < 4; ++w) {
+      y[h][w] = g.y[h][w];
+      all_inside = all_inside && y[h][w] != nullptr;
+    }
+  const auto put_tiles = [&](std::int64_t c, auto io, auto inside) {
+    PassNumbers<T, pairs> numbers;
+    FiniteCheck<T, is_last> check;
     const T* from = g.from + c;
-    for (std::int64_t t = 0; t < g.tiles; ++t, from += g.ld) {
-      each_pair(0, 3, [&](auto w) {
-        constexpr Pair W = decltype(w)::value;
-        wide_numbers<H, W>(from + points_before(H, W) * g.point_stride, g.point_stride, numbers);
-      });
-      for (int k = 0; k < 4 && wide_step * t + k < g.depth; ++k)
-        add_pass<H>(g, numbers, k, (wide_step * t + k) * g.stride + c, io, check);
+    for (std::int64_t t = 0; t < tiles; ++t, from += ld) {
+      const T* m = from;
+      int row = 0;
+      const auto numbers_of = [&](auto h) __attribute__((always_inline)) {
+        each_pair(0, 3, [&](auto w) {
+          constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+          wide_numbers<H, W>(m, point, numbers.at(row, 2 * static_cast<int>(W), 0));
+          m += values_of<T>(H, W) * point;
+        });
+        row += 2;
+      };
+      (numbers_of(PairIs<Hs>()), ...);
+      for (int k = 0; k < 4 && wide_step * t + k < depth; ++k) {
+        const std::int64_t at = (wide_step * t + k) * stride + c;
+        const auto f = [&](int h, int w, auto v, auto how) __attribute__((always_inline)) {
+          if (decltype(inside)::value == 0 && y[h][w] == nullptr) return;
+          const auto sum = put<decltype(how)::value>(io, y[h][w] + at, v);
+          if constexpr (is_last) check.add(sum);
+        };
+        if constexpr (pairs == 3)
+          put_all(numbers, k, f);
+        else
+          put_pair<Hs...>(numbers, k, f);
+      }
     }
     check.report(g.finite);
+  };
+  each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
+    if (all_inside)
+      put_tiles(c, io, Int<1>());
+    else
+      put_tiles(c, io, Int<0>());
   });
 }
 
 template <class T>
 void wide_output(const WinogradScatter<T>& g) {
+  if (g.slices == 9) return wide_output_pass<Pair::unit, Pair::ends, Pair::turn>(g);
   each_pair(g.slice / 3, 1, [&](auto h) { wide_output_pass<decltype(h)::value>(g); });
 }
 

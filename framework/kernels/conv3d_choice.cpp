@@ -19,7 +19,7 @@ namespace vg::kernels {
 namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
-constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 10, wide_weight_out = 8;  // the same of wide tiles
+constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 9, wide_weight_out = 6;  // the same of wide tiles
 constexpr double plane_point = 7;        // the same of each where points lie along H alone: rows are read twice
 constexpr double far_vector = 20;        // a vector of a volume from memory, where the direct kernels stream
 constexpr double weight_point = 6;       // a vector of weights, a point: transformed, written, read again
@@ -33,7 +33,7 @@ constexpr double call = 3'000;           // memory of a call
 constexpr double segment = 300;          // the lists and short tiles of the direct kernels, an edge or inside
 constexpr double packing = 3;            // a vector of weights, packed for the direct kernels
 constexpr double edge = 0.66;            // outputs of a dimension lost to its edges' short tiles
-constexpr std::int64_t fewest_wide_tiles = 16, fewest_wide_channels = 16;  // the latter of grad_weight
+constexpr std::int64_t fewest_wide_tiles = 16, fewest_summed_wide_tiles = 128;  // the latter of grad_weight
 constexpr std::int64_t fewest_channels = 8;  // below, the direct kernels for few channels are at home
 
 // Long tiles have 1.6 times the error of square ones: as much as the direct kernels' where sums are as long as these.
@@ -114,9 +114,8 @@ bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
 /// Whether there are wide tiles, enough of them for a block or two, and the weights are not most of the work.
 bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
   const winograd::Points wide(p, winograd::Tiles::wide);
-  if (pass == Pass::grad_weight && std::min(p.in_channels, p.out_channels) < fewest_wide_channels) return false;
-  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest_wide_tiles &&
-         !winograd::has_few_tiles(p, sizeof(float));
+  const std::int64_t fewest = pass == Pass::grad_weight ? fewest_summed_wide_tiles : fewest_wide_tiles;
+  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest && !winograd::has_few_tiles(p, sizeof(float));
 }
 
 }  // namespace

@@ -26,14 +26,19 @@ using std::int64_t;
 namespace {
 
 /// The same for grad_weight, where a block's products are added to sums in L2: the more tiles, the fewer times. A float
-/// sum runs over the tiles of a block, then over the blocks of a slab: few tiles want short blocks.
+/// sum runs over the tiles of a block, then over the blocks of a slab: few tiles want short blocks. So do few wide
+/// tiles of few channels: enough blocks for some slabs, which are cheap there, and slices that need not be apart (8 ->
+/// 16 at 8^3, a batch of 32: 0.54 -> 0.29 ms).
 int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  const int64_t products = p.in_channels * p.out_channels, tiles = tiles_of(p, points);
+  if (points.has_wide_tiles() && products <= 1024 && tiles >= 192)
+    return std::clamp<int64_t>(tiles / (products <= 512 ? 32 : 16), products <= 256 ? 8 : 16, 32);
   const int64_t bytes =
       points.most(points.of_pass()) * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
   return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
 }
 
-/// The products of a block by point: a convolution over its tiles (PartTaps).
+/// The products of a block by point: a convolution over its tiles (PartTaps), or folded (Fold).
 template <class T>
 class DenseProducts {
  public:
@@ -53,19 +58,43 @@ class DenseProducts {
               .w_rows = parts_.size() * p.in_channels,
               .co_end = p.out_channels,
               .repeats = {1, in.point_stride, u.point_stride(), out.point_stride}},
+        fold_{0,       nullptr,          in.point_stride, in.ld,         nullptr, u.point_stride(), 0,
+              nullptr, out.point_stride, out.ld,          block.tiles(), 1,       p.in_channels,    0,
+              {}},
+        folded_(tiling.points().has_wide_tiles() ? current_winograd_table<T>().fold : nullptr),
         u_(u) {}
-  void operator()(int point, int count, const T* v, T* m) {
+  void operator()(const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+    if (folded_ != nullptr) return fold(portion, v, m, ahead);
+    ahead.run();
     args_.x = v;
-    args_.w = u_.point(point);
+    args_.w = u_.point(portion.point);
     args_.y = m;
-    args_.repeats.count = count;
+    args_.repeats.count = portion.count;
     current_table<T>().gather_dense(args_);
   }
 
  private:
+  /// By the blocks in which the weights are packed.
+  void fold(const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+    const int64_t lanes = current_table<T>().lanes, block = 2 * lanes;
+    fold_.points = portion.count;
+    fold_.v = v;
+    fold_.asked = ahead.take();
+    for (int64_t c = 0; c < args_.co_end; c += block) {
+      fold_.u = u_.point(portion.point) + c * fold_.in;
+      fold_.m = m + c;
+      fold_.u_ld = std::min(block, round_up(args_.co_end - c, lanes));
+      fold_.out = fold_.u_ld;  // zeros beyond the channels
+      folded_(fold_);
+      fold_.asked = {};
+    }
+  }
+
   Offsets v_off_, m_off_;
   PartTaps parts_;
   GatherArgs<T> args_;
+  WinogradFold<T> fold_;
+  void (*folded_)(const WinogradFold<T>&);
   PointWeights<T>& u_;
 };
 
@@ -89,6 +118,7 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a slab
   const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
   s.slabs = std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32);
+  if (s.slabs > 4) s.slabs -= s.slabs % 4;  // equal shares for two and four threads
   if (s.slabs * tasks >= 4) return s;
   // a small volume: each slice reads it from a cache
   s.slices = 1;
@@ -122,6 +152,9 @@ struct Range {
   int slice_begin, slice_end;
 };
 
+/// Of a slice of wide tiles, from which grad_weight's products make the points along D.
+constexpr int numbers = 16;
+
 template <class T>
 void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const Joined<const T>& x,
                    const T* dy, PointGradients<T>& u) {
@@ -130,7 +163,9 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
   const int64_t lanes = current_table<T>().lanes, channels = range.co_end - range.co_begin;
   const int together = std::min(range.slice_end - range.slice_begin, points.of_pass());
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), lanes), out(channels, tiling.most_tiles(), lanes);
-  memory::Scratch<T> v(points.most(together) * in.point_stride), e(points.most(together) * out.point_stride);
+  const auto fold = points.has_wide_tiles() ? current_winograd_table<T>().fold_sums : nullptr;
+  memory::Scratch<T> v(points.most(together) * in.point_stride),
+      e((fold != nullptr ? together * numbers : points.most(together)) * out.point_stride);
   Offsets e_off(tiling.most_tiles(), out.ld);
   const auto gradient = [&](const Tiling::Block& b, int64_t run, int slice) {
     WinogradGather<T> g = tiling.gradient(b, run, slice, dy + range.co_begin);
@@ -140,8 +175,10 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
   };
   for (int64_t i = points.before(range.slice_begin); i < points.before(range.slice_end); ++i)
     for (int64_t r = 0; r < tiling.parts().all() * p.in_channels; ++r)
-      std::fill_n(u.point(range.slab, i) + r * u.stride() + range.co_begin, channels, T(0));
+      std::fill_n(u.point(range.slab, i) + r * u.stride() + range.co_begin, round_up(channels, lanes), T(0));
   Prefetch prefetch(points);
+  // wide tiles, pass after pass
+  const bool whole = points.has_wide_tiles() && range.slice_end - range.slice_begin == points.slices();
   for (BlockWalk walk(tiling, range.block_begin, range.block_end); !walk.done(); walk.step()) {
     const Tiling::Block& block = walk.block();
     const Tiling::Block* const next = walk.next();
@@ -150,16 +187,19 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
     for (int slice = range.slice_begin; slice < range.slice_end; slice += together) {
       inputs_to_points(tiling, block, slice, together, x, in, v.data(), kernels.input);
       to_points<T>(block, out, e.data(), kernels.gradient, [&](int64_t run) { return gradient(block, run, slice); });
-      if (next != nullptr) {
-        // the later passes of wide tiles meet few other planes
-        const bool all = !points.has_wide_tiles() || slice == range.slice_begin;
-        prefetch.add_inputs(tiling, *next, {slice, all ? 0b111111U : slice == 3 ? 0b100001U : 0U, false}, x);
-        for (int64_t run = next->run_begin; all && run < next->run_end; ++run)
-          prefetch.add(gradient(*next, run, slice), points.step(2), 0b111111);
-      }
+      const Points::Ahead ahead = whole ? points.ahead(slice) : Points::Ahead{slice, 0b111111, false};
+      if (ahead.now || next != nullptr) prefetch.add_inputs(tiling, ahead.now ? block : *next, ahead, x);
+      if (next != nullptr && (!whole || ahead.slice == 0))
+        for (int64_t run = next->run_begin; run < next->run_end; ++run)
+          prefetch.add(gradient(*next, run, ahead.slice), points.step(2), 0b111111);
       const int before = points.before(slice), count = points.points(slice, together);
-      for (int point = 0; point < count; ++point) {
-        prefetch.run(point + 1, count);
+      for (int s = slice, point = 0; fold != nullptr && s < slice + together; point += points.points(s++, 1))
+        fold({points.points(s, 1), v.data() + point * in.point_stride, in.point_stride, in.ld,
+              e.data() + (s - slice) * numbers * out.point_stride, out.point_stride, out.ld,
+              u.point(range.slab, before + point) + range.co_begin, u.point_stride(), u.stride(), block.tiles(),
+              p.in_channels, channels, prefetch.share(s - slice + 1, together).take()});
+      for (int point = 0; fold == nullptr && point < count; ++point) {
+        prefetch.share(point + 1, count).run();
         current_table<T>().weight_dense({.x = v.data() + point * in.point_stride,
                                          .dy = e.data() + point * out.point_stride - range.co_begin,
                                          .dw = u.point(range.slab, before + point),
@@ -172,6 +212,7 @@ void weight_blocks(const Conv3dProblem& p, const Tiling& tiling, const Range& ra
                                          .co_begin = range.co_begin,
                                          .co_end = range.co_end});
       }
+      prefetch.clear();
     }
   }
 }
@@ -249,7 +290,7 @@ template <class T>
 bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
             const Joined<T>& y, const Epilogue<T>& epilogue) {
   const bool grouped = is_grouped<T>(p);
-  const Points points(p, tiles);
+  const Points points = passes_of(p, Points(p, tiles), sizeof(T));
   if (!grouped && takes_few_tiles(p, points, sizeof(T)))
     return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
   const auto gather_all = [&](const Points& by) {

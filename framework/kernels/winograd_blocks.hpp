@@ -12,6 +12,7 @@
 #include "framework/kernels/epilogue.hpp"
 #include "framework/kernels/winograd_outputs.hpp"
 #include "framework/kernels/winograd_points.hpp"
+#include "framework/kernels/winograd_portions.hpp"
 #include "framework/kernels/winograd_prefetch.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/memory.hpp"
@@ -19,14 +20,26 @@
 
 namespace vg::kernels::winograd {
 
+/// Bytes of a tile in the pass that has the most points, before and after the products.
+inline std::int64_t tile_bytes(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  return points.most(points.of_pass()) * (Parts(p).rows() * p.in_channels + p.out_channels) *
+         static_cast<std::int64_t>(element);
+}
+
 /// Tiles of a block: half of L2 for the transforms of a pass, but enough for a register tile or two; of few tiles two
 /// blocks.
 inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
-  const std::int64_t bytes = points.most(points.of_pass()) * (Parts(p).rows() * p.in_channels + p.out_channels) *
-                             static_cast<std::int64_t>(element);
   const std::int64_t most = points.has_wide_tiles() ? 16 : 32;  // their passes are long: more would not stay in L2
-  return std::min(std::clamp<std::int64_t>((std::int64_t{512} << 10) / bytes, 16, most),
+  return std::min(std::clamp<std::int64_t>((std::int64_t{512} << 10) / tile_bytes(p, points, element), 16, most),
                   std::max<std::int64_t>(8, ceil_div(tiles_of(p, points), 2)));
+}
+
+/// Wide tiles all slices at once, where a block of them then stays in L2, with the weights: with more channels what was
+/// asked for is gone when it is read.
+inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  if (!points.has_wide_tiles()) return points;
+  const Points all = points.at_once();
+  return 16 * tile_bytes(p, all, element) <= std::int64_t{600} << 10 ? all : points;
 }
 
 /// One side of a block: the volume, how its tiles are kept by point, and the transforms for so many channels.
@@ -43,18 +56,12 @@ inline int points_at_once(std::int64_t products) {
   return static_cast<int>(std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(1, products), 1, 16));
 }
 
-/// f(first point, count) for all, `at_once` at a time.
-template <class F>
-void each_points(int count, int at_once, const F& f) {
-  for (int point = 0; point < count; point += at_once) f(point, std::min(at_once, count - point));
-}
-
-/// One block up to its outputs; product(point of all, count, v, m) multiplies the tiles of a point. `finite` as
+/// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `finite` as
 /// WinogradScatter's.
 template <class T, class Product>
 void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
-                  bool* finite, int at_once, Product&& product) {
+                  bool* finite, const Portions& portions, Product&& product) {
   const Points& points = tiling.points();
   const int of_pass = points.of_pass();
   for (int slice = 0; slice < tiling.slices(); slice += of_pass) {
@@ -62,10 +69,12 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
     const Points::Ahead ahead = points.ahead(slice);
     if (ahead.now || next != nullptr) prefetch.add_inputs(tiling, ahead.now ? block : *next, ahead, in.volume);
     const int before = points.before(slice), count = points.points(slice, of_pass);
-    each_points(count, at_once, [&](int point, int n) {
-      prefetch.run(point + n, count);
-      product(before + point, n, v + point * in.layout.point_stride, m + point * out.layout.point_stride);
-    });
+    for (const Portion& portion : portions.of_pass(slice)) {
+      const int point = portion.point - before;
+      product(portion, v + point * in.layout.point_stride, m + portion.value * out.layout.point_stride,
+              prefetch.share(point + portion.count, count));
+    }
+    prefetch.clear();
     y.each_side(block, slice, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t channels_before) {
       g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld + channels_before;
       g.ld = out.layout.ld;
@@ -95,21 +104,22 @@ bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide
   std::atomic<bool> all_finite = true;
   const bool applied = takes(p, epilogue);
   const std::int64_t points = tiling.points().most(tiling.points().of_pass());
-  const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
-                                     ceil_div(p.out_channels, out.table.lanes));
+  const Portions portions(tiling.points(), tiling.points().has_wide_tiles() && out.table.fold != nullptr,
+                          points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
+                                         ceil_div(p.out_channels, out.table.lanes)));
   if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,
       [&](std::int64_t task) {
         memory::Scratch<T> v(points * in.layout.point_stride);
-        memory::Scratch<T> m(in_place ? 0 : points * out.layout.point_stride);
+        memory::Scratch<T> m(in_place ? 0 : portions.values() * out.layout.point_stride);
         BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
         Prefetch prefetch(tiling.points());
         bool finite = true;
         BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
         for (; !walk.done(); walk.step()) {
           gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
-                          in_place ? v.data() : m.data(), &finite, at_once, products(walk.block()));
+                          in_place ? v.data() : m.data(), &finite, portions, products(walk.block()));
           if (applied || y.is_buffered())
             y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
               if (applied) epilogue.apply(task, first, rows, at);

@@ -38,6 +38,7 @@ class GroupWeights {
     });
   }
   const T* point(int index) { return u_.data() + index * in_ * ld_; }
+  int64_t point_stride() const { return in_ * ld_; }
   int64_t ld() const { return ld_; }
   const WinogradTable<T>& table() const { return table_; }
 
@@ -58,15 +59,23 @@ bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose,
   const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), in_table.lanes),
       out(p.out_channels, tiling.most_tiles(), out_table.lanes);
+  const bool folded = points.has_wide_tiles() && u.table().fold != nullptr;
   const auto products = [&](const Tiling::Block& block) {
-    return [&, tiles = block.tiles()](int point, int count, const T* v, T* m) {
-      for (int i = 0; i < count; ++i, ++point, v += in.point_stride, m += out.point_stride)
-        u.table().groups({v, in.ld, u.point(point), u.ld(), m, out.ld, tiles, p.groups, p.in_channels / p.groups,
-                          p.out_channels / p.groups});
+    return [&, tiles = block.tiles()](const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+      const int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
+      if (folded) {
+        u.table().fold({portion.count, v, in.point_stride, in.ld, u.point(portion.point), u.point_stride(), u.ld(), m,
+                        out.point_stride, out.ld, tiles, p.groups, group_in, group_out, ahead.take()});
+        return;
+      }
+      ahead.run();
+      for (int i = 0; i < portion.count; ++i, v += in.point_stride, m += out.point_stride)
+        u.table().groups(
+            {v, in.ld, u.point(portion.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
     };
   };
   // a group's inputs are read before its one vector of outputs is written
-  const bool in_place = p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
+  const bool in_place = !folded && p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
   return gather_blocks<T>(p, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
 }
 

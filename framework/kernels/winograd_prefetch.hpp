@@ -34,23 +34,37 @@ class Prefetch {
         add(tiling.input(block, run, ahead.slice, data, channels), tiling.points().step(2), ahead.planes);
     });
   }
-  /// Up to the `part`-th of `parts` equal pieces; the last one empties the list.
-  void run(int part, int parts) {
-    const std::size_t end = rows_.size() * static_cast<std::size_t>(part) / static_cast<std::size_t>(parts);
-    if (to_l1_)
-      ask<3>(end);
-    else
-      ask<2>(end);
-    if (part == parts) {
-      rows_.clear();
-      next_ = 0;
+  /// The `part`-th of `parts` equal pieces, with all before it: asked for at once, or by who multiplies.
+  class Share {
+   public:
+    Share(Prefetch& all, int part, int parts)
+        : all_(all), end_(all.rows_.size() * static_cast<std::size_t>(part) / static_cast<std::size_t>(parts)) {}
+    void run() const {
+      if (all_.to_l1_)
+        all_.ask<3>(end_);
+      else
+        all_.ask<2>(end_);
     }
+    AskedRows take() const {
+      AskedRows rows{all_.rows_.data() + all_.next_, all_.rows_.data() + end_, 0};
+      for (; all_.next_ < end_; ++all_.next_) {
+        const AskedRow& row = all_.rows_[all_.next_];
+        rows.lines += (row.end - row.begin + 63) / 64;
+      }
+      return rows;
+    }
+
+   private:
+    Prefetch& all_;
+    std::size_t end_;
+  };
+  Share share(int part, int parts) { return Share(*this, part, parts); }
+  void clear() {
+    rows_.clear();
+    next_ = 0;
   }
 
  private:
-  struct Row {
-    const char *begin, *end;
-  };
   /// A loop for each locality: from one for both clang 14 makes a prefetch whose locality is no constant, and crashes.
   template <int Locality>
   void ask(std::size_t end) {
@@ -68,7 +82,7 @@ class Prefetch {
     rows_.push_back({begin, reinterpret_cast<const char*>(row + (end - 1) * g.stride + g.channels)});
   }
   bool to_l1_;
-  std::vector<Row> rows_;
+  std::vector<AskedRow> rows_;
   std::size_t next_ = 0;
 };
 

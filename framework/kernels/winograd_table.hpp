@@ -17,7 +17,7 @@ template <class T>
 struct WinogradGather {
   const T* rows[6][6];  ///< plane by plane, along W, at depth 0; null where they are outside and count as zero
   T sign;
-  int slice, slices;   ///< of wide tiles: the first one, and how many of its pass (Points)
+  int slice, slices;   ///< of wide tiles: the first one, and how many: of one pair along H, or all (Points)
   std::int64_t depth;  ///< of a row: elements outside [0, depth) are zero
   std::int64_t first;  ///< depth of the first tile's first element
   std::int64_t tiles;
@@ -38,8 +38,9 @@ struct WinogradScatter {
   T* y[4][4];          ///< rows (h, w) of the outputs, at the depth of the first tile's first; null where outside
   std::int64_t depth;  ///< outputs along D that exist, from there on
   std::int64_t stride;
-  int slice;  ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
-              ///< Of wide tiles: the first of the pass: 0, then 3, 6.
+  int slice;   ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
+               ///< Of wide tiles: the first of the pass: 0, then 3, 6.
+  int slices;  ///< of wide tiles: of the pass: 3, or all at once
   bool* finite;  ///< of long and wide tiles: made false where an output, all slices in it, is not finite
 };
 
@@ -70,6 +71,48 @@ struct WinogradGroups {
   std::int64_t tiles, groups, in, out;  ///< channels of a group
 };
 
+/// What is asked for during products: so many lines of some rows.
+struct AskedRow {
+  const char *begin, *end;
+};
+struct AskedRows {
+  const AskedRow *begin, *end;
+  std::int64_t lines;
+};
+
+/// Products of all tiles in a slice of wide tiles, and sums of them: of seven points along D, where the slice's numbers
+/// are real along H and W, or of six, of which three times as many make two complex numbers: four sums each time
+/// (body_winograd_wide_products.hpp). Point p, tile t at v + p * v_point + t * v_ld; sum j, tile t at m + j * m_point +
+/// t * m_ld. In groups as WinogradGroups'.
+template <class T>
+struct WinogradFold {
+  std::int64_t points;  ///< 4 * 7 or 6 * 6
+  const T* v;
+  std::int64_t v_point, v_ld;
+  const T* u;  ///< input channel k of point p at u + p * u_point + k * u_ld, and a vector beyond the last column
+  std::int64_t u_point, u_ld;
+  T* m;
+  std::int64_t m_point, m_ld;
+  std::int64_t tiles, groups, in, out;
+  AskedRows asked;
+};
+
+/// The same for grad_weight: u += the sums over all tiles of products of an input's points with those of a gradient,
+/// which is there as 4 x 4 numbers of a slice: (h, w) at depth k, tile t at g + ((2 * h + w) * 4 + k) * g_point + t *
+/// g_ld. Point p, input channel r at u + p * u_point + r * u_ld, whole vectors of `out` channels.
+template <class T>
+struct WinogradFoldSums {
+  std::int64_t points;
+  const T* v;
+  std::int64_t v_point, v_ld;
+  const T* g;
+  std::int64_t g_point, g_ld;
+  T* u;
+  std::int64_t u_point, u_ld;
+  std::int64_t tiles, in, out;
+  AskedRows asked;
+};
+
 /// What a kind of tile needs.
 template <class T>
 struct WinogradTiles {
@@ -95,6 +138,9 @@ struct WinogradTable {
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
   void (*groups)(const WinogradGroups<T>&);
+  /// Null where registers are too few: products of wide tiles are then made and kept point by point.
+  void (*fold)(const WinogradFold<T>&);
+  void (*fold_sums)(const WinogradFoldSums<T>&);
   /// n elements past the caches, whole lines of them; stream_end before anybody reads them.
   void (*stream)(std::int64_t n, const T* from, T* to);
   void (*stream_end)();

@@ -21,15 +21,17 @@ constexpr Slice only_slice = {0, -1, 1};
 /// The planes of a wide tile that a pass meets, by bits.
 constexpr unsigned input_passes[3] = {0b011110, 0b110011, 0b011110};
 constexpr unsigned gradient_passes[3] = {0b1111, 0b1001, 0b1111};
+constexpr unsigned all_planes = 0b111111;
 
 /// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
 template <class T, class Row>
 void take_rows(WinogradGather<T>& g, const Points& points, int slice, int rows, const Slice (&slices)[4],
                const unsigned (&passes)[3], const Row& row) {
   if (points.has_wide_tiles()) {
+    const unsigned planes = points.pass == 3 ? passes[slice / 3] : all_planes;
     for (int plane = 0; plane < 6; ++plane)
       for (int r = 0; r < rows; ++r)
-        if ((passes[slice / 3] >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
+        if ((planes >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
     return;
   }
   const Slice s = points.slices() == 4 ? slices[slice] : only_slice;
@@ -63,11 +65,12 @@ Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
 
 }  // namespace
 
-Points::Points(const Conv3dProblem& p, Tiles tiles) : along() {
+Points::Points(const Conv3dProblem& p, Tiles tiles) : along(), pass() {
   for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
   if (tiles == Tiles::long_d && p.kernel_size[2] == 3) along[2] = 6;
   if (tiles == Tiles::wide && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
     along[0] = along[1] = along[2] = 6;
+  pass = has_wide_tiles() ? 3 : 1;
 }
 
 int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
@@ -188,6 +191,7 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, 
   g.stride = dilation_[2] * channels;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
   g.slice = slices() == 1 ? -1 : slice;
+  g.slices = points_.of_pass();
   if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
   const int64_t row_size = p_.out_size[2] * channels;
   const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];

@@ -25,17 +25,23 @@ enum class Tiles { square, long_d, wide };
 
 /// Points along each axis, and how they are cut into slices, which are worked on one after the other. A slice is a
 /// point along H, and its outputs are added up by themselves. Of wide tiles it is a pair along H and one along W, and
-/// three slices are a pass: their outputs are added up together (body_winograd_wide.hpp).
+/// three slices are a pass, or all: their outputs are added up together (body_winograd_wide.hpp).
 struct Points {
   Points(const Conv3dProblem& p, Tiles tiles);
 
   int along[3];
+  int pass;  ///< slices of a pass
   bool has_long_tiles() const { return along[2] == 6 && along[0] != 6; }
   bool has_wide_tiles() const { return along[0] == 6; }
 
   int slices() const { return has_wide_tiles() ? 9 : along[0]; }
-  /// Slices of a pass.
-  int of_pass() const { return has_wide_tiles() ? 3 : 1; }
+  int of_pass() const { return pass; }
+  /// All slices in one pass: of wide tiles only.
+  Points at_once() const {
+    Points all = *this;
+    all.pass = slices();
+    return all;
+  }
   /// Points of `count` slices, from `first` on.
   int points(int first, int count) const {
     if (!has_wide_tiles()) return count * along[1] * along[2];
@@ -57,6 +63,7 @@ struct Points {
     bool now;
   };
   Ahead ahead(int slice) const {
+    if (pass == 9) return {0, 0b111100, false};
     if (!has_wide_tiles()) return {slice + 1 < slices() ? slice + 1 : slice, slice % 2 == 0 ? 0b11U : 0U, false};
     return slice == 0 ? Ahead{3, 0b100001, true} : slice == 3 ? Ahead{6, 0b01100, true} : Ahead{0, 0b011110, false};
   }
