@@ -54,7 +54,9 @@ TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost"
     for (const int64_t c : {16, 32, 64}) CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 5, 1, 2), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 1, 32, 3, 1, 1), lanes));
-    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));
+    CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(32, {14, 14, 14}, 32, 64, 3, 2, 1), lanes));  // 7^3: tiles of 8^3
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 3, 1), lanes));
     CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 1, 1, 0), lanes));
     CHECK(!vg::kernels::use_winograd(with_kernel(cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), {3, 1, 1}), lanes));
   }
@@ -81,11 +83,11 @@ TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1);
   const vg::Conv3dAlgorithmScope automatic("auto");
   CHECK(vg::kernels::may_choose(p));
-  CHECK(!vg::kernels::may_choose(cubic(1, {7, 7, 7}, 8, 8, 3, 2, 1)));
+  CHECK(!vg::kernels::may_choose(cubic(1, {7, 7, 7}, 8, 8, 3, 3, 1)));
   {
     const vg::Conv3dAlgorithmScope scope("winograd");
     CHECK(vg::kernels::use_winograd(p, 16));
-    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 2, 1), 16));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 3, 1), 16));
     CHECK(!vg::kernels::may_choose(p));
   }
   const vg::Conv3dAlgorithmScope scope("direct");

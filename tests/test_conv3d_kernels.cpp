@@ -17,6 +17,7 @@
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/winograd.hpp"
+#include "framework/kernels/winograd_strided.hpp"
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
@@ -37,8 +38,10 @@ NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std:
                        vg::kernels::conv3d_grad_weight<T>);
 }
 
+bool is_strided(const Conv3dProblem& p) { return vg::kernels::winograd::is_strided(p, Pass::forward); }
+
 bool has_wide_tiles(const Conv3dProblem& p) {
-  return vg::kernels::winograd::Points(p, vg::kernels::winograd::Tiles::wide).has_wide_tiles();
+  return !is_strided(p) && vg::kernels::winograd::Points(p, vg::kernels::winograd::Tiles::wide).has_wide_tiles();
 }
 
 /// On every set that this CPU has, with every algorithm that applies.
@@ -47,7 +50,7 @@ void each_variant(const Conv3dProblem& p, const F& f) {
   for (const std::string& set : vg::available_kernel_sets())
     for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
       if (algorithm != "direct" && !vg::kernels::winograd::applies(p)) continue;
-      if (algorithm == "winograd4" && p.kernel_size[2] != 3) continue;  // the same as winograd
+      if (algorithm == "winograd4" && (p.kernel_size[2] != 3 || is_strided(p))) continue;  // the same as winograd
       if (algorithm == "winograd4x4x4" && !has_wide_tiles(p)) continue;
       const vg::KernelSetScope set_scope(set);
       const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
@@ -227,6 +230,65 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
   check_problem(cubic(2, {4, 9, 2}, 100, 97, 3, 1, 1));
 }
 
+TEST_CASE("conv3d kernels: strides of 2 for Winograd", "[conv3d][kernels][winograd]") {
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    const Conv3dProblem p = random_strided_problem(seed);
+    REQUIRE(vg::kernels::winograd::applies(p));
+    check_problem(p, seed);
+  }
+  check_problem(cubic(1, {6, 5, 150}, 17, 33, 3, 2, 1));   // parts of D
+  check_problem(cubic(5, {14, 14, 14}, 16, 32, 3, 2, 1));  // several slabs
+  check_problem(cubic(1, {4, 5, 6}, 130, 200, 3, 2, 1));   // more weights than volume
+  check_problem(cubic(2, {3, 4, 5}, 3, 5, 3, 2, 0));       // VALID
+  check_problem(cubic(1, {9, 33, 6}, 33, 16, 3, 2, 1));
+}
+
+TEST_CASE("conv3d kernels: strides of 2 for Winograd keep a NaN to what meets it", "[conv3d][kernels][winograd]") {
+  const vg::Conv3dAlgorithmScope algorithm("winograd");
+  const Conv3dProblem p = cubic(1, {9, 8, 13}, 5, 17, 3, 2, 1);
+  for (std::int64_t at = 0; at < 8; ++at) {  // each place in a tile
+    auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
+    const auto voxel = [at](const int64_t* size, int64_t channels) {
+      const int64_t h = 2 + at / 4, ww = 2 + at / 2 % 2, d = 2 + at % 2;
+      return static_cast<std::size_t>(((h * size[1] + ww) * size[2] + d) * channels + 1);
+    };
+    x[voxel(p.in_size, p.in_channels)] = std::numeric_limits<double>::quiet_NaN();
+    dy[voxel(p.out_size, p.out_channels)] = std::numeric_limits<double>::quiet_NaN();
+    const NaiveConv3d want = naive_conv3d(p, x, w, dy);
+    for (const std::string& set : vg::available_kernel_sets()) {
+      const vg::KernelSetScope scope(set);
+      INFO(set << " place " << at);
+      const NaiveConv3d got = run<float>(p, x, w, dy);
+      CHECK(first_difference(got.y, want.y) == -1);
+      CHECK(first_difference(got.dx, want.dx) == -1);
+    }
+  }
+}
+
+// F(2, 2)'s points are differences of inputs, but no output is one: nearly the error of the chains. grad_weight: as
+// above, where the direct kernels' chains are as short as a small volume's.
+TEST_CASE("conv3d kernels: strides of 2 by Winograd are as accurate as chains of products",
+          "[conv3d][kernels][winograd][large]") {
+  for (const Conv3dProblem& p : {cubic(2, {24, 24, 24}, 16, 32, 3, 2, 1), cubic(1, {20, 20, 20}, 64, 48, 3, 2, 1),
+                                 cubic(1, {48, 48, 48}, 16, 32, 3, 2, 1)}) {
+    const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
+    const auto with_algorithm = [&](const char* name, auto zero) {
+      const vg::Conv3dAlgorithmScope scope(name);
+      return run<decltype(zero)>(p, x, w, dy);
+    };
+    const NaiveConv3d exact = with_algorithm("direct", 0.0);
+    for (const std::string& set : vg::available_kernel_sets()) {
+      const vg::KernelSetScope scope(set);
+      INFO(set << " " << to_line(p));
+      const NaiveConv3d direct = with_algorithm("direct", 0.0F), winograd = with_algorithm("winograd", 0.0F);
+      CHECK(rms_error(winograd.y, exact.y) <= 1.05 * rms_error(direct.y, exact.y));
+      CHECK(rms_error(winograd.dx, exact.dx) <= 1.15 * rms_error(direct.dx, exact.dx));
+      CHECK(rms_error(winograd.dw, exact.dw) <= 2.0 * rms_error(direct.dw, exact.dw));
+      CHECK(rms_error(winograd.dw, exact.dw) < 5e-7 * rms_error(exact.dw, std::vector<double>(exact.dw.size())));
+    }
+  }
+}
+
 TEST_CASE("conv3d kernels: five taps for Winograd", "[conv3d][kernels][winograd]") {
   const Conv3dProblem p = cubic(2, {6, 7, 13}, 9, 17, 5, 1, 2);
   check_problem(p);
@@ -300,8 +362,10 @@ TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples"
           "[conv3d][kernels][winograd][large]") {
   const std::string name = GENERATE("winograd", "winograd4", "winograd4x4x4");
   using Kernel = std::array<int64_t, 3>;
-  const Kernel kernel = GENERATE(Kernel{3, 3, 3}, Kernel{1, 3, 3});
-  const Conv3dProblem all = with_kernel(cubic(6, {11, 30, 45}, 16, 32, 3, 1, 1), kernel);
+  const Conv3dProblem dense = cubic(6, {11, 30, 45}, 16, 32, 3, 1, 1);
+  const Conv3dProblem all = GENERATE_COPY(with_kernel(dense, Kernel{3, 3, 3}), with_kernel(dense, Kernel{1, 3, 3}),
+                                          cubic(6, {21, 40, 45}, 16, 8, 3, 2, 1));
+  if (is_strided(all) && name != "winograd") return;
   Conv3dProblem one = all;
   one.batch = 1;
   const std::size_t in = static_cast<std::size_t>(x_size(one)), out = static_cast<std::size_t>(y_size(one));
@@ -326,7 +390,16 @@ TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples"
 TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kernels][winograd]") {
   const Conv3dProblem p = cubic(1, {6, 6, 6}, 8, 8, 3, 1, 1);
   CHECK(vg::kernels::winograd::applies(p));
-  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 2, 1)));
+  const Conv3dProblem strided = cubic(1, {6, 6, 6}, 8, 8, 3, 2, 1);
+  const Conv3dProblem dilated_input = with(p, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1});
+  for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
+    CHECK(vg::kernels::winograd::applies(strided, pass));
+    CHECK(vg::kernels::winograd::applies(dilated_input, pass) == (pass != Pass::grad_weight));
+  }
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 2, 1, 2)));
+  CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 3, 3, 1)));
+  CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 2, 1}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1})));
+  CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 1}, {1, 1, 1}, {2, 2, 1}, {1, 1, 1}, {1, 1, 1})));
   CHECK(vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 5, 1, 2)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 7, 1, 3)));
   CHECK(!vg::kernels::winograd::applies(cubic(1, {6, 6, 6}, 8, 8, 1, 1, 0)));

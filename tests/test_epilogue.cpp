@@ -145,12 +145,14 @@ std::vector<Conv3dProblem> problems() {
     set_out_size(dilated, a, 2);
   }
   all.push_back(dilated);
-  Conv3dProblem up = cubic(2, {4, 3, 5}, 8, 16, 2, 1, 1);
-  for (int a = 0; a < 3; ++a) {
-    up.lhs_dilation[a] = 2;
-    set_out_size(up, a, 1);
+  for (const std::int64_t taps : {2, 3}) {
+    Conv3dProblem up = cubic(2, {4, 3, 5}, 8, 16, taps, 1, 1);
+    for (int a = 0; a < 3; ++a) {
+      up.lhs_dilation[a] = 2;
+      set_out_size(up, a, 1);
+    }
+    all.push_back(up);
   }
-  all.push_back(up);
   Conv3dProblem sparse = with_kernel(cubic(2, {3, 4, 5}, 8, 16, 1, 1, 0), {1, 3, 3});  // most outputs meet no tap
   sparse.lhs_dilation[0] = 4;
   set_out_size(sparse, 0, 0);

@@ -10,6 +10,7 @@
 
 #include "framework/kernels/body_winograd.hpp"
 #include "framework/kernels/body_winograd_groups.hpp"
+#include "framework/kernels/body_winograd_strided.hpp"
 #include "framework/kernels/body_winograd_wide_sums.hpp"
 #include "framework/kernels/body_winograd_wide_weights.hpp"
 
@@ -249,6 +250,8 @@ constexpr WinogradTable<T> make_winograd_table() {
           {{make_tiles<T, 1, 1>(), make_tiles<T, 1, 4>(), make_tiles<T, 1, 6>()},
            {make_tiles<T, 4, 1>(), make_tiles<T, 4, 4>(), make_tiles<T, 4, 6>()}},
           {wide_points<T, 6>, wide_points<T, 4>, wide_output<T>},
+          {strided_points<StridedInput, T>, strided_points<StridedGradient, T>, strided_points<DilatedInput, T>,
+           strided_output<StridedOutput, T>, strided_output<DilatedOutput, T>, strided_weights<T>, strided_taps<T>},
           winograd_weights<T>,
           winograd_taps<T>,
           transpose_block<T>,

@@ -12,6 +12,7 @@
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/winograd.hpp"
 #include "framework/kernels/winograd_few_tiles.hpp"
+#include "framework/kernels/winograd_strided.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 
 namespace vg::kernels {
@@ -20,20 +21,23 @@ namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 9, wide_weight_out = 6;  // the same of wide tiles
-constexpr double plane_point = 7;        // the same of each where points lie along H alone: rows are read twice
-constexpr double far_vector = 20;        // a vector of a volume from memory, where the direct kernels stream
-constexpr double weight_point = 6;       // a vector of weights, a point: transformed, written, read again
-constexpr double far_weight_point = 28;  // the same where there are several parts: weights fill more than L2
-constexpr double turned = 1.5;           // where weights are transposed, too
-constexpr double half_vector = 0.6;      // at most half a vector of channels, done in half vectors
-constexpr double direct_groups = 1.25;   // direct products of groups that share a vector, against dense ones
-constexpr double short_products = 1.12;  // a point's products are short: share of the direct kernels' speed lost
-constexpr double wide_products = 1.05;   // the same of wide tiles, several points a call
-constexpr double call = 3'000;           // memory of a call
-constexpr double segment = 300;          // the lists and short tiles of the direct kernels, an edge or inside
-constexpr double packing = 3;            // a vector of weights, packed for the direct kernels
-constexpr double edge = 0.66;            // outputs of a dimension lost to its edges' short tiles
-constexpr std::int64_t fewest_wide_tiles = 16, fewest_summed_wide_tiles = 128;  // the latter of grad_weight
+constexpr double plane_point = 7;         // the same of each where points lie along H alone: rows are read twice
+constexpr double far_vector = 20;         // a vector of a volume from memory, where the direct kernels stream
+constexpr double weight_point = 6;        // a vector of weights, a point: transformed, written, read again
+constexpr double far_weight_point = 28;   // the same where there are several parts: weights fill more than L2
+constexpr double turned = 1.5;            // where weights are transposed, too
+constexpr double half_vector = 0.6;       // at most half a vector of channels, done in half vectors
+constexpr double direct_groups = 1.25;    // direct products of groups that share a vector, against dense ones
+constexpr double short_products = 1.12;   // a point's products are short: share of the direct kernels' speed lost
+constexpr double wide_products = 1.05;    // the same of wide tiles, several points a call
+constexpr double strided_products = 1.1;  // of stride 2
+constexpr double strided_point = 6, dilated_out = 8;  // a vector of a tile's points, of outputs of input dilation 2
+constexpr double call = 3'000;                        // memory of a call
+constexpr double segment = 300;  // the lists and short tiles of the direct kernels, an edge or inside
+constexpr double packing = 3;    // a vector of weights, packed for the direct kernels
+constexpr double edge = 0.66;    // outputs of a dimension lost to its edges' short tiles
+constexpr std::int64_t fewest_strided_tiles = 64, fewest_summed_strided_tiles = 256;  // the latter of grad_weight
+constexpr std::int64_t fewest_wide_tiles = 16, fewest_summed_wide_tiles = 128;        // the latter of grad_weight
 constexpr std::int64_t fewest_channels = 8;  // below, the direct kernels for few channels are at home
 
 // Long tiles have 1.6 times the error of square ones: as much as the direct kernels' where sums are as long as these.
@@ -118,6 +122,25 @@ bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
   return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest && !winograd::has_few_tiles(p, sizeof(float));
 }
 
+/// Of stride 2, or an input dilation of 2, of which the direct kernels leave out the zeros.
+Cost strided_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
+  constexpr double never = std::numeric_limits<double>::infinity();
+  const bool dilated = p.lhs_dilation[0] == 2;
+  const auto of = [&](std::int64_t channels) {
+    return pass == Pass::grad_weight ? static_cast<double>(ceil_div(channels, lanes)) : vectors(channels, lanes);
+  };
+  const double in_vectors = of(p.in_channels), out_vectors = of(p.out_channels);
+  const double products = static_cast<double>(p.in_channels) * vectors(p.out_channels, lanes);
+  const double direct = static_cast<double>(outputs(p) * taps(p)) / (dilated ? 8 : 1) * products;
+  const double of_tile =
+      strided_products * 125 * products + (dilated ? strided_point * 64 * in_vectors + dilated_out * 125 * out_vectors
+                                                   : strided_point * (125 * in_vectors + 27 * out_vectors));
+  const std::int64_t tiles = winograd::strided_tiles(p);
+  if (tiles < (pass == Pass::grad_weight ? fewest_summed_strided_tiles : fewest_strided_tiles))
+    return {direct, never, never, never};
+  return {direct, static_cast<double>(tiles) * of_tile + weight_point * 64 * products + call, never, never};
+}
+
 }  // namespace
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
@@ -126,6 +149,7 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   constexpr double never = std::numeric_limits<double>::infinity();
   if (!winograd::applies(p, pass))
     return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair, never, never, never};
+  if (winograd::is_strided(p, pass)) return strided_cost(p, lanes, pass);
   double pairs = static_cast<double>(p.batch), segments = segment;
   for (int a = 0; a < 3; ++a) {
     pairs *= pairs_of(p, a);

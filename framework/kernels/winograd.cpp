@@ -14,6 +14,7 @@
 #include "framework/kernels/winograd_few_tiles.hpp"
 #include "framework/kernels/winograd_groups.hpp"
 #include "framework/kernels/winograd_points.hpp"
+#include "framework/kernels/winograd_strided.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/kernels/winograd_weights.hpp"
 #include "framework/memory.hpp"
@@ -247,6 +248,7 @@ void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
 }  // namespace
 
 bool applies(const Conv3dProblem& p, Pass pass) {
+  if (is_strided(p, pass)) return true;
   bool three = false;
   for (int a = 0; a < 3; ++a) {
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
@@ -283,12 +285,13 @@ bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::size_t e
 
 template <class T>
 bool takes_joined(const Conv3dProblem& p, Tiles tiles) {
-  return !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
+  return !is_strided(p, Pass::forward) && !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
 }
 
 template <class T>
 bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
             const Joined<T>& y, const Epilogue<T>& epilogue) {
+  if (is_strided(p, Pass::forward)) return gather_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
   const Points points = passes_of(p, Points(p, tiles), sizeof(T));
   if (!grouped && takes_few_tiles(p, points, sizeof(T)))
@@ -304,6 +307,7 @@ bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<co
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
+  if (is_strided(p, Pass::grad_weight)) return grad_weight_strided(p, x.data[0], dy, dw);
   const Points points(p, tiles);
   if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
   const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));

@@ -37,10 +37,12 @@ struct WinogradScatter {
   std::int64_t channels;
   T* y[4][4];          ///< rows (h, w) of the outputs, at the depth of the first tile's first; null where outside
   std::int64_t depth;  ///< outputs along D that exist, from there on
+  std::int64_t first;  ///< of stride 2: the depth of the first tile's first output in such a row; it may not exist
   std::int64_t stride;
   int slice;   ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
                ///< Of wide tiles: the first of the pass: 0, then 3, 6.
   int slices;  ///< of wide tiles: of the pass: 3, or all at once
+  bool stream;   ///< of stride 2: past the caches, where a vector is a line; voxels are whole lines
   bool* finite;  ///< of long and wide tiles: made false where an output, all slices in it, is not finite
 };
 
@@ -121,12 +123,28 @@ struct WinogradTiles {
   void (*output)(const WinogradScatter<T>&);
 };
 
+/// Convolutions of stride 2, and those of input dilation 2 (body_winograd_strided.hpp).
+template <class T>
+struct WinogradStrided {
+  /// x to 125 points, dy to 27 for grad_weight, the input of dilation 2 to 64.
+  void (*input)(const WinogradGather<T>&);
+  void (*gradient)(const WinogradGather<T>&);
+  void (*dilated_input)(const WinogradGather<T>&);
+  /// 27 points to 8 outputs; 125 to 64 of dilation 2.
+  void (*output)(const WinogradScatter<T>&);
+  void (*dilated_output)(const WinogradScatter<T>&);
+  /// 27 taps to 64 points, and the transpose.
+  void (*weights)(const WinogradWeights<T, const T>&);
+  void (*taps)(const WinogradWeights<const T, T>&);
+};
+
 template <class T>
 struct WinogradTable {
   std::int64_t lanes;
   /// By points along W and D: [1, 4][1, 4, 6].
   WinogradTiles<T> tiles[2][3];
   WinogradTiles<T> wide;
+  WinogradStrided<T> strided;
   /// Those of so many points along H, W and D.
   const WinogradTiles<T>& of_points(const int (&along)[3]) const {
     return along[0] == 6 ? wide : tiles[along[1] == 4][along[2] == 1 ? 0 : along[2] == 4 ? 1 : 2];

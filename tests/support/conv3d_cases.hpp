@@ -141,6 +141,24 @@ inline Conv3dProblem random_winograd_problem(std::uint64_t seed) {
   return p;
 }
 
+/// Stride 2, or an input dilation of 2, and three taps: what its F(2, 2) takes.
+inline Conv3dProblem random_strided_problem(std::uint64_t seed) {
+  std::mt19937_64 random(seed * 0x9E3779B97F4A7C15ULL + 3);
+  const auto pick = [&random](std::int64_t low, std::int64_t high) {
+    return low + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(high - low + 1));
+  };
+  const std::int64_t most = pick(0, 2) == 0 ? 40 : 9;
+  const bool dilated = pick(0, 1) == 0;
+  Conv3dProblem p =
+      cubic(pick(1, 3), {pick(1, 9), pick(1, 9), pick(1, 20)}, pick(1, most), pick(1, most), 3, dilated ? 1 : 2, 1);
+  for (int a = 0; a < 3; ++a) {
+    if (dilated) p.lhs_dilation[a] = 2;
+    p.pad[a] = pick(-2, 4);
+    set_out_size(p, a, pick(-2, 4));
+  }
+  return p;
+}
+
 /// Any arguments, small enough for the naive loop.
 inline Conv3dProblem random_problem(std::uint64_t seed) {
   std::mt19937_64 random(seed * 0x9E3779B97F4A7C15ULL + 1);
