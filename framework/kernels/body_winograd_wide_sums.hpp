@@ -86,7 +86,7 @@ __attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) {
       T* const at = u + r * a.u_ld;
-      S::store(at, S::load(at) + sum[p][r]);
+      S::store(at, a.first ? sum[p][r] : S::load(at) + sum[p][r]);
     }
     u = opaque(u + a.u_point);
   }

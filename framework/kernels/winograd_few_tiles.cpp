@@ -100,6 +100,9 @@ bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;
   return tiles > 0 && weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
 }
+bool takes_few_tiles(const Conv3dProblem& p, const Points& points, int64_t element) {
+  return !points.has_long_tiles() && !points.has_wide_tiles() && has_few_tiles(p, element);
+}
 
 template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {

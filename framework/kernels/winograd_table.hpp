@@ -99,9 +99,9 @@ struct WinogradFold {
   AskedRows asked;
 };
 
-/// The same for grad_weight: u += the sums over all tiles of products of an input's points with those of a gradient,
-/// which is there as 4 x 4 numbers of a slice: (h, w) at depth k, tile t at g + ((2 * h + w) * 4 + k) * g_point + t *
-/// g_ld. Point p, input channel r at u + p * u_point + r * u_ld, whole vectors of `out` channels.
+/// The same for grad_weight: u += (or `first`: =) the sums over all tiles of products of an input's points with those
+/// of a gradient, which is there as 4 x 4 numbers of a slice: (h, w) at depth k, tile t at g + ((2 * h + w) * 4 + k) *
+/// g_point + t * g_ld. Point p, input channel r at u + p * u_point + r * u_ld, whole vectors of `out` channels.
 template <class T>
 struct WinogradFoldSums {
   std::int64_t points;
@@ -112,6 +112,7 @@ struct WinogradFoldSums {
   T* u;
   std::int64_t u_point, u_ld;
   std::int64_t tiles, in, out;
+  bool first;
   AskedRows asked;
 };
 

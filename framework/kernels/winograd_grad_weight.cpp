@@ -1,0 +1,265 @@
+// grad_weight deals slices and slabs of blocks to tasks: input and gradient to points, one outer product a point (the
+// direct grad_weight body, or folded ones), whose sums start from zero in each block; the inverse once, at the end.
+#include <algorithm>
+
+#include "framework/kernels/driver.hpp"
+#include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/winograd.hpp"
+#include "framework/kernels/winograd_few_tiles.hpp"
+#include "framework/kernels/winograd_points.hpp"
+#include "framework/kernels/winograd_prefetch.hpp"
+#include "framework/kernels/winograd_strided.hpp"
+#include "framework/kernels/winograd_tiling.hpp"
+#include "framework/kernels/winograd_weights.hpp"
+#include "framework/memory.hpp"
+#include "framework/threads.hpp"
+
+namespace vg::kernels::winograd {
+
+using std::int64_t;
+
+namespace {
+
+/// Tiles of a block, whose products are added to sums in L2: the more tiles, the fewer times. A float
+/// sum runs over the tiles of a block, then over the blocks of a slab: few tiles want short blocks. So do few wide
+/// tiles of few channels: enough blocks for some slabs, which are cheap there, and slices that need not be apart (8 ->
+/// 16 at 8^3, a batch of 32: 0.54 -> 0.29 ms).
+int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  const int64_t products = p.in_channels * p.out_channels, tiles = tiles_of(p, points);
+  if (points.has_wide_tiles() && products <= 1024 && tiles >= 192)
+    return std::clamp<int64_t>(tiles / (products <= 512 ? 32 : 16), products <= 256 ? 8 : 16, 32);
+  const int64_t bytes =
+      points.most(points.of_pass()) * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
+  return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
+}
+
+/// How the sum over blocks is cut in grad_weight: into slabs; by slice and by parts of the output channels, so that the
+/// products of a task stay in L2.
+struct Split {
+  int64_t slabs, slices, parts, part_size;  ///< `slices` are worked on together
+};
+
+template <class T>
+Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
+  const int64_t width = round_up(p.out_channels, lanes), budget = int64_t{384} << 10;
+  const int64_t slice =
+      tiling.points().most(1) * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
+  const int64_t blocks = ceil_div(p.out_channels, 2 * lanes);
+  const int64_t parts = std::clamp<int64_t>(ceil_div(slice, budget), 1, blocks);
+  Split s{};
+  s.slices = slice * tiling.slices() <= budget ? tiling.slices() : tiling.points().of_pass();
+  s.part_size = ceil_div(blocks, parts) * 2 * lanes;
+  s.parts = ceil_div(p.out_channels, s.part_size);
+  const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a slab
+  const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
+  s.slabs = std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32);
+  if (s.slabs > 4) s.slabs -= s.slabs % 4;  // equal shares for two and four threads
+  if (s.slabs * tasks >= 4) return s;
+  // a small volume: each slice reads it from a cache
+  s.slices = 1;
+  if (tiling.slices() == 1) s.slabs = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 2), s.slabs, 4);
+  return s;
+}
+
+/// Gradients by point: of slab s, point p, row r at (s * points + p) * point_stride + r * stride; rows are (part of the
+/// kernel, input channel).
+template <class T>
+class PointGradients {
+ public:
+  PointGradients(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, int64_t lanes)
+      : points_(tiling.points().all()),
+        stride_(round_up(p.out_channels, lanes)),
+        point_stride_(tiling.parts().all() * p.in_channels * stride_ + lanes),
+        u_(slabs * points_ * point_stride_) {}
+  T* point(int64_t slab, int64_t index) { return u_.data() + (slab * points_ + index) * point_stride_; }
+  int64_t stride() const { return stride_; }
+  int64_t point_stride() const { return point_stride_; }
+  int64_t points() const { return points_; }
+
+ private:
+  int64_t points_, stride_, point_stride_;
+  memory::Scratch<T> u_;
+};
+
+/// What one task of grad_weight adds up.
+struct Range {
+  int64_t slab, block_begin, block_end, co_begin, co_end;
+  int slice_begin, slice_end;
+};
+
+/// The sums of a task, block after block, and of a block pass after pass.
+template <class T>
+class WeightBlocks {
+ public:
+  WeightBlocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const Joined<const T>& x, const T* dy,
+               PointGradients<T>& u)
+      : p_(p),
+        tiling_(tiling),
+        points_(tiling.points()),
+        range_(range),
+        x_(x),
+        dy_(dy),
+        u_(u),
+        channels_(range.co_end - range.co_begin),
+        together_(std::min(range.slice_end - range.slice_begin, points_.of_pass())),
+        fold_(points_.has_wide_tiles() ? current_winograd_table<T>().fold_sums : nullptr),
+        in_(p.in_channels, tiling.most_input_tiles(), current_table<T>().lanes),
+        out_(channels_, tiling.most_tiles(), current_table<T>().lanes),
+        v_(points_.most(together_) * in_.point_stride),
+        e_((fold_ != nullptr ? together_ * numbers : points_.most(together_)) * out_.point_stride),
+        e_off_(tiling.most_tiles(), out_.ld),
+        prefetch_(points_) {}
+
+  void run() {
+    if (fold_ == nullptr) clear();
+    bool is_first = true;
+    for (BlockWalk walk(tiling_, range_.block_begin, range_.block_end); !walk.done(); walk.step(), is_first = false)
+      for (int slice = range_.slice_begin; slice < range_.slice_end; slice += together_) {
+        transform(walk.block(), slice);
+        ask(walk.block(), walk.next(), slice);
+        if (fold_ != nullptr)
+          fold(walk.block(), slice, is_first);
+        else
+          multiply(walk.block(), slice);
+        prefetch_.clear();
+      }
+  }
+
+ private:
+  /// Of a slice of wide tiles, from which the products make the points along D.
+  static constexpr int numbers = 16;
+
+  void clear() {
+    for (int64_t i = points_.before(range_.slice_begin); i < points_.before(range_.slice_end); ++i)
+      for (int64_t r = 0; r < tiling_.parts().all() * p_.in_channels; ++r)
+        std::fill_n(u_.point(range_.slab, i) + r * u_.stride() + range_.co_begin, channels_, T(0));
+  }
+  WinogradGather<T> gradient(const Tiling::Block& b, int64_t run, int slice) const {
+    WinogradGather<T> g = tiling_.gradient(b, run, slice, dy_ + range_.co_begin);
+    g.channels = channels_;
+    g.slices = together_;
+    return g;
+  }
+  void transform(const Tiling::Block& block, int slice) {
+    const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(points_.along);
+    inputs_to_points(tiling_, block, slice, together_, x_, in_, v_.data(), kernels.input);
+    to_points<T>(block, out_, e_.data(), kernels.gradient, [&](int64_t run) { return gradient(block, run, slice); });
+  }
+  /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
+  void ask(const Tiling::Block& block, const Tiling::Block* next, int slice) {
+    const bool whole = points_.has_wide_tiles() && range_.slice_end - range_.slice_begin == points_.slices();
+    const Points::Ahead ahead = whole ? points_.ahead(slice) : Points::Ahead{slice, 0b111111, false};
+    if (ahead.now || next != nullptr) prefetch_.add_inputs(tiling_, ahead.now ? block : *next, ahead, x_);
+    if (next == nullptr || (whole && ahead.slice != 0)) return;
+    for (int64_t run = next->run_begin; run < next->run_end; ++run)
+      prefetch_.add(gradient(*next, run, ahead.slice), points_.step(2), 0b111111);
+  }
+  void fold(const Tiling::Block& block, int slice, bool is_first) {
+    const T *v = v_.data(), *e = e_.data();
+    for (int s = slice; s < slice + together_; ++s) {
+      const int count = points_.points(s, 1);
+      fold_({count, v, in_.point_stride, in_.ld, e, out_.point_stride, out_.ld,
+             u_.point(range_.slab, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(), block.tiles(),
+             p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, together_).take()});
+      v += count * in_.point_stride;
+      e += numbers * out_.point_stride;
+    }
+  }
+  void multiply(const Tiling::Block& block, int slice) {
+    const PartTaps parts(tiling_, block, p_.in_channels, in_.ld);
+    Offsets v_off(block.runs(), block.depth_tiles, tiling_.parts().halo(), in_.ld);
+    const int before = points_.before(slice), count = points_.points(slice, together_);
+    for (int point = 0; point < count; ++point) {
+      prefetch_.share(point + 1, count).run();
+      current_table<T>().weight_dense({.x = v_.data() + point * in_.point_stride,
+                                       .dy = e_.data() + point * out_.point_stride - range_.co_begin,
+                                       .dw = u_.point(range_.slab, before + point),
+                                       .taps = parts.data(),
+                                       .tap_count = parts.size(),
+                                       .x_off = v_off.data(),
+                                       .y_off = e_off_.data(),
+                                       .positions = block.tiles(),
+                                       .dw_stride = u_.stride(),
+                                       .co_begin = range_.co_begin,
+                                       .co_end = range_.co_end});
+    }
+  }
+
+  const Conv3dProblem& p_;
+  const Tiling& tiling_;
+  const Points& points_;
+  const Range& range_;
+  const Joined<const T>& x_;
+  const T* dy_;
+  PointGradients<T>& u_;
+  int64_t channels_;
+  int together_;
+  void (*fold_)(const WinogradFoldSums<T>&);
+  PointLayout in_, out_;
+  memory::Scratch<T> v_, e_;
+  Offsets e_off_;
+  Prefetch prefetch_;
+};
+
+/// Adds up the slabs and turns points into taps.
+template <class T>
+void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
+  constexpr int64_t chunk = 8;
+  const int64_t parts = tiling.parts().all(), tasks = ceil_div(p.in_channels, chunk);
+  parallel_for(
+      parts * tasks,
+      [&](int64_t task) {
+        const int64_t part = task / tasks, row = task % tasks * chunk, rows = std::min(chunk, p.in_channels - row);
+        const int64_t at = (part * p.in_channels + row) * u.stride();
+        for (int64_t s = 1; s < slabs; ++s)
+          for (int64_t i = 0; i < u.points(); ++i)
+            current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + at, u.point(0, i) + at);
+        if (parts == 1) {
+          points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+                            dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
+          return;
+        }
+        const int64_t tap = rows * p.out_channels;
+        memory::Scratch<T> of_part(taps(shape_of_part(p)) * tap);
+        points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+                          of_part.data(), tap, p.out_channels);
+        put_part<T>(p, part, row, rows, of_part.data(), dw);
+      },
+      is_small(p));
+}
+
+}  // namespace
+
+template <class T>
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
+  if (is_strided(p, Pass::grad_weight)) return grad_weight_strided(p, x.data[0], dy, dw);
+  const Points points(p, tiles);
+  if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
+  const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
+  const int64_t lanes = current_table<T>().lanes;
+  const Split split = split_of<T>(p, tiling, lanes);
+  PointGradients<T> u(p, tiling, split.slabs, lanes);
+  const int64_t groups = tiling.slices() / split.slices;
+  parallel_for(
+      split.slabs * groups * split.parts,
+      [&](int64_t task) {
+        const int64_t part = task % split.parts, group = task / split.parts % groups,
+                      slab = task / split.parts / groups;
+        const int64_t co_begin = part * split.part_size;
+        const Range range = {slab,
+                             tiling.blocks() * slab / split.slabs,
+                             tiling.blocks() * (slab + 1) / split.slabs,
+                             co_begin,
+                             std::min(p.out_channels, co_begin + split.part_size),
+                             static_cast<int>(group * split.slices),
+                             static_cast<int>((group + 1) * split.slices)};
+        WeightBlocks<T>(p, tiling, range, x, dy, u).run();
+      },
+      is_small(p));
+  finish_weights(p, tiling, split.slabs, u, dw);
+}
+
+template void grad_weight<float>(const Conv3dProblem&, Tiles, const Joined<const float>&, const float*, float*);
+template void grad_weight<double>(const Conv3dProblem&, Tiles, const Joined<const double>&, const double*, double*);
+
+}  // namespace vg::kernels::winograd
