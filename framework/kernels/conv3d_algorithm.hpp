@@ -1,8 +1,8 @@
 // Which algorithm Conv3d's passes use. "auto" chooses by shape and CPU; VOXGRAD_CONV3D=name or
 // use_conv3d_algorithm(name) keeps to one wherever it applies (the direct one elsewhere): "winograd" is F(2, 3) in each
-// dimension with three taps, "winograd4" F(4, 3) along D, "winograd4x4x4" F(4, 3) in all of three. VOXGRAD_TUNE=1 lets
-// "auto" measure: the first call of a shape runs the direct one and the better of the others, and the faster is
-// remembered for the process. Runs may then differ in rounding, as what is faster may.
+// dimension with three taps (F(2, 2) with strides of 2), "winograd4" F(4, 3) along D, "winograd4x4x4" F(4, 3) in all of
+// three. VOXGRAD_TUNE=1 lets "auto" measure: the first call of a shape runs the direct one and the better of the
+// others, and the faster is remembered for the process. Runs may then differ in rounding, as what is faster may.
 #pragma once
 
 #include <string>

@@ -10,7 +10,7 @@
 namespace vg::kernels::winograd {
 
 /// Stride 1, no input dilation, 3 or 5 taps in at least one dimension and 1 in the others; sizes, pads and the kernel's
-/// dilation are free. Groups: 3 taps at most, and not grad_weight.
+/// dilation are free. Groups: 3 taps at most, and not grad_weight. Or what is_strided (winograd_strided.hpp).
 bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
 /// Whether x (and the gather's y) may be several tensors, with whole vectors of channels each.

@@ -1,6 +1,6 @@
 // Forward and grad_input by Winograd's algorithm, block by block (winograd_tiling.hpp): pass by pass, input to points,
-// products, products to outputs. Passes keep the scratch small: one has 16 of the 64 points (with wide tiles at most
-// 108 of 292), and its outputs are added up in place. Internal.
+// products, products to outputs. Passes keep the scratch small: one has 16 of the 64 points (of wide tiles at most
+// 108 of 292, or all where they are few channels'), and its outputs are added up in place. Internal.
 #pragma once
 
 #include <algorithm>
