@@ -30,9 +30,9 @@ TEST_CASE("conv3d choice: wide and long tiles where they save products", "[conv3
     CHECK(chosen(cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
     CHECK(chosen(cubic(8, {28, 28, 28}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
     CHECK(chosen(with_kernel(cubic(8, {28, 28, 28}, 64, 64, 3, 1, 1), {1, 3, 3}), pass) == Algorithm::winograd4);
-    CHECK(chosen(cubic(8, {6, 6, 6}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd);     // as many products
-    CHECK(chosen(cubic(1, {40, 40, 40}, 32, 32, 5, 1, 2), pass) == Algorithm::winograd);  // five taps
-    CHECK(chosen(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), pass) == Algorithm::winograd);   // mostly weights
+    CHECK(chosen(cubic(8, {14, 14, 14}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);  // with short tiles
+    CHECK(chosen(cubic(1, {40, 40, 40}, 32, 32, 5, 1, 2), pass) == Algorithm::winograd);       // five taps
+    CHECK(chosen(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), pass) == Algorithm::winograd);        // mostly weights
     CHECK(chosen(cubic(1, {40, 40, 40}, 2, 64, 3, 1, 1), pass) == Algorithm::direct);
   }
   CHECK(chosen(cubic(1, {6, 6, 6}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd);  // 8^3 outputs for 6^3

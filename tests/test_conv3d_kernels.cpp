@@ -230,6 +230,18 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
   check_problem(cubic(2, {4, 9, 2}, 100, 97, 3, 1, 1));
 }
 
+// One or two outputs left along H or W are a short wide tile. All slices at once or by passes; blocks of each kind.
+TEST_CASE("conv3d kernels: short tiles of Winograd", "[conv3d][kernels][winograd]") {
+  for (const std::int64_t h : {1, 2, 4, 5, 6, 7})
+    for (const std::int64_t w : {1, 2, 3, 4, 6, 9})
+      for (const std::int64_t channels : {8, 24}) check_problem(cubic(2, {h, w, 5}, channels, 9, 3, 1, 1));
+  check_problem(cubic(5, {6, 6, 6}, 16, 16, 3, 1, 1));
+  check_problem(cubic(3, {10, 14, 9}, 40, 33, 3, 1, 1));
+  check_problem(cubic(1, {9, 10, 70}, 17, 16, 3, 1, 0));
+  check_problem(dilated(cubic(1, {9, 10, 8}, 8, 16, 3, 1, 1), {1, 2, 1}));
+  check_problem(cubic(2, {0, 6, 6}, 8, 8, 3, 1, 1));
+}
+
 TEST_CASE("conv3d kernels: strides of 2 for Winograd", "[conv3d][kernels][winograd]") {
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     const Conv3dProblem p = random_strided_problem(seed);
@@ -565,10 +577,12 @@ TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[
   const vg::Conv3dAlgorithmScope algorithm(name);
   for (const Conv3dProblem& p :
        {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1), cubic(1, {5, 6, 20}, 5, 7, 5, 1, 2)})
-    for (std::int64_t at = 0; at < 16; ++at) {  // each place in a tile
+    for (std::int64_t at = 0; at < 32; ++at) {  // each place in a tile, in the first and between the last two
       auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
       const std::int64_t row = p.in_size[2], plane = p.in_size[1] * row;
-      const std::int64_t voxel = plane + row + 3 + at / 8 * plane + at / 4 % 2 * row + at % 4;
+      const bool last = at >= 16;
+      const std::int64_t h0 = last ? p.in_size[0] - 3 : 1, w0 = last ? p.in_size[1] - 3 : 1;
+      const std::int64_t voxel = (h0 + at / 8 % 2) * plane + (w0 + at / 4 % 2) * row + 3 + at % 4;
       x[static_cast<std::size_t>(voxel * p.in_channels + 2)] = nan;
       dy[static_cast<std::size_t>(voxel * p.out_channels + 1)] = nan;
       const NaiveConv3d want = naive_conv3d(p, x, w, dy);

@@ -343,6 +343,9 @@ struct PassNumbers {
   using S = Simd<T>;
   alignas(64) T values[2 * Pairs * 6 * 4 * S::lanes];
   T* at(int h, int w, int k) { return values + ((h * 6 + w) * 4 + k) * S::lanes; }
+  void clear() {
+    for (int i = 0; i < 2 * Pairs * 6 * 4; ++i) S::store(values + i * S::lanes, S::zero());
+  }
 };
 
 /// Those of a slice, the first at `to`.
@@ -406,10 +409,10 @@ inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, 
 }
 
 /// Adds the numbers of a pass to the outputs; the first pass writes them.
-template <Pair... Hs, class T>
+template <bool IsLast, Pair... Hs, class T>
 void wide_output_pass(const WinogradScatter<T>& g) {
   constexpr int pairs = sizeof...(Hs);
-  constexpr bool is_last = ((Hs == Pair::turn) || ...);
+  const int along_w = pairs == 1 ? g.slices : 3;
   const std::int64_t point = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
   T* y[4][4];
   bool all_inside = true;
@@ -420,13 +423,14 @@ void wide_output_pass(const WinogradScatter<T>& g) {
     }
   const auto put_tiles = [&](std::int64_t c, auto io, auto inside) {
     PassNumbers<T, pairs> numbers;
-    FiniteCheck<T, is_last> check;
+    if (along_w < 3) numbers.clear();
+    FiniteCheck<T, IsLast> check;
     const T* from = g.from + c;
     for (std::int64_t t = 0; t < tiles; ++t, from += ld) {
       const T* m = from;
       int row = 0;
       const auto numbers_of = [&](auto h) __attribute__((always_inline)) {
-        each_pair(0, 3, [&](auto w) {
+        each_pair(0, along_w, [&](auto w) {
           constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
           wide_numbers<H, W>(m, point, numbers.at(row, 2 * static_cast<int>(W), 0));
           m += values_of<T>(H, W) * point;
@@ -439,7 +443,7 @@ void wide_output_pass(const WinogradScatter<T>& g) {
         const auto f = [&](int h, int w, auto v, auto how) __attribute__((always_inline)) {
           if (decltype(inside)::value == 0 && y[h][w] == nullptr) return;
           const auto sum = put<decltype(how)::value>(io, y[h][w] + at, v);
-          if constexpr (is_last) check.add(sum);
+          if constexpr (IsLast) check.add(sum);
         };
         if constexpr (pairs == 3)
           put_all(numbers, k, f);
@@ -459,8 +463,12 @@ void wide_output_pass(const WinogradScatter<T>& g) {
 
 template <class T>
 void wide_output(const WinogradScatter<T>& g) {
-  if (g.slices == 9) return wide_output_pass<Pair::unit, Pair::ends, Pair::turn>(g);
-  each_pair(g.slice / 3, 1, [&](auto h) { wide_output_pass<decltype(h)::value>(g); });
+  if (g.slices == 9) return wide_output_pass<true, Pair::unit, Pair::ends, Pair::turn>(g);
+  if (g.last && g.slice == 3) return wide_output_pass<true, Pair::ends>(g);  // short along H
+  each_pair(g.slice / 3, 1, [&](auto h) {
+    constexpr Pair H = decltype(h)::value;
+    wide_output_pass<H == Pair::turn, H>(g);
+  });
 }
 
 }  // namespace

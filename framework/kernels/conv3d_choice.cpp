@@ -57,7 +57,7 @@ double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors
 }
 
 double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::int64_t lanes, Pass pass) {
-  const double tiles = static_cast<double>(winograd::tiles_of(p, axes)), points = axes.all();
+  const double tile_points = static_cast<double>(winograd::points_of_tiles(p, axes)), points = axes.all();
   const winograd::Parts parts(p);
   // grad_weight has no half vectors
   const auto of = [&](std::int64_t channels) {
@@ -75,9 +75,8 @@ double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::
   const bool wide = axes.has_wide_tiles(), sums = pass == Pass::grad_weight;
   const double in = !wide ? point_in + plane : sums ? wide_weight_in : wide_in;
   const double out = !wide ? point_out + plane : sums ? wide_weight_out : wide_out;
-  return tiles * points *
-             ((wide ? wide_products : short_products) * products + in * static_cast<double>(parts.rows()) * in_vectors +
-              out * out_vectors) +
+  return tile_points * ((wide ? wide_products : short_products) * products +
+                        in * static_cast<double>(parts.rows()) * in_vectors + out * out_vectors) +
          (parts.all() > 1 ? far_weight_point : weight_point) * points * weights +
          far_vector * far_vectors(p, in_vectors, out_vectors) + call;
 }

@@ -63,14 +63,17 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
                   bool* finite, const Portions& portions, Product&& product) {
   const Points& points = tiling.points();
-  const int of_pass = points.of_pass();
+  const int of_pass = tiling.of_pass(block);
   for (int slice = 0; slice < tiling.slices(); slice += of_pass) {
-    inputs_to_points(tiling, block, slice, of_pass, in.volume, in.layout, v, in.table.of_points(points.along).input);
-    const Points::Ahead ahead = points.ahead(slice);
+    const int slices = tiling.slices_of(block, slice, of_pass);
+    if (slices == 0) continue;
+    inputs_to_points(tiling, block, slice, slices, in.volume, in.layout, v, in.table.of_points(points.along).input);
+    const Points::Ahead ahead = points.ahead(slice, tiling.is_last(block, slice));
     if (ahead.now || next != nullptr) prefetch.add_inputs(tiling, ahead.now ? block : *next, ahead, in.volume);
-    const int before = points.before(slice), count = points.points(slice, of_pass);
+    const int before = points.before(slice), count = points.points(slice, slices);
     for (const Portion& portion : portions.of_pass(slice)) {
       const int point = portion.point - before;
+      if (point >= count) break;  // of slices that are left out
       product(portion, v + point * in.layout.point_stride, m + portion.value * out.layout.point_stride,
               prefetch.share(point + portion.count, count));
     }
@@ -104,22 +107,25 @@ bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide
   std::atomic<bool> all_finite = true;
   const bool applied = takes(p, epilogue);
   const std::int64_t points = tiling.points().most(tiling.points().of_pass());
-  const Portions portions(tiling.points(), tiling.points().has_wide_tiles() && out.table.fold != nullptr,
-                          points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
-                                         ceil_div(p.out_channels, out.table.lanes)));
+  const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
+  const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
+                                     ceil_div(p.out_channels, out.table.lanes));
+  const Portions whole(tiling.points(), tiling.points().of_pass(), folded, at_once),
+      shorter(tiling.points(), tiling.points().of_short_pass(), folded, at_once);
   if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,
       [&](std::int64_t task) {
         memory::Scratch<T> v(points * in.layout.point_stride);
-        memory::Scratch<T> m(in_place ? 0 : portions.values() * out.layout.point_stride);
+        memory::Scratch<T> m(in_place ? 0 : whole.values() * out.layout.point_stride);
         BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
         Prefetch prefetch(tiling.points());
         bool finite = true;
         BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
         for (; !walk.done(); walk.step()) {
           gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
-                          in_place ? v.data() : m.data(), &finite, portions, products(walk.block()));
+                          in_place ? v.data() : m.data(), &finite, tiling.is_whole(walk.block()) ? whole : shorter,
+                          products(walk.block()));
           if (applied || y.is_buffered())
             y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
               if (applied) epilogue.apply(task, first, rows, at);

@@ -111,16 +111,19 @@ class WeightBlocks {
         prefetch_(points_) {}
 
   void run() {
-    if (fold_ == nullptr) clear();
+    if (fold_ == nullptr) clear(range_.slice_begin, range_.slice_end);
     bool is_first = true;
     for (BlockWalk walk(tiling_, range_.block_begin, range_.block_end); !walk.done(); walk.step(), is_first = false)
       for (int slice = range_.slice_begin; slice < range_.slice_end; slice += together_) {
-        transform(walk.block(), slice);
+        const int slices = tiling_.slices_of(walk.block(), slice, together_);
+        if (is_first && fold_ != nullptr) clear(slice + slices, slice + together_);  // others may follow with these
+        if (slices == 0) continue;
+        transform(walk.block(), slice, slices);
         ask(walk.block(), walk.next(), slice);
         if (fold_ != nullptr)
-          fold(walk.block(), slice, is_first);
+          fold(walk.block(), slice, slices, is_first);
         else
-          multiply(walk.block(), slice);
+          multiply(walk.block(), slice, slices);
         prefetch_.clear();
       }
   }
@@ -129,46 +132,48 @@ class WeightBlocks {
   /// Of a slice of wide tiles, from which the products make the points along D.
   static constexpr int numbers = 16;
 
-  void clear() {
-    for (int64_t i = points_.before(range_.slice_begin); i < points_.before(range_.slice_end); ++i)
+  void clear(int slice, int end) {
+    for (int64_t i = points_.before(slice); i < points_.before(end); ++i)
       for (int64_t r = 0; r < tiling_.parts().all() * p_.in_channels; ++r)
         std::fill_n(u_.point(range_.slab, i) + r * u_.stride() + range_.co_begin, channels_, T(0));
   }
-  WinogradGather<T> gradient(const Tiling::Block& b, int64_t run, int slice) const {
+  WinogradGather<T> gradient(const Tiling::Block& b, int64_t run, int slice, int slices) const {
     WinogradGather<T> g = tiling_.gradient(b, run, slice, dy_ + range_.co_begin);
     g.channels = channels_;
-    g.slices = together_;
+    g.slices = slices;
     return g;
   }
-  void transform(const Tiling::Block& block, int slice) {
+  void transform(const Tiling::Block& block, int slice, int slices) {
     const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(points_.along);
-    inputs_to_points(tiling_, block, slice, together_, x_, in_, v_.data(), kernels.input);
-    to_points<T>(block, out_, e_.data(), kernels.gradient, [&](int64_t run) { return gradient(block, run, slice); });
+    inputs_to_points(tiling_, block, slice, slices, x_, in_, v_.data(), kernels.input);
+    to_points<T>(block, out_, e_.data(), kernels.gradient,
+                 [&](int64_t run) { return gradient(block, run, slice, slices); });
   }
   /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
   void ask(const Tiling::Block& block, const Tiling::Block* next, int slice) {
     const bool whole = points_.has_wide_tiles() && range_.slice_end - range_.slice_begin == points_.slices();
-    const Points::Ahead ahead = whole ? points_.ahead(slice) : Points::Ahead{slice, 0b111111, false};
+    const Points::Ahead ahead =
+        whole ? points_.ahead(slice, tiling_.is_last(block, slice)) : Points::Ahead{slice, 0b111111, false};
     if (ahead.now || next != nullptr) prefetch_.add_inputs(tiling_, ahead.now ? block : *next, ahead, x_);
     if (next == nullptr || (whole && ahead.slice != 0)) return;
     for (int64_t run = next->run_begin; run < next->run_end; ++run)
-      prefetch_.add(gradient(*next, run, ahead.slice), points_.step(2), 0b111111);
+      prefetch_.add(gradient(*next, run, ahead.slice, 0), points_.step(2), 0b111111);
   }
-  void fold(const Tiling::Block& block, int slice, bool is_first) {
+  void fold(const Tiling::Block& block, int slice, int slices, bool is_first) {
     const T *v = v_.data(), *e = e_.data();
-    for (int s = slice; s < slice + together_; ++s) {
+    for (int s = slice; s < slice + slices; ++s) {
       const int count = points_.points(s, 1);
       fold_({count, v, in_.point_stride, in_.ld, e, out_.point_stride, out_.ld,
              u_.point(range_.slab, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(), block.tiles(),
-             p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, together_).take()});
+             p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, slices).take()});
       v += count * in_.point_stride;
       e += numbers * out_.point_stride;
     }
   }
-  void multiply(const Tiling::Block& block, int slice) {
+  void multiply(const Tiling::Block& block, int slice, int slices) {
     const PartTaps parts(tiling_, block, p_.in_channels, in_.ld);
     Offsets v_off(block.runs(), block.depth_tiles, tiling_.parts().halo(), in_.ld);
-    const int before = points_.before(slice), count = points_.points(slice, together_);
+    const int before = points_.before(slice), count = points_.points(slice, slices);
     for (int point = 0; point < count; ++point) {
       prefetch_.share(point + 1, count).run();
       current_table<T>().weight_dense({.x = v_.data() + point * in_.point_stride,

@@ -41,7 +41,8 @@ struct WinogradScatter {
   std::int64_t stride;
   int slice;   ///< 0 to 3; -1: the only one (no transform along H). Slice 0 is the first that is written, then 1, 2, 3.
                ///< Of wide tiles: the first of the pass: 0, then 3, 6.
-  int slices;  ///< of wide tiles: of the pass: 3, or all at once
+  int slices;  ///< of wide tiles: of the pass: 3, or all at once; 2: there are no complex points along W
+  bool last;   ///< of wide tiles: whether the outputs are all in after this pass
   bool stream;   ///< of stride 2: past the caches, where a vector is a line; voxels are whole lines
   bool* finite;  ///< of long and wide tiles: made false where an output, all slices in it, is not finite
 };
