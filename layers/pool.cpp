@@ -50,12 +50,12 @@ void PoolLayer3d::build(const Size& in_size) {
   set_sizes(in_size, {out[0], out[1], out[2], in_size[3]});
 }
 
-Variable PoolLayer3d::update(const Variable& x) {
+Variable PoolLayer3d::update_last(Variable x) {
   const bool batch = is_batch_of_volumes(x);
-  const Variable v = batch ? x : with_batch(x);
+  Variable v = batch ? std::move(x) : with_batch(x);
   const Triple in{v.dim(1), v.dim(2), v.dim(3)};
   checked_out(in);
-  const Variable y = pool(v, args_for(in));
+  const Variable y = pool(std::move(v), args_for(in));
   return batch ? y : without_batch(y);
 }
 

@@ -1,6 +1,8 @@
 // Pooling: MaxPool3d and AvgPool3d as in brainstate, GlobalAvgPool3d.
 #pragma once
 
+#include <utility>
+
 #include "framework/ops/pool3d.hpp"
 #include "layers/layer.hpp"
 
@@ -26,7 +28,8 @@ struct AvgPool3dOptions {
 /// Throws ValueError for an output that would be empty.
 class PoolLayer3d : public Layer {
  public:
-  Variable update(const Variable& x) override;
+  Variable update(const Variable& x) override { return update_last(x); }
+  Variable update_last(Variable x) override;
   void build(const Size& in_size) override;
   Values options() const override;
 
@@ -34,7 +37,7 @@ class PoolLayer3d : public Layer {
   PoolLayer3d(std::string name, Padding padding) : Layer(std::move(name)), padding_(std::move(padding)) {}
   /// For a constructor's end, when kind() can be called.
   void start(const Extent3& kernel_size, const Extent3& stride, const Size& in_size);
-  virtual Variable pool(const Variable& x, const Pool3dArgs& args) const = 0;
+  virtual Variable pool(Variable x, const Pool3dArgs& args) const = 0;
 
  private:
   Pool3dArgs args_for(const Triple& in) const;
@@ -51,7 +54,7 @@ class MaxPool3d : public PoolLayer3d {
   std::string kind() const override { return "MaxPool3d"; }
 
  protected:
-  Variable pool(const Variable& x, const Pool3dArgs& args) const override { return max_pool3d(x, args); }
+  Variable pool(Variable x, const Pool3dArgs& args) const override { return max_pool3d(std::move(x), args); }
 };
 
 /// The mean of each window; padding is not counted.
@@ -61,7 +64,7 @@ class AvgPool3d : public PoolLayer3d {
   std::string kind() const override { return "AvgPool3d"; }
 
  protected:
-  Variable pool(const Variable& x, const Pool3dArgs& args) const override { return avg_pool3d(x, args); }
+  Variable pool(Variable x, const Pool3dArgs& args) const override { return avg_pool3d(x, args); }
 };
 
 struct GlobalAvgPool3dOptions {

@@ -340,3 +340,27 @@ TEST_CASE("fusion: Sequential pools before it activates, to the same bits", "[fu
   CHECK(fused[2] == plain[2]);  // of the weights; the bias' sum is over other numbers
   for (std::size_t i = 0; i < plain[3].size(); ++i) CHECK(fused[3][i] == Approx(plain[3][i]).epsilon(1e-5));
 }
+
+TEST_CASE("fusion: max_pool3d pools before a bias that nobody else has, to the same bits", "[fusion]") {
+  const Pool3dArgs overlapping{.kernel_size = {3, 3, 3}, .stride = {2, 2, 2}, .padding = {{{1, 1}, {1, 1}, {1, 1}}}};
+  for (const Pool3dArgs& args : {Pool3dArgs{}, overlapping}) {
+    const Variable x(random::normal({1, 1}, {2, 4, 5, 6, 3}), true), b(random::normal({1, 2}, {3}), true);
+    const Variable seed(random::normal({1, 3}, max_pool3d(x, args).shape().vec()));
+    const auto run = [&](bool fuse) {
+      const FusionScope scope(fuse);
+      const Variable y = max_pool3d(bias_add(x, b), args);
+      CHECK(y.op() == (fuse ? "bias_add" : "max_pool3d"));
+      auto grads = gradients(y, {x, b}, seed);
+      grads.push_back(y);
+      return grads;
+    };
+    const auto fused = run(true), plain = run(false);
+    CHECK(fused[0].value().values() == plain[0].value().values());
+    CHECK(fused[2].value().values() == plain[2].value().values());
+    for (std::int64_t i = 0; i < 3; ++i)
+      CHECK(fused[1].value().value_at(i) == Approx(plain[1].value().value_at(i)).epsilon(1e-5));
+    const Variable sum = bias_add(x, b), kept = max_pool3d(sum, args);  // the caller may ask for its gradient
+    CHECK(kept.op() == "max_pool3d");
+    CHECK(gradients(kept, {sum}, seed)[0].value().values() == plain[0].value().values());
+  }
+}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "framework/error.hpp"
@@ -440,7 +441,8 @@ TEST_CASE("dropout keeps what jax.random.bernoulli keeps", "[dropout]") {
 
 TEST_CASE("pools and normalisations say what is wrong with their arguments", "[pool][norm]") {
   const Variable x(Tensor::ones({1, 4, 4, 4, 6})), six(Tensor::ones({6})), five(Tensor::ones({5}));
-  for (const auto& pool : {max_pool3d, avg_pool3d}) {
+  using Pool = std::function<Variable(const Variable&, const Pool3dArgs&)>;
+  for (const Pool& pool : {Pool(max_pool3d), Pool(avg_pool3d)}) {
     CHECK_THROWS_WITH(pool(x, {{0, 1, 1}, {1, 1, 1}, {}}),
                       Contains("kernel_size: got (0, 1, 1); every entry must be in [1, "));
     CHECK_THROWS_WITH(pool(x, {{2, 2, 2}, {1, 0, 1}, {}}), Contains("stride: got (1, 0, 1)"));

@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "framework/error.hpp"
+#include "framework/ops/bias.hpp"
+#include "framework/ops/detail/bias.hpp"
 #include "framework/ops/detail/pool3d_kernels.hpp"
 #include "framework/ops/reduce.hpp"
 
@@ -124,8 +126,13 @@ Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeom
 
 }  // namespace
 
-Variable max_pool3d(const Variable& x, const Pool3dArgs& args) {
-  return max_of_windows("max_pool3d", x, geometry_of("max_pool3d", x, args));
+Variable max_pool3d(Variable x, const Pool3dArgs& args) {
+  const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
+  // Rounding keeps order: the largest sum is the sum of the largest. That adds to an eighth of the volume or less, and
+  // has as little to sum up for the bias' gradient.
+  if (x.unique())
+    if (const auto sum = detail::pending_bias(x)) return bias_add(max_of_windows("max_pool3d", sum->x, g), sum->bias);
+  return max_of_windows("max_pool3d", x, g);
 }
 
 Variable adaptive_max_pool3d(const Variable& x, const Triple& size) {

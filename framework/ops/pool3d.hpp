@@ -10,8 +10,10 @@ struct Pool3dArgs {
   Triple stride{2, 2, 2};
   std::array<std::pair<std::int64_t, std::int64_t>, 3> padding{};  ///< 0 <= pad < kernel_size
 };
-/// Padding counts as -infinity; equal maxima: the first in row-major order gets the gradient.
-Variable max_pool3d(const Variable& x, const Pool3dArgs& args);
+/// Padding counts as -infinity; equal maxima: the first in row-major order gets the gradient. Of a sum with a number a
+/// channel that nobody else can ask for (a convolution's bias) the volume is pooled and the maxima are summed, which
+/// gives the same values; of voxels that the sum rounds to the same value the largest then gets the gradient.
+Variable max_pool3d(Variable x, const Pool3dArgs& args);
 /// Padding is not counted in the average, as brainstate does it.
 Variable avg_pool3d(const Variable& x, const Pool3dArgs& args);
 /// Mean over the three spatial axes: (B, H, W, D, C) -> (B, C).
