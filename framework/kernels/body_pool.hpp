@@ -63,42 +63,93 @@ inline void each_channels(std::int64_t channels, const F& f) {
   for (; c < channels; ++c) f(Numbers<T, 1>(), c);
 }
 
+/// Windows of 2 x 2 x 2, the usual ones: where their voxels are, from the first.
+class Cube {
+ public:
+  explicit Cube(const PoolRow& r) : fits_(r.h_end - r.h_begin == 2 && r.w_end - r.w_begin == 2) {
+    for (std::int64_t k = 0; k < 8; ++k) {
+      offset_[k] = (k / 4 * r.in_w + k / 2 % 2) * r.in_d + k % 2;
+      elements_[k] = offset_[k] * r.channels;
+    }
+    first_ = (r.h_begin * r.in_w + r.w_begin) * r.in_d;
+  }
+  bool is(const PoolRow& r, std::int64_t o) const { return fits_ && r.d_end[o] - r.d_begin[o] == 2; }
+  std::int64_t first(const PoolRow& r, std::int64_t o) const { return first_ + r.d_begin[o]; }
+  std::int64_t offset(int k) const { return offset_[k]; }
+  std::int64_t elements(int k) const { return elements_[k]; }
+
+ private:
+  bool fits_;
+  std::int64_t first_, offset_[8], elements_[8];
+};
+
+/// The maximum of a window so far, and its place; NaN wins.
+template <class N>
+struct Best {
+  typename N::V value;
+  typename N::I at;
+  __attribute__((always_inline)) void meet(typename N::V a, typename N::I here) {
+    const typename N::I better = (a > value) | (a != a);
+    value = better ? a : value;
+    at = better ? here : at;
+  }
+};
+
 template <class T>
 void max_pool_row(const PoolRow& r, const T* x, T* y, std::int32_t* places) {
+  const Cube cube(r);
   each_channels<T>(r.channels, [&](auto numbers, std::int64_t c) {
     using N = decltype(numbers);
-    using Integer = typename N::Integer;
+    const auto at = [](std::int64_t voxel) { return typename N::I{} + static_cast<typename N::Integer>(voxel); };
     for (std::int64_t o = 0; o < r.outputs; ++o) {
-      typename N::V best{};
-      typename N::I at{};
-      bool first = true;
-      each_voxel(
-          r, o, [&](std::int64_t voxel) __attribute__((always_inline)) {
-            const typename N::V a = N::load(x + voxel * r.channels + c);
-            const typename N::I here = typename N::I{} + static_cast<Integer>(voxel);
-            const typename N::I better = first ? here == here : (a > best) | (a != a);  // NaN wins
-            best = better ? a : best;
-            at = better ? here : at;
-            first = false;
-          });
-      N::store(y + o * r.channels + c, best);
-      if (places != nullptr) N::store_places(places + o * r.channels + c, at);
+      Best<N> best{};
+      if (cube.is(r, o)) {
+        const std::int64_t first = cube.first(r, o);
+        const T* const from = x + first * r.channels + c;
+        best = {N::load(from), at(0)};
+#pragma GCC unroll 7
+        for (int k = 1; k < 8; ++k) best.meet(N::load(from + cube.elements(k)), at(cube.offset(k)));
+        best.at += at(first);
+      } else {
+        bool is_first = true;
+        each_voxel(
+            r, o, [&](std::int64_t voxel) __attribute__((always_inline)) {
+              const typename N::V a = N::load(x + voxel * r.channels + c);
+              if (is_first)
+                best = {a, at(voxel)};
+              else
+                best.meet(a, at(voxel));
+              is_first = false;
+            });
+      }
+      N::store(y + o * r.channels + c, best.value);
+      if (places != nullptr) N::store_places(places + o * r.channels + c, best.at);
     }
   });
 }
 
 template <class T>
 void max_unpool_row(const PoolRow& r, const T* dy, const std::int32_t* places, T* dx) {
+  const Cube cube(r);
   each_channels<T>(r.channels, [&](auto numbers, std::int64_t c) {
     using N = decltype(numbers);
+    const auto put = [&](T * to, std::int64_t voxel, typename N::V g, typename N::I at) __attribute__((always_inline)) {
+      const typename N::I here = typename N::I{} + static_cast<typename N::Integer>(voxel);
+      N::store(to, at == here ? g : typename N::V{});
+    };
     for (std::int64_t o = 0; o < r.outputs; ++o) {
       const typename N::V g = N::load(dy + o * r.channels + c);
       const typename N::I at = N::load_places(places + o * r.channels + c);
-      each_voxel(
-          r, o, [&](std::int64_t voxel) __attribute__((always_inline)) {
-            const typename N::I here = typename N::I{} + static_cast<typename N::Integer>(voxel);
-            N::store(dx + voxel * r.channels + c, at == here ? g : typename N::V{});
-          });
+      if (cube.is(r, o)) {
+        const std::int64_t first = cube.first(r, o);
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) put(dx + first * r.channels + c + cube.elements(k), first + cube.offset(k), g, at);
+      } else {
+        each_voxel(
+            r, o, [&](std::int64_t voxel) __attribute__((always_inline)) {
+              put(dx + voxel * r.channels + c, voxel, g, at);
+            });
+      }
     }
   });
 }
