@@ -135,6 +135,16 @@ TEST_CASE("conv3d kernels: short runs, around every edge of a block", "[conv3d][
   }
 }
 
+TEST_CASE("conv3d kernels: few channels, with padding on either side or none", "[conv3d][kernels]") {
+  for (const int64_t in : {1, 2, 6})
+    for (const int64_t out : {3, 8, 17}) {
+      check_problem(cubic(2, {4, 3, 7}, in, out, 3, 1, 1));
+      check_problem(cubic(1, {16, 3, 20}, in, out, 3, 1, 2));
+      check_problem(cubic(2, {5, 6, 7}, in, out, 2, 1, 1));
+      check_problem(with(cubic(2, {5, 6, 7}, in, out, 3, 1, 1), {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 1, 2}, {2, 1, 0}));
+    }
+}
+
 TEST_CASE("conv3d kernels: groups and depthwise", "[conv3d][kernels]") {
   check_problem(cubic(1, {4, 5, 9}, 20, 20, 3, 1, 1, 20));
   check_problem(cubic(1, {4, 5, 9}, 40, 40, 3, 2, 1, 40));
@@ -550,7 +560,7 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const Conv3dProblem& p : {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(1, {5, 6, 9}, 20, 3, 3, 2, 1),
                                  cubic(1, {5, 6, 9}, 20, 20, 3, 1, 1, 20), cubic(1, {5, 6, 9}, 6, 9, 3, 1, 1, 3),
-                                 cubic(2, {3, 3, 5}, 19, 33, 1, 1, 0)}) {
+                                 cubic(2, {3, 3, 5}, 19, 33, 1, 1, 0), cubic(2, {4, 5, 6}, 1, 9, 3, 1, 1)}) {
     auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
     const auto check_sets = [&] {
       const NaiveConv3d want = naive_conv3d(p, x, w, dy);

@@ -6,11 +6,13 @@
 #include "framework/kernels/direct.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/packing.hpp"
+#include "framework/kernels/padded.hpp"
 #include "framework/kernels/sliding.hpp"
 #include "framework/kernels/weight_lists.hpp"
 #include "framework/memory.hpp"
@@ -249,10 +251,23 @@ void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
 
 }  // namespace
 
+namespace {
+
+/// Gives false where a dy that is not finite met the zeros of the padding: then dw is wrong.
+template <class T>
+bool grad_weight_padded(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  const Conv3dProblem q = padded::problem_of(p);
+  grad_weight_by(q, weight_kernel<T>(q), current_table<T>().lanes, false, padded::inputs(p, x).data(), dy, dw);
+  return std::all_of(dw, dw + taps(p) * p.in_channels * p.out_channels, [](T v) { return std::isfinite(v); });
+}
+
+}  // namespace
+
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   if (sliding::applies<T>(p, true) && sliding::grad_weight(p, x, dy, dw)) return;
   const int64_t lanes = current_table<T>().lanes;
+  if (padded::applies(p, lanes, sizeof(T)) && grad_weight_padded(p, x, dy, dw)) return;
   grad_weight_by(p, weight_kernel<T>(p), lanes, lanes_over_groups(p, lanes), x, dy, dw);
 }
 
