@@ -24,6 +24,7 @@
 
 #include "framework/kernels/body_winograd.hpp"
 #include "framework/kernels/body_winograd_wide_products.hpp"
+#include "framework/kernels/winograd_wide_slices.hpp"
 
 namespace vg::kernels {
 namespace {
@@ -32,11 +33,13 @@ namespace {
 enum class Pair { unit, ends, turn };
 
 /// Points of a slice.
-constexpr std::int64_t points_of(Pair h, Pair w) { return h == Pair::turn || w == Pair::turn ? 36 : 28; }
+constexpr std::int64_t points_of(Pair h, Pair w) {
+  return wide::points_of(3 * static_cast<int>(h) + static_cast<int>(w));
+}
 /// What is kept of their products: some are folded (body_winograd_wide_products.hpp).
 template <class T>
 constexpr std::int64_t values_of(Pair h, Pair w) {
-  return !folds<T> ? points_of(h, w) : points_of(h, w) == 28 ? 16 : 24;
+  return folds<T> ? wide::sums_of(static_cast<int>(points_of(h, w))) : points_of(h, w);
 }
 /// f(constant<Pair>) for each pair, `first` to `first + n - 1`.
 template <Pair P>
@@ -225,7 +228,7 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
     for (int k = kept; k < Size; ++k) load(k, wide_step * t + k);
     if constexpr (Size == 4 && folds<T>)
       store_numbers(q, to, point);
-    else if constexpr (points_of(H, W) == 28)
+    else if constexpr (points_of(H, W) == wide::real_points)
       store_real<Size>(q, to, point);
     else
       store_complexes<Size>(q, to, point);
@@ -254,7 +257,7 @@ void wide_pass(const WinogradGather<T>& g) {
         each_pair(first, count, [&](auto w) {
           constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
           wide_slice<H, W, Size, Planes::columns>(planes.row(row, 0), tiles, to, g.point_stride, g.ld);
-          to += (Size == 4 && folds<T> ? 16 : points_of(H, W)) * g.point_stride;
+          to += (Size == 4 && folds<T> ? wide::numbers : points_of(H, W)) * g.point_stride;
         });
         row += 2;
       };
@@ -266,7 +269,7 @@ void wide_pass(const WinogradGather<T>& g) {
 template <class T, int Size>
 void wide_points(const WinogradGather<T>& g) {
   if constexpr (Size == 6)
-    if (g.slices == 9) return wide_pass<Size, Pair::unit, Pair::ends, Pair::turn>(g);
+    if (g.slices == wide::slices) return wide_pass<Size, Pair::unit, Pair::ends, Pair::turn>(g);
   each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
 }
 
@@ -318,7 +321,7 @@ inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t p
 /// The numbers e of a slice, D's inverse done.
 template <Pair H, Pair W, class T, class V>
 inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t point, V (&e)[4][4]) {
-  if constexpr (points_of(H, W) == 28) {
+  if constexpr (points_of(H, W) == wide::real_points) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) load_sums<Fold::real>(m, point, e[i]);
   } else {
@@ -463,7 +466,7 @@ void wide_output_pass(const WinogradScatter<T>& g) {
 
 template <class T>
 void wide_output(const WinogradScatter<T>& g) {
-  if (g.slices == 9) return wide_output_pass<true, Pair::unit, Pair::ends, Pair::turn>(g);
+  if (g.slices == wide::slices) return wide_output_pass<true, Pair::unit, Pair::ends, Pair::turn>(g);
   if (g.last && g.slice == 3) return wide_output_pass<true, Pair::ends>(g);  // short along H
   each_pair(g.slice / 3, 1, [&](auto h) {
     constexpr Pair H = decltype(h)::value;

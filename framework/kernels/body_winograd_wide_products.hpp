@@ -12,6 +12,7 @@
 
 #include "framework/kernels/body_gather.hpp"
 #include "framework/kernels/body_winograd.hpp"
+#include "framework/kernels/winograd_wide_slices.hpp"
 
 namespace vg::kernels {
 namespace {
@@ -165,7 +166,7 @@ inline void fold_groups(const WinogradFold<T>& a, const T*& v, const T*& u, T*& 
 
 template <class T>
 void winograd_fold(const WinogradFold<T>& a) {
-  const bool real = a.points == 28;
+  const bool real = a.points == wide::real_points;
   const std::int64_t vectors = (a.out + Simd<T>::lanes - 1) / Simd<T>::lanes * a.groups;
   Asking asking(a.asked, (real ? 4 : 6) * vectors * ((a.tiles + fold_tiles - 1) / fold_tiles));
   const T *v = a.v, *u = a.u;

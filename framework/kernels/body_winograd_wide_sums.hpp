@@ -106,7 +106,7 @@ inline void sum_rows(const WinogradFoldSums<T>& a, const T*& v, const T* g, T*& 
 
 template <class T>
 void winograd_fold_sums(const WinogradFoldSums<T>& a) {
-  const bool real = a.points == 28;
+  const bool real = a.points == wide::real_points;
   const std::int64_t vectors = (a.out + Simd<T>::lanes - 1) / Simd<T>::lanes;
   Asking asking(a.asked, (real ? 4 : 6) * vectors * ((a.in + fold_rows - 1) / fold_rows));
   const T* v = a.v;

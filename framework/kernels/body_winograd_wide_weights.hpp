@@ -75,7 +75,7 @@ inline void weight_slice(const V (&all)[6][6][3], T* u, std::int64_t point) {
       to_complex(e[0][k], e[1][k], e[2][k], e[3][k]);
       halve<T>(e[0][k], e[1][k], e[2][k], e[3][k]);
     }
-  if constexpr (points_of(H, W) == 28) {
+  if constexpr (points_of(H, W) == wide::real_points) {
     for (int i = 0; i < 4; ++i, u += 7 * point) {
       V v[6];
       wide_weight_points<T>(e[i], v);
@@ -101,7 +101,7 @@ template <Pair H, Pair W, class T, class V>
 inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
   constexpr int h0 = 2 * static_cast<int>(H), w0 = 2 * static_cast<int>(W);
   V e[4][3];
-  if constexpr (points_of(H, W) == 28) {
+  if constexpr (points_of(H, W) == wide::real_points) {
     for (int i = 0; i < 4; ++i, u += 7 * point) {
       V v[6];
       for (int k = 0; k < 4; ++k) v[k] = Simd<T>::load(u + k * point);

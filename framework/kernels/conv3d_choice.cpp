@@ -49,6 +49,11 @@ double vectors(std::int64_t channels, std::int64_t lanes) {
   return 2 * channels <= lanes ? half_vector : static_cast<double>(ceil_div(channels, lanes));
 }
 
+/// The same as a pass's kernels take them: grad_weight has no half vectors.
+double vectors(std::int64_t channels, std::int64_t lanes, Pass pass) {
+  return pass == Pass::grad_weight ? static_cast<double>(ceil_div(channels, lanes)) : vectors(channels, lanes);
+}
+
 /// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
 double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
@@ -59,11 +64,7 @@ double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors
 double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::int64_t lanes, Pass pass) {
   const double tile_points = static_cast<double>(winograd::points_of_tiles(p, axes)), points = axes.all();
   const winograd::Parts parts(p);
-  // grad_weight has no half vectors
-  const auto of = [&](std::int64_t channels) {
-    return pass == Pass::grad_weight ? static_cast<double>(ceil_div(channels, lanes)) : vectors(channels, lanes);
-  };
-  const double in_vectors = of(p.in_channels), out_vectors = of(p.out_channels);
+  const double in_vectors = vectors(p.in_channels, lanes, pass), out_vectors = vectors(p.out_channels, lanes, pass);
   const double products =
       static_cast<double>(parts.all() * p.in_channels) * vectors(p.out_channels / p.groups, lanes);  // of all groups
   // grad_input's are turned in squares
@@ -125,10 +126,7 @@ bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
 Cost strided_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   constexpr double never = std::numeric_limits<double>::infinity();
   const bool dilated = p.lhs_dilation[0] == 2;
-  const auto of = [&](std::int64_t channels) {
-    return pass == Pass::grad_weight ? static_cast<double>(ceil_div(channels, lanes)) : vectors(channels, lanes);
-  };
-  const double in_vectors = of(p.in_channels), out_vectors = of(p.out_channels);
+  const double in_vectors = vectors(p.in_channels, lanes, pass), out_vectors = vectors(p.out_channels, lanes, pass);
   const double products = static_cast<double>(p.in_channels) * vectors(p.out_channels, lanes);
   const double direct = static_cast<double>(outputs(p) * taps(p)) / (dilated ? 8 : 1) * products;
   const double of_tile =

@@ -11,6 +11,7 @@
 #include "framework/kernels/winograd_strided.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/kernels/winograd_weights.hpp"
+#include "framework/kernels/winograd_wide_slices.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
@@ -106,7 +107,7 @@ class WeightBlocks {
         in_(p.in_channels, tiling.most_input_tiles(), current_table<T>().lanes),
         out_(channels_, tiling.most_tiles(), current_table<T>().lanes),
         v_(points_.most(together_) * in_.point_stride),
-        e_((fold_ != nullptr ? together_ * numbers : points_.most(together_)) * out_.point_stride),
+        e_((fold_ != nullptr ? together_ * wide::numbers : points_.most(together_)) * out_.point_stride),
         e_off_(tiling.most_tiles(), out_.ld),
         prefetch_(points_) {}
 
@@ -129,9 +130,6 @@ class WeightBlocks {
   }
 
  private:
-  /// Of a slice of wide tiles, from which the products make the points along D.
-  static constexpr int numbers = 16;
-
   void clear(int slice, int end) {
     for (int64_t i = points_.before(slice); i < points_.before(end); ++i)
       for (int64_t r = 0; r < tiling_.parts().all() * p_.in_channels; ++r)
@@ -167,7 +165,7 @@ class WeightBlocks {
              u_.point(range_.slab, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(), block.tiles(),
              p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, slices).take()});
       v += count * in_.point_stride;
-      e += numbers * out_.point_stride;
+      e += wide::numbers * out_.point_stride;
     }
   }
   void multiply(const Tiling::Block& block, int slice, int slices) {

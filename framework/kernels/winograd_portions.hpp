@@ -7,6 +7,7 @@
 
 #include "framework/kernels/winograd_table.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
+#include "framework/kernels/winograd_wide_slices.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -39,7 +40,7 @@ class Portions {
   static int add_fold(const Points& points, int slice, int value, std::vector<Portion>& to) {
     const int count = points.points(slice, 1);
     to.push_back({points.before(slice), count, value});
-    return value + (count == 28 ? 16 : 24);
+    return value + wide::sums_of(count);
   }
   static int add_points(const Points& points, int slice, int value, int at_once, std::vector<Portion>& to) {
     const int before = points.before(slice), count = points.points(slice, 1);

@@ -32,7 +32,7 @@ template <class T, class Row>
 void take_rows(WinogradGather<T>& g, const Points& points, int of_pass, int slice, int rows, const Slice (&slices)[4],
                const unsigned (&passes)[3], const Row& row) {
   if (points.has_wide_tiles()) {
-    const unsigned planes = of_pass == 3 ? passes[slice / 3] : all_planes;
+    const unsigned planes = of_pass == wide::of_pass ? passes[slice / wide::of_pass] : all_planes;
     for (int plane = 0; plane < 6; ++plane)
       for (int r = 0; r < rows; ++r)
         if ((planes >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
@@ -80,7 +80,7 @@ Points::Points(const Conv3dProblem& p, Tiles tiles) : along(), pass() {
   if (tiles == Tiles::long_d && p.kernel_size[2] == 3) along[2] = 6;
   if (tiles == Tiles::wide && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
     along[0] = along[1] = along[2] = 6;
-  pass = has_wide_tiles() ? 3 : 1;
+  pass = has_wide_tiles() ? wide::of_pass : 1;
 }
 
 int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
@@ -103,7 +103,8 @@ int64_t points_of_tiles(const Conv3dProblem& p, const Points& points) {
   const int64_t columns = tiles / (all[0] * all[1]);
   int64_t n = 0;
   for (int slice = 0; slice < points.slices(); ++slice)
-    n += points.points(slice, 1) * columns * (slice >= 6 ? whole : all)[0] * (slice % 3 == 2 ? whole : all)[1];
+    n += points.points(slice, 1) * columns * (wide::is_complex_along_h(slice) ? whole : all)[0] *
+         (wide::is_complex_along_w(slice) ? whole : all)[1];
   return n;
 }
 
@@ -156,9 +157,10 @@ Tiling::Block Tiling::block(int64_t index) const {
 
 int Tiling::slices_of(const Block& b, int slice, int slices) const {
   const Box& box = boxes_[b.box];
-  if (box.is_short[0] && slice >= 6) return 0;
+  if (box.is_short[0] && wide::is_complex_along_h(slice)) return 0;
   if (!box.is_short[1]) return slices;
-  return std::min(slices, std::max(0, 2 - slice % 3));
+  // those of a pass that are real along W come first
+  return std::min(slices, std::max(0, wide::of_pass - 1 - slice % wide::of_pass));
 }
 
 Tiling::Place Tiling::place(int index, int64_t run) const {

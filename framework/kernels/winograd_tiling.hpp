@@ -17,6 +17,7 @@
 #include "framework/kernels/conv3d_problem.hpp"
 #include "framework/kernels/winograd_parts.hpp"
 #include "framework/kernels/winograd_table.hpp"
+#include "framework/kernels/winograd_wide_slices.hpp"
 #include "framework/memory.hpp"
 
 namespace vg::kernels::winograd {
@@ -35,10 +36,10 @@ struct Points {
   bool has_long_tiles() const { return along[2] == 6 && along[0] != 6; }
   bool has_wide_tiles() const { return along[0] == 6; }
 
-  int slices() const { return has_wide_tiles() ? 9 : along[0]; }
+  int slices() const { return has_wide_tiles() ? wide::slices : along[0]; }
   int of_pass() const { return pass; }
   /// Of blocks that leave slices out.
-  int of_short_pass() const { return has_wide_tiles() ? 3 : pass; }
+  int of_short_pass() const { return has_wide_tiles() ? wide::of_pass : pass; }
   /// All slices in one pass: of wide tiles only.
   Points at_once() const {
     Points all = *this;
@@ -49,7 +50,7 @@ struct Points {
   int points(int first, int count) const {
     if (!has_wide_tiles()) return count * along[1] * along[2];
     int n = 0;
-    for (int slice = first; slice < first + count; ++slice) n += slice >= 6 || slice % 3 == 2 ? 36 : 28;
+    for (int slice = first; slice < first + count; ++slice) n += wide::points_of(slice);
     return n;
   }
   /// Of all slices before.
