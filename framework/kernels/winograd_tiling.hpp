@@ -113,7 +113,6 @@ class Tiling {
   int slices_of(const Block& b, int slice, int slices) const;
   /// Those of a whole block's passes, of this one's.
   int of_pass(const Block& b) const { return boxes_[b.box].is_whole() ? points_.of_pass() : points_.of_short_pass(); }
-  bool has_short_tiles() const { return box_count_ > 1 || !boxes_[0].is_whole(); }
   bool is_whole(const Block& b) const { return boxes_[b.box].is_whole(); }
   /// Whether the outputs are all in after the pass that begins with this slice.
   bool is_last(const Block& b, int slice) const {
@@ -127,8 +126,7 @@ class Tiling {
 
   /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to`,
   /// strides and a gather's `slices` are left to the caller. The rows are those of the slice's pass. The inputs are
-  /// those of the
-  /// parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
+  /// those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
   template <class T>
   WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
                           std::int64_t part_h = 0, std::int64_t part_w = 0) const;
