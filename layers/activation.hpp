@@ -39,6 +39,7 @@ struct GELUOptions {
 struct GELU : Module {
   explicit GELU(GELUOptions options = {}) : options_(options) {}
   Variable update(const Variable& x) override { return gelu(x, options_.approximate); }
+  Variable update_last(Variable x) override { return gelu(std::move(x), options_.approximate); }
   std::string kind() const override { return "GELU"; }
   Values options() const override { return {{"approximate", options_.approximate}}; }
 

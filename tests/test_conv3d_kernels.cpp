@@ -242,8 +242,8 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
 
 // One or two outputs left along H or W are a short wide tile. All slices at once or by passes; blocks of each kind.
 TEST_CASE("conv3d kernels: short tiles of Winograd", "[conv3d][kernels][winograd]") {
-  for (const std::int64_t h : {1, 2, 4, 5, 6, 7})
-    for (const std::int64_t w : {1, 2, 3, 4, 6, 9})
+  for (const std::int64_t h : {2, 4, 5, 6, 7})
+    for (const std::int64_t w : {1, 4, 6, 7})
       for (const std::int64_t channels : {8, 24}) check_problem(cubic(2, {h, w, 5}, channels, 9, 3, 1, 1));
   check_problem(cubic(5, {6, 6, 6}, 16, 16, 3, 1, 1));
   check_problem(cubic(3, {10, 14, 9}, 40, 33, 3, 1, 1));

@@ -233,36 +233,50 @@ void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std:
     if (r < rows) S::store(to + r * S::lanes, v[r]);
 }
 
-template <class T, int PW, int PD>
+/// What forward and grad_input take, which is all that groups need: `Sums` adds grad_weight's.
+template <bool Sums, class T, int PW, int PD>
 constexpr WinogradTiles<T> make_tiles() {
-  return {winograd_input<T, PW, PD>, winograd_gradient<T, PW, PD>, winograd_output<T, PW, PD>};
+  WinogradTiles<T> t{winograd_input<T, PW, PD>, nullptr, winograd_output<T, PW, PD>};
+  if constexpr (Sums) t.gradient = winograd_gradient<T, PW, PD>;
+  return t;
 }
 
-/// f, where products of wide tiles are folded.
-template <class T, class Args>
-constexpr auto if_folds(void (*f)(const Args&)) -> void (*)(const Args&) {
-  return folds<T> ? f : nullptr;
+template <bool Sums, class T>
+constexpr WinogradTable<T> make_gather_table() {
+  WinogradTable<T> t{};
+  t.lanes = Simd<T>::lanes;
+  t.tiles[0][0] = make_tiles<Sums, T, 1, 1>();
+  t.tiles[0][1] = make_tiles<Sums, T, 1, 4>();
+  t.tiles[0][2] = make_tiles<Sums, T, 1, 6>();
+  t.tiles[1][0] = make_tiles<Sums, T, 4, 1>();
+  t.tiles[1][1] = make_tiles<Sums, T, 4, 4>();
+  t.tiles[1][2] = make_tiles<Sums, T, 4, 6>();
+  t.wide.input = wide_points<T, 6>;
+  t.wide.output = wide_output<T>;
+  t.weights = winograd_weights<T>;
+  t.transpose = transpose_block<T>;
+  t.groups = winograd_groups<T>;
+  if constexpr (folds<T>) t.fold = winograd_fold<T>;
+  t.stream = stream_lines<T>;
+  t.stream_end = stream_end;
+  return t;
 }
 
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
-  return {Simd<T>::lanes,
-          {{make_tiles<T, 1, 1>(), make_tiles<T, 1, 4>(), make_tiles<T, 1, 6>()},
-           {make_tiles<T, 4, 1>(), make_tiles<T, 4, 4>(), make_tiles<T, 4, 6>()}},
-          {wide_points<T, 6>, wide_points<T, 4>, wide_output<T>},
-          {strided_points<StridedInput, T>, strided_points<StridedGradient, T>, strided_points<DilatedInput, T>,
-           strided_output<StridedOutput, T>, strided_output<DilatedOutput, T>, strided_weights<T>, strided_taps<T>},
-          winograd_weights<T>,
-          winograd_taps<T>,
-          transpose_block<T>,
-          winograd_groups<T>,
-          if_folds<T>(winograd_fold<T>),
-          if_folds<T>(winograd_fold_sums<T>),
-          stream_lines<T>,
-          stream_end};
+  WinogradTable<T> t = make_gather_table<true, T>();
+  t.wide.gradient = wide_points<T, 4>;
+  t.taps = winograd_taps<T>;
+  if constexpr (folds<T>) t.fold_sums = winograd_fold_sums<T>;
+  t.strided = {strided_points<StridedInput, T>,
+               strided_points<StridedGradient, T>,
+               strided_points<DilatedInput, T>,
+               strided_output<StridedOutput, T>,
+               strided_output<DilatedOutput, T>,
+               strided_weights<T>,
+               strided_taps<T>};
+  return t;
 }
-
-constexpr WinogradTables winograd_tables = {make_winograd_table<float>(), make_winograd_table<double>()};
 
 }  // namespace
 }  // namespace vg::kernels

@@ -5,7 +5,10 @@
 #include "framework/kernels/body_winograd_weights.hpp"
 
 namespace vg::kernels {
-const WinogradTables* const avx2_winograd = &winograd_tables;
+namespace {
+constexpr WinogradTables tables = {make_winograd_table<float>(), make_winograd_table<double>()};
+}
+const WinogradTables* const avx2_winograd = &tables;
 }
 #else
 #include "framework/kernels/winograd_table.hpp"

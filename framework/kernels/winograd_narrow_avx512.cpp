@@ -6,7 +6,11 @@
 #include "framework/kernels/body_winograd_weights.hpp"
 
 namespace vg::kernels {
-const WinogradTables* const avx512_narrow_winograd = &winograd_tables;
+namespace {
+// for groups alone, which have no grad_weight
+constexpr WinogradTables tables = {make_gather_table<false, float>(), make_gather_table<false, double>()};
+}
+const WinogradTables* const avx512_narrow_winograd = &tables;
 }
 #else
 #include "framework/kernels/winograd_table.hpp"

@@ -4,5 +4,8 @@
 #include "framework/kernels/body_winograd_weights.hpp"
 
 namespace vg::kernels {
-const WinogradTables* const scalar_winograd = &winograd_tables;
+namespace {
+constexpr WinogradTables tables = {make_winograd_table<float>(), make_winograd_table<double>()};
+}
+const WinogradTables* const scalar_winograd = &tables;
 }

@@ -175,7 +175,7 @@ struct WinogradTables {
 extern const WinogradTables* const scalar_winograd;
 extern const WinogradTables* const avx2_winograd;
 extern const WinogradTables* const avx512_winograd;
-extern const WinogradTables* const avx512_narrow_winograd;  // of half its vectors
+extern const WinogradTables* const avx512_narrow_winograd;  // of half its vectors: what groups take, the rest is null
 
 /// Of the set in force (kernel_set.hpp).
 const WinogradTables& current_winograd_tables();

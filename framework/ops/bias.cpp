@@ -22,9 +22,6 @@ namespace {
 
 using std::int64_t;
 
-// Elements of a task: a whole number of voxels, in L2.
-int64_t voxels_of_task(int64_t channels) { return std::max<int64_t>(1, 32768 / std::max<int64_t>(1, channels)); }
-
 // Where x is a convolution to come that is not asked for again, in the pass that computes it.
 Tensor biased(const Variable& x, const Variable& bias, const Activation& activation, Asked again) {
   return dispatch_float("bias_add", x.dtype(), [&](auto type) {
@@ -37,7 +34,7 @@ Tensor biased(const Variable& x, const Variable& bias, const Activation& activat
     const T* const from = x.value().data<T>();
     T* const to = y.data<T>();
     map.far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
-    parallel_ranges(rows, voxels_of_task(channels), [&](int64_t begin, int64_t end) {
+    parallel_ranges(rows, detail::voxels_of_task(channels), [&](int64_t begin, int64_t end) {
       kernels::ChannelMap<T> of_task = map;
       of_task.rows = end - begin;
       kernels::map_channels<T>(of_task, from + begin * channels, nullptr, to + begin * channels);
@@ -46,36 +43,12 @@ Tensor biased(const Variable& x, const Variable& bias, const Activation& activat
   });
 }
 
-// The sum over each channel of g's rows: blocks of rows by themselves, then added in order. of_block(its first element,
-// its elements) gives their memory.
-template <class T, class OfBlock>
-Tensor channel_totals(const Tensor& g, const Shape& bias, const OfBlock& of_block) {
-  Tensor out = Tensor::zeros(bias, g.dtype());
-  const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : g.numel() / channels;
-  const int64_t step = voxels_of_task(channels), blocks = (rows + step - 1) / step;
-  memory::Scratch<double> sums(2 * blocks * channels);
-  parallel_for(
-      blocks,
-      [&](int64_t block) {
-        const int64_t first = block * step, n = std::min(step, rows - first);
-        double* const sum = sums.data() + 2 * block * channels;
-        kernels::channel_sums(n, channels, of_block(first * channels, n * channels), sum, sum + channels);
-      },
-      blocks == 1);
-  for (int64_t c = 0; c < channels; ++c) {
-    double total = 0;
-    for (int64_t block = 0; block < blocks; ++block) total += sums.data()[2 * block * channels + c];
-    out.data<T>()[c] = static_cast<T>(total);
-  }
-  return out;
-}
-
 Variable bias_grad(const Variable& g, const Shape& bias) {
   if (recording()) return sum_to(g, bias);
   return Variable(dispatch_float("bias_add", g.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* const gs = g.value().data<T>();
-    return channel_totals<T>(g.value(), bias, [gs](int64_t at, int64_t) { return gs + at; });
+    return detail::channel_totals<T>(g.value(), bias, [gs](int64_t at, int64_t) { return gs + at; });
   }));
 }
 
@@ -89,7 +62,7 @@ ActivationGrads activation_grads(const Activation& activation, const Tensor& y, 
     using T = decltype(type);
     const T *ys = y.data<T>(), *gs = g.data<T>();
     T* const dx = x.data<T>();
-    return channel_totals<T>(y, bias, [&](int64_t at, int64_t n) {
+    return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t n) {
       kernels::activation_grad(n, activation, ys + at, gs + at, dx + at);
       return dx + at;
     });
@@ -124,9 +97,11 @@ class DeferredBias : public Deferred {
 
 namespace detail {
 
-std::optional<PendingBias> pending_bias(const Variable& v) {
-  const auto how = std::dynamic_pointer_cast<const DeferredBias>(deferred_of(v));
-  return how ? std::optional(how->sum()) : std::nullopt;
+std::optional<PendingBias> pending_bias(const Variable& v) { return bias_of(deferred_of(v).get()); }
+
+std::optional<PendingBias> bias_of(const Deferred* how) {
+  const auto* sum = dynamic_cast<const DeferredBias*>(how);
+  return sum != nullptr ? std::optional(sum->sum()) : std::nullopt;
 }
 
 Variable through_activation(const Activation& activation, const Tensor& y, const Variable& g) {

@@ -50,7 +50,7 @@ Variable prelu(const Variable& x, const Variable& slope);
 /// x, or alpha * (e^x - 1) where x is not positive: torch.nn.ELU. Throws ValueError unless alpha >= 0.
 Variable elu(const Variable& x, double alpha = 1);
 /// x * Phi(x): with `approximate`, by tanh (jax's and brainstate's default), else by erf (PyTorch's default).
-Variable gelu(const Variable& x, bool approximate = true);
+Variable gelu(Variable x, bool approximate = true);
 Variable silu(const Variable& x);  ///< x * sigmoid(x)
 /// Limits to [low, high]; gradient 1 inside and on the bounds, else 0. Throws ValueError unless low <= high.
 Variable clip(const Variable& x, double low, double high);

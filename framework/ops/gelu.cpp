@@ -2,12 +2,16 @@
 // as a pass over memory.
 #include <numbers>
 #include <type_traits>
+#include <utility>
 
+#include "framework/deferred.hpp"
 #include "framework/error.hpp"
 #include "framework/kernels/fast_math.hpp"
 #include "framework/kernels/pointwise.hpp"
+#include "framework/ops/detail/bias.hpp"
 #include "framework/ops/detail/map.hpp"
 #include "framework/ops/elementwise.hpp"
+#include "framework/ops/reduce.hpp"
 
 namespace vg {
 
@@ -57,24 +61,54 @@ Tensor gelu_erf_grad(const Tensor& x, const Tensor& g) {
   });
 }
 
-Variable gelu_erf(const Variable& x) {
+// And its sum over each channel, where x is the sum with a bias: while a block is in a cache.
+Grads gelu_erf_grads(const Tensor& x, const Tensor& g, const Shape& bias) {
+  Tensor dx(x.shape(), x.dtype());
+  const Tensor totals = dispatch_float("gelu", x.dtype(), [&](auto type) {
+    using T = decltype(type);
+    const T *from = x.data<T>(), *grad = g.data<T>();
+    T* const to = dx.data<T>();
+    return detail::channel_totals<T>(x, bias, [&](std::int64_t at, std::int64_t n) {
+      kernels::gelu_grad<T>(n, from + at, grad + at, to + at);
+      return to + at;
+    });
+  });
+  return {Variable(dx), Variable(totals)};
+}
+
+// In ops, so that it can be differentiated again.
+Variable composed_gelu_erf_grad(const Variable& x, const Variable& grad) {
+  constexpr double density = std::numbers::inv_sqrtpi / std::numbers::sqrt2;  // of the normal distribution, at 0
+  const Variable phi = mul(add(erf(mul(x, std::numbers::sqrt2 / 2)), 1.0), 0.5);
+  return mul(grad, add(phi, mul(mul(x, exp(mul(square(x), -0.5))), density)));
+}
+
+Variable gelu_erf(Variable x) {
+  const auto how = x.unique() ? deferred_of(x) : nullptr;
   Tensor y = by_kernel(x.value(), [](std::int64_t, std::int64_t n, auto* from, auto* to) {
     using T = std::remove_pointer_t<decltype(to)>;
     kernels::gelu<T>(n, from, to);
   });
-  constexpr double density = std::numbers::inv_sqrtpi / std::numbers::sqrt2;  // of the normal distribution, at 0
+  if (const auto sum = detail::bias_of(how.get()))
+    return record(
+        "bias_gelu", std::move(y), {sum->x, sum->bias},
+        [x, shape = sum->bias.shape()](const Pull& p) -> Grads {
+          if (!recording()) return gelu_erf_grads(x.value(), p.grad.value(), shape);
+          const Variable dx = composed_gelu_erf_grad(x, p.grad);
+          return {dx, p.needs(1) ? sum_to(dx, shape) : Variable()};
+        },
+        Output::dropped);
   return record(
       "gelu", std::move(y), {x},
       [x](const Pull& p) -> Grads {
         if (!recording()) return {Variable(gelu_erf_grad(x.value(), p.grad.value()))};
-        const Variable phi = mul(add(erf(mul(x, std::numbers::sqrt2 / 2)), 1.0), 0.5);
-        return {mul(p.grad, add(phi, mul(mul(x, exp(mul(square(x), -0.5))), density)))};
+        return {composed_gelu_erf_grad(x, p.grad)};
       },
       Output::dropped);
 }
 
 }  // namespace
 
-Variable gelu(const Variable& x, bool approximate) { return approximate ? gelu_tanh(x) : gelu_erf(x); }
+Variable gelu(Variable x, bool approximate) { return approximate ? gelu_tanh(x) : gelu_erf(std::move(x)); }
 
 }  // namespace vg

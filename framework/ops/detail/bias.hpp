@@ -1,9 +1,15 @@
-// A volume plus a number a channel that has not been computed yet. Internal.
+// A volume plus a number a channel that has not been computed yet, and what its gradient sums up. Internal.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 
+#include "framework/deferred.hpp"
 #include "framework/kernels/activation.hpp"
+#include "framework/kernels/pointwise.hpp"
+#include "framework/memory.hpp"
+#include "framework/threads.hpp"
 #include "framework/variable.hpp"
 
 namespace vg::detail {
@@ -14,6 +20,37 @@ struct PendingBias {
 
 /// What `v` will be the sum of (bias_add), if it is one and not computed yet.
 std::optional<PendingBias> pending_bias(const Variable& v);
+/// The same of how a value will be, or was, computed; null is none.
+std::optional<PendingBias> bias_of(const Deferred* how);
+
+/// Elements of a task: a whole number of voxels, in L2.
+inline std::int64_t voxels_of_task(std::int64_t channels) {
+  return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, channels));
+}
+
+/// The sum over each channel of g's rows: blocks of rows by themselves, then added in order. of_block(its first
+/// element, its elements) gives their memory.
+template <class T, class OfBlock>
+Tensor channel_totals(const Tensor& g, const Shape& bias, const OfBlock& of_block) {
+  Tensor out = Tensor::zeros(bias, g.dtype());
+  const std::int64_t channels = bias.numel(), rows = channels == 0 ? 0 : g.numel() / channels;
+  const std::int64_t step = voxels_of_task(channels), blocks = (rows + step - 1) / step;
+  memory::Scratch<double> sums(2 * blocks * channels);
+  parallel_for(
+      blocks,
+      [&](std::int64_t block) {
+        const std::int64_t first = block * step, n = std::min(step, rows - first);
+        double* const sum = sums.data() + 2 * block * channels;
+        kernels::channel_sums(n, channels, of_block(first * channels, n * channels), sum, sum + channels);
+      },
+      blocks == 1);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    double total = 0;
+    for (std::int64_t block = 0; block < blocks; ++block) total += sums.data()[2 * block * channels + c];
+    out.data<T>()[c] = static_cast<T>(total);
+  }
+  return out;
+}
 
 /// g times the activation's slope where its result was y. The slope is constant almost everywhere, so it is a constant
 /// of the graph.
