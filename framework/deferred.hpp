@@ -2,7 +2,8 @@
 // one pass over memory. This is how users get fusion without asking: relu(norm(conv(x))) is written as ever.
 //
 // An op that makes such a value has checked its arguments and done what cannot wait. If the next op knows how to absorb
-// it (an activation, a sum, a normalisation), it records one node for both, and the value in between never exists.
+// it (an activation, a sum, a normalisation), it records one node for both, and the value in between never exists. The
+// node remembers what the op is by itself, for gradients with respect to the value in between.
 // Whoever else asks for the value gets it, computed once. Under a NanFinder, and in a FusionScope(false), nothing
 // waits.
 #pragma once
@@ -31,10 +32,10 @@ class Deferred {
   DType dtype() const { return dtype_; }
 
   virtual Tensor compute() const = 0;
-  /// act(this) as one op; undefined where that is not known how to do.
-  virtual Variable with_activation(const Activation&, Asked) const { return {}; }
-  /// this + other, of the same shape and dtype, as one op (again deferred); undefined likewise.
-  virtual Variable with_sum(const Variable&) const { return {}; }
+  /// act(self) as one op, where self is the Variable that waits for this; undefined where that is not known how to do.
+  virtual Variable with_activation(const Variable& /*self*/, const Activation&, Asked) const { return {}; }
+  /// self + other, of the same shape and dtype, as one op (again deferred); undefined likewise.
+  virtual Variable with_sum(const Variable& /*self*/, const Variable& /*other*/) const { return {}; }
 
  private:
   Shape shape_;
@@ -44,6 +45,11 @@ class Deferred {
 /// record() for a value that may wait. The vjp must not read Pull::output.
 Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
                          Vjp vjp);
+
+/// Tells what y, just recorded by an op that took a value in, is without: the op by itself, whose first input is that
+/// value. Gradients with respect to it go this way, and so do all that are recorded (create_graph): the vjp of an op
+/// that took something in is called where nothing is recorded.
+void record_unfused(const Variable& y, std::string_view op, const std::vector<Variable>& inputs, Vjp vjp);
 
 /// How `v` will be computed; null when it has been, or was never deferred.
 std::shared_ptr<const Deferred> deferred_of(const Variable& v);

@@ -47,6 +47,7 @@ struct Node {
   Variable grad;                              // of a leaf, added up by backward()
   std::vector<std::shared_ptr<Node>> inputs;  // of the op that made it; null for constants
   Vjp vjp;
+  std::shared_ptr<Node> unfused;  // the same op with what it took in as its first input (record_unfused)
   std::string_view op;
   Tensor output;  // where the vjp reads it
   Shape shape;
@@ -94,12 +95,19 @@ std::shared_ptr<Node> make_node(const Shape& shape, DType dtype) {
   return node;
 }
 
-bool needs_gradient(const std::shared_ptr<Node>& node) { return node != nullptr && node->requires_grad; }
+bool needs_gradient(const Node* node) { return node != nullptr && node->requires_grad; }
+bool needs_gradient(const std::shared_ptr<Node>& node) { return needs_gradient(node.get()); }
 
 thread_local bool recording_on = true;
 thread_local OpWatch* watch = nullptr;
 
 using NodeSet = std::unordered_set<const Node*>;
+
+// The part of a graph between an output and the inputs asked for.
+struct Region {
+  NodeSet wanted;   // nodes from which an input can be reached
+  NodeSet unfused;  // nodes to be walked as if they had taken nothing in, because an input asked for is within them
+};
 
 void accumulate(Variable& into, const Variable& grad, bool create_graph) {
   if (!into.defined())
@@ -125,13 +133,17 @@ Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr
   return v;
 }
 
-// The reverse pass: to every node that requires a gradient, or only to those of `wanted`. What a pass has collected is
+// The reverse pass: to every node that requires a gradient, or only to those of a region. What a pass has collected is
 // kept here and not in the nodes, so passes may share nodes: one within a vjp (checkpointing), or one a thread over the
-// same weights.
+// same weights. Gradients that are recorded are those of the ops as they were written: they depend on each value that a
+// user can have a handle of.
 class Engine {
  public:
-  Engine(const Variable& root, Variable seed, bool retain, bool create, const NodeSet* wanted)
-      : retain_(retain || create), create_(create), wanted_(wanted) {
+  Engine(const Variable& root, Variable seed, bool retain, bool create, const Region* region)
+      : retain_(retain || create),
+        create_(create),
+        wanted_(region ? &region->wanted : nullptr),
+        unfused_(region ? &region->unfused : nullptr) {
     push(Node::of(root), std::move(seed));
   }
 
@@ -168,6 +180,11 @@ class Engine {
     return needs_gradient(n) && (!wanted_ || wanted_->count(n.get()) != 0);
   }
 
+  const Node& walked(const Node& n) const {
+    const bool opened = n.unfused && (create_ || (unfused_ && unfused_->count(&n) != 0));
+    return opened ? *n.unfused : n;
+  }
+
   static Grads pull(const Node& node, const Pull& p) {
     if (watch == nullptr) return node.vjp(p);
     struct End {
@@ -182,12 +199,12 @@ class Engine {
   }
 
   void step(const std::shared_ptr<Node>& self, Variable& grad) {
-    Node& node = *self;
-    if (node.consumed)
+    const Node& node = walked(*self);
+    if (self->consumed)
       throw ValueError(fmt::format(
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
     if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const auto& n) { return wanted(n); })) return;
-    const Variable output = make_variable(node.output, self, nullptr);
+    const Variable output = make_variable(self->output, self, nullptr);
     Grads grads = pull(node, Pull{grad, output, node, wanted_});
     if (grads.size() != node.inputs.size())
       throw ValueError(fmt::format("[{}] vjp: returned {} gradients; the op has {} inputs", node.op, grads.size(),
@@ -198,17 +215,18 @@ class Engine {
     for (std::size_t i = 0; i < grads.size(); ++i)
       if (grads[i].defined() && wanted(node.inputs[i])) push(node.inputs[i], std::move(grads[i]));
     if (!retain_) {
-      node.vjp = nullptr;
-      node.output = {};
-      node.inputs.clear();
-      node.consumed = true;
+      self->vjp = nullptr;
+      self->unfused = nullptr;
+      self->output = {};
+      self->inputs.clear();
+      self->consumed = true;
     }
   }
 
   std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Later> heap_;
   std::unordered_map<const Node*, Variable> pending_;  // the gradients of what is in the heap, as far as collected
   bool retain_, create_;
-  const NodeSet* wanted_;
+  const NodeSet *wanted_, *unfused_;  // null: all, and none
 };
 
 Variable::Variable(const Tensor& value, bool requires_grad) {
@@ -323,6 +341,11 @@ void settle(const Variable& v, const Tensor& value) {
   v.body_->late->settle(v.body_->value, [&](const Deferred&) { return value; });
 }
 
+void record_unfused(const Variable& y, std::string_view op, const std::vector<Variable>& inputs, Vjp vjp) {
+  if (const auto& node = Node::of(y); needs_gradient(node))
+    node->unfused = record_node(op, node->shape, node->dtype, inputs, std::move(vjp));
+}
+
 FusionScope::FusionScope(bool on) : before_(fusion_on) { fusion_on = on; }
 FusionScope::~FusionScope() { fusion_on = before_; }
 
@@ -345,26 +368,45 @@ Variable checked_seed(const Variable& output, const Variable& seed, std::string_
   return seed;
 }
 
-// The nodes from which an input asked for can be reached.
-NodeSet nodes_towards(const Variable& root, const std::vector<Variable>& inputs) {
+// Whether n took in one of the targets, itself or by what it took in. Of a node that a walk has freed nobody knows what
+// it took in; it is then met in the region, and refused.
+bool took_in(const Node& n, const NodeSet& targets) {
+  for (const Node* at = &n; at->unfused != nullptr;) {
+    at = at->unfused->inputs[0].get();
+    if (!needs_gradient(at)) return false;
+    if (at->consumed || targets.count(at) != 0) return true;
+  }
+  return false;
+}
+
+Region region_between(const Variable& root, const std::vector<Variable>& inputs, bool create) {
+  NodeSet targets;
+  for (const Variable& v : inputs) targets.insert(Node::of(v).get());
+  Region region;
+  const auto inputs_of = [&](const Node* n) -> const std::vector<std::shared_ptr<Node>>& {
+    return n->unfused && (create || region.unfused.count(n) != 0) ? n->unfused->inputs : n->inputs;
+  };
   const Node* first = Node::of(root).get();
-  NodeSet seen{first}, found;
+  NodeSet seen{first};
   std::vector<const Node*> nodes{first};
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    if (nodes[i]->consumed)
+    const Node* const node = nodes[i];
+    if (node->consumed)
       throw ValueError(fmt::format(
-          "[gradients] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", nodes[i]->op));
-    for (const auto& n : nodes[i]->inputs)
+          "[gradients] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node->op));
+    if (took_in(*node, targets)) region.unfused.insert(node);
+    for (const auto& n : inputs_of(node))
       if (needs_gradient(n) && seen.insert(n.get()).second) nodes.push_back(n.get());
   }
-  for (const Variable& v : inputs)
-    if (seen.count(Node::of(v).get())) found.insert(Node::of(v).get());
+  for (const Node* target : targets)
+    if (seen.count(target) != 0) region.wanted.insert(target);
   std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->id < b->id; });
-  for (const Node* n : nodes)
-    if (std::any_of(n->inputs.begin(), n->inputs.end(),
-                    [&](const auto& input) { return found.count(input.get()) != 0; }))
-      found.insert(n);
-  return found;
+  for (const Node* n : nodes) {
+    const auto& from = inputs_of(n);
+    if (std::any_of(from.begin(), from.end(), [&](const auto& input) { return region.wanted.count(input.get()) != 0; }))
+      region.wanted.insert(n);
+  }
+  return region;
 }
 
 }  // namespace
@@ -396,7 +438,8 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (!inputs[i].requires_grad())
       throw ValueError(fmt::format("[gradients] inputs: number {} does not require a gradient", i));
-  const NodeSet wanted = nodes_towards(output, inputs);
+  const Region region = region_between(output, inputs, options.create_graph);
+  const NodeSet& wanted = region.wanted;
   if (!options.allow_unused)
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (!wanted.count(Node::of(inputs[i]).get()))
@@ -406,7 +449,7 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
                         i));
   std::vector<Variable> found(inputs.size());
   if (!wanted.count(Node::of(output).get())) return found;
-  Engine engine(output, std::move(first), options.retain_graph, options.create_graph, &wanted);
+  Engine engine(output, std::move(first), options.retain_graph, options.create_graph, &region);
   engine.run([&](const std::shared_ptr<Node>& n, const Variable& grad) {
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (Node::of(inputs[i]) == n) found[i] = grad;

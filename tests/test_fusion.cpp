@@ -237,3 +237,150 @@ TEST_CASE("fusion: no memory is taken for a concatenation that a convolution rea
   const std::int64_t whole = peak(computed), parts = peak(concat({a, b}, -1));
   CHECK(parts <= whole);
 }
+
+namespace {
+
+/// Chains of all that fuses, each value in between with a handle.
+using Chain = std::function<std::vector<Variable>(const std::vector<Variable>& leaves)>;
+enum Leaf : std::size_t { leaf_x, leaf_w, leaf_bias, leaf_scale, leaf_other, leaves_count };
+
+std::vector<Variable> chain_leaves() {
+  const auto leaf = [](std::uint32_t key, const Shape& shape) {
+    return Variable(random::normal({21, key}, shape, 0, 1, f64), true);
+  };
+  return {leaf(1, {2, 3, 4, 5, 3}), leaf(2, {1, 1, 1, 3, 4}), leaf(3, {4}), leaf(4, {4}), leaf(5, {2, 3, 4, 5, 4})};
+}
+
+const std::vector<std::pair<std::string, Chain>> chains{
+    {"relu of a bias",
+     [](const auto& in) {
+       const Variable h = bias_add(conv3d(in[leaf_x], in[leaf_w], {}), in[leaf_bias]);
+       return std::vector<Variable>{h, relu(h)};
+     }},
+    {"leaky_relu of a bias",
+     [](const auto& in) {
+       const Variable h = bias_add(in[leaf_other], in[leaf_bias]);
+       return std::vector<Variable>{h, leaky_relu(h, 0.25)};
+     }},
+    {"group_norm of a bias",
+     [](const auto& in) {
+       const Variable h = bias_add(conv3d(in[leaf_x], in[leaf_w], {}), in[leaf_bias]);
+       return std::vector<Variable>{h, group_norm(h, 2, in[leaf_scale], in[leaf_bias], 1e-5)};
+     }},
+    {"batch_norm of a bias, twice used",
+     [](const auto& in) {
+       const Variable h = bias_add(in[leaf_other], in[leaf_bias]);
+       return std::vector<Variable>{h, batch_norm(h, in[leaf_scale], {}, 1e-5).output * relu(h)};
+     }},
+    {"normalize of a bias",
+     [](const auto& in) {
+       const Variable h = bias_add(conv3d(in[leaf_x], in[leaf_w], {}), in[leaf_bias]);
+       const Tensor of_channels = random::uniform({9, 9}, {4}, 0.5, 1, f64);
+       return std::vector<Variable>{h, relu(normalize(h, of_channels, of_channels, in[leaf_scale], {}, 1e-5))};
+     }},
+    {"all of a residual block",
+     [](const auto& in) {
+       const Variable c = conv3d(in[leaf_x], in[leaf_w], {}), h1 = bias_add(c, in[leaf_bias]);
+       const Variable h2 = group_norm(h1, 2, in[leaf_scale], in[leaf_bias], 1e-5), h3 = in[leaf_other] + h2;
+       return std::vector<Variable>{c, h1, h2, h3, relu(h3)};
+     }},
+    {"a sum of two normalisations",
+     [](const auto& in) {
+       const Variable a = group_norm(in[leaf_other], 2, in[leaf_scale], {}, 1e-5);
+       const Variable b = batch_norm(bias_add(in[leaf_other], in[leaf_bias]), {}, in[leaf_scale], 1e-5).output;
+       return std::vector<Variable>{a, b, leaky_relu(a + b, 0.1)};
+     }},
+    {"a convolution of a concatenation", [](const auto& in) {
+       const Variable wide = conv3d(in[leaf_x], random::normal({8, 8}, {1, 1, 1, 3, 16}, 0, 1, f64), {});
+       const Variable h = concat({wide, wide * wide}, -1);
+       return std::vector<Variable>{h, conv3d(h, random::normal({9, 8}, {1, 1, 1, 32, 4}, 0, 1, f64), {})};
+     }}};
+
+/// Gradients with respect to values of a chain that are given a bit in `asked`, and to all leaves if `with_leaves`; or,
+/// of the gradients' squares, again.
+std::vector<std::vector<double>> chain_gradients(const Chain& chain, unsigned asked, bool with_leaves, bool again,
+                                                 bool fuse) {
+  const FusionScope scope(fuse);
+  const std::vector<Variable> leaves = chain_leaves(), values = chain(leaves);
+  std::vector<Variable> inputs;
+  for (std::size_t i = 0; i + 1 < values.size(); ++i)
+    if (asked >> i & 1U) inputs.push_back(values[i]);
+  if (with_leaves) inputs.insert(inputs.end(), leaves.begin(), leaves.end());
+  const Variable y = sum(values.back() * random::normal({4, 4}, values.back().shape(), 0, 1, f64));
+  std::vector<Variable> grads = gradients(y, inputs, {.create_graph = again, .allow_unused = with_leaves || again});
+  if (again) {
+    Variable total(Tensor::zeros({}, f64));
+    for (const Variable& g : grads)
+      if (g.defined()) total = total + sum(square(g) * square(g));
+    // a gradient may be the same whatever the input is
+    grads = total.requires_grad() ? gradients(total, inputs, {.allow_unused = true}) : std::vector<Variable>();
+  }
+  std::vector<std::vector<double>> out;
+  for (const Variable& g : grads) out.push_back(g.defined() ? g.value().values() : std::vector<double>());
+  return out;
+}
+
+void check_close(const std::vector<std::vector<double>>& a, const std::vector<std::vector<double>>& b) {
+  REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    REQUIRE(a[i].size() == b[i].size());
+    double largest = 1, worst = 0;
+    for (std::size_t j = 0; j < a[i].size(); ++j) {
+      largest = std::max(largest, std::abs(b[i][j]));
+      worst = std::max(worst, std::abs(a[i][j] - b[i][j]));
+    }
+    INFO("gradient " << i << ": " << worst << " of " << largest);
+    CHECK(worst <= 1e-11 * largest);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("fusion: a value that was taken in has a gradient like any other", "[fusion]") {
+  for (const auto& [name, chain] : chains) {
+    const unsigned values = static_cast<unsigned>(chain(chain_leaves()).size()) - 1;
+    for (unsigned asked = 1; asked < 1U << values; ++asked)
+      for (const bool with_leaves : {false, true})
+        for (const bool again : {false, true}) {
+          INFO(name << ", values " << asked << (with_leaves ? " and leaves" : "") << (again ? ", twice" : ""));
+          check_close(chain_gradients(chain, asked, with_leaves, again, true),
+                      chain_gradients(chain, asked, with_leaves, again, false));
+        }
+  }
+}
+
+TEST_CASE("fusion: gradients of leaves' gradients reach the values taken in", "[fusion]") {
+  const auto run = [](bool fuse) {
+    const FusionScope scope(fuse);
+    const std::vector<Variable> in = chain_leaves();
+    const Variable h = bias_add(in[leaf_other], in[leaf_bias]);
+    const Variable y = sum(square(relu(group_norm(h, 2, in[leaf_scale], {}, 1e-5) + in[leaf_other])));
+    const Variable g = gradients(y, {in[leaf_scale]}, {.create_graph = true})[0];
+    return std::vector<std::vector<double>>{gradients(sum(square(g)), {h})[0].value().values()};
+  };
+  check_close(run(true), run(false));
+}
+
+TEST_CASE("fusion: grad and recompute see a value that is taken in within them", "[fusion][recompute]") {
+  const auto run = [](bool fuse) {
+    const FusionScope scope(fuse);
+    const std::vector<Variable> in = chain_leaves();
+    const Variable h = bias_add(in[leaf_other], in[leaf_bias]);
+    const GradResult of_relu = grad([](const Args& a) { return sum(square(relu(a[0]))); }, {}, {.argnums = {0}})({h});
+    const Variable again = recompute([](const Variable& v) { return relu(v); }, h, {});
+    const Variable g = gradients(sum(square(again)), {in[leaf_other]}, {.create_graph = true})[0];
+    return std::vector<std::vector<double>>{of_relu.grads.args[0].value().values(), g.value().values(),
+                                            gradients(sum(square(g)), {in[leaf_bias]})[0].value().values()};
+  };
+  check_close(run(true), run(false));
+}
+
+TEST_CASE("fusion: what a freed graph took in is refused, not forgotten", "[fusion]") {
+  const std::vector<Variable> in = chain_leaves();
+  const Variable h1 = bias_add(in[leaf_other], in[leaf_bias]), h2 = group_norm(h1, 2, {}, {}, 1e-5), y = relu(h2);
+  sum(h2).backward();
+  CHECK_THROWS_WITH(gradients(sum(y), {h1}), Catch::Contains("the graph was freed by an earlier pass"));
+  const Variable z = relu(bias_add(in[leaf_other], in[leaf_bias]));
+  sum(z).backward();
+  CHECK_THROWS_WITH(gradients(sum(z), {in[leaf_bias]}), Catch::Contains("the graph was freed"));
+}

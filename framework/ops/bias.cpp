@@ -76,17 +76,17 @@ class DeferredBias : public Deferred {
   const detail::PendingBias& sum() const { return sum_; }
   Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Asked::never); }
 
-  Variable with_activation(const Activation& activation, Asked again) const override {
+  Variable with_activation(const Variable& self, const Activation& activation, Asked again) const override {
     const auto vjp = [activation, shape = sum_.bias.shape()](const Pull& pull) -> Grads {
-      if (recording()) {
-        const Variable g = detail::through_activation(activation, pull.output.value(), pull.grad);
-        return {g, pull.needs(1) ? sum_to(g, shape) : Variable()};
-      }
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
     };
-    const Tensor y = biased(sum_.x, sum_.bias, activation, again);  // before another handle of x is made
-    return record("bias_activation", y, {sum_.x, sum_.bias}, vjp, Output::saved);
+    const Tensor value = biased(sum_.x, sum_.bias, activation, again);  // before another handle of x is made
+    const Variable y = record("bias_activation", value, {sum_.x, sum_.bias}, vjp, Output::saved);
+    record_unfused(y, "activation", {self}, [activation](const Pull& pull) -> Grads {
+      return {detail::through_activation(activation, pull.output.value(), pull.grad)};
+    });
+    return y;
   }
 
  private:

@@ -71,16 +71,6 @@ Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, con
   bool needs_parts = false;
   for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);
   Grads grads(count + 1);
-  if (recording()) {
-    const Variable dx = needs_parts ? conv_grad_input(pull.grad, w, c) : Variable();
-    std::int64_t start = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (pull.needs(i)) grads[i] = slice(dx, -1, {start, start + parts[i].dim(-1)});
-      start += parts[i].dim(-1);
-    }
-    if (pull.needs(count)) grads[count] = conv_grad_weight(concat(parts, -1), pull.grad, c);
-    return grads;
-  }
   dispatch_float("conv3d", w.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* const dy = pull.grad.value().data<T>();
@@ -156,22 +146,28 @@ bool stays_as_it_is(const Variable& x) { return deferred_of(x) != nullptr || !x.
 
 Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c) {
   const std::vector<Variable> parts = parts_of(x, c);
+  const bool joined = parts.size() > 1;
   std::vector<Variable> inputs = parts;
   inputs.push_back(w);
-  const Vjp vjp = [parts, w, c](const Pull& pull) -> Grads {
-    if (parts.size() > 1) return grads_of_joined(parts, w, c, pull);
-    return {pull.needs(0) ? conv_grad_input(pull.grad, w, c) : Variable{},
-            pull.needs(1) ? conv_grad_weight(parts[0], pull.grad, c) : Variable{}};
+  const auto vjp_by = [w, c](const Variable& input) -> Vjp {
+    return [input, w, c](const Pull& pull) -> Grads {
+      return {pull.needs(0) ? conv_grad_input(pull.grad, w, c) : Variable{},
+              pull.needs(1) ? conv_grad_weight(input, pull.grad, c) : Variable{}};
+    };
   };
+  const auto vjp_by_parts = [parts, w, c](const Pull& pull) { return grads_of_joined(parts, w, c, pull); };
+  const Vjp vjp = joined ? Vjp(vjp_by_parts) : vjp_by(x);
   // an output that no memory holds is this call's error
   constexpr std::int64_t most_elements = std::int64_t{1} << 40;
   const bool waits = y_shape(c.p).numel() < most_elements && std::all_of(parts.begin(), parts.end(), stays_as_it_is);
   for (const Variable& part : parts) part.value();  // just one convolution waits, however many follow each other
   const auto how = std::make_shared<DeferredConv>(parts, w, c);
-  Tensor y = waits ? Tensor() : how->compute();
+  const Tensor value = waits ? Tensor() : how->compute();
   count_multiply_adds_of(c.p);
-  if (waits) return record_deferred("conv3d", how, inputs, vjp);
-  return record("conv3d", y, inputs, vjp, Output::dropped);
+  const Variable y = waits ? record_deferred("conv3d", how, inputs, vjp)
+                           : record("conv3d", value, inputs, vjp, Output::dropped);
+  if (joined) record_unfused(y, "conv3d", {x, w}, vjp_by(x));
+  return y;
 }
 
 Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolution& c) {

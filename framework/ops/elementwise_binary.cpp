@@ -80,9 +80,9 @@ Tensor with_number(std::string_view op, const Variable& a, double b, F f) {
 Variable fused_sum(const Variable& a, const Variable& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
   const auto first = deferred_of(a);
-  if (Variable y = first ? first->with_sum(b) : Variable(); y.defined()) return y;
+  if (Variable y = first ? first->with_sum(a, b) : Variable(); y.defined()) return y;
   const auto second = deferred_of(b);
-  return second ? second->with_sum(a) : Variable();
+  return second ? second->with_sum(b, a) : Variable();
 }
 
 }  // namespace

@@ -207,14 +207,11 @@ NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& ou
   return grads;
 }
 
-// The same in ops on Variables, so that it can be differentiated again.
-NormGrads composed_backward(const Norm& n, const Variable& output_grad, const Variable&, const Wanted& wanted) {
-  const Variable grad =
-      n.activation.any() ? detail::through_activation(n.activation, forward_value(n), output_grad) : output_grad;
+// The same in ops on Variables, so that it can be differentiated again, of an op that took nothing in.
+NormGrads composed_backward(const Norm& n, const Variable& grad, const Variable&, const Wanted& wanted) {
   const NormView& v = n.view;
   const std::vector<std::int64_t> full{v.batch, v.rows, v.groups, v.width}, params{1, 1, v.groups, v.width};
-  const Variable raw = reshape(n.x, full), x = n.pre.defined() ? raw + reshape(n.pre, params) : raw,
-                 g = reshape(grad, full);
+  const Variable x = reshape(n.x, full), g = reshape(grad, full);
   Variable centred, rstd;
   if (n.constant) {
     const Shape per_group{v.batch, 1, v.groups, 1};
@@ -229,16 +226,14 @@ NormGrads composed_backward(const Norm& n, const Variable& output_grad, const Va
   }
   const Variable hat = centred * rstd;
   NormGrads grads;
-  if (wanted[Norm::of_x] || wanted[Norm::of_pre]) {
+  if (wanted[Norm::of_x]) {
     const Variable scaled = n.scale.defined() ? g * reshape(n.scale, params) : g;
     const Variable dx =
         (n.constant ? scaled : scaled - mean(scaled, {1, 3}, true) - hat * mean(scaled * hat, {1, 3}, true)) * rstd;
     grads[Norm::of_x] = reshape(dx, n.x.shape().vec());
-    if (wanted[Norm::of_pre]) grads[Norm::of_pre] = reshape(sum(dx, {0, 1}), n.pre.shape().vec());
   }
   if (wanted[Norm::of_scale]) grads[Norm::of_scale] = reshape(sum(g * hat, {0, 1}), n.scale.shape().vec());
   if (wanted[Norm::of_bias]) grads[Norm::of_bias] = reshape(sum(g, {0, 1}), n.bias.shape().vec());
-  if (wanted[Norm::of_residual]) grads[Norm::of_residual] = grad;
   return grads;
 }
 
@@ -268,30 +263,45 @@ class DeferredNorm : public Deferred {
     return y.defined() ? y : forward_value(n_);
   }
 
-  Variable with_activation(const Activation& activation, Asked again) const override {
+  Variable with_activation(const Variable& self, const Activation& activation, Asked again) const override {
     Tensor y = again == Asked::never ? mapped_value(n_, activation) : Tensor();
     Norm n = n_;
     n.activation = activation;
     if (!y.defined()) y = forward_value(n);
     // with a residual the sign is read from the result
-    const Output output = masks_gradient(n) ? Output::saved : Output::dropped;
-    return record("norm_activation", y, n.inputs(), vjp_of(n), output);
+    const bool saved = masks_gradient(n);
+    const Variable result =
+        record("norm_activation", y, n.inputs(), vjp_of(n), saved ? Output::saved : Output::dropped);
+    record_unfused(result, "activation", {self}, [n, saved](const Pull& pull) -> Grads {
+      return {detail::through_activation(n.activation, saved ? pull.output.value() : forward_value(n), pull.grad)};
+    });
+    return result;
   }
 
-  Variable with_sum(const Variable& other) const override {
+  Variable with_sum(const Variable& self, const Variable& other) const override {
     if (n_.residual.defined()) return {};
     Norm n = n_;
     n.residual = other;
-    return record_deferred("norm_sum", std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+    const Variable sum = record_deferred("norm_sum", std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+    record_unfused(sum, "add", {self, other}, [](const Pull& pull) -> Grads { return {pull.grad, pull.grad}; });
+    return sum;
   }
 
  private:
   Norm n_;
 };
 
-Variable record_norm(const Norm& n) {
+// The normalisation of `x`: of n.x, or that and a bias which was taken in.
+Variable record_norm(const Norm& n, const Variable& x) {
   if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), Output::dropped);
-  return record_deferred(n.op, std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+  const Variable y = record_deferred(n.op, std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+  if (n.pre.defined()) {
+    Norm unfused = n;
+    unfused.x = x;
+    unfused.pre = {};
+    record_unfused(y, n.op, unfused.inputs(), vjp_of(unfused));
+  }
+  return y;
 }
 
 // x of an op on channels: where it is the sum of a volume and a number a channel, that is taken apart.
@@ -347,7 +357,7 @@ Variable group_norm(const Variable& x, std::int64_t groups, const Variable& scal
   Norm n{"group_norm", {x.dim(0), product(x.shape(), 1, x.rank() - 1), groups, channels / groups}, x, scale, bias, eps};
   check_norm(n);
   measure(n, nullptr, nullptr);
-  return record_norm(n);
+  return record_norm(n, x);
 }
 
 Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Variable& bias, double eps) {
@@ -357,7 +367,7 @@ Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Va
   Norm n{"layer_norm", {product(x.shape(), 0, split), 1, 1, product(x.shape(), split, x.rank())}, x, scale, bias, eps};
   n.rows = true;
   check_norm(n);
-  return record_norm(n);
+  return record_norm(n, x);
 }
 
 BatchNormResult batch_norm(const Variable& x, const Variable& scale, const Variable& bias, double eps) {
@@ -369,7 +379,7 @@ BatchNormResult batch_norm(const Variable& x, const Variable& scale, const Varia
     throw ValueError(fmt::format("[batch_norm] x: got shape {}; must have at least one element", x.shape().str()));
   BatchNormResult result{{}, Tensor(Shape{channels}, x.dtype()), Tensor(Shape{channels}, x.dtype())};
   measure(n, &result.mean, &result.var);
-  result.output = record_norm(n);
+  result.output = record_norm(n, x);
   return result;
 }
 
@@ -389,7 +399,7 @@ Variable normalize(const Variable& x, const Tensor& mean, const Tensor& var, con
     n.stats.data<double>()[i] = mean.value_at(i);
     n.stats.data<double>()[channels + i] = 1 / std::sqrt(var.value_at(i) + eps);
   }
-  return record_norm(n);
+  return record_norm(n, x);
 }
 
 }  // namespace vg
