@@ -26,9 +26,10 @@ class TaskRef {
   void (*call_)(void*, std::int64_t);
 };
 
-/// Runs task(0) ... task(tasks - 1), each once, on up to num_threads() threads (dynamic order; a task must write only
-/// what no other task touches). Runs in the calling thread when there is one task, one thread or `serial` is true, or
-/// when called from within another parallel_for. The first exception of a task is rethrown here.
+/// Runs task(0) ... task(tasks - 1), each once, on up to num_threads() threads: each begins with its own range of them,
+/// the same in every call, and then takes over what others have left (a task must write only what no other task
+/// touches). Runs in the calling thread when there is one task, one thread or `serial` is true, or when called from
+/// within another parallel_for. The first exception of a task is rethrown here.
 void parallel_for(std::int64_t tasks, TaskRef task, bool serial = false);
 
 /// Cuts [0, n) into ranges of `grain` (the last may be shorter) and runs body(begin, end) on each.

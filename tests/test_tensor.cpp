@@ -1,5 +1,8 @@
 // Shape, Tensor, the memory pool and the threads.
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <thread>
@@ -226,6 +229,49 @@ TEST_CASE("parallel_for runs every task once", "[threads]") {
   CHECK_THROWS_AS(set_num_threads(0), ValueError);
   CHECK_THROWS_AS(set_num_threads(1025), ValueError);
   CHECK(num_threads() == before);
+}
+
+namespace {
+
+/// Whether the condition came true within ten seconds.
+template <class Condition>
+bool wait_for(const Condition& condition) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!condition())
+    if (std::chrono::steady_clock::now() > end) return false;
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("parallel_for gives a thread the same tasks each time", "[threads]") {
+  const test::ThreadsScope scope(2);
+  std::array<std::thread::id, 2> ids;
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<int> begun{0};
+    std::atomic<bool> both{true};
+    std::array<std::thread::id, 2> now;
+    parallel_for(2, [&](std::int64_t i) {
+      now[static_cast<std::size_t>(i)] = std::this_thread::get_id();
+      ++begun;
+      if (!wait_for([&] { return begun == 2; })) both = false;  // so that no thread can take both
+    });
+    REQUIRE(both);
+    if (round == 0) ids = now;
+    CHECK(now[0] == std::this_thread::get_id());
+    CHECK(now[1] == ids[1]);
+  }
+}
+
+TEST_CASE("parallel_for does the tasks of a thread that is late", "[threads]") {
+  const test::ThreadsScope scope(2);
+  std::atomic<int> done{0};
+  std::atomic<bool> all{true};
+  parallel_for(100, [&](std::int64_t i) {
+    if (i == 0 && !wait_for([&] { return done == 99; })) all = false;
+    ++done;
+  });
+  CHECK(all);
 }
 
 TEST_CASE("an exception of a task arrives at the caller", "[threads]") {

@@ -292,8 +292,7 @@ void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lane
                       width = split.parts == 1 ? size : (part_end - part_begin) * columns;
         for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
         const auto first_box = [&](int64_t index) { return boxes * index / split.slabs; };
-        // tasks are dealt in order, so this thread's next one is about as many further as there are threads
-        const int64_t next = (task + num_threads()) / split.parts;
+        const int64_t next = (task + 1) / split.parts;  // of this thread's next task, but at the end of its share
         weight_boxes(p, plan, kernel, first_box(slab), first_box(slab + 1), first_box(next), split.by_group, part_begin,
                      part_end, x, dy, to);
       },

@@ -164,8 +164,8 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
   const auto how = std::make_shared<DeferredConv>(parts, w, c);
   const Tensor value = waits ? Tensor() : how->compute();
   count_multiply_adds_of(c.p);
-  const Variable y = waits ? record_deferred("conv3d", how, inputs, vjp)
-                           : record("conv3d", value, inputs, vjp, Output::dropped);
+  const Variable y =
+      waits ? record_deferred("conv3d", how, inputs, vjp) : record("conv3d", value, inputs, vjp, Output::dropped);
   if (joined) record_unfused(y, "conv3d", {x, w}, vjp_by(x));
   return y;
 }
