@@ -157,7 +157,8 @@ inline void in_wide_rows(std::int64_t rows, std::int64_t channels, const F& body
 template <class T>
 inline const T* repeated(std::int64_t channels, const T* p, T* copy) {
   if (2 * channels > wide) return p;
-  for (std::int64_t i = 0; i < wide; ++i) copy[i] = p[i % channels];
+  for (std::int64_t i = 0; i < channels; ++i) copy[i] = p[i];
+  for (std::int64_t i = channels; i < wide; ++i) copy[i] = copy[i - channels];
   return copy;
 }
 
