@@ -1,4 +1,5 @@
 // The pointwise and per-channel kernels on every kernel set that this CPU has, against plain loops in long double.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdint>
@@ -82,7 +83,10 @@ void check_maps(int64_t rows, int64_t channels) {
     k::map_channels<T>(map, x.data(), nullptr, plain.data());
     k::map_channels<T>(map, x.data(), r.data(), sum.data());
     k::map_channels<T>(shifts, biased.data(), nullptr, biased.data());  // in place
-    k::map_channels_grad<T>(map, x.data(), g.data(), masked.data());
+    std::vector<double> sum_g(n, NAN), sum_gx(n, NAN), again(n, NAN), again_x(n, NAN);
+    k::activated_dots<T>(map, x.data(), g.data(), nullptr, masked.data(), sum_g.data(), sum_gx.data());
+    k::activated_dots<T>(map, x.data(), g.data(), nullptr, nullptr, again.data(), again_x.data());
+    CHECK((sum_g == again && sum_gx == again_x));
     k::norm_grad<T>(map, slope.data(), fall.data(), x.data(), g.data(), dx.data());
     k::norm_grad<T>(map, nullptr, nullptr, x.data(), g.data(), constant.data());
     double worst = 0;
@@ -91,6 +95,7 @@ void check_maps(int64_t rows, int64_t channels) {
     };
     for (std::size_t i = 0; i < x.size(); ++i) {
       const std::size_t c = i % n;
+      sum_g[c] -= at(masked, i), sum_gx[c] -= at(masked, i) * at(x, i);
       const double centred = at(x, i) - at(centre, c), v = centred * at(factor, c) + at(shift, c);
       if (std::abs(v) < 1e-4) continue;  // either side of the kink
       compare(plain[i], activated(a, v));
@@ -102,6 +107,8 @@ void check_maps(int64_t rows, int64_t channels) {
       compare(dx[i], at(factor, c) * slope_g - (centred * at(slope, c) + at(fall, c)));
     }
     CHECK(worst <= 100 * static_cast<double>(std::numeric_limits<T>::epsilon()));
+    const auto is_zero = [&](double v) { return std::abs(v) <= 1e-12 * static_cast<double>(rows); };
+    CHECK((std::all_of(sum_g.begin(), sum_g.end(), is_zero) && std::all_of(sum_gx.begin(), sum_gx.end(), is_zero)));
   }
 }
 
@@ -114,13 +121,48 @@ void check_pointwise(int64_t n) {
   const auto equal = [](T x, T y) { return x == y || (std::isnan(x) && std::isnan(y)); };
   bool same = true;
   for (std::size_t i = 0; i < a.size(); ++i) same = same && equal(t[i], a[i] + b[i]);
-  for (const k::Activation& kind : kinds) {
-    std::vector<T> d(a.size());
-    k::activation_grad(n, kind, a.data(), b.data(), d.data());
-    for (std::size_t i = 0; i < a.size(); ++i)
-      same = same && d[i] == static_cast<T>(static_cast<double>(b[i]) * slope_at(kind, static_cast<double>(a[i])));
-  }
   CHECK(same);
+}
+
+/// Gradients by the result y: kept to the bit, and summed up whether they are kept (in the caches or past them) or not.
+template <class T>
+void check_activated_dots(int64_t rows, int64_t channels) {
+  const auto n = static_cast<std::size_t>(channels);
+  std::vector<T> y = normal<T>(rows * channels, 1);
+  const std::vector<T> g = normal<T>(rows * channels, 2), x = normal<T>(rows * channels, 3);
+  if (y.size() > 3) y[2] = std::numeric_limits<T>::quiet_NaN();
+  for (const k::Activation& kind : kinds) {
+    std::vector<T> want(y.size());
+    std::vector<long double> sums(n), dots(n), squares(n);
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      want[i] = static_cast<T>(static_cast<double>(g[i]) * slope_at(kind, static_cast<double>(y[i])));
+      const long double v = want[i];
+      sums[i % n] += v, dots[i % n] += v * x[i], squares[i % n] += v * v;
+    }
+    const auto check = [&](bool with_x, T* kept, bool far) {
+      const k::ChannelMap<T> map{rows, channels, nullptr, nullptr, nullptr, kind, far};
+      std::vector<double> a(n, NAN), b(n, NAN);
+      k::activated_dots<T>(map, with_x ? x.data() : nullptr, g.data(), y.data(), kept, a.data(), b.data());
+      double worst = 0;
+      for (std::size_t c = 0; c < n; ++c) {
+        worst = std::max(worst, std::abs(a[c] - static_cast<double>(sums[c])));
+        worst = std::max(worst, std::abs(b[c] - static_cast<double>(with_x ? dots[c] : squares[c])));
+      }
+      CHECK(worst <= 1e-12 * static_cast<double>(rows));
+      if (kept != nullptr) CHECK(std::equal(want.begin(), want.end(), kept));
+    };
+    std::vector<T> room(y.size() + 64, T(7));
+    const auto line = (64 - reinterpret_cast<std::uintptr_t>(room.data()) % 64) / sizeof(T);
+    check(true, nullptr, false);
+    check(false, nullptr, true);
+    for (const std::size_t from : {line, line + 1})
+      for (const bool far : {false, true}) {
+        std::fill(room.begin(), room.end(), T(7));
+        check(far, room.data() + from, far);
+        CHECK(std::all_of(room.begin() + static_cast<std::ptrdiff_t>(from + y.size()), room.end(),
+                          [](T v) { return v == T(7); }));
+      }
+  }
 }
 
 template <class T>
@@ -182,10 +224,18 @@ TEST_CASE("per-channel kernels", "[kernels][pointwise]") {
         INFO(set << " " << rows << "x" << channels);
         check_maps<float>(rows, channels);
         check_maps<double>(rows, channels);
+        check_activated_dots<float>(rows, channels);
+        check_activated_dots<double>(rows, channels);
         for (const double mean : {0.0, 1e4}) {
           check_channels<float>(rows, channels, mean);
           check_channels<double>(rows, channels, mean);
         }
       }
+    for (const int64_t channels : {1024, 2500, 4100}) {  // rows that are cut
+      check_maps<float>(3, channels);
+      check_maps<double>(3, channels);
+      check_activated_dots<float>(3, channels);
+      check_activated_dots<double>(3, channels);
+    }
   }
 }

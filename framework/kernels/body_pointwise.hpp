@@ -49,10 +49,23 @@ struct Centered {  // sum (a - centre), sum (a - centre)^2
   }
 };
 
-/// sums[i], squares[i] += column sums of NV vectors of columns, the last one with `last` lanes.
-template <class Op, int NV, bool Masked, class T>
-void sum_columns(std::int64_t rows, std::int64_t stride, const T* a, const T* b, const double* mean, double* sums,
-                 double* squares, std::int64_t last) {
+/// Rows as they are.
+template <class T>
+struct PlainRows {
+  const T *a, *b;
+  /// Of the row that begins at element `at`: n of its values a, W of them unless the vectors are masked, and b.
+  template <int W>
+  const T* first(std::int64_t at, std::int64_t, std::int64_t) const {
+    return a + at;
+  }
+  const T* second(std::int64_t at, const T*) const { return b + at; }
+};
+
+/// sums[i], squares[i] += column sums of NV vectors of columns from `column` on, the last one with `last` lanes; the
+/// first row begins at element `at`.
+template <class Op, int NV, bool Masked, class Rows>
+void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int64_t at, std::int64_t column,
+                 const double* mean, double* sums, double* squares, std::int64_t last) {
   D::V s[NV], q[NV], m[NV];
   const auto masked = [](int v) { return Masked && v == NV - 1; };
 #pragma GCC unroll 4
@@ -60,12 +73,15 @@ void sum_columns(std::int64_t rows, std::int64_t stride, const T* a, const T* b,
     s[v] = q[v] = m[v] = D::zero();
     if (mean != nullptr) m[v] = masked(v) ? D::load_first(mean + v * D::lanes, last) : D::load(mean + v * D::lanes);
   }
-  for (std::int64_t r = 0; r < rows; ++r, a += stride, b += stride) {
+  const std::int64_t columns = Masked ? (NV - 1) * D::lanes + last : NV * D::lanes;
+  for (std::int64_t r = 0; r < rows; ++r, at += stride) {
+    const auto* const a = source.template first < Masked ? 0 : NV * D::lanes > (at, column, columns);
+    const auto* const b = source.second(at, a);
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
-      const std::int64_t at = v * D::lanes;
-      const D::V va = masked(v) ? D::widen_first(a + at, last) : D::widen(a + at);
-      const D::V vb = masked(v) ? D::widen_first(b + at, last) : D::widen(b + at);
+      const std::int64_t i = v * D::lanes;
+      const D::V va = masked(v) ? D::widen_first(a + i, last) : D::widen(a + i);
+      const D::V vb = masked(v) ? D::widen_first(b + i, last) : D::widen(b + i);
       Op::step(s[v], q[v], va, vb, m[v]);
     }
   }
@@ -75,14 +91,14 @@ void sum_columns(std::int64_t rows, std::int64_t stride, const T* a, const T* b,
     D::store(out[0] + v * D::lanes, s[v]);
     D::store(out[1] + v * D::lanes, q[v]);
   }
-  for (std::int64_t i = 0; i < (NV - 1) * D::lanes + last; ++i) {
+  for (std::int64_t i = 0; i < NV * D::lanes && i < columns; ++i) {  // the first is for g++ 12, which warns without
     sums[i] += out[0][i];
     squares[i] += out[1][i];
   }
 }
 
-template <class Op, class T>
-void sum_all_columns(std::int64_t rows, std::int64_t columns, std::int64_t stride, const T* a, const T* b,
+template <class Op, class Rows>
+void sum_all_columns(std::int64_t rows, std::int64_t columns, std::int64_t stride, Rows& source, std::int64_t at,
                      const double* mean, double* sums, double* squares) {
   for (std::int64_t c = 0; c < columns; c += fold_width) {
     const std::int64_t left = columns - c < fold_width ? columns - c : fold_width;
@@ -91,40 +107,41 @@ void sum_all_columns(std::int64_t rows, std::int64_t columns, std::int64_t strid
     with_constant<4>((left + D::lanes - 1) / D::lanes, [&](auto vectors) {
       constexpr int nv = decltype(vectors)::value;
       if (last == D::lanes)
-        sum_columns<Op, nv, false>(rows, stride, a + c, b + c, m, sums + c, squares + c, last);
+        sum_columns<Op, nv, false>(rows, stride, source, at + c, c, m, sums + c, squares + c, last);
       else
-        sum_columns<Op, nv, true>(rows, stride, a + c, b + c, m, sums + c, squares + c, last);
+        sum_columns<Op, nv, true>(rows, stride, source, at + c, c, m, sums + c, squares + c, last);
     });
   }
 }
 
+/// Rows of few channels that are read as one.
+constexpr std::int64_t fold_of(std::int64_t channels) { return 2 * channels <= fold_width ? fold_width / channels : 1; }
+
 /// sums, squares += those of the rows.
-template <class Op, class T>
-void channel_reduce(std::int64_t rows, std::int64_t channels, const T* a, const T* b, const double* centre,
-                    double* sums, double* squares) {
-  const std::int64_t fold = 2 * channels <= fold_width ? fold_width / channels : 1;
+template <class Op, class Rows>
+void channel_reduce(std::int64_t rows, std::int64_t channels, Rows source, const double* centre, double* sums,
+                    double* squares) {
+  const std::int64_t fold = fold_of(channels);
   const std::int64_t wide_rows = fold == 1 ? 0 : rows / fold, width = fold * channels;
   if (wide_rows > 0) {
     double s[fold_width] = {}, q[fold_width] = {}, m[fold_width] = {};
     if (centre != nullptr)
-      for (std::int64_t i = 0; i < width; i += channels)
-        for (std::int64_t c = 0; c < channels; ++c) m[i + c] = centre[c];
-    sum_all_columns<Op>(wide_rows, width, width, a, b, centre == nullptr ? nullptr : m, s, q);
+      for (std::int64_t i = 0; i < width; ++i) m[i] = i < channels ? centre[i] : m[i - channels];
+    sum_all_columns<Op>(wide_rows, width, width, source, 0, centre == nullptr ? nullptr : m, s, q);
     for (std::int64_t i = 0; i < width; i += channels)
       for (std::int64_t c = 0; c < channels; ++c) {
         sums[c] += s[i + c];
         squares[c] += q[i + c];
       }
   }
-  const std::int64_t done = wide_rows * width;
-  sum_all_columns<Op>(rows - wide_rows * fold, channels, channels, a + done, b + done, centre, sums, squares);
+  sum_all_columns<Op>(rows - wide_rows * fold, channels, channels, source, wide_rows * width, centre, sums, squares);
 }
 
 /// The same from zero.
 template <class T>
 void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx) {
   for (std::int64_t c = 0; c < channels; ++c) sum_g[c] = sum_gx[c] = 0;
-  if (channels > 0) channel_reduce<Products>(rows, channels, g, x, nullptr, sum_g, sum_gx);
+  if (channels > 0) channel_reduce<Products>(rows, channels, PlainRows<T>{g, x}, nullptr, sum_g, sum_gx);
 }
 
 template <class T>
@@ -135,7 +152,7 @@ void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* 
 template <class T>
 void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
                      double* squares) {
-  if (channels > 0) channel_reduce<Centered>(rows, channels, x, x, centre, sums, squares);
+  if (channels > 0) channel_reduce<Centered>(rows, channels, PlainRows<T>{x, x}, centre, sums, squares);
 }
 
 constexpr std::int64_t wide = 128;
@@ -219,7 +236,7 @@ class WideMap {
   explicit WideMap(const ChannelMap<T>& m)
       : centre(m.centre == nullptr ? nullptr : repeated(m.channels, m.centre, copies_[0])),
         factor(m.factor == nullptr ? nullptr : repeated(m.channels, m.factor, copies_[1])),
-        shift(repeated(m.channels, m.shift, copies_[2])) {}
+        shift(m.shift == nullptr ? nullptr : repeated(m.channels, m.shift, copies_[2])) {}
   WideMap(const WideMap&) = delete;
 
  private:
@@ -229,24 +246,31 @@ class WideMap {
   const T *centre, *factor, *shift;
 };
 
-/// Where a wide row of results is written: in its place, or in L1, from where it goes past the caches. Memory is then
-/// not read before it is written.
+constexpr std::int64_t line_bytes = 64;
+inline bool is_line(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % line_bytes == 0; }
+
+/// to = from, n elements from a line's beginning on, past the caches: memory is then not read before it is written.
+template <class T>
+inline void stream(const T* from, std::int64_t n, T* to) {
+  using S = Simd<T>;
+  constexpr std::int64_t line = line_bytes / sizeof(T);
+  const std::int64_t whole = n / line * line;
+  for (std::int64_t i = 0; i < whole; i += S::lanes) S::stream(to + i, S::load(from + i));
+  for (std::int64_t i = whole; i < n; ++i) to[i] = from[i];
+}
+
+/// Where a wide row of results is written: in its place, or in L1, from where it goes past the caches.
 template <class T>
 class RowOutput {
  public:
   RowOutput(const ChannelMap<T>& m, T* y)
       : y_(y),
-        far_(can_stream && m.far && m.channels <= wide && reinterpret_cast<std::uintptr_t>(y) % line_bytes == 0 &&
+        far_(can_stream && m.far && m.channels <= wide && is_line(y) &&
              wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
   T* at(std::int64_t begin) { return far_ ? row_ : y_ + begin; }
   /// n elements are there.
   void done(std::int64_t begin, std::int64_t n) {
-    using S = Simd<T>;
-    constexpr std::int64_t line = line_bytes / sizeof(T);
-    if (!far_) return;
-    const std::int64_t whole = n / line * line;
-    for (std::int64_t i = 0; i < whole; i += S::lanes) S::stream(y_ + begin + i, S::load(row_ + i));
-    for (std::int64_t i = whole; i < n; ++i) y_[begin + i] = row_[i];
+    if (far_) stream(row_, n, y_ + begin);
   }
   /// After the last one. (Not a destructor: that would take exception tables, which are weak symbols.)
   void end() const {
@@ -254,8 +278,7 @@ class RowOutput {
   }
 
  private:
-  static constexpr std::int64_t line_bytes = 64;
-  alignas(64) T row_[wide];
+  alignas(line_bytes) T row_[wide];
   T* y_;
   bool far_;
 };
@@ -289,30 +312,63 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
   out.end();
 }
 
-template <class T>
-void map_channels_grad(const ChannelMap<T>& m, const T* x, const T* g, T* to) {
-  if (m.rows <= 0 || m.channels <= 0) return;
-  const WideMap<T> w(m);
-  const T *const c = w.centre, *const f = w.factor, *const s = w.shift;
-  const T slope = static_cast<T>(m.activation.slope);
-  with_kind(m.activation, [&](auto kind) {
-    using A = decltype(kind);
-    in_wide_rows(m.rows, m.channels, [&](std::int64_t begin, std::int64_t n) {
-      const T *const xi = x + begin, *const gi = g + begin;
-      T* const ti = to + begin;
+/// Rows of gradients times the activation's slope, made where they are summed up: while one row's are, the next ones'
+/// numbers come from memory. A pass for the gradients and one for the sums, on blocks in L1, take twice the time.
+template <class A, class T>
+class ActivatedRows {
+ public:
+  ActivatedRows(const ChannelMap<T>& m, const WideMap<T>& w, const T* x, const T* g, const T* y, T* kept)
+      : w_(w),
+        x_(x),
+        g_(g),
+        y_(y),
+        kept_(kept),
+        slope_(static_cast<T>(m.activation.slope)),
+        far_(can_stream && m.far && kept != nullptr && is_line(kept) &&
+             fold_of(m.channels) * m.channels * std::int64_t{sizeof(T)} % line_bytes == 0) {}
+
+  template <int W>
+  const T* first(std::int64_t at, std::int64_t column, std::int64_t columns) {
+    const std::int64_t n = W == 0 ? columns : W;
+    T* const to = kept_ == nullptr || far_ ? row_ : kept_ + at;
+    const T* const g = g_ + at;
+    if (y_ != nullptr) {
+      const T* const y = y_ + at;
       VOXGRAD_INDEPENDENT
-      for (std::int64_t i = 0; i < n; ++i) ti[i] = A::grad(gi[i], (xi[i] - c[i]) * f[i] + s[i], slope);
-    });
-  });
-}
+      for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], y[i], slope_);
+    } else {
+      const T *const x = x_ + at, *const c = w_.centre + column, *const f = w_.factor + column,
+                     *const s = w_.shift + column;
+      VOXGRAD_INDEPENDENT
+      for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], (x[i] - c[i]) * f[i] + s[i], slope_);
+    }
+    if (far_) stream(row_, n, kept_ + at);  // a row that is not folded has no whole line or is of whole lines
+    return to;
+  }
+  const T* second(std::int64_t at, const T* first) const { return x_ == nullptr ? first : x_ + at; }
+  void end() const {
+    if (far_) stream_end();
+  }
+
+ private:
+  const WideMap<T>& w_;
+  const T *x_, *g_, *y_;
+  T* kept_;
+  T slope_;
+  bool far_;
+  alignas(line_bytes) T row_[fold_width];
+};
 
 template <class T>
-void activation_grad(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to) {
-  const T slope = static_cast<T>(activation.slope);
-  with_kind(activation, [&](auto kind) {
-    using A = decltype(kind);
-    VOXGRAD_INDEPENDENT
-    for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], y[i], slope);
+void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
+                    double* sum_gx) {
+  for (std::int64_t c = 0; c < m.channels; ++c) sum_g[c] = sum_gx[c] = 0;
+  if (m.rows <= 0 || m.channels <= 0) return;
+  const WideMap<T> w(m);
+  with_kind(m.activation, [&](auto kind) {
+    const ActivatedRows<decltype(kind), T> source(m, w, x, g, y, kept);
+    channel_reduce<Products>(m.rows, m.channels, source, nullptr, sum_g, sum_gx);
+    source.end();
   });
 }
 

@@ -130,8 +130,8 @@ struct KernelTable : DenseKernels<T> {
   void (*channel_dots)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);
   // pointwise.hpp
   void (*map_channels)(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
-  void (*map_channels_grad)(const ChannelMap<T>& m, const T* x, const T* g, T* to);
-  void (*activation_grad)(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to);
+  void (*activated_dots)(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
+                         double* sum_gx);
   void (*gelu)(std::int64_t n, const T* x, T* y);
   void (*gelu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
   void (*norm_grad)(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);

@@ -35,12 +35,9 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
   current_table<T>().map_channels(m, x, residual, y);
 }
 template <class T>
-void map_channels_grad(const ChannelMap<T>& m, const T* x, const T* g, T* to) {
-  current_table<T>().map_channels_grad(m, x, g, to);
-}
-template <class T>
-void activation_grad(int64_t n, const Activation& activation, const T* y, const T* g, T* to) {
-  current_table<T>().activation_grad(n, activation, y, g, to);
+void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
+                    double* sum_gx) {
+  current_table<T>().activated_dots(m, x, g, y, kept, sum_g, sum_gx);
 }
 template <class T>
 void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx) {
@@ -60,12 +57,12 @@ template void channel_moments(int64_t, int64_t, const double*, const double*, do
 template void channel_dots(int64_t, int64_t, const float*, const float*, double*, double*);
 template void channel_dots(int64_t, int64_t, const double*, const double*, double*, double*);
 template void map_channels(const ChannelMap<float>&, const float*, const float*, float*);
-template void map_channels_grad(const ChannelMap<float>&, const float*, const float*, float*);
-template void activation_grad(int64_t, const Activation&, const float*, const float*, float*);
+template void activated_dots(const ChannelMap<float>&, const float*, const float*, const float*, float*, double*,
+                             double*);
 template void norm_grad(const ChannelMap<float>&, const float*, const float*, const float*, const float*, float*);
 template void map_channels(const ChannelMap<double>&, const double*, const double*, double*);
-template void map_channels_grad(const ChannelMap<double>&, const double*, const double*, double*);
-template void activation_grad(int64_t, const Activation&, const double*, const double*, double*);
+template void activated_dots(const ChannelMap<double>&, const double*, const double*, const double*, double*, double*,
+                             double*);
 template void norm_grad(const ChannelMap<double>&, const double*, const double*, const double*, const double*, double*);
 
 }  // namespace vg::kernels

@@ -22,8 +22,8 @@ void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx);
 /// sum[c], sum_squares[c] = the sums of x and of its squares (overwritten).
 template <class T>
 void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);
-/// sums[c] += sum (x - centre[c]), squares[c] += sum (x - centre[c])^2: with a centre among the data, a variance of data
-/// far from zero is exact.
+/// sums[c] += sum (x - centre[c]), squares[c] += sum (x - centre[c])^2: with a centre among the data, a variance of
+/// data far from zero is exact.
 template <class T>
 void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
                      double* squares);
@@ -33,12 +33,11 @@ void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T*
 /// y = what the map makes of x, residual added before the activation (null: none).
 template <class T>
 void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
-/// to = g times the slope of the map's activation at x; for a map without residual.
+/// channel_dots of g', g times the slope of the map's activation at x, or, where its result y is given (not null), at
+/// y: centre, factor and shift are not read then. g' is kept in `kept` unless that is null. A null x: sum_gx is of g'
+/// g'.
 template <class T>
-void map_channels_grad(const ChannelMap<T>& m, const T* x, const T* g, T* to);
-/// to = g times the activation's slope, where y is what it returned.
-template <class T>
-void activation_grad(std::int64_t n, const Activation& activation, const T* y, const T* g, T* to);
+void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g, double* sum_gx);
 /// dx = factor[c] g' - ((x - centre[c]) slope[c] + fall[c]), g' = g times the slope of the map's activation at x. Null
 /// slope and fall: the first term alone.
 template <class T>

@@ -48,7 +48,9 @@ Variable bias_grad(const Variable& g, const Shape& bias) {
   return Variable(dispatch_float("bias_add", g.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* const gs = g.value().data<T>();
-    return detail::channel_totals<T>(g.value(), bias, [gs](int64_t at, int64_t) { return gs + at; });
+    return detail::channel_totals<T>(g.value(), bias, [&](int64_t at, int64_t rows, double* sum, double* squares) {
+      kernels::channel_sums(rows, bias.numel(), gs + at, sum, squares);
+    });
   }));
 }
 
@@ -62,9 +64,10 @@ ActivationGrads activation_grads(const Activation& activation, const Tensor& y, 
     using T = decltype(type);
     const T *ys = y.data<T>(), *gs = g.data<T>();
     T* const dx = x.data<T>();
-    return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t n) {
-      kernels::activation_grad(n, activation, ys + at, gs + at, dx + at);
-      return dx + at;
+    const bool far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
+    return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t rows, double* sum, double* squares) {
+      const kernels::ChannelMap<T> map{rows, bias.numel(), nullptr, nullptr, nullptr, activation, far};
+      kernels::activated_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, squares);
     });
   });
   return {x, of_bias};

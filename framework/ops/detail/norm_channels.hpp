@@ -185,16 +185,11 @@ void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, con
   norm_blocks(v, [&](std::int64_t t, std::int64_t b, std::int64_t first, std::int64_t n) {
     double* part = parts.data() + t * 2 * c;
     const std::int64_t at = (b * v.rows + first) * c;
-    const T* slope_g = g + at;
-    memory::Scratch<T> own(numbers.activation.any() && y == nullptr ? n * c : 0);  // stays in L1
-    if (y != nullptr) {
-      kernels::activation_grad(n * c, numbers.activation, y + at, g + at, masked + at);
-      slope_g = masked + at;
-    } else if (numbers.activation.any()) {
-      kernels::map_channels_grad(map.of(b, n), x + at, g + at, own.data());
-      slope_g = own.data();
-    }
-    kernels::channel_dots(n, c, slope_g, x + at, part, part + c);
+    if (y == nullptr && !numbers.activation.any())
+      kernels::channel_dots(n, c, g + at, x + at, part, part + c);
+    else
+      kernels::activated_dots<T>(map.of(b, n), x + at, g + at, y ? y + at : nullptr, y ? masked + at : nullptr, part,
+                                 part + c);
     for (std::int64_t i = 0; i < c; ++i) part[c + i] -= numbers.centre(v, b, i) * part[i];
   });
   for (std::int64_t b = 0; b < v.batch; ++b) {
