@@ -34,14 +34,20 @@ void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx) {
 using D = Simd<double>;
 constexpr std::int64_t fold_width = 4 * D::lanes;
 
-/// How a row contributes to the two sums of a channel.
+/// How a row contributes to the sums of a channel, two or one.
+struct Sums {  // sum a
+  static constexpr bool two = false;
+  static void step(D::V& s, D::V&, D::V a, D::V, D::V) { s = D::add(s, a); }
+};
 struct Products {  // sum a, sum a b
+  static constexpr bool two = true;
   static void step(D::V& s, D::V& q, D::V a, D::V b, D::V) {
     s = D::add(s, a);
     q = D::fma(a, b, q);
   }
 };
 struct Centered {  // sum (a - centre), sum (a - centre)^2
+  static constexpr bool two = true;
   static void step(D::V& s, D::V& q, D::V a, D::V, D::V centre) {
     const D::V d = D::sub(a, centre);
     s = D::add(s, d);
@@ -93,7 +99,7 @@ void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int6
   }
   for (std::int64_t i = 0; i < NV * D::lanes && i < columns; ++i) {  // the first is for g++ 12, which warns without
     sums[i] += out[0][i];
-    squares[i] += out[1][i];
+    if constexpr (Op::two) squares[i] += out[1][i];
   }
 }
 
@@ -131,7 +137,7 @@ void channel_reduce(std::int64_t rows, std::int64_t channels, Rows source, const
     for (std::int64_t i = 0; i < width; i += channels)
       for (std::int64_t c = 0; c < channels; ++c) {
         sums[c] += s[i + c];
-        squares[c] += q[i + c];
+        if constexpr (Op::two) squares[c] += q[i + c];
       }
   }
   sum_all_columns<Op>(rows - wide_rows * fold, channels, channels, source, wide_rows * width, centre, sums, squares);
@@ -145,8 +151,9 @@ void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T*
 }
 
 template <class T>
-void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares) {
-  channel_dots(rows, channels, x, x, sum, sum_squares);
+void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum) {
+  for (std::int64_t c = 0; c < channels; ++c) sum[c] = 0;
+  if (channels > 0) channel_reduce<Sums>(rows, channels, PlainRows<T>{x, x}, nullptr, sum, sum);
 }
 
 template <class T>
@@ -362,12 +369,16 @@ class ActivatedRows {
 template <class T>
 void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
                     double* sum_gx) {
-  for (std::int64_t c = 0; c < m.channels; ++c) sum_g[c] = sum_gx[c] = 0;
+  for (std::int64_t c = 0; c < m.channels; ++c) sum_g[c] = 0;
+  for (std::int64_t c = 0; sum_gx != nullptr && c < m.channels; ++c) sum_gx[c] = 0;
   if (m.rows <= 0 || m.channels <= 0) return;
   const WideMap<T> w(m);
   with_kind(m.activation, [&](auto kind) {
     const ActivatedRows<decltype(kind), T> source(m, w, x, g, y, kept);
-    channel_reduce<Products>(m.rows, m.channels, source, nullptr, sum_g, sum_gx);
+    if (sum_gx == nullptr)
+      channel_reduce<Sums>(m.rows, m.channels, source, nullptr, sum_g, sum_g);
+    else
+      channel_reduce<Products>(m.rows, m.channels, source, nullptr, sum_g, sum_gx);
     source.end();
   });
 }

@@ -124,7 +124,7 @@ struct KernelTable : DenseKernels<T> {
   WeightKernel<T> weight_grouped;  ///< as gather_grouped
 
   void (*accumulate)(std::int64_t n, const T* x, T* y);
-  void (*channel_sums)(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);
+  void (*channel_sums)(std::int64_t rows, std::int64_t channels, const T* x, double* sum);
   void (*channel_moments)(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
                           double* squares);
   void (*channel_dots)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);

@@ -19,8 +19,8 @@ void gelu_grad(int64_t n, const T* x, const T* g, T* dx) {
   current_table<T>().gelu_grad(n, x, g, dx);
 }
 template <class T>
-void channel_sums(int64_t rows, int64_t channels, const T* x, double* sum, double* sum_squares) {
-  current_table<T>().channel_sums(rows, channels, x, sum, sum_squares);
+void channel_sums(int64_t rows, int64_t channels, const T* x, double* sum) {
+  current_table<T>().channel_sums(rows, channels, x, sum);
 }
 template <class T>
 void channel_moments(int64_t rows, int64_t channels, const T* x, const double* centre, double* sums, double* squares) {
@@ -50,8 +50,8 @@ template void gelu(int64_t, const float*, float*);
 template void gelu_grad(int64_t, const float*, const float*, float*);
 template void gelu(int64_t, const double*, double*);
 template void gelu_grad(int64_t, const double*, const double*, double*);
-template void channel_sums(int64_t, int64_t, const float*, double*, double*);
-template void channel_sums(int64_t, int64_t, const double*, double*, double*);
+template void channel_sums(int64_t, int64_t, const float*, double*);
+template void channel_sums(int64_t, int64_t, const double*, double*);
 template void channel_moments(int64_t, int64_t, const float*, const double*, double*, double*);
 template void channel_moments(int64_t, int64_t, const double*, const double*, double*, double*);
 template void channel_dots(int64_t, int64_t, const float*, const float*, double*, double*);

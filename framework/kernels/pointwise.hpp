@@ -19,9 +19,9 @@ void gelu(std::int64_t n, const T* x, T* y);
 template <class T>
 void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx);
 
-/// sum[c], sum_squares[c] = the sums of x and of its squares (overwritten).
+/// sum[c] = the sum of x (overwritten).
 template <class T>
-void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum, double* sum_squares);
+void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum);
 /// sums[c] += sum (x - centre[c]), squares[c] += sum (x - centre[c])^2: with a centre among the data, a variance of
 /// data far from zero is exact.
 template <class T>
@@ -34,8 +34,8 @@ void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T*
 template <class T>
 void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
 /// channel_dots of g', g times the slope of the map's activation at x, or, where its result y is given (not null), at
-/// y: centre, factor and shift are not read then. g' is kept in `kept` unless that is null. A null x: sum_gx is of g'
-/// g'.
+/// y: centre, factor and shift are not read then. g' is kept in `kept` unless that is null. A null sum_gx: sum_g alone,
+/// and with y given x is not read.
 template <class T>
 void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g, double* sum_gx);
 /// dx = factor[c] g' - ((x - centre[c]) slope[c] + fall[c]), g' = g times the slope of the map's activation at x. Null

@@ -48,8 +48,8 @@ Variable bias_grad(const Variable& g, const Shape& bias) {
   return Variable(dispatch_float("bias_add", g.dtype(), [&](auto type) {
     using T = decltype(type);
     const T* const gs = g.value().data<T>();
-    return detail::channel_totals<T>(g.value(), bias, [&](int64_t at, int64_t rows, double* sum, double* squares) {
-      kernels::channel_sums(rows, bias.numel(), gs + at, sum, squares);
+    return detail::channel_totals<T>(g.value(), bias, [&](int64_t at, int64_t rows, double* sum) {
+      kernels::channel_sums(rows, bias.numel(), gs + at, sum);
     });
   }));
 }
@@ -65,9 +65,9 @@ ActivationGrads activation_grads(const Activation& activation, const Tensor& y, 
     const T *ys = y.data<T>(), *gs = g.data<T>();
     T* const dx = x.data<T>();
     const bool far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
-    return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t rows, double* sum, double* squares) {
+    return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t rows, double* sum) {
       const kernels::ChannelMap<T> map{rows, bias.numel(), nullptr, nullptr, nullptr, activation, far};
-      kernels::activated_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, squares);
+      kernels::activated_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, nullptr);
     });
   });
   return {x, of_bias};

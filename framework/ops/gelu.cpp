@@ -68,9 +68,9 @@ Grads gelu_erf_grads(const Tensor& x, const Tensor& g, const Shape& bias) {
     using T = decltype(type);
     const T *from = x.data<T>(), *grad = g.data<T>();
     T* const to = dx.data<T>();
-    return detail::channel_totals<T>(x, bias, [&](std::int64_t at, std::int64_t rows, double* sum, double* squares) {
+    return detail::channel_totals<T>(x, bias, [&](std::int64_t at, std::int64_t rows, double* sum) {
       kernels::gelu_grad<T>(rows * bias.numel(), from + at, grad + at, to + at);
-      kernels::channel_sums<T>(rows, bias.numel(), to + at, sum, squares);
+      kernels::channel_sums<T>(rows, bias.numel(), to + at, sum);
     });
   });
   return {Variable(dx), Variable(totals)};

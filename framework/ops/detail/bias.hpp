@@ -34,29 +34,29 @@ inline std::int64_t voxels_of_piece(std::int64_t channels) {
 }
 
 /// The sum over each channel of rows of g's shape: blocks of rows by themselves, then added in order.
-/// sum_up(first element, rows, sum, other) gives the sums of some rows, and may use as many numbers more, `other`.
+/// sum_up(first element, rows, sum) gives the sums of some rows.
 template <class T, class SumUp>
 Tensor channel_totals(const Tensor& g, const Shape& bias, const SumUp& sum_up) {
   Tensor out = Tensor::zeros(bias, g.dtype());
   const std::int64_t channels = bias.numel(), rows = channels == 0 ? 0 : g.numel() / channels;
   const std::int64_t step = voxels_of_task(channels), piece = voxels_of_piece(channels),
                      blocks = (rows + step - 1) / step;
-  memory::Scratch<double> sums(3 * blocks * channels);  // of a block: its sums, then a piece's and other numbers
+  memory::Scratch<double> sums(2 * blocks * channels);  // of each block: its own, then a piece's
   parallel_for(
       blocks,
       [&](std::int64_t block) {
-        double *const sum = sums.data() + 3 * block * channels, *const of_piece = sum + channels;
+        double *const sum = sums.data() + 2 * block * channels, *const of_piece = sum + channels;
         std::fill_n(sum, channels, 0.0);
         const std::int64_t end = std::min(rows, (block + 1) * step);
         for (std::int64_t first = block * step; first < end; first += piece) {
-          sum_up(first * channels, std::min(piece, end - first), of_piece, of_piece + channels);
+          sum_up(first * channels, std::min(piece, end - first), of_piece);
           for (std::int64_t c = 0; c < channels; ++c) sum[c] += of_piece[c];
         }
       },
       blocks == 1);
   for (std::int64_t c = 0; c < channels; ++c) {
     double total = 0;
-    for (std::int64_t block = 0; block < blocks; ++block) total += sums.data()[3 * block * channels + c];
+    for (std::int64_t block = 0; block < blocks; ++block) total += sums.data()[2 * block * channels + c];
     out.data<T>()[c] = static_cast<T>(total);
   }
   return out;
