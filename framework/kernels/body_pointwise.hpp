@@ -125,7 +125,7 @@ constexpr std::int64_t fold_of(std::int64_t channels) { return 2 * channels <= f
 
 /// sums, squares += those of the rows.
 template <class Op, class Rows>
-void channel_reduce(std::int64_t rows, std::int64_t channels, Rows source, const double* centre, double* sums,
+void channel_reduce(std::int64_t rows, std::int64_t channels, Rows& source, const double* centre, double* sums,
                     double* squares) {
   const std::int64_t fold = fold_of(channels);
   const std::int64_t wide_rows = fold == 1 ? 0 : rows / fold, width = fold * channels;
@@ -147,19 +147,22 @@ void channel_reduce(std::int64_t rows, std::int64_t channels, Rows source, const
 template <class T>
 void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx) {
   for (std::int64_t c = 0; c < channels; ++c) sum_g[c] = sum_gx[c] = 0;
-  if (channels > 0) channel_reduce<Products>(rows, channels, PlainRows<T>{g, x}, nullptr, sum_g, sum_gx);
+  PlainRows<T> source{g, x};
+  if (channels > 0) channel_reduce<Products>(rows, channels, source, nullptr, sum_g, sum_gx);
 }
 
 template <class T>
 void channel_sums(std::int64_t rows, std::int64_t channels, const T* x, double* sum) {
   for (std::int64_t c = 0; c < channels; ++c) sum[c] = 0;
-  if (channels > 0) channel_reduce<Sums>(rows, channels, PlainRows<T>{x, x}, nullptr, sum, sum);
+  PlainRows<T> source{x, x};
+  if (channels > 0) channel_reduce<Sums>(rows, channels, source, nullptr, sum, sum);
 }
 
 template <class T>
 void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, const double* centre, double* sums,
                      double* squares) {
-  if (channels > 0) channel_reduce<Centered>(rows, channels, PlainRows<T>{x, x}, centre, sums, squares);
+  PlainRows<T> source{x, x};
+  if (channels > 0) channel_reduce<Centered>(rows, channels, source, centre, sums, squares);
 }
 
 constexpr std::int64_t wide = 128;
@@ -374,7 +377,7 @@ void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, 
   if (m.rows <= 0 || m.channels <= 0) return;
   const WideMap<T> w(m);
   with_kind(m.activation, [&](auto kind) {
-    const ActivatedRows<decltype(kind), T> source(m, w, x, g, y, kept);
+    ActivatedRows<decltype(kind), T> source(m, w, x, g, y, kept);
     if (sum_gx == nullptr)
       channel_reduce<Sums>(m.rows, m.channels, source, nullptr, sum_g, sum_g);
     else

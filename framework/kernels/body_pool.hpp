@@ -95,30 +95,35 @@ struct Best {
   }
 };
 
+/// A voxel's place, in all lanes.
+template <class N>
+inline typename N::I place_of(std::int64_t voxel) {
+  return typename N::I{} + static_cast<typename N::Integer>(voxel);
+}
+
 template <class T>
 void max_pool_row(const PoolRow& r, const T* x, T* y, std::int32_t* places) {
   const Cube cube(r);
   each_channels<T>(r.channels, [&](auto numbers, std::int64_t c) {
     using N = decltype(numbers);
-    const auto at = [](std::int64_t voxel) { return typename N::I{} + static_cast<typename N::Integer>(voxel); };
     for (std::int64_t o = 0; o < r.outputs; ++o) {
       Best<N> best{};
       if (cube.is(r, o)) {
         const std::int64_t first = cube.first(r, o);
         const T* const from = x + first * r.channels + c;
-        best = {N::load(from), at(0)};
+        best = {N::load(from), place_of<N>(0)};
 #pragma GCC unroll 7
-        for (int k = 1; k < 8; ++k) best.meet(N::load(from + cube.elements(k)), at(cube.offset(k)));
-        best.at += at(first);
+        for (int k = 1; k < 8; ++k) best.meet(N::load(from + cube.elements(k)), place_of<N>(cube.offset(k)));
+        best.at += place_of<N>(first);
       } else {
         bool is_first = true;
         each_voxel(
             r, o, [&](std::int64_t voxel) __attribute__((always_inline)) {
               const typename N::V a = N::load(x + voxel * r.channels + c);
               if (is_first)
-                best = {a, at(voxel)};
+                best = {a, place_of<N>(voxel)};
               else
-                best.meet(a, at(voxel));
+                best.meet(a, place_of<N>(voxel));
               is_first = false;
             });
       }
@@ -134,7 +139,7 @@ void max_unpool_row(const PoolRow& r, const T* dy, const std::int32_t* places, T
   each_channels<T>(r.channels, [&](auto numbers, std::int64_t c) {
     using N = decltype(numbers);
     const auto put = [&](T * to, std::int64_t voxel, typename N::V g, typename N::I at) __attribute__((always_inline)) {
-      const typename N::I here = typename N::I{} + static_cast<typename N::Integer>(voxel);
+      const typename N::I here = place_of<N>(voxel);
       N::store(to, at == here ? g : typename N::V{});
     };
     for (std::int64_t o = 0; o < r.outputs; ++o) {
