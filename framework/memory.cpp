@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <unordered_map>
@@ -75,8 +76,7 @@ class Pool {
       Class& c = classes_[size];
       if (team > 0) missing = (c.in_use - c.shared) + team * (held(size) + 1) - c.all;
       if (!c.free.empty()) {
-        p = c.free.back();
-        c.free.pop_back();
+        p = c.pick(team > 0 ? omp_get_thread_num() : nobody);
         stats_.cached -= static_cast<std::int64_t>(size);
         ++stats_.reused;
         count_use(c, size, team);
@@ -105,7 +105,7 @@ class Pool {
       --held(size);
     }
     try {
-      c.free.push_back(p);
+      c.free.push_back({p, shared ? omp_get_thread_num() : nobody});
       stats_.cached += static_cast<std::int64_t>(size);
     } catch (...) {  // no memory to remember the block by: hand it back
       --c.all;
@@ -116,9 +116,9 @@ class Pool {
   void release() {
     std::lock_guard lock(mutex_);
     for (auto& [size, c] : classes_) {
-      for (void* p : c.free) {
-        unpoison(p, size);
-        std::free(p);
+      for (const Free& f : c.free) {
+        unpoison(f.block, size);
+        std::free(f.block);
       }
       c.all -= static_cast<std::int64_t>(c.free.size());
       c.free.clear();
@@ -136,10 +136,26 @@ class Pool {
   }
 
  private:
+  /// A free block, and whose workspace it was: a thread gets its own back, which is in its core's cache.
+  struct Free {
+    void* block;
+    int thread;
+  };
+  static constexpr int nobody = -1;  // a tensor's, or new
   struct Class {
-    std::vector<void*> free;
+    std::vector<Free> free;
     std::int64_t all = 0, in_use = 0;  // blocks there are; that are taken
     std::int64_t shared = 0;           // of these as workspaces of a parallel region
+
+    /// The last one that was this thread's, if it is among the last few; else the last one. There must be one.
+    void* pick(int thread) {
+      const auto last = free.rbegin(), end = last + std::min<std::ptrdiff_t>(std::ssize(free), 16);
+      auto found = std::find_if(last, end, [&](const Free& f) { return f.thread == thread; });
+      if (found == end) found = last;
+      void* const block = found->block;
+      free.erase(std::next(found).base());
+      return block;
+    }
   };
 
   void* from_system(std::size_t size) {
@@ -158,7 +174,7 @@ class Pool {
     std::lock_guard lock(mutex_);
     Class& c = classes_[size];
     try {
-      c.free.push_back(p);
+      c.free.push_back({p, nobody});
     } catch (...) {
       return std::free(p);
     }

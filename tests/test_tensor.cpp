@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <thread>
 
 #include <catch2/catch.hpp>
@@ -260,6 +261,35 @@ TEST_CASE("parallel_for gives a thread the same tasks each time", "[threads]") {
     if (round == 0) ids = now;
     CHECK(now[0] == std::this_thread::get_id());
     CHECK(now[1] == ids[1]);
+  }
+}
+
+TEST_CASE("a thread gets its own workspace back", "[threads][memory]") {
+  const test::ThreadsScope scope(2);
+  std::array<const double*, 2> first{};
+  for (int round = 0; round < 6; ++round) {
+    std::atomic<int> taken{0}, given{0};
+    std::atomic<bool> met{true};
+    std::array<const double*, 2> now{};
+    parallel_for(2, [&](std::int64_t i) {
+      const auto me = static_cast<std::size_t>(i);
+      // they take and give in turn, another one first each time
+      const auto wait = [&](const std::atomic<int>& count, int turn) {
+        if (!wait_for([&] { return count == turn; })) met = false;
+      };
+      wait(taken, (round + static_cast<int>(i)) % 2);
+      auto own = std::make_unique<memory::Scratch<double>>(12345);
+      now[me] = own->data();
+      ++taken;
+      wait(taken, 2);
+      wait(given, round / 2 % 2 == i ? 0 : 1);
+      own.reset();
+      ++given;
+      wait(given, 2);
+    });
+    REQUIRE(met);
+    if (round == 0) first = now;
+    CHECK(now == first);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/slab_groups.hpp"
 #include "framework/kernels/winograd.hpp"
 #include "framework/kernels/winograd_few_tiles.hpp"
 #include "framework/kernels/winograd_points.hpp"
@@ -207,6 +208,8 @@ class WeightBlocks {
 /// Adds up the slabs and turns points into taps.
 template <class T>
 void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
+  const SlabGroups groups(slabs);
+  groups.add(u.point(0, 0), u.points() * u.point_stride(), is_small(p));
   constexpr int64_t chunk = 8;
   const int64_t parts = tiling.parts().all(), tasks = ceil_div(p.in_channels, chunk);
   parallel_for(
@@ -214,9 +217,9 @@ void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
       [&](int64_t task) {
         const int64_t part = task / tasks, row = task % tasks * chunk, rows = std::min(chunk, p.in_channels - row);
         const int64_t at = (part * p.in_channels + row) * u.stride();
-        for (int64_t s = 1; s < slabs; ++s)
+        for (int64_t g = 1; g < groups.count(); ++g)
           for (int64_t i = 0; i < u.points(); ++i)
-            current_table<T>().accumulate(rows * u.stride(), u.point(s, i) + at, u.point(0, i) + at);
+            current_table<T>().accumulate(rows * u.stride(), u.point(groups.begin(g), i) + at, u.point(0, i) + at);
         if (parts == 1) {
           points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
                             dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/slab_groups.hpp"
 #include "framework/kernels/winograd_strided.hpp"
 #include "framework/kernels/winograd_strided_tiling.hpp"
 #include "framework/memory.hpp"
@@ -54,6 +55,7 @@ struct StridedSums {
   const int64_t point, slab_size, slabs;
   memory::Scratch<T> u;
   const ProductPositions whole;
+  const SlabGroups groups;
 
   explicit StridedSums(const Conv3dProblem& problem)
       : p(problem),
@@ -66,13 +68,14 @@ struct StridedSums {
         slab_size(w_points * point),
         slabs(slabs_of(p, tiling, slab_size * static_cast<int64_t>(sizeof(T)))),
         u(slabs * slab_size),
-        whole(tiling.most_tiles(), in, out) {}
+        whole(tiling.most_tiles(), in, out),
+        groups(slabs) {}
 
-  /// The slabs of an input channel, added up, to taps.
+  /// The groups' sums for an input channel, added up, to taps.
   void finish(int64_t row, T* dw) {
-    for (int64_t s = 1; s < slabs; ++s)
+    for (int64_t g = 1; g < groups.count(); ++g)
       for (int64_t i = 0; i < w_points; ++i)
-        current_table<T>().accumulate(width, u.data() + s * slab_size + i * point + row * width,
+        current_table<T>().accumulate(width, u.data() + groups.begin(g) * slab_size + i * point + row * width,
                                       u.data() + i * point + row * width);
     WinogradWeights<const T, T> a{};
     a.w = dw + row * p.out_channels;
@@ -156,6 +159,7 @@ void grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw)
   StridedSums<T> sums(p);
   parallel_for(
       sums.slabs, [&](int64_t slab) { StridedSlab<T>(sums, slab).run(x, dy); }, is_small(p));
+  sums.groups.add(sums.u.data(), sums.slab_size, is_small(p));
   parallel_for(
       p.in_channels, [&](int64_t row) { sums.finish(row, dw); }, is_small(p));
 }
