@@ -59,11 +59,13 @@ struct Centered {  // sum (a - centre), sum (a - centre)^2
 template <class T>
 struct PlainRows {
   const T *a, *b;
-  /// Of the row that begins at element `at`: n of its values a, W of them unless the vectors are masked, and b.
+  /// Numbers a of a row, from element `at` on, which is in column `column` and `columns` of which are asked for: W of
+  /// them, where that is not 0.
   template <int W>
-  const T* first(std::int64_t at, std::int64_t, std::int64_t) const {
+  const T* first(std::int64_t at, std::int64_t /*column*/, std::int64_t /*columns*/) const {
     return a + at;
   }
+  /// And b.
   const T* second(std::int64_t at, const T*) const { return b + at; }
 };
 
@@ -79,9 +81,10 @@ void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int6
     s[v] = q[v] = m[v] = D::zero();
     if (mean != nullptr) m[v] = masked(v) ? D::load_first(mean + v * D::lanes, last) : D::load(mean + v * D::lanes);
   }
-  const std::int64_t columns = Masked ? (NV - 1) * D::lanes + last : NV * D::lanes;
+  constexpr int unmasked = Masked ? 0 : NV * D::lanes;
+  const std::int64_t columns = Masked ? (NV - 1) * D::lanes + last : unmasked;
   for (std::int64_t r = 0; r < rows; ++r, at += stride) {
-    const auto* const a = source.template first < Masked ? 0 : NV * D::lanes > (at, column, columns);
+    const auto* const a = source.template first<unmasked>(at, column, columns);
     const auto* const b = source.second(at, a);
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) {
