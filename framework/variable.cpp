@@ -109,6 +109,11 @@ struct Region {
   NodeSet unfused;  // nodes to be walked as if they had taken nothing in, because an input asked for is within them
 };
 
+// The op of n as a pass walks it: n, or what n is without what it took in.
+const Node& walked(const Node& n, bool create_graph, const NodeSet* unfused) {
+  return n.unfused && (create_graph || (unfused && unfused->count(&n) != 0)) ? *n.unfused : n;
+}
+
 void accumulate(Variable& into, const Variable& grad, bool create_graph) {
   if (!into.defined())
     into = grad;
@@ -180,11 +185,6 @@ class Engine {
     return needs_gradient(n) && (!wanted_ || wanted_->count(n.get()) != 0);
   }
 
-  const Node& walked(const Node& n) const {
-    const bool opened = n.unfused && (create_ || (unfused_ && unfused_->count(&n) != 0));
-    return opened ? *n.unfused : n;
-  }
-
   static Grads pull(const Node& node, const Pull& p) {
     if (watch == nullptr) return node.vjp(p);
     struct End {
@@ -199,7 +199,7 @@ class Engine {
   }
 
   void step(const std::shared_ptr<Node>& self, Variable& grad) {
-    const Node& node = walked(*self);
+    const Node& node = walked(*self, create_, unfused_);
     if (self->consumed)
       throw ValueError(fmt::format(
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
@@ -383,9 +383,7 @@ Region region_between(const Variable& root, const std::vector<Variable>& inputs,
   NodeSet targets;
   for (const Variable& v : inputs) targets.insert(Node::of(v).get());
   Region region;
-  const auto inputs_of = [&](const Node* n) -> const std::vector<std::shared_ptr<Node>>& {
-    return n->unfused && (create || region.unfused.count(n) != 0) ? n->unfused->inputs : n->inputs;
-  };
+  const auto inputs_of = [&](const Node* n) -> const auto& { return walked(*n, create, &region.unfused).inputs; };
   const Node* first = Node::of(root).get();
   NodeSet seen{first};
   std::vector<const Node*> nodes{first};

@@ -12,13 +12,13 @@
 
 namespace vg::detail {
 
-VOXGRAD_INLINE double fast_exp(double x) { return __builtin_exp(x); }
-VOXGRAD_INLINE float fast_exp(float x) {
-  x = x > 89.0f ? 89.0f : x;  // beyond: infinity; a NaN passes
-  x = x < -105.0f ? -105.0f : x;
-  constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
-  const float shifted = x * 1.44269504088896341f + round;
-  const float n = shifted - round;
+/// e^x as p 2^n, with n in the low bits of `shifted`.
+struct Power {
+  static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
+  float p, shifted;
+};
+VOXGRAD_INLINE Power power_of_two(float x) {
+  const float shifted = x * 1.44269504088896341f + Power::round, n = shifted - Power::round;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
@@ -26,10 +26,17 @@ VOXGRAD_INLINE float fast_exp(float x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  return {p * (r * r) + r + 1.0f, shifted};
+}
+
+VOXGRAD_INLINE double fast_exp(double x) { return __builtin_exp(x); }
+VOXGRAD_INLINE float fast_exp(float x) {
+  x = x > 89.0f ? 89.0f : x;  // beyond: infinity; a NaN passes
+  x = x < -105.0f ? -105.0f : x;
+  const auto [p, shifted] = power_of_two(x);
   // 2^n in two factors, for n from -151 to 128 passes what one float can hold.
   const std::int32_t whole =
-      static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(round));
+      static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(Power::round));
   const std::int32_t half = whole >> 1;
   const auto power = [](std::int32_t e) { return std::bit_cast<float>(static_cast<std::uint32_t>(e + 127) << 23); };
   return p * power(half) * power(whole - half);
@@ -65,16 +72,7 @@ VOXGRAD_INLINE Normal<double> normal_at(double x) {
 }
 /// e^x for x <= 0, but 0 below e^-82: what is made of it should not be denormal, which is slow. A NaN gives any number.
 VOXGRAD_INLINE float fast_exp_below_one(float x) {
-  constexpr float round = 12582912.0f;
-  const float shifted = x * 1.44269504088896341f + round, n = shifted - round;
-  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  const auto [p, shifted] = power_of_two(x);
   const float power =
       std::bit_cast<float>(std::bit_cast<std::uint32_t>(p) + (std::bit_cast<std::uint32_t>(shifted) << 23));
   return x < -82.0f ? 0.0f : power;

@@ -9,6 +9,11 @@
 
 namespace vg::kernels {
 
+/// The most slabs, up to so many, that two and four threads have equal shares of.
+inline std::int64_t equal_shares(std::int64_t slabs) {
+  return slabs > 4 ? slabs - slabs % 4 : slabs > 2 ? slabs - slabs % 2 : slabs;
+}
+
 /// Neighbouring slabs, a quarter of all at a time, are most likely one thread's (framework/threads.hpp): it adds them
 /// up itself, and no more than the quarters' sums go from one core's cache to another's.
 class SlabGroups {

@@ -54,8 +54,7 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   s.parts = ceil_div(p.out_channels, s.part_size);
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a slab
   const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
-  s.slabs = std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32);
-  if (s.slabs > 2) s.slabs -= s.slabs % (s.slabs > 4 ? 4 : 2);  // equal shares for two and four threads
+  s.slabs = equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
   if (s.slabs * tasks >= 4) return s;
   // a small volume: each slice reads it from a cache
   s.slices = 1;

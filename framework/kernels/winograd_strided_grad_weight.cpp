@@ -41,7 +41,7 @@ struct ProductPositions {
 int64_t slabs_of(const Conv3dProblem& p, const StridedTiling& tiling, int64_t bytes) {
   const int64_t by_memory = (int64_t{8} << 20) / bytes;
   const int64_t slabs = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 8), 1, 16);
-  return is_small(p) ? 1 : slabs > 4 ? slabs - slabs % 4 : slabs;  // equal shares for two and four threads
+  return is_small(p) ? 1 : equal_shares(slabs);
 }
 
 /// What the tasks of a grad_weight share: a slab of sums each.

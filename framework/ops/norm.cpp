@@ -208,7 +208,7 @@ NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& ou
 }
 
 // The same in ops on Variables, so that it can be differentiated again, of an op that took nothing in.
-NormGrads composed_backward(const Norm& n, const Variable& grad, const Variable&, const Wanted& wanted) {
+NormGrads composed_backward(const Norm& n, const Variable& grad, const Wanted& wanted) {
   const NormView& v = n.view;
   const std::vector<std::int64_t> full{v.batch, v.rows, v.groups, v.width}, params{1, 1, v.groups, v.width};
   const Variable x = reshape(n.x, full), g = reshape(grad, full);
@@ -243,7 +243,7 @@ Grads norm_vjp(const Norm& n, const Pull& pull) {
   for (std::size_t i = 0; i < wanted.size(); ++i)
     if (n.input(i).defined()) wanted[i] = pull.needs(at++);
   const bool fused = !recording() || n.x.numel() == 0;
-  NormGrads all = (fused ? fused_backward : composed_backward)(n, pull.grad, pull.output, wanted);
+  NormGrads all = fused ? fused_backward(n, pull.grad, pull.output, wanted) : composed_backward(n, pull.grad, wanted);
   Grads grads;
   for (std::size_t i = 0; i < all.size(); ++i)
     if (n.input(i).defined()) grads.push_back(std::move(all[i]));
