@@ -11,6 +11,7 @@
 #include "framework/gradcheck_catch.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
+#include "support/data_file.hpp"
 #include "support/op_cases.hpp"
 
 using namespace vg;
@@ -36,7 +37,7 @@ TEST_CASE("every op of the headers has a row in the table", "[gradcheck]") {
   for (const test::OpCase& c : test::all_op_cases()) rows.insert(c.op);
   const std::regex declaration(R"(^(?:Variable|BatchNormResult) (\w+)\()");
   int found = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(VOXGRAD_SOURCE_DIR "/framework/ops")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() / "framework/ops")) {
     if (entry.path().extension() != ".hpp") continue;
     std::ifstream header(entry.path());
     std::smatch match;

@@ -6,6 +6,7 @@
 
 #include "layers/layers.hpp"
 #include "support/checkpoint_run.hpp"
+#include "support/data_file.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace vg;
@@ -176,7 +177,7 @@ TEST_CASE("registry: every layer comes back with the same bits") {
   // The table has every layer that the headers declare, and a case here.
   std::set<std::string> declared;
   const std::regex kind("std::string kind\\(\\) const override \\{ return \"(\\w+)\"; \\}");
-  for (const auto& entry : std::filesystem::directory_iterator(std::string(VOXGRAD_SOURCE_DIR) + "/layers")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() / "layers")) {
     if (entry.path().extension() != ".hpp") continue;
     const std::string text = test::read_bytes(entry.path());
     for (std::sregex_iterator it(text.begin(), text.end(), kind), end; it != end; ++it) declared.insert((*it)[1]);

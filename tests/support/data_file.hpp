@@ -1,4 +1,5 @@
-// The files that tests keep in tests/data.
+// The files of the checkout that tests read. Only data_file.cpp is compiled with the checkout's path, so that the
+// other tests' objects do not depend on where the checkout is.
 #pragma once
 
 #include <filesystem>
@@ -6,9 +7,9 @@
 
 namespace test {
 
+/// The root of the checkout.
+std::filesystem::path source_folder();
 /// tests/data/NAME.
-inline std::filesystem::path data_file(const std::string& name) {
-  return std::filesystem::path(VOXGRAD_TEST_DATA) / "data" / name;
-}
+std::filesystem::path data_file(const std::string& name);
 
 }  // namespace test

@@ -7,13 +7,14 @@
 #include <nlohmann/json.hpp>
 
 #include "framework/error.hpp"
+#include "support/data_file.hpp"
 
 namespace golden {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-fs::path path_of(const std::string& name) { return fs::path(VOXGRAD_TEST_DATA) / "golden" / name; }
+fs::path path_of(const std::string& name) { return test::source_folder() / "tests" / "golden" / name; }
 
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::error_code failed;
