@@ -17,27 +17,27 @@
 using namespace vg;
 
 TEST_CASE("every op's gradient agrees with differences", "[gradcheck]") {
-  for (const test::OpCase& c : test::all_op_cases()) {
+  for (const vg::test::OpCase& c : vg::test::all_op_cases()) {
     INFO(c.op << ' ' << c.note);
-    CHECK_THAT(gradcheck(c.f, test::case_inputs(c)), Passes());
+    CHECK_THAT(gradcheck(c.f, vg::test::case_inputs(c)), Passes());
   }
 }
 
 TEST_CASE("every op's second derivative agrees with differences of the first", "[gradcheck]") {
-  for (const test::OpCase& c : test::all_op_cases()) {
+  for (const vg::test::OpCase& c : vg::test::all_op_cases()) {
     if (!c.second_order) continue;
     INFO(c.op << ' ' << c.note);
-    CHECK_THAT(gradgradcheck(c.f, test::case_inputs(c)), Passes());
+    CHECK_THAT(gradgradcheck(c.f, vg::test::case_inputs(c)), Passes());
   }
 }
 
 TEST_CASE("every op of the headers has a row in the table", "[gradcheck]") {
   const std::set<std::string> no_gradient{"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"};
   std::set<std::string> rows;
-  for (const test::OpCase& c : test::all_op_cases()) rows.insert(c.op);
+  for (const vg::test::OpCase& c : vg::test::all_op_cases()) rows.insert(c.op);
   const std::regex declaration(R"(^(?:Variable|BatchNormResult) (\w+)\()");
   int found = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() / "framework/ops")) {
+  for (const auto& entry : std::filesystem::directory_iterator(::test::source_folder() / "framework/ops")) {
     if (entry.path().extension() != ".hpp") continue;
     std::ifstream header(entry.path());
     std::smatch match;
