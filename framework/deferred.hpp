@@ -42,7 +42,10 @@ class Deferred {
   DType dtype_;
 };
 
-/// record() for a value that may wait. The vjp must not read Pull::output.
+/// record() for a value that may be lazy: one that reads nothing but its inputs. It is lazy where nobody can write to
+/// an input unseen, else it is computed at once: a Tensor or a view that shares an input's memory, or a pointer from
+/// Tensor::data(), may write to it. A write that comes later and is seen (Tensor::data(), Variable::mutable_value())
+/// computes the value first. The vjp must not read Pull::output.
 Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
                          Vjp vjp);
 
@@ -54,7 +57,7 @@ void record_unfused(const Variable& y, std::string_view op, const std::vector<Va
 /// How `v` will be computed; null when it has been, or was never deferred.
 std::shared_ptr<const Deferred> deferred_of(const Variable& v);
 /// compute() in another way, which gives more than the value: v gets it, unless another thread has come first.
-void settle(const Variable& v, const Tensor& value);
+void settle(const Variable& v, Tensor value);
 
 /// Whether values may wait and ops be taken in: not in a FusionScope(false), nor under a NanFinder.
 bool fuses();

@@ -80,6 +80,7 @@ Tensor draw(std::string_view where, const Key& key, const Shape& shape, DType dt
         for (std::int64_t j = 0; j < n; ++j) to[i + j] = static_cast<T>(drawn[j]);
       }
     });
+    out.storage()->pointers_dropped();
     return out;
   });
 }
@@ -163,6 +164,7 @@ Tensor randint(const Key& key, const Shape& shape, std::int64_t low, std::int64_
       to[i] = static_cast<std::int32_t>(low + static_cast<std::int64_t>(offset));
     }
   });
+  out.storage()->pointers_dropped();
   return out;
 }
 

@@ -66,6 +66,7 @@ Variable& State::leaf(std::string_view name) const {
 const Variable& State::operator[](std::string_view name) const { return leaf(name); }
 
 Variable State::make_leaf(const Tensor& value) const {
+  value.storage()->set_guarded();  // writable() copies it where something else refers to the leaf
   return Variable(value, kind() == StateKind::param && is_float(value.dtype()));
 }
 

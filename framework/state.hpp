@@ -39,7 +39,7 @@ class State {
   /// The escape: any shape and dtype.
   void replace(std::string_view leaf, const Tensor& value);
   /// The leaf's tensor for changing it in place, copied first if a graph or another tensor still refers to the old
-  /// value.
+  /// value. To be written to before the state is read again: a lazy value may read it later.
   Tensor& writable(std::string_view leaf);
   /// Exchanges the leaf, gradient included, for `other` of the same shape and dtype (else ValueError); allocates
   /// nothing, so what was there can always be put back.

@@ -6,19 +6,9 @@
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
-#include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
 namespace vg {
-
-class Storage {
- public:
-  explicit Storage(std::int64_t bytes) : block_(memory::allocate(static_cast<std::size_t>(bytes))) {}
-  void* data() { return block_.get(); }
-
- private:
-  memory::Block block_;
-};
 
 namespace {
 
@@ -57,6 +47,7 @@ Tensor Tensor::ones(const Shape& shape, DType dtype) { return full(shape, 1.0, d
 Tensor Tensor::full(const Shape& shape, double value, DType dtype) {
   Tensor t(shape, dtype);
   dispatch(dtype, [&](auto tag) { fill(t.data<decltype(tag)>(), t.numel(), static_cast<decltype(tag)>(value)); });
+  t.storage_->pointers_dropped();
   return t;
 }
 
@@ -66,18 +57,17 @@ Tensor Tensor::arange(std::int64_t n, DType dtype) {
     auto* p = t.data<decltype(tag)>();
     for (std::int64_t i = 0; i < n; ++i) p[i] = static_cast<decltype(tag)>(i);
   });
+  t.storage_->pointers_dropped();
   return t;
 }
 
 const void* Tensor::raw() const { return storage_ ? storage_->data() : nullptr; }
-void* Tensor::raw() { return storage_ ? storage_->data() : nullptr; }
+void* Tensor::raw() { return storage_ ? storage_->writable() : nullptr; }
 
-void* Tensor::checked(DType wanted) const {
+void Tensor::throw_no_data(DType wanted) const {
   if (!storage_) throw ValueError("[Tensor] data(): the tensor is undefined");
-  if (wanted != dtype_)
-    throw TypeError(
-        fmt::format("[Tensor] data<T>(): asked for {}; the tensor holds {}", name_of(wanted), name_of(dtype_)));
-  return storage_->data();
+  throw TypeError(
+      fmt::format("[Tensor] data<T>(): asked for {}; the tensor holds {}", name_of(wanted), name_of(dtype_)));
 }
 
 void Tensor::copy_in(const void* values, std::int64_t count) {
@@ -114,6 +104,7 @@ Tensor Tensor::clone() const {
   parallel_ranges(bytes(), grain * 4, [&](std::int64_t b, std::int64_t e) {
     std::memcpy(to + b, from + b, static_cast<std::size_t>(e - b));
   });
+  t.storage_->pointers_dropped();
   return t;
 }
 
@@ -147,6 +138,7 @@ Tensor Tensor::to(DType dtype) const {
   dispatch(dtype_, [&](auto from) {
     dispatch(dtype, [&](auto to) { convert(data<decltype(from)>(), t.data<decltype(to)>(), numel_); });
   });
+  t.storage_->pointers_dropped();
   return t;
 }
 

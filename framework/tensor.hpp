@@ -10,10 +10,12 @@
 
 #include "framework/dtype.hpp"
 #include "framework/shape.hpp"
+#include "framework/storage.hpp"
 
 namespace vg {
 
-class Storage;
+template <class T>
+class ArrayView;
 
 /// Copying a Tensor shares its buffer; clone() copies the data. A default Tensor holds nothing (defined() is false).
 class Tensor {
@@ -53,14 +55,16 @@ class Tensor {
   std::int64_t bytes() const { return numel_ * size_of(dtype_); }
 
   /// The first element. Throws TypeError when T is not the dtype, ValueError for an undefined Tensor.
-  /// A const Tensor gives const memory, but copies share it: see make_unique().
+  /// A const Tensor gives const memory, but copies share it: see make_unique(). What a graph has saved must not be
+  /// written to before its reverse pass, which throws a ValueError if the content has changed since. To read a Tensor
+  /// that is not const, std::as_const(t).data<T>() is enough.
   template <class T>
   T* data() {
-    return static_cast<T*>(checked(dtype_of<T>()));
+    return static_cast<T*>(checked(dtype_of<T>()).writable());
   }
   template <class T>
   const T* data() const {
-    return static_cast<const T*>(checked(dtype_of<T>()));
+    return static_cast<const T*>(checked(dtype_of<T>()).data());
   }
   const void* raw() const;
   void* raw();
@@ -84,18 +88,30 @@ class Tensor {
   bool unique() const;
   /// Copies the buffer if it is shared.
   void make_unique();
-  /// An xtensor adaptor over this memory (no copy). Defined in framework/array.hpp.
+  /// An xtensor view of this memory (no copy), which keeps the memory alive. Defined in framework/array.hpp. Throws as
+  /// data().
   template <class T>
-  auto array();
+  ArrayView<T> array();
   template <class T>
-  auto array() const;
+  ArrayView<const T> array() const;
+
+  /// The memory itself; null for an undefined Tensor.
+  const std::shared_ptr<Storage>& storage() const { return storage_; }
+  /// Whether something else may write to the memory unseen: another Tensor or view shares it, or somebody may still
+  /// have a pointer from data(). Not where an owner guards it.
+  bool may_be_written() const { return !storage_->guarded() && (storage_.use_count() != 1 || storage_->given_out()); }
 
   /// dtype, shape and the first values: for messages and debugging.
   std::string str() const;
 
  private:
   void copy_in(const void* values, std::int64_t count);
-  void* checked(DType wanted) const;
+  Storage& checked(DType wanted) const {
+    if (!storage_ || wanted != dtype_) [[unlikely]]
+      throw_no_data(wanted);
+    return *storage_;
+  }
+  [[noreturn]] void throw_no_data(DType wanted) const;
 
   std::shared_ptr<Storage> storage_;
   Shape shape_;

@@ -17,26 +17,56 @@
 
 namespace vg {
 
-// A value that waits. Threads that share it may ask for it at once.
-struct Late {
-  std::mutex mutex;
-  std::atomic<bool> done{false};
-  std::shared_ptr<const Deferred> how;  // until then
+// A lazy value. Threads that share it may read it at the same time.
+struct Late : Storage::Reader {
   const Shape shape;
   const DType dtype;
 
   explicit Late(std::shared_ptr<const Deferred> rule)
-      : how(std::move(rule)), shape(how->shape()), dtype(how->dtype()) {}
+      : shape(rule->shape()), dtype(rule->dtype()), how_(std::move(rule)) {}
 
-  template <class Compute>
-  void settle(Tensor& value, const Compute& compute) {
-    if (done.load(std::memory_order_acquire)) return;
-    const std::lock_guard lock(mutex);
-    if (!how) return;
-    value = compute(*how);
-    how = nullptr;
-    done.store(true, std::memory_order_release);
+  const Tensor& value() {
+    return settle([](const Deferred& how) { return how.compute(); });
   }
+  template <class Compute>
+  const Tensor& settle(const Compute& compute) {
+    if (done_.load(std::memory_order_acquire)) return value_;
+    const std::lock_guard lock(mutex_);
+    if (!how_) return value_;
+    value_ = compute(*how_);
+    value_.storage()->pointers_dropped();
+    for (auto& reader : readers_) value_.storage()->add_reader(std::move(reader));
+    readers_.clear();
+    how_ = nullptr;
+    done_.store(true, std::memory_order_release);
+    return value_;
+  }
+  /// How it will be computed; null when it has been.
+  std::shared_ptr<const Deferred> how() {
+    if (done_.load(std::memory_order_acquire)) return nullptr;
+    const std::lock_guard lock(mutex_);
+    return how_;
+  }
+  /// The reader will read the value, which has no memory before it is computed.
+  void add_reader(const std::weak_ptr<Reader>& reader) {
+    const std::lock_guard lock(mutex_);
+    if (how_)
+      readers_.push_back(reader);
+    else
+      value_.storage()->add_reader(reader);
+  }
+  void read_now() override { value(); }
+
+  /// Whether a value may be lazy that reads these: nobody may write to one of them unseen.
+  static bool may_read_later(const std::vector<Variable>& inputs);
+  static void read_later(const std::shared_ptr<Late>& late, const std::vector<Variable>& inputs);
+
+ private:
+  std::mutex mutex_;
+  std::atomic<bool> done_{false};
+  std::shared_ptr<const Deferred> how_;  // until then
+  std::vector<std::weak_ptr<Reader>> readers_;
+  Tensor value_;
 };
 
 // One op of the graph, or a leaf: what the reverse pass needs. It does not hold the op's value, unless the vjp reads
@@ -44,12 +74,21 @@ struct Late {
 // grow with creation, so every user of a node has a higher id than it: walking in falling order of ids meets all users
 // before the node itself.
 struct Node {
-  Variable grad;                              // of a leaf, added up by backward()
-  std::vector<std::shared_ptr<Node>> inputs;  // of the op that made it; null for constants
+  // An input of the op: its node (null for a constant), and the content that its value had, which the vjp may read.
+  // The memory is compared by address only; who reads it holds it.
+  struct Input {
+    std::shared_ptr<Node> node;
+    const Storage* memory = nullptr;  // null where the value is not computed yet
+    std::uint32_t version = 0;
+  };
+
+  Variable grad;              // of a leaf, added up by backward()
+  std::vector<Input> inputs;  // of the op that made it
   Vjp vjp;
   std::shared_ptr<Node> unfused;  // the same op with what it took in as its first input (record_unfused)
   std::string_view op;
   Tensor output;  // where the vjp reads it
+  std::uint32_t output_version = 0;
   Shape shape;
   DType dtype = f32;
   std::uint64_t id = 0;
@@ -58,7 +97,32 @@ struct Node {
   Node* next_due = nullptr;
 
   static const std::shared_ptr<Node>& of(const Variable& v) { return v.body_->node; }
+  static Input input(const Variable& v) {
+    if (!v.defined()) return {};
+    const Variable::Body& body = *v.body_;
+    if (body.late && body.late->how()) return {body.node, nullptr, 0};
+    Storage* const memory = (body.late ? body.late->value() : body.value).storage().get();
+    return {body.node, memory, memory->save()};
+  }
 };
+
+bool Late::may_read_later(const std::vector<Variable>& inputs) {
+  return std::none_of(inputs.begin(), inputs.end(), [](const Variable& v) {
+    if (!v.defined()) return false;
+    return v.body_->late ? !v.body_->late->how() && v.body_->late->value().may_be_written()
+                         : v.body_->value.may_be_written();
+  });
+}
+
+void Late::read_later(const std::shared_ptr<Late>& late, const std::vector<Variable>& inputs) {
+  for (const Variable& v : inputs) {
+    if (!v.defined()) continue;
+    if (v.body_->late)
+      v.body_->late->add_reader(late);
+    else
+      v.body_->value.storage()->add_reader(late);
+  }
+}
 
 namespace {
 
@@ -97,9 +161,38 @@ std::shared_ptr<Node> make_node(const Shape& shape, DType dtype) {
 
 bool needs_gradient(const Node* node) { return node != nullptr && node->requires_grad; }
 bool needs_gradient(const std::shared_ptr<Node>& node) { return needs_gradient(node.get()); }
+bool needs_gradient(const Node::Input& input) { return needs_gradient(input.node.get()); }
 
 thread_local bool recording_on = true;
 thread_local OpWatch* watch = nullptr;
+
+// The vjp that runs: an op's, or that of what the op is without what it took in, whose result is the op's.
+struct Pulled {
+  const Node *op, *of_result;
+};
+thread_local const Pulled* pulled = nullptr;
+
+// Throws where the vjp that runs reads a value whose content has changed since its op was recorded.
+void check_saved(const Pulled& now, const Tensor& value, bool was_late) {
+  const Node& node = *now.op;
+  const Storage* const memory = value.storage().get();
+  const auto fail = [&](const std::string& what) {
+    throw ValueError(fmt::format(
+        "[{}] backward: {}, {} {}, was written to after the op had saved it for its gradient; write before the op, or "
+        "to a clone()",
+        node.op, what, name_of(value.dtype()), value.shape().str()));
+  };
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (node.inputs[i].memory != memory) continue;
+    if (memory->changed_since(node.inputs[i].version)) fail(fmt::format("input {}", i));
+    return;
+  }
+  if (now.of_result->output.storage().get() == memory) {
+    if (memory->changed_since(now.of_result->output_version)) fail("its result");
+  } else if (was_late && memory->changed_since(0)) {
+    fail("an input");
+  }
+}
 
 using NodeSet = std::unordered_set<const Node*>;
 
@@ -124,7 +217,7 @@ void accumulate(Variable& into, const Variable& grad, bool create_graph) {
 }
 
 void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
-  const Node& input = *node.inputs[i];
+  const Node& input = *node.inputs[i].node;
   if (grad.shape() == input.shape && grad.dtype() == input.dtype) return;
   throw ValueError(fmt::format("[{}] vjp: the gradient of input {} is {} {}; must be {} {} as the input", node.op, i,
                                name_of(grad.dtype()), grad.shape().str(), name_of(input.dtype), input.shape.str()));
@@ -181,11 +274,18 @@ class Engine {
     }
   }
 
-  bool wanted(const std::shared_ptr<Node>& n) const {
-    return needs_gradient(n) && (!wanted_ || wanted_->count(n.get()) != 0);
+  bool wanted(const Node::Input& input) const {
+    return needs_gradient(input) && (!wanted_ || wanted_->count(input.node.get()) != 0);
   }
 
-  static Grads pull(const Node& node, const Pull& p) {
+  static Grads pull(const Node& node, const Node& self, const Pull& p) {
+    struct Scope {
+      explicit Scope(const Pulled* now) : before(std::exchange(pulled, now)) {}
+      ~Scope() { pulled = before; }
+      const Pulled* before;
+    };
+    const Pulled now{&node, &self};
+    const Scope scope(&now);
     if (watch == nullptr) return node.vjp(p);
     struct End {
       OpWatch* told;
@@ -205,7 +305,7 @@ class Engine {
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
     if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const auto& n) { return wanted(n); })) return;
     const Variable output = make_variable(self->output, self, nullptr);
-    Grads grads = pull(node, Pull{grad, output, node, wanted_});
+    Grads grads = pull(node, *self, Pull{grad, output, node, wanted_});
     if (grads.size() != node.inputs.size())
       throw ValueError(fmt::format("[{}] vjp: returned {} gradients; the op has {} inputs", node.op, grads.size(),
                                    node.inputs.size()));
@@ -213,7 +313,7 @@ class Engine {
     for (std::size_t i = 0; i < grads.size(); ++i)
       if (grads[i].defined() && wanted(node.inputs[i])) check_gradient(node, grads[i], i);
     for (std::size_t i = 0; i < grads.size(); ++i)
-      if (grads[i].defined() && wanted(node.inputs[i])) push(node.inputs[i], std::move(grads[i]));
+      if (grads[i].defined() && wanted(node.inputs[i])) push(node.inputs[i].node, std::move(grads[i]));
     if (!retain_) {
       self->vjp = nullptr;
       self->unfused = nullptr;
@@ -241,8 +341,9 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
 
 const Tensor& Variable::value() const {
   if (!body_) throw ValueError("[Variable] value(): the variable is undefined");
-  if (body_->late) body_->late->settle(body_->value, [](const Deferred& how) { return how.compute(); });
-  return body_->value;
+  const Tensor& value = body_->late ? body_->late->value() : body_->value;
+  if (pulled != nullptr && value.storage()->has_versions()) check_saved(*pulled, value, body_->late != nullptr);
+  return value;
 }
 
 const Shape& Variable::shape() const { return body_ && body_->late ? body_->late->shape : value().shape(); }
@@ -276,6 +377,11 @@ Tensor& Variable::mutable_value() {
   if (!is_leaf())
     throw ValueError(fmt::format("[Variable] mutable_value(): the result of op {} must not be changed in place", op()));
   if (!body_) throw ValueError("[Variable] mutable_value(): the variable is undefined");
+  if (body_->late) {  // of an op that recorded nothing
+    body_->value = body_->late->value();
+    body_->late = nullptr;
+  }
+  if (unique() && body_->value.unique()) body_->value.storage()->forget();
   return body_->value;
 }
 
@@ -285,8 +391,8 @@ bool same(const Variable& a, const Variable& b) {
 }
 
 bool Pull::needs(std::size_t i) const {
-  const std::shared_ptr<Node>& input = node.inputs[i];
-  return needs_gradient(input) && (wanted == nullptr || wanted->count(input.get()) != 0);
+  const Node::Input& input = node.inputs[i];
+  return needs_gradient(input) && (wanted == nullptr || wanted->count(input.node.get()) != 0);
 }
 
 bool will_record(const std::vector<Variable>& inputs) {
@@ -301,7 +407,7 @@ std::shared_ptr<Node> record_node(std::string_view op, const Shape& shape, DType
   node->requires_grad = true;
   node->op = op;
   node->inputs.reserve(inputs.size());
-  for (const Variable& v : inputs) node->inputs.push_back(v.defined() ? Node::of(v) : nullptr);
+  for (const Variable& v : inputs) node->inputs.push_back(Node::input(v));
   node->vjp = std::move(vjp);
   return node;
 }
@@ -311,12 +417,16 @@ thread_local bool fusion_on = true;
 }  // namespace
 
 Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp, Output output) {
+  if (value.unique()) value.storage()->pointers_dropped();  // the op's own, who is done with them
   if (!will_record(inputs)) {
     if (watch != nullptr) watch->made(op, value, inputs, 0);
     return Variable(value);
   }
   auto node = record_node(op, value.shape(), value.dtype(), inputs, std::move(vjp));
-  if (output == Output::saved) node->output = value;
+  if (output == Output::saved) {
+    node->output = value;
+    node->output_version = value.storage()->save();
+  }
   if (watch != nullptr) watch->made(op, value, inputs, node->id);
   return make_variable(std::move(value), std::move(node), nullptr);
 }
@@ -325,20 +435,21 @@ bool fuses() { return fusion_on && watch == nullptr; }
 
 Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
                          Vjp vjp) {
-  if (!fuses()) return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
+  if (!fuses() || !Late::may_read_later(inputs))
+    return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
   std::shared_ptr<Node> node;
   if (will_record(inputs)) node = record_node(op, how->shape(), how->dtype(), inputs, std::move(vjp));
-  return make_variable({}, std::move(node), std::make_shared<Late>(std::move(how)));
+  auto late = std::make_shared<Late>(std::move(how));
+  Late::read_later(late, inputs);
+  return make_variable({}, std::move(node), std::move(late));
 }
 
 std::shared_ptr<const Deferred> deferred_of(const Variable& v) {
-  if (!v.defined() || !v.body_->late || !fuses()) return nullptr;
-  const std::lock_guard lock(v.body_->late->mutex);
-  return v.body_->late->how;
+  return v.defined() && v.body_->late && fuses() ? v.body_->late->how() : nullptr;
 }
 
-void settle(const Variable& v, const Tensor& value) {
-  v.body_->late->settle(v.body_->value, [&](const Deferred&) { return value; });
+void settle(const Variable& v, Tensor value) {
+  v.body_->late->settle([&](const Deferred&) { return std::move(value); });
 }
 
 void record_unfused(const Variable& y, std::string_view op, const std::vector<Variable>& inputs, Vjp vjp) {
@@ -372,7 +483,7 @@ Variable checked_seed(const Variable& output, const Variable& seed, std::string_
 // it took in; it is then met in the region, and refused.
 bool took_in(const Node& n, const NodeSet& targets) {
   for (const Node* at = &n; at->unfused != nullptr;) {
-    at = at->unfused->inputs[0].get();
+    at = at->unfused->inputs[0].node.get();
     if (!needs_gradient(at)) return false;
     if (at->consumed || targets.count(at) != 0) return true;
   }
@@ -393,15 +504,16 @@ Region region_between(const Variable& root, const std::vector<Variable>& inputs,
       throw ValueError(fmt::format(
           "[gradients] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node->op));
     if (took_in(*node, targets)) region.unfused.insert(node);
-    for (const auto& n : inputs_of(node))
-      if (needs_gradient(n) && seen.insert(n.get()).second) nodes.push_back(n.get());
+    for (const Node::Input& input : inputs_of(node))
+      if (const Node* n = input.node.get(); needs_gradient(n) && seen.insert(n).second) nodes.push_back(n);
   }
   for (const Node* target : targets)
     if (seen.count(target) != 0) region.wanted.insert(target);
   std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->id < b->id; });
   for (const Node* n : nodes) {
     const auto& from = inputs_of(n);
-    if (std::any_of(from.begin(), from.end(), [&](const auto& input) { return region.wanted.count(input.get()) != 0; }))
+    if (std::any_of(from.begin(), from.end(),
+                    [&](const auto& input) { return region.wanted.count(input.node.get()) != 0; }))
       region.wanted.insert(n);
   }
   return region;

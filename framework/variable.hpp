@@ -68,7 +68,7 @@ class Variable {
 
   /// Whether this handle is the only one, so that the value may be changed in place unseen.
   bool unique() const { return body_.use_count() == 1; }
-  /// In-place access for owners of leaves (optimizers, states). Throws ValueError for the result of an op.
+  /// In-place access to a leaf. Throws ValueError for the result of an op.
   Tensor& mutable_value();
 
   /// Whether they are the same leaf, or results of the same op.
@@ -79,12 +79,13 @@ class Variable {
   struct Body {
     Tensor value;
     std::shared_ptr<Node> node;  // null for a constant
-    std::shared_ptr<Late> late;  // null unless the value is computed when it is asked for (deferred.hpp)
+    std::shared_ptr<Late> late;  // null unless the value is lazy (deferred.hpp)
   };
   std::shared_ptr<Body> body_;
   friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);
   friend std::shared_ptr<const class Deferred> deferred_of(const Variable& v);
-  friend void settle(const Variable& v, const Tensor& value);
+  friend void settle(const Variable& v, Tensor value);
+  friend struct Late;
 };
 
 /// What a vjp sees.

@@ -84,8 +84,8 @@ class DeferredBias : public Deferred {
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
     };
-    const Tensor value = biased(sum_.x, sum_.bias, activation, again);  // before another handle of x is made
-    const Variable y = record("bias_activation", value, {sum_.x, sum_.bias}, vjp, Output::saved);
+    Tensor value = biased(sum_.x, sum_.bias, activation, again);  // before another handle of x is made
+    const Variable y = record("bias_activation", std::move(value), {sum_.x, sum_.bias}, vjp, Output::saved);
     record_unfused(y, "activation", {self}, [activation](const Pull& pull) -> Grads {
       return {detail::through_activation(activation, pull.output.value(), pull.grad)};
     });

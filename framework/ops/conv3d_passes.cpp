@@ -139,9 +139,6 @@ std::shared_ptr<const DeferredConv> pending_conv(const Variable& v) {
   return std::dynamic_pointer_cast<const DeferredConv>(deferred_of(v));
 }
 
-// Results of ops are not changed any more; memory that somebody else has a handle of may be, once the call is over.
-bool stays_as_it_is(const Variable& x) { return deferred_of(x) != nullptr || !x.is_leaf() || x.value().unique(); }
-
 }  // namespace
 
 Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c) {
@@ -159,13 +156,13 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
   const Vjp vjp = joined ? Vjp(vjp_by_parts) : vjp_by(x);
   // an output that no memory holds is this call's error
   constexpr std::int64_t most_elements = std::int64_t{1} << 40;
-  const bool waits = y_shape(c.p).numel() < most_elements && std::all_of(parts.begin(), parts.end(), stays_as_it_is);
-  for (const Variable& part : parts) part.value();  // just one convolution waits, however many follow each other
+  const bool may_be_lazy = y_shape(c.p).numel() < most_elements;
+  for (const Variable& part : parts) part.value();  // just one convolution is lazy, however many follow each other
   const auto how = std::make_shared<DeferredConv>(parts, w, c);
-  const Tensor value = waits ? Tensor() : how->compute();
+  Tensor value = may_be_lazy ? Tensor() : how->compute();
   count_multiply_adds_of(c.p);
-  const Variable y =
-      waits ? record_deferred("conv3d", how, inputs, vjp) : record("conv3d", value, inputs, vjp, Output::dropped);
+  const Variable y = may_be_lazy ? record_deferred("conv3d", how, inputs, vjp)
+                                 : record("conv3d", std::move(value), inputs, vjp, Output::dropped);
   if (joined) record_unfused(y, "conv3d", {x, w}, vjp_by(x));
   return y;
 }

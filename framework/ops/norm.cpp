@@ -271,7 +271,7 @@ class DeferredNorm : public Deferred {
     // with a residual the sign is read from the result
     const bool saved = masks_gradient(n);
     const Variable result =
-        record("norm_activation", y, n.inputs(), vjp_of(n), saved ? Output::saved : Output::dropped);
+        record("norm_activation", std::move(y), n.inputs(), vjp_of(n), saved ? Output::saved : Output::dropped);
     record_unfused(result, "activation", {self}, [n, saved](const Pull& pull) -> Grads {
       return {detail::through_activation(n.activation, saved ? pull.output.value() : forward_value(n), pull.grad)};
     });

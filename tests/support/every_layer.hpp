@@ -1,0 +1,18 @@
+// One module of each kind at least, with options that are not the defaults, and the shape of a fitting input.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "framework/module.hpp"
+
+namespace test {
+
+struct LayerCase {
+  std::shared_ptr<vg::Module> model;
+  vg::Shape input;
+};
+
+std::vector<LayerCase> every_layer();
+
+}  // namespace test
