@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "framework/kernels/bf16.hpp"
+#include "framework/kernels/bf16_set.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "support/amx_emulator.hpp"
 
@@ -48,6 +49,7 @@ std::vector<float> convolve(vg::kernels::GatherKernel<Bf16Pair> kernel, int64_t 
 TEST_CASE("AMX: its instructions do what the plain tiles do", "[bf16][kernels]") {
   const auto amx = vg::kernels::amx_gather_tiles, plain = vg::kernels::portable_bf16_kernels->gather_tiles;
   if (amx == nullptr) return;  // not compiled in
+  vg::available_bf16_kernel_sets();  // where the CPU has AMX, the system lets a process use it that has asked
   const vg::test::AmxEmulator emulator;
   for (const int64_t depth : {1, 2, 15, 16, 17, 33, 70})
     for (const int64_t stride : {1, 2})
