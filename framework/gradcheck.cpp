@@ -57,20 +57,24 @@ void check_leaves(const std::vector<Variable>& leaves) {
   }
 }
 
+// Of the leaves' present values. `differentiated` says whether the result's gradient will be taken, or only its value
+// read. Recording is on in both cases, for an f that takes gradients itself.
+using Function = std::function<Variable(bool differentiated)>;
+
 // <f(), u>
 class Objective {
  public:
-  explicit Objective(const std::function<Variable()>& f) : f_(f) {}
+  explicit Objective(const Function& f) : f_(f) {}
 
   std::vector<Variable> gradient(const std::vector<Variable>& leaves) {
     EnableGrad on;
-    const Variable y = checked(f_());
+    const Variable y = checked(f_(true));
     if (!y.requires_grad()) return std::vector<Variable>(leaves.size());
     return gradients(y, leaves, Variable(cotangent_), GradientsOptions{.allow_unused = true});
   }
   double value() {
-    NoGrad off;
-    const Variable y = checked(f_());
+    EnableGrad on;
+    const Variable y = checked(f_(false));
     double total = 0;
     for (std::int64_t i = 0; i < y.numel(); ++i) total += y.value().data<double>()[i] * cotangent_.data<double>()[i];
     return total;
@@ -85,7 +89,7 @@ class Objective {
                                    y.shape().str(), cotangent_.shape().str()));
     return y;
   }
-  const std::function<Variable()>& f_;
+  const Function& f_;
   Tensor cotangent_;
 };
 
@@ -141,10 +145,10 @@ std::string GradcheckReport::message() const {
       analytic, numeric, error);
 }
 
-GradcheckReport gradcheck_leaves(const std::function<Variable()>& f, const std::vector<Variable>& leaves,
-                                 const GradcheckOptions& options) {
-  check_options(options);
-  check_leaves(leaves);
+namespace {
+
+GradcheckReport check_gradient(const Function& f, const std::vector<Variable>& leaves,
+                               const GradcheckOptions& options) {
   Objective objective(f);
   const std::vector<Variable> grads = objective.gradient(leaves);
   GradcheckReport report;
@@ -164,16 +168,23 @@ GradcheckReport gradcheck_leaves(const std::function<Variable()>& f, const std::
   return report;
 }
 
+}  // namespace
+
+GradcheckReport gradcheck_leaves(const std::function<Variable()>& f, const std::vector<Variable>& leaves,
+                                 const GradcheckOptions& options) {
+  check_options(options);
+  check_leaves(leaves);
+  return check_gradient([&f](bool) { return f(); }, leaves, options);
+}
+
 GradcheckReport gradgradcheck_leaves(const std::function<Variable()>& f, const std::vector<Variable>& leaves,
                                      const GradcheckOptions& options) {
   check_options(options);
   check_leaves(leaves);
   Variable cotangent;
-  // <gradient of <f, cotangent>, u>. The differences call it with recording off and so take the ops' fast first
-  // derivatives; the analytic side records them: the two must agree.
-  const auto first = [&]() -> Variable {
-    const bool create = recording();
-    EnableGrad on;
+  // <gradient of <f, cotangent>, u>. The differences take the ops' fast first derivatives, which are not recorded; the
+  // analytic side records them: the two must agree.
+  const auto first = [&](bool create) -> Variable {
     const Variable y = f();
     if (!cotangent.defined()) cotangent = Variable(fixed_tensor(y.shape(), 1), true);
     Variable total = Variable(Tensor::zeros({}, f64));
@@ -185,12 +196,12 @@ GradcheckReport gradgradcheck_leaves(const std::function<Variable()>& f, const s
     return total;
   };
   {
-    NoGrad off;
-    first();  // makes the cotangent, whose shape is the output's
+    EnableGrad on;
+    first(false);  // makes the cotangent, whose shape is the output's
   }
   std::vector<Variable> all = leaves;
   all.push_back(cotangent);
-  return gradcheck_leaves(first, all, options);
+  return check_gradient(first, all, options);
 }
 
 namespace {

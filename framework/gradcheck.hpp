@@ -4,9 +4,10 @@
 //   auto report = vg::gradcheck(f, {x, weight});      // f64 tensors
 //   if (!report) std::cerr << report.message();
 //
-// f must be a function of its inputs alone (no random draws, no running statistics) and differentiable where it is
-// checked: next to a kink, such as relu's at 0, differences tell nothing, and keeping away from it is up to the
-// caller's data.
+// f may take gradients itself (a gradient penalty, the loss of a differential equation): with create_graph, so that
+// the result depends on the inputs through them. f must be a function of its inputs alone (no random draws, no running
+// statistics) and differentiable where it is checked: next to a kink, such as relu's at 0, differences tell nothing,
+// and keeping away from it is up to the caller's data.
 #pragma once
 
 #include <cstdint>

@@ -183,3 +183,40 @@ TEST_CASE("gradcheck: a module is checked by its input and its parameters", "[gr
   module.to(f32);
   CHECK_THROWS_AS(gradcheck(module, x.to(f32)), TypeError);
 }
+
+namespace {
+
+// The squared norm of d sum(tanh(x * w)) / dx: what a gradient penalty and a physics loss are made of.
+Variable gradient_penalty(const Variable& x, const Variable& w) {
+  return sum(square(gradients(sum(tanh(x * w)), {x}, {.create_graph = true})[0]));
+}
+
+struct Penalty : Module {
+  ParamState weight;
+  Penalty() { weight.add("w", Tensor::of<double>({3}, {0.7, -0.4, 1.1})); }
+  Variable update(const Variable& x) override { return gradient_penalty(x, weight["w"]); }
+  void visit(Visitor& v) override { v("weight", weight); }
+};
+
+}  // namespace
+
+TEST_CASE("gradcheck takes functions that differentiate inside", "[gradcheck]") {
+  const Tensor w = Tensor::of<double>({3}, {0.7, -0.4, 1.1});
+  const auto f = [](const std::vector<Variable>& in) { return gradient_penalty(in[0], in[1]); };
+  const auto report = gradcheck(f, {x6, w});
+  CHECK_THAT(report, Passes());
+  CHECK(report.checked == 9);
+  CHECK_THAT(gradgradcheck(f, {x6, w}), Passes());
+  const auto wrong = [&](const std::vector<Variable>& in) { return gradient_penalty(in[0], in[1].detach()); };
+  CHECK_FALSE(gradcheck(wrong, {x6, w}));
+
+  Penalty module;
+  CHECK_THAT(gradcheck(module, x6), Passes());
+  CHECK_THAT(gradgradcheck(module, x6), Passes());
+  CHECK(module.weight["w"].value().values() == w.values());
+
+  // Also where the caller has turned recording off.
+  const NoGrad off;
+  CHECK_THAT(gradcheck(f, {x6, w}), Passes());
+  CHECK_THAT(gradgradcheck(f, {x6, w}), Passes());
+}
