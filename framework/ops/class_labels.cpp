@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/error.hpp"
+#include "framework/ops/elementwise.hpp"
 #include "framework/threads.hpp"
 
 namespace vg::detail {
@@ -91,6 +92,13 @@ ClassTargets class_targets(const ClassVolume& v, DType dtype) {
     if (v.counts(p)) target.data<double>()[p * v.classes + v.labels[p]] = 1;
   }
   return {counts.to(dtype), target.to(dtype)};
+}
+
+Variable counted_logits(const ClassVolume& v, const Variable& logits) {
+  if (!v.has_ignored) return logits;
+  Tensor counts(Shape{v.positions, 1}, i32);
+  for (std::int64_t p = 0; p < v.positions; ++p) counts.data<std::int32_t>()[p] = v.counts(p);
+  return where(counts, logits, Tensor::scalar(0, logits.dtype()));
 }
 
 }  // namespace vg::detail

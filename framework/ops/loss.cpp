@@ -72,14 +72,16 @@ double value_of(const ClassLoss& l, const VolumeSums& sums) {
   return value;
 }
 
-// The tables of the backward pass, for an incoming gradient g.
+// The tables of the backward pass, for an incoming gradient g. Where no position counts, the loss is NaN, and its
+// gradient zero.
 VolumeSlopes slopes_of(const ClassLoss& l, const VolumeSums& sums, double g) {
   const auto n = static_cast<std::size_t>(l.classes());
   const std::vector<double> zeros(n);
   VolumeSlopes s{zeros, zeros, zeros, zeros, zeros, l.dice};
   if (l.cross_entropy) {
     const std::vector<double> weight = l.weights();
-    const double by = g / sums.weight, eps = l.ce.label_smoothing, share = eps / static_cast<double>(n);
+    const double by = l.volume().any_counts() ? g / sums.weight : 0, eps = l.ce.label_smoothing,
+                 share = eps / static_cast<double>(n);
     double all = 0;
     for (double w : weight) all += w;
     for (std::size_t k = 0; k < n; ++k) {
@@ -110,8 +112,9 @@ Variable composed_grad(const ClassLoss& l, const VolumeSums& sums, const Variabl
   const std::int64_t n = l.labels.numel(), classes = l.classes();
   const DType dtype = l.logits.dtype();
   const auto constant = [&](const Tensor& t) { return Variable(t.to(dtype)); };
-  const auto [on, t] = detail::class_targets(l.volume(), dtype);
-  const Variable p = softmax(reshape(l.logits, {n, classes}));
+  const ClassVolume volume = l.volume();
+  const auto [on, t] = detail::class_targets(volume, dtype);
+  const Variable p = softmax(detail::counted_logits(volume, reshape(l.logits, {n, classes})));
   Variable dz;
   if (l.cross_entropy) {
     const VolumeSlopes s = slopes_of(l, sums, 1);
@@ -127,6 +130,7 @@ Variable composed_grad(const ClassLoss& l, const VolumeSums& sums, const Variabl
       if (k < l.first_class()) chosen.data<double>()[k] = 0;
       present.data<double>()[k] = sums.present[static_cast<std::size_t>(k)] + l.dice_options.eps;
     }
+    if (!volume.any_counts()) present = Tensor::ones(present.shape(), f64);  // eps may be 0, and 0 / 0 is NaN
     const Variable size = sum(p * on, {0}, true) + constant(present), overlap = sum(p * t, {0}, true);
     const Variable dp = on * (constant(chosen) * (t / size - overlap / square(size)));
     const Variable from_dice = p * (dp - sum(dp * p, {1}, true));

@@ -22,7 +22,7 @@ struct CrossEntropyOptions {
   double label_smoothing = 0;                  ///< in [0, 1)
 };
 /// Mean negative log-likelihood of the labels. PyTorch's cross_entropy(reduction="mean"); NaN when everything is
-/// ignored.
+/// ignored, with gradient 0.
 Variable cross_entropy(const Variable& logits, const Tensor& labels, const CrossEntropyOptions& options = {});
 
 /// Mean of -(w * t * log s(x) + (1 - t) * log(1 - s(x))), w = pos_weight. Targets have x's shape and dtype.
@@ -37,7 +37,8 @@ struct DiceOptions {
   double eps = 1e-5;                ///< added to the denominator
 };
 /// 1 - mean over classes of 2 * sum(p * t) / (sum(p) + sum(t) + eps), p = softmax(logits), t one-hot, sums over batch
-/// and space.
+/// and space. A class that no label has overlaps with nothing, so its share of the loss is 1, however little of it is
+/// predicted: eps is not in the numerator, as tversky_loss's smooth_nr is.
 Variable soft_dice_loss(const Variable& logits, const Tensor& labels, const DiceOptions& options = {});
 /// cross_entropy + soft_dice_loss, in one pass. Positions that ce ignores count for nothing in dice either.
 Variable dice_cross_entropy(const Variable& logits, const Tensor& labels, const CrossEntropyOptions& ce = {},
@@ -50,7 +51,8 @@ struct FocalOptions {
 };
 /// -alpha[label] * (1 - p)^gamma * log p, p = softmax(logits)[label], averaged over positions and classes (so gamma = 0
 /// gives cross_entropy over the number of classes): MONAI's FocalLoss(use_softmax=True, to_onehot_y=True,
-/// weight=alpha). T.-Y. Lin et al., Focal loss for dense object detection, 2017. NaN when everything is ignored.
+/// weight=alpha). T.-Y. Lin et al., Focal loss for dense object detection, 2017. NaN when everything is ignored, with
+/// gradient 0.
 Variable focal_loss(const Variable& logits, const Tensor& labels, const FocalOptions& options = {});
 /// torchvision's sigmoid_focal_loss(reduction="mean"): each element a decision of its own, target in [0, 1] of x's
 /// shape and dtype, weighted alpha where it is 1 and 1 - alpha where it is 0; not for a negative alpha.

@@ -26,7 +26,7 @@ struct FocalLoss {
   double gamma;
   std::vector<double> alpha;  // one a class
   std::optional<std::int32_t> ignored;
-  double scale = 0;  // one over what the mean divides by
+  double scale = 0;  // one over what the mean divides by; 0 where no position counts
 
   std::int64_t classes() const { return logits.shape().back(); }
   detail::ClassVolume volume() const { return detail::class_volume(labels, classes(), ignored); }
@@ -45,7 +45,7 @@ Variable fused_grad(const FocalLoss& l, double g) {
 Variable composed_grad(const FocalLoss& l, const Variable& g) {
   const std::int64_t n = l.labels.numel(), classes = l.classes();
   const auto [counts, target] = detail::class_targets(l.volume(), l.logits.dtype());
-  const Variable z = reshape(l.logits, {n, classes}), p = softmax(z);
+  const Variable z = detail::counted_logits(l.volume(), reshape(l.logits, {n, classes})), p = softmax(z);
   const Variable alpha(Tensor::of(Shape{1, classes}, l.alpha).to(l.logits.dtype()));
   const Variable at = sum(p * target, {1}, true), log_at = sum(log_softmax(z) * target, {1}, true);
   Variable row = pow(1.0 - at, l.gamma);
@@ -67,8 +67,9 @@ Variable focal_loss(const Variable& logits, const Tensor& labels, const FocalOpt
     using T = decltype(type);
     return detail::focal_forward(l.volume(), l.gamma, l.alpha.data(), logits.value().data<T>());
   });
-  l.scale = 1 / (static_cast<double>(sums.positions) * static_cast<double>(l.classes()));
-  Tensor value = Tensor::scalar(sums.loss * l.scale, logits.dtype());
+  const double scale = 1 / (static_cast<double>(sums.positions) * static_cast<double>(l.classes()));
+  Tensor value = Tensor::scalar(sums.loss * scale, logits.dtype());  // 0 * infinity is NaN where no position counts
+  l.scale = sums.positions > 0 ? scale : 0;
   return record(
       "focal_loss", std::move(value), {logits},
       [l = std::move(l)](const Pull& pull) -> Grads {

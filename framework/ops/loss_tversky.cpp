@@ -96,13 +96,19 @@ Variable fused_grad(const TverskyLoss& l, const std::vector<VolumeSums>& sums, d
 Variable composed_grad(const TverskyLoss& l, const Variable& g) {
   const DType dtype = l.logits.dtype();
   const std::vector<std::int64_t> shape{l.sets(), l.positions(), l.classes()};
-  const auto masks = detail::class_targets(detail::class_volume(l.labels, l.classes(), l.options.ignore_index), dtype);
+  const ClassVolume volume = detail::class_volume(l.labels, l.classes(), l.options.ignore_index);
+  const auto masks = detail::class_targets(volume, dtype);
   const Variable counts = reshape(masks.counts, {l.sets(), l.positions(), 1}), target = reshape(masks.target, shape);
-  const Variable p = softmax(reshape(l.logits, shape));
+  const Variable logits = detail::counted_logits(volume, reshape(l.logits, {l.labels.numel(), l.classes()}));
+  const Variable p = softmax(reshape(logits, shape));
   const Variable overlap = sum(p * target, {1}, true), predicted = sum(p * counts, {1}, true),
                  present = sum(target, {1}, true);
-  const Variable size =
-      overlap * l.overlap_factor() + predicted * l.options.alpha + present * l.options.beta + l.options.smooth_dr;
+  // A set in which no position counts has no gradient; any size but 0 does for it.
+  Tensor extra = Tensor::zeros(Shape{l.sets(), 1, 1}, f64);
+  for (std::int64_t set = 0; set < l.sets(); ++set)
+    if (!l.volume(set).any_counts()) extra.data<double>()[set] = 1;
+  const Variable size = overlap * l.overlap_factor() + predicted * l.options.alpha + present * l.options.beta +
+                        l.options.smooth_dr + Variable(extra.to(dtype));
   Tensor chosen = Tensor::full(Shape{1, 1, l.classes()}, -1 / l.scores(), f64);
   if (l.first_class() == 1) chosen.data<double>()[0] = 0;
   const Variable by = Variable(chosen.to(dtype)) / size, score = (overlap + l.options.smooth_nr) / size;

@@ -36,4 +36,7 @@ struct ClassTargets {
 };
 ClassTargets class_targets(const ClassVolume& volume, DType dtype);
 
+/// logits (n, K) with zeros where the label is ignored: what is there, a NaN too, reaches no gradient.
+Variable counted_logits(const ClassVolume& volume, const Variable& logits);
+
 }  // namespace vg::detail

@@ -20,6 +20,12 @@ struct ClassVolume {
   std::int32_t ignored;
 
   bool counts(std::int64_t p) const { return !has_ignored || labels[p] != ignored; }
+  /// Whether there is a position that counts.
+  bool any_counts() const {
+    std::int64_t p = 0;
+    while (p < positions && !counts(p)) ++p;
+    return p < positions;
+  }
   SoftmaxLayout layout() const { return {positions, classes, 1}; }
   /// Positions a task: a multiple of every block size.
   std::int64_t grain() const { return 64 * std::max<std::int64_t>(1, 512 / classes); }
