@@ -33,6 +33,9 @@ Triple PoolLayer3d::checked_out(const Triple& in) const {
   std::replace(assumed.begin(), assumed.end(), any, std::int64_t{1} << 31);
   const Pool3dArgs args = args_for(assumed);
   for (std::size_t i = 0; i < 3; ++i) {
+    if (assumed[i] > std::int64_t{1} << 31)
+      throw ValueError(fmt::format("[{}] input: got spatial extents ({}); every one must be below 2^31", where(),
+                                   fmt::join(in, ", ")));
     const std::int64_t room = assumed[i] + args.padding[i].first + args.padding[i].second - kernel_[i];
     if (room < 0)
       throw ValueError(

@@ -89,7 +89,8 @@ Upsample::Upsample(UpsampleOptions o)
 std::int64_t Upsample::extent(std::size_t i, std::int64_t in) const {
   if (size_) return (*size_)[i];
   if (in == any) return any;
-  return factor_ ? static_cast<std::int64_t>(std::floor(static_cast<double>(in) * (*factor_)[i])) : in * scale_[i];
+  if (factor_) return static_cast<std::int64_t>(std::floor(static_cast<double>(in) * (*factor_)[i]));
+  return in > INT64_MAX / scale_[i] ? INT64_MAX : in * scale_[i];  // which the op refuses
 }
 
 void Upsample::build(const Size& in_size) {

@@ -33,7 +33,8 @@ struct UpsampleOptions {
   std::string mode = "nearest";  ///< or "trilinear"
   bool align_corners = false;    ///< of "trilinear": the first and last voxels keep their places
   Extent3 size{};                ///< of "trilinear", instead of scale: the output's spatial extents
-  /// Of "trilinear", instead of scale: 1 or 3 positive numbers; the output has floor(in * factor) voxels an axis.
+  /// Of "trilinear", instead of scale: 1 or 3 positive numbers; the output has floor(in * factor) voxels per axis. An
+  /// axis that keeps its extent is copied.
   std::vector<double> scale_factor{};
   Size in_size{};  ///< (H, W, D, C), optional
   std::string name{};

@@ -136,6 +136,8 @@ TEST_CASE("pad surrounds and crops", "[ops][shape]") {
   CHECK_THROWS_WITH(pad(x, {}), Catch::StartsWith("[pad] widths: got 0"));
   CHECK_THROWS_WITH(pad(x, {{-2, -2}}), Catch::StartsWith("[pad] widths of axis 0: got (-2, -2)"));
   CHECK_THROWS_AS(pad(x, {{INT64_MAX, 1}}), ValueError);
+  CHECK_THROWS_AS(pad(x, {{INT64_MIN, INT64_MAX}}), ValueError);
+  CHECK_THROWS_AS(pad(x, {{1 - INT64_MAX, INT64_MAX}}), ValueError);
   CHECK_THROWS_AS(pad(cast(x, i32), {{1, 1}}, 0.5), ValueError);
 }
 

@@ -1,9 +1,11 @@
 // Resampling, adaptive pools, PReLU and channel dropout: threads, dtypes, known values, and what they refuse.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
 
 #include "framework/error.hpp"
+#include "framework/gradcheck_catch.hpp"
 #include "framework/ops/ops.hpp"
 #include "framework/random.hpp"
 #include "support/plain.hpp"
@@ -144,4 +146,63 @@ TEST_CASE("resampling and its relatives say what is wrong with their arguments",
   CHECK_THROWS_WITH(softplus(x, 0, 20), Contains("[softplus] beta: got 0; must be positive"));
   CHECK_THROWS_WITH(spatial_dropout3d(flat, 0.5, random::key_of(1)), Contains("[spatial_dropout3d] x: got shape (6,)"));
   CHECK_THROWS_WITH(spatial_dropout3d(x, 0, random::key_of(1)), Contains("[spatial_dropout3d] keep: got 0"));
+}
+
+TEST_CASE("prelu of a number has gradients of any order", "[gradcheck]") {
+  const auto f = [](const std::vector<Variable>& in) { return prelu(in[0], in[1]); };
+  for (const double value : {-1.5, 0.75}) {
+    const Tensor x = Tensor::scalar(value, f64), slope = Tensor::of<double>({1}, {0.3});
+    CHECK(prelu(Variable(x), Variable(slope)).shape() == Shape{});
+    CHECK(prelu(Variable(x), Variable(slope)).item() == Approx(value > 0 ? value : 0.3 * value));
+    CHECK_THAT(gradcheck(f, {x, slope}), Passes());
+    CHECK_THAT(gradgradcheck(f, {x, slope}), Passes());
+  }
+}
+
+// PyTorch: aten/src/ATen/native/UpSample.h, compute_source_index_and_lambda: "if (output_size == input_size)
+// // scale_factor = 1, simply copy", whatever the scale that was given; else 1 / scale_factor is the step.
+TEST_CASE("a factor that keeps an axis' extent copies it, as PyTorch's scale_factor", "[resample]") {
+  const Variable x(test::numbers({2, 3, 4, 5, 2}, f64, 1), true);
+  for (const bool corners : {false, true}) {
+    INFO(corners);
+    CHECK(test::same_bits(rescale_trilinear3d(x, {1.3, 1.2, 1.1}, corners).value(), x.value()));
+    // An axis of the three: the others are resampled as if alone.
+    CHECK(test::same_bits(rescale_trilinear3d(x, {1.3, 2, 1.1}, corners).value(),
+                          rescale_trilinear3d(x, {1, 2, 1}, corners).value()));
+  }
+  const Variable seed(test::numbers(x.shape(), f64, 2));
+  CHECK(test::same_bits(gradients(rescale_trilinear3d(x, {1.3, 1.2, 1.1}) * 1.0, {x}, seed)[0].value(), seed.value()));
+  // Where the extent changes, the factor is the map: output o of 4 at (o + 0.5) / 1.45 - 0.5.
+  const Variable line(Tensor::of<double>({1, 3, 1, 1, 1}, {0, 1, 2}));
+  const Tensor y = rescale_trilinear3d(line, {1.45, 1, 1}).value();
+  for (int o = 0; o < 4; ++o)
+    CHECK(y.value_at(o) == Approx(std::clamp((o + 0.5) / 1.45 - 0.5, 0.0, 2.0)).margin(1e-12));
+}
+
+TEST_CASE("adaptive pools refuse too few sizes, and name them", "[pool]") {
+  const Variable x(Tensor::ones({1, 4, 4, 4, 2}));
+  CHECK_THROWS_WITH(adaptive_avg_pool3d(x, {2, 2}), Contains("[adaptive_avg_pool3d] size: got (2, 2, 0)"));
+  CHECK_THROWS_WITH(adaptive_max_pool3d(x, {2}), Contains("[adaptive_max_pool3d] size: got (2, 0, 0)"));
+}
+
+TEST_CASE("pools and resampling of nothing take no memory for their tables, and refuse extents past 2^31", "[pool]") {
+  constexpr std::int64_t most = 2147483647, huge = std::int64_t{1} << 62;
+  const Variable none(Tensor({0, most, most, most, 1})), past(Tensor({0, huge, 4, 4, 1}));
+  const Pool3dArgs wide{{most, most, most}, {1, 1, 1}, {{{most - 1, most - 1}, {most - 1, 0}, {0, most - 1}}}};
+  using Pool = std::function<Variable(const Variable&)>;
+  const std::vector<std::pair<std::string, Pool>> pools{{"max_pool3d", [&](auto& x) { return max_pool3d(x, wide); }},
+                                                        {"avg_pool3d", [&](auto& x) { return avg_pool3d(x, wide); }},
+                                                        {"adaptive_max_pool3d", [&](auto& x) {
+                                                           return adaptive_max_pool3d(x, {most, most, most});
+                                                         }}};
+  for (const auto& [name, pool] : pools) {
+    INFO(name);
+    const Variable x(none.value(), true);
+    const Variable y = pool(x);
+    CHECK(y.numel() == 0);
+    CHECK(gradients(y, {x}, Variable(Tensor(y.shape())))[0].shape() == x.shape());
+    CHECK_THROWS_WITH(pool(past), Contains("[" + name + "] x: got spatial size (4611686018427387904, 4, 4); every "));
+  }
+  CHECK_THROWS_WITH(upsample_nearest3d(past, {2, 2, 2}), Contains("[upsample_nearest3d] x: got shape (0, 46116860184"));
+  CHECK_THROWS_WITH(rescale_trilinear3d(past, {0.5, 1, 1}), Contains("[rescale_trilinear3d] x: got shape (0, 461168"));
 }

@@ -31,19 +31,26 @@ void check_positive(std::string_view where, std::string_view name, const Triple&
       throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", where, name, str(t)));
 }
 
+// Bounded extents keep all sums of positions and strides in 64 bits: a batch of none may have any.
+void check_extents(std::string_view where, const Pool3dGeometry& g) {
+  for (const std::int64_t extent : g.in)
+    if (extent < 1 || extent > INT32_MAX)
+      throw ValueError(fmt::format(
+          "[{}] x: got spatial size {}; every spatial extent must be at least 1 (and below 2^31)", where, str(g.in)));
+}
+
 Pool3dGeometry geometry_of(std::string_view where, const Variable& x, const Pool3dArgs& args) {
   check_volume(where, x);
   check_positive(where, "kernel_size", args.kernel_size);
   check_positive(where, "stride", args.stride);
   Pool3dGeometry g{x.dim(0), x.dim(4), {x.dim(1), x.dim(2), x.dim(3)}, {}, args.kernel_size, args.stride, {}};
+  check_extents(where, g);
   for (std::size_t i = 0; i < 3; ++i) {
     const auto [lo, hi] = args.padding[i];
     if (lo < 0 || hi < 0 || lo >= g.kernel[i] || hi >= g.kernel[i])
       throw ValueError(fmt::format(
           "[{}] padding: got ({}, {}) for a kernel of {}; every entry must be at least 0 and below the kernel size",
           where, lo, hi, g.kernel[i]));
-    if (g.in[i] < 1)
-      throw ValueError(fmt::format("[{}] x: got spatial size {}; every extent must be at least 1", where, str(g.in)));
     const std::int64_t span = g.in[i] + lo + hi - g.kernel[i];
     g.before[i] = lo;
     g.out[i] = span < 0 ? 0 : span / g.stride[i] + 1;
@@ -109,7 +116,7 @@ Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry&
 namespace {
 
 Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
-  if (g.in_voxels() > INT32_MAX)
+  if (!g.empty() && g.in_voxels() > INT32_MAX)
     throw ValueError(
         fmt::format("[{}] x: got spatial size {}; a sample may have at most 2147483647 voxels", op, str(g.in)));
   Tensor y(out_shape(g), x.dtype());
@@ -139,12 +146,8 @@ Variable adaptive_max_pool3d(const Variable& x, const Triple& size) {
   check_volume("adaptive_max_pool3d", x);
   check_positive("adaptive_max_pool3d", "size", size);
   Pool3dGeometry g{x.dim(0), x.dim(4), {x.dim(1), x.dim(2), x.dim(3)}, size, {}, {1, 1, 1}, {0, 0, 0}, true};
-  for (std::size_t i = 0; i < 3; ++i) {
-    if (g.in[i] < 1)
-      throw ValueError(
-          fmt::format("[adaptive_max_pool3d] x: got spatial size {}; every extent must be at least 1", str(g.in)));
-    g.kernel[i] = g.in[i] / g.out[i] + 2;  // at least the largest window
-  }
+  check_extents("adaptive_max_pool3d", g);
+  for (std::size_t i = 0; i < 3; ++i) g.kernel[i] = g.in[i] / g.out[i] + 2;  // at least the largest window
   return max_of_windows("adaptive_max_pool3d", x, g);
 }
 

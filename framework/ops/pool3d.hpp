@@ -24,8 +24,9 @@ Variable upsample_nearest3d(const Variable& x, const Triple& scale);
 /// align_corners output o stands at (o + 0.5) * in / out - 0.5 (not below 0), with it at o * (in - 1) / (out - 1).
 /// Throws ValueError for a size below 1.
 Variable upsample_trilinear3d(const Variable& x, const Triple& size, bool align_corners = false);
-/// The same to floor(in * factor) an axis, output o at (o + 0.5) / factor - 0.5: PyTorch's scale_factor, of any
-/// positive numbers.
+/// The same to floor(in * factor) per axis, output o at (o + 0.5) / factor - 0.5: PyTorch's scale_factor, for any
+/// positive numbers. As there, an axis that keeps its extent is copied, whatever the factor. Throws ValueError for a
+/// factor that is not positive or leaves no voxel.
 Variable rescale_trilinear3d(const Variable& x, const std::array<double, 3>& factor, bool align_corners = false);
 /// The mean of each of `size` windows an axis, floor(o * in / out) to ceil((o + 1) * in / out), as
 /// torch.nn.AdaptiveAvgPool3d: windows overlap where the extents do not divide, and repeat where size is larger. Throws

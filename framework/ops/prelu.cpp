@@ -9,6 +9,7 @@
 #include "framework/ops/detail/map.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
+#include "framework/ops/shape_ops.hpp"
 
 namespace vg {
 
@@ -68,6 +69,7 @@ Variable prelu(const Variable& x, const Variable& slope) {
   if (slope.rank() != 1 || (!shared && (x.rank() == 0 || slope.dim(0) != x.dim(-1))))
     throw ValueError(fmt::format("[prelu] slope: got shape {}; must be (1,) or ({},), one a channel of x {}",
                                  slope.shape().str(), x.rank() == 0 ? 1 : x.dim(-1), x.shape().str()));
+  if (x.rank() == 0) return reshape(prelu(reshape(x, {1}), slope), {});  // a slope has an axis, so x needs one
   Tensor y = by_channel(x.value(), x.value(), slope.value(), [](auto v, auto, auto a) { return v > 0 ? v : a * v; });
   return record(
       "prelu", std::move(y), {x, slope}, [x, slope](const Pull& p) -> Grads { return prelu_grads(p, x, slope); },

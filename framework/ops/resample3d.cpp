@@ -130,9 +130,9 @@ void check(std::string_view op, std::string_view name, const Variable& x, const 
   for (std::size_t i = 0; i < 3; ++i) {
     if (size[i] < 1 || size[i] > INT32_MAX)
       throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", op, name, str(size)));
-    if (x.dim(static_cast<int>(i) + 1) < 1)
-      throw ValueError(
-          fmt::format("[{}] x: got shape {}; every spatial extent must be at least 1", op, x.shape().str()));
+    if (const std::int64_t extent = x.dim(static_cast<int>(i) + 1); extent < 1 || extent > INT32_MAX)
+      throw ValueError(fmt::format("[{}] x: got shape {}; every spatial extent must be at least 1 (and below 2^31)", op,
+                                   x.shape().str()));
   }
 }
 
@@ -201,7 +201,7 @@ Variable trilinear(const Variable& x, const Triple& size, bool align_corners, co
   for (std::size_t i = 3; i-- > 0;) {
     const int axis = static_cast<int>(i) + 1;
     const std::int64_t in = x.dim(axis), out = size[i];
-    if (in == out && (align_corners || step[i] == 1)) continue;
+    if (in == out) continue;  // a copy, whatever the step
     y = along("upsample_trilinear3d", y, axis, shared(linear_rows(in, out, align_corners, step[i])), false);
   }
   return y;

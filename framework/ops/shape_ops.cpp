@@ -235,9 +235,9 @@ Tensor padded(const Tensor& x, const std::vector<std::pair<std::int64_t, std::in
   std::vector<Landing> landings;
   for (std::size_t i = 0; i < widths.size(); ++i) {
     const auto [before, after] = widths[i];
-    std::int64_t extent = 0;
+    std::int64_t extent = 0, most = 0;
     if (__builtin_add_overflow(x.shape()[i], before, &extent) || __builtin_add_overflow(extent, after, &extent) ||
-        extent < 0)
+        extent < 0 || __builtin_add_overflow(x.shape()[i], after, &most) || std::min(before, after) == INT64_MIN)
       throw ValueError(
           fmt::format("[pad] widths of axis {}: got ({}, {}) for an extent of {}; the result's must be at least 0", i,
                       before, after, x.shape()[i]));

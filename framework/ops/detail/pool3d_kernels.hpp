@@ -17,6 +17,8 @@ struct Pool3dGeometry {
   Triple in, out, kernel, stride, before;
   bool adaptive = false;  ///< windows follow from in and out; kernel is the largest of them
 
+  /// Whether there is nothing to read. The extents are then bounded by no memory, nor are their products.
+  bool empty() const { return batch == 0 || channels == 0; }
   std::int64_t in_voxels() const { return in[0] * in[1] * in[2]; }
   std::int64_t out_voxels() const { return out[0] * out[1] * out[2]; }
   /// Whether each voxel is in just one window.
@@ -73,6 +75,7 @@ class PoolDepths {
 /// f(row, a sample's first input, the row's first output) for all rows of outputs, those of a plane in one task.
 template <class F>
 void each_pool_row(const Pool3dGeometry& g, const F& f) {
+  if (g.empty()) return;
   const PoolDepths depths(g);
   parallel_for(
       g.batch * g.out[0],
@@ -95,6 +98,7 @@ void max_pool(const Pool3dGeometry& g, const T* x, T* y, std::int32_t* index) {
 /// y[o] = x[index[o]]
 template <class T>
 void pool_pick(const Pool3dGeometry& g, const T* x, const std::int32_t* index, T* y) {
+  if (g.empty()) return;
   const std::int64_t c = g.channels, row = g.out[1] * g.out[2];
   parallel_for(
       g.batch * g.out[0],
@@ -110,6 +114,7 @@ void pool_pick(const Pool3dGeometry& g, const T* x, const std::int32_t* index, T
 /// whose window reaches into them; where they tile the volume, rows of outputs own their windows.
 template <class T>
 void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
+  if (g.empty()) return;
   if (g.tiles()) {
     each_pool_row(g, [&](const kernels::PoolRow& row, std::int64_t sample, std::int64_t o) {
       kernels::max_unpool_row(row, dy + o, index + o, dx + sample);
@@ -139,6 +144,7 @@ void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T
 /// y = mean over each window, of its positions inside the input.
 template <class T>
 void window_mean(const Pool3dGeometry& g, const T* x, T* y) {
+  if (g.empty()) return;
   const std::int64_t c = g.channels;
   parallel_for(
       g.batch * g.out[0],
@@ -166,6 +172,7 @@ void window_mean(const Pool3dGeometry& g, const T* x, T* y) {
 /// The adjoint of window_mean: each input position collects from the windows that hold it.
 template <class T>
 void window_spread(const Pool3dGeometry& g, const T* dy, T* dx) {
+  if (g.empty()) return;
   const std::int64_t c = g.channels;
   parallel_for(
       g.batch * g.in[0],
