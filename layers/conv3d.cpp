@@ -46,7 +46,9 @@ Conv3dArgs ConvWindow::args(const Triple& in, std::int64_t groups, Compute compu
           .compute = compute};
 }
 
-Triple ConvWindow::out_size(const Triple& in) const { return conv3d_out_size(in, kernel, args(in, 1)); }
+Triple ConvWindow::out_size(std::string_view where, const Triple& in) const {
+  return conv3d_out_size(in, kernel, args(in, 1), where);
+}
 
 Values ConvWindow::options() const {
   return {{"kernel_size", list(kernel)},

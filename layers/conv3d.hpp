@@ -77,7 +77,7 @@ struct ConvWindow {
              const Extent3& lhs_dilation, const Extent3& rhs_dilation);
 
   Conv3dArgs args(const Triple& in, std::int64_t groups, Compute compute = Compute::automatic) const;
-  Triple out_size(const Triple& in) const;
+  Triple out_size(std::string_view where, const Triple& in) const;
   Shape kernel_shape(std::int64_t inputs, std::int64_t outputs) const {
     return {kernel[0], kernel[1], kernel[2], inputs, outputs};
   }
@@ -92,7 +92,7 @@ struct Conv3dOptions {
   std::int64_t out_channels = 0;  ///< required
   Extent3 kernel_size{};          ///< required
   Extent3 stride = 1;
-  Padding padding = "SAME";
+  Padding padding = "SAME";  ///< negative numbers crop, at most the (dilated) extent
   Extent3 lhs_dilation = 1;  ///< more than 1 only with explicit padding
   Extent3 rhs_dilation = 1;
   std::int64_t groups = 1;  ///< divides in_channels and out_channels
@@ -108,7 +108,8 @@ struct Conv3dOptions {
 /// (B, H', W', D', out_channels). Kernel (kh, kw, kd, in_channels / groups, out_channels), bias (1, 1, 1, out_channels)
 /// or (1, out_channels, 1, 1, 1) channel-first; initial values are f32 unless arrays of f64 are given. Initializers
 /// draw in the order mask, kernel, bias. Throws ValueError or TypeError that names the argument, before anything is
-/// drawn.
+/// drawn: also for a size whose output would be empty, because the kernel does not fit into the padded input (the op
+/// vg::conv3d gives an empty output then, as jax does).
 class Conv3d : public ConvLayer3d {
  public:
   explicit Conv3d(Conv3dOptions options);
@@ -117,7 +118,7 @@ class Conv3d : public ConvLayer3d {
 
  protected:
   Shape kernel_shape(std::int64_t in_channels) const override;
-  Triple spatial_out(const Triple& in) const override { return window_.out_size(in); }
+  Triple spatial_out(const Triple& in) const override { return window_.out_size(where(), in); }
   Variable convolve(const Variable& x) override;
 
  private:
@@ -153,7 +154,7 @@ class ScaledWSConv3d : public ConvLayer3d {
 
  protected:
   Shape kernel_shape(std::int64_t in_channels) const override;
-  Triple spatial_out(const Triple& in) const override { return window_.out_size(in); }
+  Triple spatial_out(const Triple& in) const override { return window_.out_size(where(), in); }
   Variable convolve(const Variable& x) override;
   void add_leaves(DType dtype) override;
 

@@ -35,7 +35,8 @@ Shape ConvTranspose3d::kernel_shape(std::int64_t in_channels) const {
 }
 
 Triple ConvTranspose3d::spatial_out(const Triple& in) const {
-  return conv3d_out_size(in, kernel_, {.padding = pads(), .lhs_dilation = stride_, .rhs_dilation = rhs_dilation_});
+  return conv3d_out_size(in, kernel_, {.padding = pads(), .lhs_dilation = stride_, .rhs_dilation = rhs_dilation_},
+                         where());
 }
 
 Variable ConvTranspose3d::convolve(const Variable& x) {

@@ -58,8 +58,9 @@ std::array<Pads, 3> Padding::resolve(const Triple& in, const Triple& kernel, con
   std::array<Pads, 3> pads{};
   if (mode() == Mode::valid) return pads;
   for (std::size_t i = 0; i < 3; ++i) {
-    const std::int64_t out = (in[i] + stride[i] - 1) / stride[i];
-    const std::int64_t pad = std::max<std::int64_t>(0, (out - 1) * stride[i] + kernel[i] - in[i]);
+    // (ceil(in / stride) - 1) * stride + kernel - in, in terms that do not overflow for any extent
+    const std::int64_t left = in[i] == 0 ? stride[i] : 1 + (in[i] - 1) % stride[i];
+    const std::int64_t pad = std::max<std::int64_t>(0, kernel[i] - left);
     pads[i] = {pad / 2, pad - pad / 2};
   }
   return pads;

@@ -21,7 +21,7 @@ class WeightNormConv3d : public ConvLayer3d {
  protected:
   std::string_view kernel_leaf() const override { return "direction"; }
   Shape kernel_shape(std::int64_t in_channels) const override;
-  Triple spatial_out(const Triple& in) const override { return window_.out_size(in); }
+  Triple spatial_out(const Triple& in) const override { return window_.out_size(where(), in); }
   Variable convolve(const Variable& x) override;
   void add_leaves(DType dtype) override;
 

@@ -106,7 +106,7 @@ TEST_CASE("conv3d_out_size follows the formula and never goes below 0", "[conv3d
         Triple{8, 2, 1});
   CHECK(conv3d_out_size({5, 5, 5}, {3, 3, 3}, {.rhs_dilation = {2, 1, 3}}) == Triple{1, 3, 0});
   CHECK(conv3d_out_size({2, 2, 2}, {3, 4, 9}, {.stride = {3, 3, 3}}) == Triple{0, 0, 0});
-  CHECK(conv3d_out_size({6, 6, 6}, {1, 1, 1}, {.padding = {{{-1, 0}, {-2, -3}, {-5, -5}}}}) == Triple{5, 1, 0});
+  CHECK(conv3d_out_size({6, 6, 6}, {1, 1, 1}, {.padding = {{{-1, 0}, {-2, -3}, {-6, 2}}}}) == Triple{5, 1, 2});
 }
 
 TEST_CASE("the three passes equal plain loops, for any arguments", "[conv3d]") {
@@ -125,6 +125,7 @@ TEST_CASE("the three passes equal plain loops, for any arguments", "[conv3d]") {
       a.lhs_dilation[i] = pick(1, 2);
       a.rhs_dilation[i] = pick(1, 2);
       a.padding[i] = {pick(-1, 3), pick(-1, 3)};
+      if (x[i + 1] == 1 && a.padding[i] == std::pair<std::int64_t, std::int64_t>(-1, -1)) a.padding[i].second = 0;
     }
     const DType dtype = round % 2 ? f32 : f64;
     const Variable xv(integers(g, x, dtype), true), wv(integers(g, w, dtype), true);
@@ -271,4 +272,68 @@ TEST_CASE("convolutions say what is wrong with their arguments", "[conv3d]") {
   CHECK_THROWS_WITH(conv_transpose3d(x, wt, {.stride = {1, 0, 1}}),
                     Contains("[conv_transpose3d] stride: got (1, 0, 1)"));
   CHECK_THROWS_WITH(conv_transpose3d(x, wt, {.groups = 3}), Contains("[conv_transpose3d] out_channels: got 2"));
+}
+
+TEST_CASE("padding that crops more than an axis has is refused by every convolution", "[conv3d]") {
+  const auto pads = [](std::int64_t lo, std::int64_t hi) {
+    return std::array<std::pair<std::int64_t, std::int64_t>, 3>{{{0, 0}, {lo, hi}, {0, 0}}};
+  };
+  const auto x = [](std::int64_t extent) { return Variable(Tensor::ones({1, 4, extent, 4, 2})); };
+  const Variable w(Tensor::ones({1, 1, 1, 2, 3})), wt(Tensor::ones({1, 1, 1, 3, 2}));
+  const std::string says = "padding: got (-2, 5) along W, of extent 1; may not crop more than there is";
+  CHECK_THROWS_WITH(conv3d(x(1), w, {.padding = pads(-2, 5)}), Contains("[conv3d] " + says));
+  CHECK_THROWS_WITH(conv3d(x(1), w, {.padding = pads(5, -2)}), Contains("[conv3d] padding: got (5, -2) along W"));
+  CHECK_THROWS_WITH(conv3d(x(2), w, {.padding = pads(-1, -2)}), Contains("[conv3d] padding: got (-1, -2) along W"));
+  CHECK_THROWS_WITH(conv3d_out_size({6, 6, 6}, {1, 1, 1}, {.padding = pads(-5, -5)}),
+                    Contains("padding: got (-5, -5)"));
+  CHECK_THROWS_AS(conv3d_grad_input(Variable(Tensor::ones({1, 4, 4, 4, 3})), w, {4, 1, 4}, {.padding = pads(-2, 5)}),
+                  ValueError);
+  CHECK_THROWS_AS(
+      conv3d_grad_weight(x(1), Variable(Tensor::ones({1, 4, 4, 4, 3})), {1, 1, 1}, {.padding = pads(-2, 5)}),
+      ValueError);
+  CHECK_THROWS_WITH(conv_transpose3d(x(1), wt, {.padding = pads(-2, 5)}), Contains("[conv_transpose3d] " + says));
+  // All of it may be cropped, and an axis is as long as its dilation makes it.
+  CHECK(conv3d(x(2), w, {.padding = pads(-2, 3)}).shape() == Shape{1, 4, 3, 4, 3});
+  CHECK(conv3d(x(2), w, {.padding = pads(-2, 0)}).shape() == Shape{1, 4, 0, 4, 3});
+  CHECK(conv3d(x(2), w, {.padding = pads(-4, 5), .lhs_dilation = {1, 3, 1}}).shape() == Shape{1, 4, 5, 4, 3});
+  CHECK(conv_transpose3d(x(2), wt, {.stride = {1, 3, 1}, .padding = pads(-4, 5)}).shape() == Shape{1, 4, 5, 4, 3});
+  CHECK_THROWS_WITH(conv_transpose3d(x(2), wt, {.stride = {1, 3, 1}, .padding = pads(-5, 5)}),
+                    Contains("[conv_transpose3d] padding: got (-5, 5) along W, of extent 4"));
+}
+
+TEST_CASE("convolutions refuse numbers whose sums and products would overflow", "[conv3d]") {
+  const Variable x(Tensor::ones({1, 2, 2, 2, 1})), w(Tensor::ones({1, 1, 1, 1, 1}));
+  constexpr std::int64_t least = INT64_MIN, most = INT64_MAX;
+  for (const auto& pads : {std::pair{least, least}, std::pair{least, std::int64_t{0}},
+                           std::pair{std::int64_t{0}, least}, std::pair{most, least}, std::pair{most, most}}) {
+    CHECK_THROWS_WITH(conv3d(x, w, {.padding = {{pads, {0, 0}, {0, 0}}}}), Contains("[conv3d] padding: got ("));
+    CHECK_THROWS_WITH(conv_transpose3d(x, w, {.padding = {{pads, {0, 0}, {0, 0}}}}),
+                      Contains("[conv_transpose3d] padding: got ("));
+  }
+  for (const std::int64_t bad : {least, most, std::int64_t{1} << 31}) {
+    CHECK_THROWS_WITH(conv3d(x, w, {.stride = {1, bad, 1}}), Contains("[conv3d] stride: got (1, "));
+    CHECK_THROWS_WITH(conv3d(x, w, {.rhs_dilation = {1, bad, 1}}), Contains("[conv3d] rhs_dilation: got (1, "));
+    CHECK_THROWS_WITH(conv3d(x, w, {.groups = bad}), Contains("[conv3d] "));
+    CHECK_THROWS_WITH(conv3d_out_size({1, 1, bad == 1ll << 31 ? bad + 1 : bad}, {1, 1, 1}, {}),
+                      Contains("[conv3d] in_size: got (1, 1, "));
+    CHECK_THROWS_WITH(conv3d_out_size({1, 1, 1}, {bad, 1, 1}, {}), Contains("[conv3d] kernel_size: got ("));
+  }
+  CHECK_THROWS_WITH(conv3d_grad_input(x, Variable(Tensor::ones({1, 1, 1, 2, 1})), {2, 2, 2}, {.groups = most}),
+                    Contains("[conv3d_grad_input] groups: got 9223372036854775807"));
+  // A batch of none may have any extents.
+  constexpr std::int64_t huge = std::int64_t{1} << 62;
+  const Variable none(Tensor({0, huge, 2, 2, 1}));
+  CHECK_THROWS_WITH(conv3d(none, w), Contains("[conv3d] in_size: got (4611686018427387904, 2, 2)"));
+  CHECK_THROWS_WITH(conv_transpose3d(none, w, {.stride = {1 << 30, 1, 1}}),
+                    Contains("[conv_transpose3d] in_size: got (4611686018427387904, 2, 2)"));
+}
+
+TEST_CASE("a convolution of two dtypes says how to make them one", "[conv3d]") {
+  const Variable x(Tensor::ones({1, 2, 2, 2, 1}, f64)), w(Tensor::ones({1, 1, 1, 1, 1}));
+  const std::string says =
+      "x: got f64; w is f32: both must have one dtype. Convert x with .to(vg::f32), or the model that w belongs to "
+      "with model.to(vg::f64)";
+  CHECK_THROWS_WITH(conv3d(x, w), Contains("[conv3d] " + says));
+  CHECK_THROWS_WITH(conv_transpose3d(x, w), Contains("[conv_transpose3d] " + says));
+  CHECK_THROWS_AS(conv3d_grad_input(x, w, {2, 2, 2}), TypeError);
 }

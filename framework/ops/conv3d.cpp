@@ -16,7 +16,8 @@ namespace {
 using detail::Convolution;
 using kernels::Conv3dProblem;
 
-constexpr std::int64_t largest = 2147483647;  // of a stride, dilation or pad: keeps every product of sizes in 64 bits
+// Of an extent, stride, dilation or pad: keeps their products, and sums of those, in 64 bits.
+constexpr std::int64_t largest = 2147483647;
 
 std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
 
@@ -32,27 +33,49 @@ void check_args(std::string_view where, const Conv3dArgs& args) {
   check_positive(where, "rhs_dilation", args.rhs_dilation);
   if (args.groups < 1) throw ValueError(fmt::format("[{}] groups: got {}; must be at least 1", where, args.groups));
   for (auto [lo, hi] : args.padding)
-    if (std::max(std::abs(lo), std::abs(hi)) > largest)
+    if (std::max(lo, hi) > largest || std::min(lo, hi) < -largest)
       throw ValueError(
           fmt::format("[{}] padding: got ({}, {}); every entry must be in [-{}, {}]", where, lo, hi, largest, largest));
 }
 
-// One operand: rank 5 and the dtype of the other.
-void check_operand(std::string_view where, std::string_view name, const Variable& v, std::string_view layout,
-                   DType dtype) {
+// One operand: rank 5 and floating.
+void check_operand(std::string_view where, std::string_view name, const Variable& v, std::string_view layout) {
   if (v.rank() != 5)
     throw ValueError(fmt::format("[{}] {}: got shape {}; must be of rank 5, {}", where, name, v.shape().str(), layout));
   if (!is_float(v.dtype()))
     throw TypeError(fmt::format("[{}] {}: got {}; must be f32 or f64", where, name, name_of(v.dtype())));
-  if (v.dtype() != dtype)
-    throw TypeError(fmt::format("[{}] {}: got {}; must be {} as the other operand", where, name, name_of(v.dtype()),
-                                name_of(dtype)));
+}
+
+// Both, `name` being the one that is not the weight.
+void check_operands(std::string_view where, std::string_view name, const Variable& v, std::string_view layout,
+                    const Variable& w, std::string_view w_layout) {
+  check_operand(where, name, v, layout);
+  check_operand(where, "w", w, w_layout);
+  if (v.dtype() != w.dtype())
+    throw TypeError(fmt::format(
+        "[{}] {}: got {}; w is {}: both must have one dtype. Convert {} with .to(vg::{}), or the model that "
+        "w belongs to with model.to(vg::{})",
+        where, name, name_of(v.dtype()), name_of(w.dtype()), name, name_of(w.dtype()), name_of(v.dtype())));
 }
 
 Triple spatial(const Variable& v) { return {v.dim(1), v.dim(2), v.dim(3)}; }
 Triple kernel_of(const Variable& w) { return {w.dim(0), w.dim(1), w.dim(2)}; }
 
 std::int64_t dilated(std::int64_t size, std::int64_t dilation) { return size == 0 ? 0 : 1 + (size - 1) * dilation; }
+
+// Of axis i, dilated and padded.
+std::int64_t padded_extent(std::string_view where, std::size_t i, const Triple& in, std::int64_t dilation,
+                           const std::pair<std::int64_t, std::int64_t>& pads) {
+  if (in[i] < 0 || in[i] > largest + 1)  // layers take 2^31 for an extent that is not fixed
+    throw ValueError(
+        fmt::format("[{}] in_size: got {}; every entry must be at least 0, and at most 2^31", where, str(in)));
+  const std::int64_t extent = dilated(in[i], dilation);
+  const auto [lo, hi] = pads;
+  if (extent + std::min(lo, hi) < 0 || extent + lo + hi < 0)
+    throw ValueError(fmt::format("[{}] padding: got ({}, {}) along {}, of extent {}; may not crop more than there is",
+                                 where, lo, hi, "HWD"[i], extent));
+  return extent + lo + hi;
+}
 
 Conv3dProblem problem_of(std::int64_t batch, const Triple& in, const Triple& kernel, const Triple& out,
                          std::int64_t in_channels, std::int64_t out_channels, const Conv3dArgs& args) {
@@ -81,7 +104,7 @@ void check_channels(std::string_view where, std::int64_t in_channels, std::int64
   if (in_channels < 1 || in_channels % groups != 0)
     throw ValueError(fmt::format("[{}] in_channels: got {}; must be a positive multiple of groups ({})", where,
                                  in_channels, groups));
-  if (kernel_channels * groups != in_channels)
+  if (kernel_channels != in_channels / groups)
     throw ValueError(fmt::format("[{}] w: has {} input channels a group; must be {} (x has {} channels, groups is {})",
                                  where, kernel_channels, in_channels / groups, in_channels, groups));
 }
@@ -104,23 +127,21 @@ constexpr std::string_view grad_layout = "(batch, out height, width, depth, out_
 
 }  // namespace
 
-Triple conv3d_out_size(const Triple& in_size, const Triple& kernel_size, const Conv3dArgs& args) {
-  check_args("conv3d", args);
-  check_positive("conv3d", "kernel_size", kernel_size);
+Triple conv3d_out_size(const Triple& in_size, const Triple& kernel_size, const Conv3dArgs& args,
+                       std::string_view where) {
+  check_args(where, args);
+  check_positive(where, "kernel_size", kernel_size);
   Triple out{};
   for (std::size_t i = 0; i < 3; ++i) {
-    if (in_size[i] < 0)
-      throw ValueError(fmt::format("[conv3d] in_size: got {}; no entry may be negative", str(in_size)));
-    const std::int64_t span = dilated(in_size[i], args.lhs_dilation[i]) + args.padding[i].first +
-                              args.padding[i].second - dilated(kernel_size[i], args.rhs_dilation[i]);
+    const std::int64_t padded = padded_extent(where, i, in_size, args.lhs_dilation[i], args.padding[i]);
+    const std::int64_t span = padded - dilated(kernel_size[i], args.rhs_dilation[i]);
     out[i] = span < 0 ? 0 : span / args.stride[i] + 1;
   }
   return out;
 }
 
 Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args) {
-  check_operand("conv3d", "x", x, x_layout, x.dtype());
-  check_operand("conv3d", "w", w, w_layout, x.dtype());
+  check_operands("conv3d", "x", x, x_layout, w, w_layout);
   const Triple out = conv3d_out_size(spatial(x), kernel_of(w), args);
   check_channels("conv3d", x.dim(4), w.dim(3), w.dim(4), args.groups);
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_of(w), out, x.dim(4), w.dim(4), args);
@@ -128,20 +149,27 @@ Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args) {
 }
 
 Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args) {
-  check_operand("conv3d_grad_input", "grad", grad, grad_layout, grad.dtype());
-  check_operand("conv3d_grad_input", "w", w, w_layout, grad.dtype());
-  const Triple out = conv3d_out_size(in_size, kernel_of(w), args);
-  check_channels("conv3d_grad_input", w.dim(3) * args.groups, w.dim(3), w.dim(4), args.groups);
+  check_operands("conv3d_grad_input", "grad", grad, grad_layout, w, w_layout);
+  const Triple out = conv3d_out_size(in_size, kernel_of(w), args, "conv3d_grad_input");
+  std::int64_t channels = 0;
+  if (__builtin_mul_overflow(w.dim(3), args.groups, &channels))
+    throw ValueError(
+        fmt::format("[conv3d_grad_input] groups: got {}; w has {} input channels a group, which is too many",
+                    args.groups, w.dim(3)));
+  check_channels("conv3d_grad_input", channels, w.dim(3), w.dim(4), args.groups);
   check_out("conv3d_grad_input", spatial(grad), out, grad.dim(4), w.dim(4));
-  const Conv3dProblem p = problem_of(grad.dim(0), in_size, kernel_of(w), out, w.dim(3) * args.groups, w.dim(4), args);
+  const Conv3dProblem p = problem_of(grad.dim(0), in_size, kernel_of(w), out, channels, w.dim(4), args);
   return detail::conv_grad_input(grad, w, convolution(p, args.compute, grad.dtype()));
 }
 
 Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Triple& kernel_size,
                             const Conv3dArgs& args) {
-  check_operand("conv3d_grad_weight", "x", x, x_layout, x.dtype());
-  check_operand("conv3d_grad_weight", "grad", grad, grad_layout, x.dtype());
-  const Triple out = conv3d_out_size(spatial(x), kernel_size, args);
+  check_operand("conv3d_grad_weight", "x", x, x_layout);
+  check_operand("conv3d_grad_weight", "grad", grad, grad_layout);
+  if (grad.dtype() != x.dtype())
+    throw TypeError(
+        fmt::format("[conv3d_grad_weight] grad: got {}; must be {} as x", name_of(grad.dtype()), name_of(x.dtype())));
+  const Triple out = conv3d_out_size(spatial(x), kernel_size, args, "conv3d_grad_weight");
   check_channels("conv3d_grad_weight", x.dim(4), x.dim(4) / args.groups, grad.dim(4), args.groups);
   check_out("conv3d_grad_weight", spatial(grad), out, grad.dim(4), grad.dim(4));
   if (x.dim(0) != grad.dim(0))
@@ -158,8 +186,7 @@ Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Tripl
 // outputs, which is the same numbers moved.
 Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTranspose3dArgs& args) {
   constexpr std::string_view where = "conv_transpose3d";
-  check_operand(where, "x", x, x_layout, x.dtype());
-  check_operand(where, "w", w, "(kernel height, width, depth, out_channels, in_channels / groups)", x.dtype());
+  check_operands(where, "x", x, x_layout, w, "(kernel height, width, depth, out_channels, in_channels / groups)");
   Conv3dArgs of{.stride = args.stride, .rhs_dilation = args.rhs_dilation, .groups = args.groups};
   of.padding = args.padding;
   check_args(where, of);
@@ -170,7 +197,7 @@ Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTransp
   for (std::size_t i = 0; i < 3; ++i) {
     const std::int64_t k = dilated(kernel_of(w)[i], args.rhs_dilation[i]);
     const auto [lo, hi] = args.padding[i];
-    out[i] = std::max<std::int64_t>(0, dilated(spatial(x)[i], args.stride[i]) + lo + hi - k + 1);
+    out[i] = std::max<std::int64_t>(0, padded_extent(where, i, spatial(x), args.stride[i], args.padding[i]) - k + 1);
     of.padding[i] = {k - 1 - lo, k - 1 - hi};
   }
   Variable kernel = w;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #include "framework/autocast.hpp"
@@ -16,7 +17,8 @@ using Triple = std::array<std::int64_t, 3>;
 /// Spatial arguments in the order H, W, D.
 struct Conv3dArgs {
   Triple stride{1, 1, 1};
-  std::array<std::pair<std::int64_t, std::int64_t>, 3> padding{};  ///< (before, after); negative crops
+  /// (before, after); negative crops, at most the (dilated) extent.
+  std::array<std::pair<std::int64_t, std::int64_t>, 3> padding{};
   Triple lhs_dilation{1, 1, 1};
   Triple rhs_dilation{1, 1, 1};
   std::int64_t groups = 1;
@@ -24,11 +26,14 @@ struct Conv3dArgs {
 };
 
 /// Output extents of a convolution of `in_size` with `kernel_size`: (in_eff + lo + hi - k_eff) / stride + 1, never
-/// below 0.
-Triple conv3d_out_size(const Triple& in_size, const Triple& kernel_size, const Conv3dArgs& args);
+/// below 0: an output that the kernel does not fit into is empty, and no error here (the layers refuse it). Throws
+/// ValueError, beginning with [where], for padding that crops more than an axis has, and for a number past 2^31.
+Triple conv3d_out_size(const Triple& in_size, const Triple& kernel_size, const Conv3dArgs& args,
+                       std::string_view where = "conv3d");
 
 /// x (B, H, W, D, C), w (kh, kw, kd, C / groups, O) -> (B, H', W', D', O): cross-correlation, as
-/// jax.lax.conv_general_dilated. Throws ValueError / TypeError beginning with "[conv3d]".
+/// jax.lax.conv_general_dilated. An infinity in x or w may come out as a NaN where the direct sum would be infinite,
+/// because Winograd's algorithms add inputs with both signs. Throws ValueError / TypeError beginning with "[conv3d]".
 Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args = {});
 /// The gradient of <conv3d(x, w), grad> with respect to x, of spatial extents in_size: also transposed convolution.
 Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args = {});

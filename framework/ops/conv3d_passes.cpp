@@ -24,6 +24,7 @@ Shape y_shape(const Conv3dProblem& p) { return {p.batch, p.out_size[0], p.out_si
 
 // Each pass meets the same (output, tap, input) triples; padding counts, zeros put in by lhs_dilation do not.
 void count_multiply_adds_of(const Conv3dProblem& p) {
+  if (y_shape(p).numel() == 0) return;  // the extents of nothing are bounded by no memory
   std::int64_t n = p.batch * p.out_channels * (p.in_channels / p.groups);
   for (int i = 0; i < 3; ++i) n = n * p.out_size[i] * p.kernel_size[i] / p.lhs_dilation[i];
   count_multiply_adds(n);

@@ -189,8 +189,8 @@ inline std::optional<Conv3dProblem> problem_of(const vg::Conv3dOptions& o, std::
     const std::int64_t reach = 1 + (p.kernel_size[a] - 1) * p.rhs_dilation[a];
     const auto [low, high] = sides(o.padding, a, p.in_size[a], reach, p.stride[a]);
     p.pad[a] = low;
-    const std::int64_t left = 1 + (p.in_size[a] - 1) * p.lhs_dilation[a] + low + high - reach;
-    if (left < 0) return {};
+    const std::int64_t extent = 1 + (p.in_size[a] - 1) * p.lhs_dilation[a], left = extent + low + high - reach;
+    if (left < 0 || extent + std::min(low, high) < 0) return {};
     p.out_size[a] = left / p.stride[a] + 1;
   }
   return p;
