@@ -16,7 +16,8 @@ namespace vg {
 ///
 /// The first layer that has an in_size starts the chain: each one after it is built (Module::build) with the out_size
 /// of the one before. Without any, build(in_size) does it. A module of your own that changes the shape must override
-/// build(). Children are named layers.0, layers.1, ...
+/// build(). Children are named layers.0, layers.1, ... One without modules can be made, saved and filled later with
+/// push_back, but building or calling it is a ValueError (PyTorch's returns its input).
 class Sequential : public Layer {
  public:
   Sequential() = default;

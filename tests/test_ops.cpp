@@ -1,5 +1,6 @@
 // Elementwise ops: values against plain index loops and xtensor, corner cases, bad arguments.
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include <catch2/catch.hpp>
@@ -7,6 +8,7 @@
 
 #include "framework/array.hpp"
 #include "framework/error.hpp"
+#include "framework/ops/bias.hpp"
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/reduce.hpp"
 #include "support/plain.hpp"
@@ -323,4 +325,29 @@ TEST_CASE("elementwise ops refuse bad arguments and say why", "[ops]") {
   CHECK_THROWS_AS(where(a, a, a), TypeError);
   CHECK_THROWS_AS(where(n, a, d), TypeError);
   CHECK_THROWS_AS(where(n, a, b), ValueError);
+}
+
+TEST_CASE("gradients at NaN are what the headers say", "[ops]") {
+  const double nan = std::nan("");
+  const Variable one(Tensor::ones({1}, f64));
+  const auto slope = [&](const std::function<Variable(const Variable&)>& f, bool create_graph = false) {
+    const Variable x(Tensor::full({1}, nan, f64), true);
+    const Variable y = f(x);
+    CHECK(std::isnan(y.item()));
+    return gradients(y, {x}, {.create_graph = create_graph})[0].item();
+  };
+  for (const bool create : {false, true}) {
+    INFO(create);
+    CHECK(slope([](auto& x) { return relu(x); }, create) == 0);
+    CHECK(slope([](auto& x) { return leaky_relu(x, 0.25); }, create) == 0.25);
+    CHECK(slope([](auto& x) { return prelu(x, Tensor::full({1}, 0.5, f64)); }, create) == 0.5);
+    CHECK(slope([](auto& x) { return clip(x, -1, 1); }, create) == 0);
+    CHECK(std::isnan(slope([](auto& x) { return abs(x); }, create)));
+    CHECK(std::isnan(slope([](auto& x) { return elu(x); }, create)));
+    CHECK(slope([&](auto& x) { return maximum(x, one); }, create) == 0);
+    CHECK(slope([&](auto& x) { return minimum(one, x); }, create) == 1);
+    // where the activation runs in the pass that adds a bias
+    CHECK(slope([](auto& x) { return relu(bias_add(x, Tensor::ones({1}, f64))); }, create) == 0);
+    CHECK(slope([](auto& x) { return leaky_relu(bias_add(x, Tensor::ones({1}, f64)), 0.25); }, create) == 0.25);
+  }
 }

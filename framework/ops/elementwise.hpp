@@ -14,7 +14,8 @@ Variable div(const Variable& a, const Variable& b);
 Variable pow(const Variable& a, double b);
 /// a^b elementwise, a > 0 where b's gradient is wanted.
 Variable pow(const Variable& a, const Variable& b);
-/// Where equal, each side gets half of the gradient.
+/// A NaN on either side is the result. Where both are equal, each side gets half of the gradient; at a NaN maximum
+/// gives neither side any, minimum both all of it.
 Variable maximum(const Variable& a, const Variable& b);
 Variable minimum(const Variable& a, const Variable& b);
 
@@ -22,7 +23,7 @@ Variable add(const Variable& a, double b);
 Variable mul(const Variable& a, double b);
 
 Variable neg(const Variable& x);
-Variable abs(const Variable& x);
+Variable abs(const Variable& x);   ///< gradient 0 at 0, NaN at NaN
 Variable sign(const Variable& x);  ///< -1, 0 or 1; its gradient is zero
 Variable square(const Variable& x);
 Variable sqrt(const Variable& x);
@@ -40,19 +41,22 @@ Variable softplus(const Variable& x);  ///< log(1 + e^x), without overflow
 /// log(1 + e^(beta x)) / beta, and x where beta x is above the threshold, as torch.nn.Softplus. Throws ValueError
 /// unless beta > 0.
 Variable softplus(const Variable& x, double beta, double threshold = 20);
-/// Gradient 0 at 0. The last handle of a value that waits (framework/deferred.hpp) may be moved in: then that value
-/// need not come about at all.
+/// Gradient 0 at 0 and at NaN; the value of a NaN is NaN. The last handle of a value that waits
+/// (framework/deferred.hpp) may be moved in: then that value need not come about at all.
 Variable relu(Variable x);
+/// x, or negative_slope * x where x is not positive; the gradient is negative_slope at 0 and at NaN.
 Variable leaky_relu(Variable x, double negative_slope = 0.01);
-/// x, or slope * x where x is not positive: torch.nn.PReLU over the last axis. slope (1,) or (C,) for x (..., C), of
-/// x's dtype; any other shape is a ValueError.
+/// x, or slope * x where x is not positive (or NaN): torch.nn.PReLU over the last axis. slope (1,) or (C,) for x (...,
+/// C), of x's dtype; any other shape is a ValueError.
 Variable prelu(const Variable& x, const Variable& slope);
-/// x, or alpha * (e^x - 1) where x is not positive: torch.nn.ELU. Throws ValueError unless alpha >= 0.
+/// x, or alpha * (e^x - 1) where x is not positive: torch.nn.ELU. Gradient NaN at NaN. Throws ValueError unless alpha
+/// >= 0.
 Variable elu(const Variable& x, double alpha = 1);
 /// x * Phi(x): with `approximate`, by tanh (jax's and brainstate's default), else by erf (PyTorch's default).
 Variable gelu(Variable x, bool approximate = true);
 Variable silu(const Variable& x);  ///< x * sigmoid(x)
-/// Limits to [low, high]; gradient 1 inside and on the bounds, else 0. Throws ValueError unless low <= high.
+/// Limits to [low, high]; gradient 1 inside and on the bounds, else 0, at NaN too; the value of a NaN is NaN. Throws
+/// ValueError unless low <= high.
 Variable clip(const Variable& x, double low, double high);
 
 /// Comparisons: an i32 Variable of 0 and 1, no gradient; any dtype, the same on both sides.

@@ -17,7 +17,7 @@ Variable mean(const Variable& x, const Axes& axes = {}, bool keepdims = false);
 /// Equal maxima share the gradient evenly. Throws ValueError over zero elements.
 Variable max(const Variable& x, const Axes& axes = {}, bool keepdims = false);
 Variable min(const Variable& x, const Axes& axes = {}, bool keepdims = false);
-/// log(sum(exp(x))), without overflow.
+/// log(sum(exp(x))), without overflow. Throws ValueError over zero elements, where PyTorch gives -infinity.
 Variable logsumexp(const Variable& x, const Axes& axes = {}, bool keepdims = false);
 /// Biased variance (divides by n).
 Variable var(const Variable& x, const Axes& axes = {}, bool keepdims = false);
