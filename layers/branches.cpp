@@ -1,5 +1,8 @@
 #include "layers/branches.hpp"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
@@ -54,14 +57,38 @@ void Branches::build(const Size& in_size) {
   set_sizes(in_size, joined(branches_));
 }
 
+namespace {
+
+// Whether two branches give the same shape, or, for a concatenation, one that differs in the channels alone.
+bool fit(const Shape& a, const Shape& b, bool concat) {
+  const std::size_t same = concat && a.rank() > 0 ? a.size() - 1 : a.size();
+  return a.size() == b.size() && std::equal(a.begin(), a.begin() + same, b.begin());
+}
+
+// What to do where volumes differ by one voxel along some axes, and in nothing else: the mark of an odd extent that was
+// halved and doubled.
+std::string odd_extent_hint(const Shape& a, const Shape& b, bool concat) {
+  if (a.size() != b.size() || a.rank() < 4 || a.rank() > 5) return "";
+  const std::size_t first = a.size() - 4, channels = a.size() - 1;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const bool spatial = i >= first && i < channels, free = concat && i == channels;
+    if (!free && std::abs(a[i] - b[i]) > (spatial ? 1 : 0)) return "";
+  }
+  return ": an odd extent was halved on the way down: use extents that are multiples of 2^levels for a U-Net of that "
+         "many levels, or pad the input with vg::pad and crop the output";
+}
+
+}  // namespace
+
 Variable Branches::update(const Variable& x) {
   require_some("update");
   std::vector<Variable> parts;
   for (const auto& branch : branches_) parts.push_back((*branch)(x));
-  for (std::size_t b = 1; !concat_ && b < parts.size(); ++b)
-    if (parts[b].shape() != parts[0].shape())  // which the sum would broadcast
-      throw ValueError(fmt::format("[{}] branch {}: gives {}; must be {} as the first", where(), b,
-                                   parts[b].shape().str(), parts[0].shape().str()));
+  for (std::size_t b = 1; b < parts.size(); ++b)
+    if (const Shape& one = parts[b].shape(), &first = parts[0].shape(); !fit(first, one, concat_))
+      throw ValueError(fmt::format("[{}] branch {}: gives {}; must be {} as the first{}{}", where(), b, one.str(),
+                                   first.str(), concat_ ? ", except for the channels" : "",
+                                   odd_extent_hint(first, one, concat_)));
   if (concat_) return concat(parts, -1);
   Variable y = parts[0];
   for (std::size_t b = 1; b < parts.size(); ++b) y = y + parts[b];

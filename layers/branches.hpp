@@ -19,7 +19,8 @@ struct BranchesOptions {
 ///   vg::Branches({}, block, vg::Identity())                   // a residual: block(x) + x
 ///
 /// What the modules make of the input, added or concatenated. All must give the same shape, but for the channels of a
-/// concatenation; ValueError where their sizes are known and differ. Children are named branches.0, branches.1, ...
+/// concatenation; ValueError where they differ, when built or when called. Children are named branches.0, branches.1,
+/// ...
 class Branches : public Layer {
  public:
   /// Throws ValueError for another join.

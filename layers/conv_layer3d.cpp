@@ -7,6 +7,7 @@
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/shape_ops.hpp"
 #include "layers/conv3d.hpp"
+#include "layers/input_check.hpp"
 
 namespace vg {
 
@@ -107,7 +108,13 @@ Variable ConvLayer3d::masked(const Variable& w) {
 }
 
 Variable ConvLayer3d::update(const Variable& x) {
-  const bool batch = has_batch(x);
+  require_built();
+  const bool batch = x.rank() > 0 && fits(x.shape(), 1, in_size());
+  if (!batch && !fits(x.shape(), 0, in_size()))
+    detail::refuse_shape(where(), x.shape(), in_size(),
+                         detail::layout_hint(x.shape(), in_size(), frame_.channel_first, true));
+  if (const DType dtype = weight[kernel_leaf()].dtype(); x.dtype() != dtype)
+    detail::refuse_dtype(where(), x.dtype(), dtype);
   Variable v = batch ? x : with_batch(x);
   if (frame_.channel_first) v = transpose(v, {0, 2, 3, 4, 1});
   if (has_any(spatial(in_size(), frame_.channel_first))) checked_out(spatial(v));

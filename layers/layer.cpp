@@ -4,6 +4,7 @@
 
 #include "framework/error.hpp"
 #include "framework/ops/shape_ops.hpp"
+#include "layers/input_check.hpp"
 
 namespace vg {
 
@@ -43,9 +44,7 @@ bool Layer::has_batch(const Variable& x) const {
   require_built();
   if (fits(x.shape(), 0, in_size())) return false;
   if (x.rank() > 0 && fits(x.shape(), 1, in_size())) return true;
-  const std::string sample = size_text(in_size());
-  throw ValueError(
-      fmt::format("[{}] input: got {}; must be {}, or (B, {}", where(), x.shape().str(), sample, sample.substr(1)));
+  detail::refuse_shape(where(), x.shape(), in_size(), detail::layout_hint(x.shape(), in_size()));
 }
 
 bool Layer::is_batch_of_volumes(const Variable& x) const {
@@ -59,7 +58,8 @@ bool Layer::is_batch_of_volumes(const Variable& x) const {
 void Layer::require_trailing(const Variable& x) const {
   require_built();
   if (x.shape().size() >= in_size().size() && fits(x.shape(), x.shape().size() - in_size().size(), in_size())) return;
-  throw ValueError(fmt::format("[{}] input: got {}; must end with {}", where(), x.shape().str(), size_text(in_size())));
+  throw ValueError(fmt::format("[{}] input: got {}; must end with {}{}", where(), x.shape().str(), size_text(in_size()),
+                               detail::layout_hint(x.shape(), in_size())));
 }
 
 }  // namespace vg

@@ -6,6 +6,7 @@
 #include "framework/ops/elementwise.hpp"
 #include "framework/ops/linalg.hpp"
 #include "framework/ops/shape_ops.hpp"
+#include "layers/input_check.hpp"
 
 namespace vg {
 
@@ -43,6 +44,7 @@ void Linear::build(const Size& in_size) {
 Variable Linear::update(const Variable& x) {
   require_trailing(x);
   Variable w = weight["weight"];
+  if (x.dtype() != w.dtype()) detail::refuse_dtype(where(), x.dtype(), w.dtype());
   if (mask_.defined()) w = w * Variable(mask_.to(w.dtype()));
   Variable y = matmul(x.rank() == 2 ? x : reshape(x, {x.numel() / x.dim(-1), x.dim(-1)}), w);
   if (weight.has("bias")) y = y + weight["bias"];

@@ -10,6 +10,7 @@
 #include "framework/ops/norm.hpp"
 #include "framework/ops/reduce.hpp"
 #include "framework/ops/shape_ops.hpp"
+#include "layers/input_check.hpp"
 
 namespace vg {
 
@@ -39,8 +40,15 @@ Variable NormLayer::flat(std::string_view leaf) const {
   return v.rank() == 1 ? v : reshape(v, {-1});
 }
 
+void NormLayer::require_dtype(const Variable& x) const {
+  for (const char* leaf : {"scale", "bias"})
+    if (weight.has(leaf) && weight[leaf].dtype() != x.dtype())
+      detail::refuse_dtype(where(), x.dtype(), weight[leaf].dtype());
+}
+
 Variable NormLayer::in_groups(const Variable& x, std::int64_t groups) const {
   const bool batch = in_size().size() == 1 || has_batch(x);
+  require_dtype(x);
   const Variable y = group_norm(batch ? x : with_batch(x), groups, flat("scale"), flat("bias"), epsilon());
   return batch ? y : without_batch(y);
 }
@@ -89,6 +97,7 @@ void BatchNorm3d::visit(Visitor& v) {
 
 Variable BatchNorm3d::update(const Variable& x) {
   const bool batch = has_batch(x);
+  require_dtype(x);
   const Variable v = batch ? x : with_batch(x);
   const std::int64_t channels = x.dim(-1);
   const auto finish = [&](const Variable& y) { return batch ? y : without_batch(y); };
@@ -97,6 +106,11 @@ Variable BatchNorm3d::update(const Variable& x) {
                  variance = running_var["value"].value().reshape({channels});
     return finish(normalize(v, mean, variance, flat("scale"), flat("bias"), epsilon()));
   }
+  if (x.numel() == channels)
+    throw ValueError(
+        fmt::format("[{}] input: got {}, one value for each channel; training mode needs more than one, for the "
+                    "variance of one is 0: use more samples or larger volumes, or model.eval()",
+                    where(), x.shape().str()));
   const BatchNormResult result = batch_norm(v, flat("scale"), flat("bias"), epsilon());
   const auto moved = [&](const BatchState& state, const Tensor& now) {
     const NoGrad statistics_are_constants;
@@ -223,6 +237,7 @@ void LayerNorm::build(const Size& in_size) {
 
 Variable LayerNorm::update(const Variable& x) {
   require_trailing(x);
+  require_dtype(x);
   const auto count = static_cast<int>(reduction_axes_.size());
   const bool trailing = reduction_axes_.front() == -count;  // sorted and without repetition
   if (trailing && count == 1 && feature_axes_ == reduction_axes_)

@@ -22,6 +22,8 @@ class NormLayer : public Layer {
   void make_weight(const Shape& shape);
   /// The leaf as a vector of its entries, or undefined.
   Variable flat(std::string_view leaf) const;
+  /// Throws TypeError unless x has the parameters' dtype.
+  void require_dtype(const Variable& x) const;
   /// Groups of channels normalised, scaled and shifted. x is one sample of in_size, or has a batch axis.
   Variable in_groups(const Variable& x, std::int64_t groups) const;
   double epsilon() const { return epsilon_; }
@@ -44,7 +46,8 @@ struct BatchNorm3dOptions {
 };
 
 /// Training: normalises each channel by its mean and biased variance over batch and space, and moves the running ones:
-/// running = momentum * running + (1 - momentum) * batch. Evaluation: normalises by the running ones.
+/// running = momentum * running + (1 - momentum) * batch. Evaluation: normalises by the running ones. Throws ValueError
+/// in training mode for an input of one value per channel, as PyTorch does.
 class BatchNorm3d : public NormLayer {
  public:
   explicit BatchNorm3d(BatchNorm3dOptions options = {});
