@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "framework/checkpoint/document.hpp"
-#include "io/named_tensors.hpp"
+#include "framework/named_tensors.hpp"
 
 namespace command {
 

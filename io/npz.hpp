@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "io/named_tensors.hpp"
+#include "framework/named_tensors.hpp"
 
 namespace vg {
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "io/named_tensors.hpp"
+#include "framework/named_tensors.hpp"
 
 namespace vg {
 

@@ -1,6 +1,7 @@
 // Activations as layers, for Sequential; they take any shape. Defaults are those of brainstate's classes.
 #pragma once
 
+#include <concepts>
 #include <utility>
 
 #include "framework/module.hpp"
@@ -22,6 +23,8 @@ struct LeakyReLUOptions {
 /// x, or negative_slope * x below 0.
 struct LeakyReLU : Module {
   explicit LeakyReLU(LeakyReLUOptions options = {}) : options_(options) {}
+  /// Of negative_slope.
+  explicit LeakyReLU(std::floating_point auto negative_slope) : options_{static_cast<double>(negative_slope)} {}
   Variable update(const Variable& x) override { return leaky_relu(x, options_.negative_slope); }
   Variable update_last(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
   double negative_slope() const { return options_.negative_slope; }

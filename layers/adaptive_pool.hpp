@@ -34,6 +34,9 @@ class AdaptivePoolLayer3d : public Layer {
 class AdaptiveAvgPool3d : public AdaptivePoolLayer3d {
  public:
   explicit AdaptiveAvgPool3d(AdaptivePool3dOptions o) : AdaptivePoolLayer3d(o.name) { start(o); }
+  /// Of output_size.
+  explicit AdaptiveAvgPool3d(Integer auto output_size)
+      : AdaptiveAvgPool3d(AdaptivePool3dOptions{.output_size = output_size}) {}
   std::string kind() const override { return "AdaptiveAvgPool3d"; }
 
  protected:
@@ -44,6 +47,9 @@ class AdaptiveAvgPool3d : public AdaptivePoolLayer3d {
 class AdaptiveMaxPool3d : public AdaptivePoolLayer3d {
  public:
   explicit AdaptiveMaxPool3d(AdaptivePool3dOptions o) : AdaptivePoolLayer3d(o.name) { start(o); }
+  /// Of output_size.
+  explicit AdaptiveMaxPool3d(Integer auto output_size)
+      : AdaptiveMaxPool3d(AdaptivePool3dOptions{.output_size = output_size}) {}
   std::string kind() const override { return "AdaptiveMaxPool3d"; }
 
  protected:

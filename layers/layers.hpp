@@ -17,5 +17,6 @@
 #include "layers/residual.hpp"
 #include "layers/sequential.hpp"
 #include "layers/squeeze_excite.hpp"
+#include "layers/state_dict.hpp"
 #include "layers/weight_norm_conv3d.hpp"
 #include "layers/zero_pad.hpp"

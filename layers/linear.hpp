@@ -20,6 +20,9 @@ struct LinearOptions {
 class Linear : public Layer {
  public:
   explicit Linear(LinearOptions options);
+  /// Of out_features; in_size follows from the layer before.
+  explicit Linear(Integer auto out_features)
+      : Linear(LinearOptions{.out_features = static_cast<std::int64_t>(out_features)}) {}
   ParamState weight;  ///< leaf "weight", and "bias" unless b_init is None
 
   Variable update(const Variable& x) override;

@@ -51,6 +51,9 @@ class PoolLayer3d : public Layer {
 class MaxPool3d : public PoolLayer3d {
  public:
   explicit MaxPool3d(MaxPool3dOptions options);
+  /// Of kernel_size, which is the stride, too. AvgPool3d has no such form: its stride would be 1, as in brainstate,
+  /// where PyTorch's is the kernel.
+  explicit MaxPool3d(Integer auto kernel_size) : MaxPool3d(MaxPool3dOptions{.kernel_size = kernel_size}) {}
   std::string kind() const override { return "MaxPool3d"; }
 
  protected:

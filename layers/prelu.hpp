@@ -1,6 +1,8 @@
 // Activations with parameters or constants of their own: PReLU, ELU, Softplus, as PyTorch's.
 #pragma once
 
+#include <concepts>
+
 #include "framework/ops/elementwise.hpp"
 #include "layers/layer.hpp"
 
@@ -37,6 +39,8 @@ struct ELUOptions {
 class ELU : public Module {
  public:
   explicit ELU(ELUOptions options = {});
+  /// Of alpha.
+  explicit ELU(std::floating_point auto alpha) : ELU(ELUOptions{.alpha = static_cast<double>(alpha)}) {}
   Variable update(const Variable& x) override { return elu(x, options_.alpha); }
   std::string kind() const override { return "ELU"; }
   Values options() const override { return {{"alpha", options_.alpha}}; }

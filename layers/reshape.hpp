@@ -45,6 +45,8 @@ struct UpsampleOptions {
 class Upsample : public Layer {
  public:
   explicit Upsample(UpsampleOptions options = {});
+  /// Of scale, nearest.
+  explicit Upsample(Integer auto scale) : Upsample(UpsampleOptions{.scale = scale}) {}
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Upsample"; }

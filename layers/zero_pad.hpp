@@ -15,6 +15,8 @@ struct ZeroPad3dOptions {
 class ZeroPad3d : public Layer {
  public:
   explicit ZeroPad3d(ZeroPad3dOptions options);
+  /// Of padding, the same on all sides.
+  explicit ZeroPad3d(Integer auto padding) : ZeroPad3d(ZeroPad3dOptions{.padding = padding}) {}
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "ZeroPad3d"; }

@@ -18,6 +18,7 @@
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/memory.hpp"
 #include "framework/module.hpp"
+#include "framework/named_tensors.hpp"
 #include "framework/nan_finder.hpp"
 #include "framework/ops/ops.hpp"
 #include "framework/random.hpp"

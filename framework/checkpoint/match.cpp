@@ -12,6 +12,11 @@
 
 namespace vg::checkpoint {
 
+bool is_under(std::string_view path, std::string_view prefix) {
+  if (prefix.empty() || path == prefix) return true;
+  return path.size() > prefix.size() && path.starts_with(prefix) && path[prefix.size()] == '.';
+}
+
 namespace {
 
 template <class Entries>
@@ -49,11 +54,6 @@ std::string listed(const std::vector<std::pair<std::string, Tensor>>& leaves) {
   std::string text;
   for (const auto& [leaf, t] : leaves) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", leaf, kind_of(t));
   return text.empty() ? "no leaves" : text;
-}
-
-bool is_under(std::string_view path, std::string_view prefix) {
-  if (prefix.empty() || path == prefix) return true;
-  return path.size() > prefix.size() && path.starts_with(prefix) && path[prefix.size()] == '.';
 }
 
 // The model's path for one of the file; "" leaves it out. Marks the pair that was used.
@@ -184,20 +184,11 @@ void match_all(const SavedStates& saved, const States& states, Problems& problem
 
 // The saved states by the model's paths, those that are asked for.
 SavedStates selected(const SavedStates& saved, const LoadOptions& options, Problems& problems) {
+  std::vector<std::string> paths;
+  for (const auto& [path, state] : saved) paths.push_back(path);
   SavedStates found;
-  std::set<std::string> paths;
-  std::vector<bool> used(options.rename.size());
-  for (const auto& [path, state] : saved) {
-    const std::string now = renamed(path, options, used);
-    if (now.empty() || !is_under(now, options.prefix)) continue;
-    if (!paths.insert(now).second)
-      problems.push_back(
-          fmt::format("rename: two states of the file are to be {}; {} is one", shown(now), shown(path)));
-    found.emplace_back(now, state);
-  }
-  for (std::size_t i = 0; options.strict && i < used.size(); ++i)
-    if (!used[i])
-      problems.push_back(fmt::format("rename: no path of the file begins with {}", shown(options.rename[i].first)));
+  for (auto& [now, i] : select_paths(paths, "states", options, problems))
+    found.emplace_back(std::move(now), saved[i].second);
   return found;
 }
 
@@ -234,6 +225,26 @@ std::vector<Move> match_leaves(const SavedStates& saved, const States& states, L
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<std::string>& paths,
+                                                              std::string_view entries, const LoadOptions& options,
+                                                              Problems& problems) {
+  std::vector<std::pair<std::string, std::size_t>> found;
+  std::set<std::string> taken;
+  std::vector<bool> used(options.rename.size());
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    std::string now = renamed(paths[i], options, used);
+    if (now.empty() || !is_under(now, options.prefix)) continue;
+    if (!taken.insert(now).second)
+      problems.push_back(
+          fmt::format("rename: two {} of the file are to be {}; {} is one", entries, shown(now), shown(paths[i])));
+    found.emplace_back(std::move(now), i);
+  }
+  for (std::size_t i = 0; options.strict && i < used.size(); ++i)
+    if (!used[i])
+      problems.push_back(fmt::format("rename: no path of the file begins with {}", shown(options.rename[i].first)));
+  return found;
+}
 
 std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
                                LoadReport& report, Problems& problems) {

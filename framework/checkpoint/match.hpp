@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "framework/checkpoint/document.hpp"
@@ -19,6 +21,14 @@ struct Move {
   Tensor value;
 };
 
+/// Whether the path is `prefix` or begins with "prefix."; all paths are below "".
+bool is_under(std::string_view path, std::string_view prefix);
+/// The entries of a file, given by their paths, that the options ask for: (the path that it has in the model, its index
+/// in `paths`). Two entries for one path are a problem; strict, so is a pair of `rename` that no path begins with.
+/// `entries` names them in messages: "states".
+std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<std::string>& paths,
+                                                              std::string_view entries, const LoadOptions& options,
+                                                              Problems& problems);
 /// What of the file goes into which states, as the options say. Strict: all of it, or problems: missing and unexpected
 /// states and leaves; other kinds, dtypes and shapes; a prefix or rename that meets nothing. Else what fits, and the
 /// rest into the report. Two states of the file for one of the model are always a problem.
