@@ -11,3 +11,4 @@ configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/voxgrad-config.cmake.i
                               INSTALL_DESTINATION ${config_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/voxgrad-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/voxgrad-config.cmake ${PROJECT_BINARY_DIR}/voxgrad-config-version.cmake DESTINATION ${config_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc/voxgrad)
