@@ -127,8 +127,8 @@ class Conv3d : public ConvLayer3d {
 
 struct ScaledWSConv3dOptions {
   Size in_size{};
-  std::int64_t out_channels = 0;
-  Extent3 kernel_size{};
+  std::int64_t out_channels = 0;  ///< required
+  Extent3 kernel_size{};          ///< required
   Extent3 stride = 1;
   Padding padding = "SAME";
   Extent3 lhs_dilation = 1;
@@ -166,8 +166,8 @@ class ScaledWSConv3d : public ConvLayer3d {
 
 struct DepthwiseSeparableConv3dOptions {
   Size in_size{};
-  std::int64_t out_channels = 0;
-  Extent3 kernel_size{};
+  std::int64_t out_channels = 0;  ///< required
+  Extent3 kernel_size{};          ///< required
   Extent3 stride = 1;
   Padding padding = "SAME";
   Extent3 rhs_dilation = 1;

@@ -17,8 +17,8 @@ struct MaxPool3dOptions {
 };
 
 struct AvgPool3dOptions {
-  Extent3 kernel_size{};
-  Extent3 stride = 1;  ///< 1, as in brainstate; not kernel_size
+  Extent3 kernel_size{};  ///< required
+  Extent3 stride = 1;     ///< 1, as in brainstate; not kernel_size
   Padding padding = "VALID";
   Size in_size{};
   std::string name{};
