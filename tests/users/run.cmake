@@ -1,4 +1,4 @@
-# Installs voxgrad from BUILD into WORK/prefix, then configures, builds and runs the consumer against it.
+# Installs voxgrad from BUILD into WORK/prefix, then configures, builds and runs the users' programs of SOURCE against it.
 function(run)
   execute_process(COMMAND ${ARGV} RESULT_VARIABLE code OUTPUT_VARIABLE out ERROR_VARIABLE out)
   if(NOT code EQUAL 0)
@@ -8,6 +8,9 @@ function(run)
 endfunction()
 file(REMOVE_RECURSE ${WORK})
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${WORK}/prefix)
+if(NOT EXISTS ${WORK}/prefix/share/doc/voxgrad/LICENSE)
+  message(FATAL_ERROR "the prefix has no share/doc/voxgrad/LICENSE")
+endif()
 run(${CMAKE_COMMAND} -S ${SOURCE} -B ${WORK}/build -G Ninja -DCMAKE_PREFIX_PATH=${WORK}/prefix -DCMAKE_BUILD_TYPE=Release)
 run(${CMAKE_COMMAND} --build ${WORK}/build)
-run(${WORK}/build/consumer)
+run(${CMAKE_CTEST_COMMAND} --test-dir ${WORK}/build --output-on-failure)

@@ -1,0 +1,73 @@
+// An op and a layer of one's own: their gradients are checked, the layer is trained within a Sequential, saved, and
+// comes back from the file.
+#include <cstdio>
+#include <voxgrad/voxgrad.hpp>
+
+// x * sigmoid(x * beta), with its derivatives written down. beta (C,) goes with the last axis of x.
+vg::Variable swish(const vg::Variable& x, const vg::Variable& beta) {
+  if (beta.rank() != 1 || beta.dim(0) != x.dim(-1))
+    throw vg::ValueError("[swish] beta: got " + beta.shape().str() + "; must be (C,), of x's last axis, " +
+                         x.shape().str());
+  const auto value = [](const vg::Variable& x, const vg::Variable& beta) { return x * vg::sigmoid(x * beta); };
+  vg::Tensor y;
+  {
+    const vg::NoGrad value_only;
+    y = value(x, beta).value();
+  }
+  return vg::record(
+      "swish", y, {x, beta},
+      [x, beta](const vg::Pull& p) {
+        const vg::Variable s = vg::sigmoid(x * beta), slope = x * s * (1.0 - s) * p.grad;
+        return vg::Grads{p.grad * s + slope * beta, vg::sum(vg::reshape(slope * x, {-1, beta.dim(0)}), {0})};
+      },
+      vg::Output::dropped);
+}
+
+class Swish : public vg::Module {
+ public:
+  explicit Swish(std::int64_t channels) : channels_(channels) { beta.add("value", vg::Tensor::ones({channels})); }
+  explicit Swish(const vg::Description& d) : Swish(std::get<std::int64_t>(d.options.at(0).second)) {}
+  vg::ParamState beta;
+
+  vg::Variable update(const vg::Variable& x) override { return swish(x, beta["value"]); }
+  void visit(vg::Visitor& v) override { v("beta", beta); }
+  std::string kind() const override { return "Swish"; }
+  vg::Values options() const override { return {{"channels", channels_}}; }
+
+ private:
+  std::int64_t channels_;
+};
+
+int main() {
+  Swish layer(3);
+  layer.to(vg::f64);
+  const vg::Tensor x = vg::random::normal(vg::random::key_of(0), {2, 2, 2, 2, 3}, 0, 1, vg::f64);
+  const vg::GradcheckReport first = vg::gradcheck(layer, x), second = vg::gradgradcheck(layer, x);
+  std::printf("%s\n%s\n", first.message().c_str(), second.message().c_str());
+  if (!first || !second) return 1;
+
+  vg::random::seed(3);
+  vg::Sequential model(vg::Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3}), Swish(4),
+                       vg::GlobalAvgPool3d(), vg::Linear(2));
+  vg::Adam optimizer(model.parameters(), {.lr = 1e-2});
+  const vg::Tensor volumes = vg::random::normal(vg::random::key_of(1), {4, 8, 8, 8, 1}),
+                   labels = vg::Tensor::of<std::int32_t>({4}, {0, 1, 0, 1});
+  model.train();
+  double before = 0, after = 0;
+  for (int step = 0; step < 20; ++step) {
+    const vg::Variable loss = vg::cross_entropy(model(volumes), labels);
+    (step == 0 ? before : after) = loss.item();
+    loss.backward();
+    optimizer.step();
+    optimizer.zero_grad();
+  }
+  std::printf("loss %.3f -> %.3f, beta[0] %.4f\n", before, after,
+              model.get<Swish>(1).beta["value"].value().value_at(0));
+
+  vg::register_module<Swish>("Swish");
+  vg::save(model, "swish.json");
+  const std::unique_ptr<vg::Module> back = vg::load_model("swish.json");
+  model.eval();
+  const bool same = (*back)(volumes).value().values() == model(volumes).value().values();
+  return after < before && model.get<Swish>(1).beta["value"].value().value_at(0) != 1 && same ? 0 : 1;
+}
