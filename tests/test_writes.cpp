@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <functional>
 
 #include <voxgrad/voxgrad.hpp>
 #include <xtensor/xmath.hpp>
@@ -234,6 +235,27 @@ TEST_CASE("each op's gradient after a write is the old one or an error", "[write
           }
         }
   }
+}
+
+TEST_CASE("labels and indices that were written to since are refused, too", "[writes][autograd]") {
+  const Variable x(random::normal({1, 2}, {2, 3, 4}), true);
+  const std::vector<std::function<Variable(const Tensor&)>> ops{
+      [&](const Tensor& labels) { return cross_entropy(x, labels); },
+      [&](const Tensor& labels) { return soft_dice_loss(x, labels); },
+      [&](const Tensor& labels) { return dice_cross_entropy(x, labels); },
+      [&](const Tensor& labels) { return focal_loss(x, labels); },
+      [&](const Tensor& labels) { return tversky_loss(x, labels); },
+      [&](const Tensor& indices) { return sum(gather(x, indices, 2)); },
+      [&](const Tensor& indices) { return sum(scatter_add(x, indices, 0, 4)); }};
+  for (std::size_t i = 0; i < ops.size(); ++i)
+    for (const bool create_graph : {false, true}) {
+      INFO(i);
+      Tensor labels = Tensor::of<std::int32_t>({2, 3}, {0, 1, 2, 3, 0, 1});
+      const Variable y = ops[i](labels);
+      labels.data<std::int32_t>()[2] = 99;
+      CHECK_THROWS_WITH(y.backward({.create_graph = create_graph}),
+                        Contains("backward: input 1, i32 (2, 3), was written to"));
+    }
 }
 
 TEST_CASE("a read through a tensor that is not const is no write", "[writes][autograd]") {

@@ -83,9 +83,9 @@ Variable gather(const Variable& x, const Tensor& indices, int axis) {
     gather_rows(x.value().data<T>(), indices.data<std::int32_t>(), y.data<T>(), l);
   });
   return record(
-      "gather", std::move(y), {x},
-      [indices, at, extent = l.extent](const Pull& p) -> Grads {
-        return {scatter_add(p.grad, indices, static_cast<int>(at), extent)};
+      "gather", std::move(y), {x, indices},
+      [indices = Variable(indices), at, extent = l.extent](const Pull& p) -> Grads {
+        return {scatter_add(p.grad, indices.value(), static_cast<int>(at), extent), {}};
       },
       Output::dropped);
 }
@@ -120,8 +120,10 @@ Variable scatter_add(const Variable& x, const Tensor& indices, int axis, std::in
     scatter_rows(x.value().data<T>(), indices.data<std::int32_t>(), y.data<T>(), l);
   });
   return record(
-      "scatter_add", std::move(y), {x},
-      [indices, at](const Pull& p) -> Grads { return {gather(p.grad, indices, static_cast<int>(at))}; },
+      "scatter_add", std::move(y), {x, indices},
+      [indices = Variable(indices), at](const Pull& p) -> Grads {
+        return {gather(p.grad, indices.value(), static_cast<int>(at)), {}};
+      },
       Output::dropped);
 }
 

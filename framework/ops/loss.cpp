@@ -25,7 +25,7 @@ using detail::VolumeSums;
 struct ClassLoss {
   std::string_view op;
   Variable logits;
-  Tensor labels;
+  Variable labels;  // saved for the gradient as the logits are
   bool cross_entropy, dice;
   CrossEntropyOptions ce;
   DiceOptions dice_options;
@@ -36,11 +36,11 @@ struct ClassLoss {
   std::vector<double> weights() const {
     return ce.weight.empty() ? std::vector<double>(static_cast<std::size_t>(classes()), 1.0) : ce.weight;
   }
-  ClassVolume volume() const { return detail::class_volume(labels, classes(), ce.ignore_index); }
+  ClassVolume volume() const { return detail::class_volume(labels.value(), classes(), ce.ignore_index); }
 };
 
 void check(const ClassLoss& l) {
-  detail::check_class_shapes(l.op, l.logits, l.labels);
+  detail::check_class_shapes(l.op, l.logits, l.labels.defined() ? l.labels.value() : Tensor());
   if (l.cross_entropy) {
     detail::check_class_weights(l.op, "weight", l.ce.weight, l.classes());
     if (!(l.ce.label_smoothing >= 0 && l.ce.label_smoothing < 1))
@@ -53,7 +53,7 @@ void check(const ClassLoss& l) {
     if (!(l.dice_options.eps >= 0))
       throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", l.op, l.dice_options.eps));
   }
-  detail::check_labels(l.op, "labels", l.labels, l.classes(), l.ce.ignore_index);
+  detail::check_labels(l.op, "labels", l.labels.value(), l.classes(), l.ce.ignore_index);
 }
 
 double value_of(const ClassLoss& l, const VolumeSums& sums) {
@@ -148,12 +148,12 @@ Variable class_loss(ClassLoss l) {
   });
   Tensor value = Tensor::scalar(value_of(l, sums), l.logits.dtype());
   const std::string_view op = l.op;
-  const Variable logits = l.logits;
+  const Variable logits = l.logits, labels = l.labels;
   return record(
-      op, std::move(value), {logits},
+      op, std::move(value), {logits, labels},
       [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
-        if (recording() && l.logits.numel() > 0) return {composed_grad(l, sums, pull.grad)};
-        return {fused_grad(l, sums, pull.grad.item())};
+        if (recording() && l.logits.numel() > 0) return {composed_grad(l, sums, pull.grad), {}};
+        return {fused_grad(l, sums, pull.grad.item()), {}};
       },
       Output::dropped);
 }

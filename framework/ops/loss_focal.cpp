@@ -22,14 +22,14 @@ void check_gamma(const char* op, double gamma) {
 
 struct FocalLoss {
   Variable logits;
-  Tensor labels;
+  Variable labels;  // saved for the gradient as the logits are
   double gamma;
   std::vector<double> alpha;  // one a class
   std::optional<std::int32_t> ignored;
   double scale = 0;  // one over what the mean divides by; 0 where no position counts
 
   std::int64_t classes() const { return logits.shape().back(); }
-  detail::ClassVolume volume() const { return detail::class_volume(labels, classes(), ignored); }
+  detail::ClassVolume volume() const { return detail::class_volume(labels.value(), classes(), ignored); }
 };
 
 Variable fused_grad(const FocalLoss& l, double g) {
@@ -71,10 +71,10 @@ Variable focal_loss(const Variable& logits, const Tensor& labels, const FocalOpt
   Tensor value = Tensor::scalar(sums.loss * scale, logits.dtype());  // 0 * infinity is NaN where no position counts
   l.scale = sums.positions > 0 ? scale : 0;
   return record(
-      "focal_loss", std::move(value), {logits},
+      "focal_loss", std::move(value), {logits, labels},
       [l = std::move(l)](const Pull& pull) -> Grads {
-        if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad)};
-        return {fused_grad(l, pull.grad.item())};
+        if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad), {}};
+        return {fused_grad(l, pull.grad.item()), {}};
       },
       Output::dropped);
 }

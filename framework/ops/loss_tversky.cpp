@@ -24,7 +24,7 @@ using detail::VolumeSums;
 // scores (overlap + smooth_nr) / size.
 struct TverskyLoss {
   Variable logits;
-  Tensor labels;
+  Variable labels;  // saved for the gradient as the logits are
   TverskyOptions options;
 
   std::int64_t classes() const { return logits.shape().back(); }
@@ -39,7 +39,7 @@ struct TverskyLoss {
            options.smooth_dr;
   }
   ClassVolume volume(std::int64_t set) const {
-    ClassVolume v = detail::class_volume(labels, classes(), options.ignore_index);
+    ClassVolume v = detail::class_volume(labels.value(), classes(), options.ignore_index);
     v.positions = positions();
     v.labels += set * positions();
     return v;
@@ -47,7 +47,7 @@ struct TverskyLoss {
 };
 
 void check(const TverskyLoss& l) {
-  detail::check_class_shapes("tversky_loss", l.logits, l.labels);
+  detail::check_class_shapes("tversky_loss", l.logits, l.labels.defined() ? l.labels.value() : Tensor());
   if (l.classes() <= l.first_class())
     throw ValueError(
         fmt::format("[tversky_loss] logits: got {} class; must be at least 2, or set include_background", l.classes()));
@@ -56,7 +56,7 @@ void check(const TverskyLoss& l) {
                                     std::pair("smooth_nr", o.smooth_nr), std::pair("smooth_dr", o.smooth_dr)})
     if (!(value >= 0) || std::isinf(value))
       throw ValueError(fmt::format("[tversky_loss] {}: got {}; must be finite and at least 0", name, value));
-  detail::check_labels("tversky_loss", "labels", l.labels, l.classes(), o.ignore_index);
+  detail::check_labels("tversky_loss", "labels", l.labels.value(), l.classes(), o.ignore_index);
 }
 
 double value_of(const TverskyLoss& l, const std::vector<VolumeSums>& sums) {
@@ -96,7 +96,7 @@ Variable fused_grad(const TverskyLoss& l, const std::vector<VolumeSums>& sums, d
 Variable composed_grad(const TverskyLoss& l, const Variable& g) {
   const DType dtype = l.logits.dtype();
   const std::vector<std::int64_t> shape{l.sets(), l.positions(), l.classes()};
-  const ClassVolume volume = detail::class_volume(l.labels, l.classes(), l.options.ignore_index);
+  const ClassVolume volume = detail::class_volume(l.labels.value(), l.classes(), l.options.ignore_index);
   const auto masks = detail::class_targets(volume, dtype);
   const Variable counts = reshape(masks.counts, {l.sets(), l.positions(), 1}), target = reshape(masks.target, shape);
   const Variable logits = detail::counted_logits(volume, reshape(l.logits, {l.labels.numel(), l.classes()}));
@@ -130,10 +130,10 @@ Variable tversky_loss(const Variable& logits, const Tensor& labels, const Tversk
   });
   Tensor value = Tensor::scalar(value_of(l, sums), logits.dtype());
   return record(
-      "tversky_loss", std::move(value), {logits},
+      "tversky_loss", std::move(value), {logits, labels},
       [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
-        if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad)};
-        return {fused_grad(l, sums, pull.grad.item())};
+        if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad), {}};
+        return {fused_grad(l, sums, pull.grad.item()), {}};
       },
       Output::dropped);
 }
