@@ -125,7 +125,7 @@ TEST_CASE("the three passes equal plain loops, for any arguments", "[conv3d]") {
       a.lhs_dilation[i] = pick(1, 2);
       a.rhs_dilation[i] = pick(1, 2);
       a.padding[i] = {pick(-1, 3), pick(-1, 3)};
-      if (x[i + 1] == 1 && a.padding[i] == std::pair<std::int64_t, std::int64_t>(-1, -1)) a.padding[i].second = 0;
+      if (x[i + 1] == 1 && a.padding[i].first + a.padding[i].second < -1) a.padding[i].second = 0;  // only one to crop
     }
     const DType dtype = round % 2 ? f32 : f64;
     const Variable xv(integers(g, x, dtype), true), wv(integers(g, w, dtype), true);
@@ -218,6 +218,8 @@ TEST_CASE("conv_transpose3d equals its definition, with groups too, and its grad
     }
     const Shape x{pick(1, 2), pick(1, 3), pick(1, 3), pick(1, 3), a.groups * pick(1, 2)};
     const Shape w{pick(1, 3), pick(1, 3), pick(1, 3), a.groups * pick(1, 3), x[4] / a.groups};
+    for (std::size_t i = 0; i < 3; ++i)  // there is only one to crop
+      if (x[i + 1] == 1 && a.padding[i].first + a.padding[i].second < -1) a.padding[i].second = 0;
     const Variable xv(integers(g, x), true), wv(integers(g, w), true);
     const Variable y = conv_transpose3d(xv, wv, a);
     INFO("x " << x.str() << " w " << w.str() << " groups " << a.groups);

@@ -35,8 +35,8 @@ void check_positive(std::string_view where, std::string_view name, const Triple&
 void check_extents(std::string_view where, const Pool3dGeometry& g) {
   for (const std::int64_t extent : g.in)
     if (extent < 1 || extent > INT32_MAX)
-      throw ValueError(fmt::format(
-          "[{}] x: got spatial size {}; every spatial extent must be at least 1 (and below 2^31)", where, str(g.in)));
+      throw ValueError(fmt::format("[{}] x: got spatial size {}; every extent must be at least 1 (and below 2^31)",
+                                   where, str(g.in)));
 }
 
 Pool3dGeometry geometry_of(std::string_view where, const Variable& x, const Pool3dArgs& args) {
