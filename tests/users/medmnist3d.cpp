@@ -2,7 +2,6 @@
 // writes.
 #include <algorithm>
 #include <cstdio>
-#include <stdexcept>
 #include <string>
 #include <voxgrad/voxgrad.hpp>
 
@@ -36,7 +35,7 @@ class Archive {
   vg::Tensor array(const std::string& name) const {
     for (const auto& [there, tensor] : arrays_)
       if (there == name) return tensor;
-    throw std::runtime_error("the archive has no array " + name);
+    throw vg::ValueError("the archive has no array " + name);
   }
 
  private:
