@@ -1,6 +1,6 @@
 """Write reference cases for layers, activations, losses and dropout (float64): layers/*.json.
 
-usage: make_golden_layers.py [OUT_DIR=layers]     (needs: brainstate, jax, torch; CPU)
+usage: make_golden_layers.py [OUT_DIR=layers]     (needs: brainstate 0.6.0, so Python 3.12 and jax 0.9 or later; torch; CPU)
 Every case with a brainstate oracle is also computed by PyTorch, and both must agree to 1e-11. The schema is in README.md.
 """
 import os, subprocess, sys

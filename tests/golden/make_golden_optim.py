@@ -1,6 +1,6 @@
 """Write reference trajectories for optimizers, learning-rate schedules and gradient clipping (float64): optim/*.json.
 
-usage: make_golden_optim.py [OUT_DIR=optim]     (needs: torch, braintools, brainstate, jax; CPU)
+usage: make_golden_optim.py [OUT_DIR=optim]     (needs: torch, braintools, brainstate 0.6.0, so Python 3.12, jax; CPU)
 PyTorch is the oracle; braintools is run beside it and its numbers are kept where they differ. The schema is in README.md.
 """
 import os, sys

@@ -1,6 +1,6 @@
 """Write the first training losses of a small 3-D conv net (float64): training.json.
 
-usage: make_golden_training.py [OUT_FILE=training.json]     (needs: torch, braintools, brainstate, jax; CPU)
+usage: make_golden_training.py [OUT_FILE=training.json]     (needs: torch, braintools, brainstate 0.6.0, so Python 3.12, jax; CPU)
 PyTorch is the oracle; the same net is trained in brainstate with braintools' optimizers and must agree to 1e-10.
 All arrays are channels-last, kernels are (kh, kw, kd, cin, cout), linear weights (in, out), and flattening is of H, W, D, C in row-major order.
 """
