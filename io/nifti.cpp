@@ -18,6 +18,9 @@
 
 #include "framework/atomic_file.hpp"
 #include "framework/error.hpp"
+#include "framework/file_signature.hpp"
+#include "framework/regular_file.hpp"
+#include "io/claimed_bytes.hpp"
 #include "io/nifti_header.hpp"
 
 namespace vg {
@@ -27,7 +30,8 @@ namespace {
 namespace fs = std::filesystem;
 using Bytes = std::vector<unsigned char>;
 
-constexpr std::int64_t planes_a_block = 16;
+constexpr std::int64_t planes_a_block = 16;  // of one channel: they fill a cache line of the result
+constexpr std::int64_t bytes_a_block = std::int64_t{1} << 23;
 constexpr std::int64_t largest_step = std::int64_t{1} << 26;  // zlib counts in unsigned int
 constexpr std::int64_t deflate_limit = 1032;                  // deflate expands no further than this
 
@@ -62,15 +66,12 @@ void dispatch_stored(NiftiType type, F&& f) {
 class Reader {
  public:
   explicit Reader(const fs::path& path) : name_(path.string()) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (!fs::exists(status)) fail("there is no such file");
-    if (!fs::is_regular_file(status)) fail("not a regular file");
-    file_bytes_ = static_cast<std::int64_t>(fs::file_size(path, error));
-    if (error) fail(error.message());
+    detail::RegularFile file("[read_nifti]", path);
+    file_bytes_ = file.size();
     if (file_bytes_ == 0) fail("the file is empty");
-    file_.reset(gzopen(path.c_str(), "rb"));
+    file_.reset(gzdopen(file.descriptor(), "rb"));
     if (!file_) fail(fmt::format("could not open it: {}", std::strerror(errno)));
+    file.release();  // gzclose() closes it
     gzbuffer(file_.get(), static_cast<unsigned>(std::clamp<std::int64_t>(file_bytes_, 1 << 12, 1 << 17)));
   }
 
@@ -91,9 +92,11 @@ class Reader {
     for (std::int64_t left = bytes; left > 0; left -= static_cast<std::int64_t>(nothing.size()))
       read(nothing.data(), std::min(left, static_cast<std::int64_t>(nothing.size())), what);
   }
+  /// Known once something was read.
+  bool compressed() const { return gzdirect(file_.get()) == 0; }
   /// Throws IoError when the file cannot hold as many bytes: before memory is taken for them.
   void expect(std::int64_t bytes) const {
-    const bool plain = gzdirect(file_.get()) != 0;
+    const bool plain = !compressed();
     const std::int64_t most =
         plain || file_bytes_ < INT64_MAX / deflate_limit ? file_bytes_ * (plain ? 1 : deflate_limit) : INT64_MAX;
     if (bytes > most)
@@ -109,6 +112,15 @@ class Reader {
     int code = Z_OK;  // gzread gives 0, not -1, for a stream that is cut within its checksum
     gzerror(file_.get(), &code);
     if (code != Z_OK && code != Z_STREAM_END) fail_read("the end of its gzip stream");
+  }
+  /// What the file looks like, unpacked, whose front is `first`; see file_signature.hpp.
+  std::string looks_like(std::span<const unsigned char> first) {
+    std::string front(first.begin(), first.end());
+    const std::size_t begun = front.size();
+    front.resize(detail::signature_bytes);
+    const int more = gzread(file_.get(), front.data() + begun, static_cast<unsigned>(front.size() - begun));
+    front.resize(begun + static_cast<std::size_t>(std::max(more, 0)));
+    return detail::looks_like(front);
   }
   [[noreturn]] void fail(const std::string& what) const {
     throw IoError(fmt::format("[read_nifti] {}: {}", name_, what));
@@ -152,40 +164,55 @@ T converted(double value, const Reader& file, const std::array<std::int64_t, 4>&
   return static_cast<T>(value);
 }
 
-/// Puts a block of planes [z][y][x] of one channel at its place in (x, y, z, channel) data.
-template <class T>
-void place(const std::vector<double>& block, std::int64_t first, std::int64_t planes, std::int64_t channel,
-           const Reader& file, const detail::NiftiHeader& h, T* out) {
+/// A part of one channel's voxels, whose bytes stand together in the file: x the fastest, then y, then z.
+struct Box {
+  std::array<std::int64_t, 3> begin, size;
+  std::int64_t channel;
+};
+
+/// Puts a box at its place in (x, y, z, channel) data.
+template <class Stored, class T>
+void place(const Bytes& raw, const Box& box, const Reader& file, const detail::NiftiHeader& h, T* out) {
   const auto [width, height, depth] = h.extent;
-  for (std::int64_t x = 0; x < width; ++x)
-    for (std::int64_t y = 0; y < height; ++y) {
-      const double* from = block.data() + y * width + x;
-      T* to = out + ((x * height + y) * depth + first) * h.channels + channel;
-      for (std::int64_t z = 0; z < planes; ++z)
-        to[z * h.channels] = converted<T>(from[z * width * height], file, {x, y, first + z, channel});
+  const auto [nx, ny, nz] = box.size;
+  for (std::int64_t i = 0; i < nx; ++i)
+    for (std::int64_t j = 0; j < ny; ++j) {
+      const std::int64_t x = box.begin[0] + i, y = box.begin[1] + j, z = box.begin[2];
+      const unsigned char* from = raw.data() + (j * nx + i) * static_cast<std::int64_t>(sizeof(Stored));
+      const std::int64_t step = nx * ny * static_cast<std::int64_t>(sizeof(Stored));
+      T* to = out + ((x * height + y) * depth + z) * h.channels + box.channel;
+      for (std::int64_t k = 0; k < nz; ++k) {
+        const double value = static_cast<double>(load<Stored>(from + k * step, h.swapped)) * h.slope + h.intercept;
+        to[k * h.channels] = converted<T>(value, file, {x, y, z + k, box.channel});
+      }
     }
 }
 
-void read_voxels(Reader& file, const detail::NiftiHeader& h, Tensor& data) {
-  const std::int64_t plane = h.extent[0] * h.extent[1];
+/// Calls f(box) for the boxes of a channel in the file's order: some whole planes each, where a plane is larger than
+/// `most` voxels some of its rows, and where a row is, a part of it.
+template <class F>
+void each_box(const detail::NiftiHeader& h, std::int64_t channel, std::int64_t most, F&& f) {
+  const auto [width, height, depth] = h.extent;
+  const std::int64_t sx = std::min(width, most), sy = sx < width ? 1 : std::min(height, most / width);
+  const std::int64_t sz = sy < height ? 1 : std::min({depth, most / (width * height), planes_a_block});
+  for (std::int64_t z = 0; z < depth; z += sz)
+    for (std::int64_t y = 0; y < height; y += sy)
+      for (std::int64_t x = 0; x < width; x += sx)
+        f(Box{{x, y, z}, {std::min(sx, width - x), std::min(sy, height - y), std::min(sz, depth - z)}, channel});
+}
+
+void read_voxels(const Reader& file, detail::ClaimedBytes& voxels, const detail::NiftiHeader& h, Tensor& data) {
   const std::int64_t bytes = detail::size_of(h.type);
-  const std::int64_t step = std::min(planes_a_block, h.extent[2]);
-  Bytes raw(static_cast<std::size_t>(plane * step * bytes));
-  std::vector<double> block(static_cast<std::size_t>(plane * step));
+  Bytes raw;
   for (std::int64_t channel = 0; channel < h.channels; ++channel)
-    for (std::int64_t first = 0; first < h.extent[2]; first += step) {
-      const std::int64_t planes = std::min(step, h.extent[2] - first);
-      file.read(raw.data(), plane * planes * bytes, "its voxels");
-      dispatch_stored(h.type, [&](auto zero) {
-        using Stored = decltype(zero);
-        for (std::int64_t i = 0; i < plane * planes; ++i)
-          block[static_cast<std::size_t>(i)] =
-              static_cast<double>(load<Stored>(raw.data() + i * bytes, h.swapped)) * h.slope + h.intercept;
+    each_box(h, channel, bytes_a_block / bytes, [&](const Box& box) {
+      raw.resize(static_cast<std::size_t>(box.size[0] * box.size[1] * box.size[2] * bytes));
+      voxels.read(raw.data(), static_cast<std::int64_t>(raw.size()));
+      dispatch_stored(h.type, [&](auto stored) {
+        dispatch(data.dtype(),
+                 [&](auto zero) { place<decltype(stored)>(raw, box, file, h, data.data<decltype(zero)>()); });
       });
-      dispatch(data.dtype(),
-               [&](auto zero) { place(block, first, planes, channel, file, h, data.data<decltype(zero)>()); });
-    }
-  file.finish();
+    });
 }
 
 /// A file written through zlib: compressed, or plain ("T").
@@ -289,19 +316,33 @@ NiftiType stored_type(DType dtype) {
 
 }  // namespace
 
+namespace {
+// Of the header that begins with these bytes. The message for another kind of file says what that looks like.
+std::size_t header_size(Reader& file, std::span<const unsigned char, 4> first) {
+  try {
+    return detail::nifti_header_size(file.name(), first);
+  } catch (const IoError& e) {
+    throw IoError(e.what() + file.looks_like(first));
+  }
+}
+}  // namespace
+
 Volume read_nifti(const std::filesystem::path& path, DType dtype) {
   Reader file(path);
   std::array<unsigned char, detail::nifti2_header_bytes> bytes{};
   file.read(bytes.data(), 4, "its header");
-  const std::size_t size = detail::nifti_header_size(file.name(), std::span(bytes).first<4>());
+  const std::size_t size = header_size(file, std::span(bytes).first<4>());
   file.read(bytes.data() + 4, static_cast<std::int64_t>(size) - 4, "its header");
   const detail::NiftiHeader h = detail::parse_nifti_header(file.name(), std::span(bytes).first(size));
   file.expect(h.data_offset + h.data_bytes);
   file.skip(h.data_offset - static_cast<std::int64_t>(size), "what stands between its header and its voxels");
+  detail::ClaimedBytes voxels([&](void* to, std::int64_t n) { file.read(to, n, "its voxels"); },
+                              file.compressed() ? h.data_bytes : 0);
   Shape shape{h.extent[0], h.extent[1], h.extent[2]};
   if (h.rank > 3) shape.push_back(h.channels);
   Volume volume{Tensor(shape, dtype), h.affine};
-  read_voxels(file, h, volume.data);
+  read_voxels(file, voxels, h, volume.data);
+  file.finish();
   return volume;
 }
 

@@ -12,6 +12,7 @@
 #include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "framework/ops/detail/strided.hpp"
+#include "io/claimed_bytes.hpp"
 #include "io/npy_header.hpp"
 #include "io/source.hpp"
 #include "io/stored.hpp"
@@ -62,8 +63,8 @@ Tensor reverse_axes(const Tensor& t, const Shape& shape) {
   return out;
 }
 
-Tensor read_data(const Source& source, const std::string& name, const NpyHeader& header, ZipStream& stream) {
-  const auto next = [&](void* to, std::int64_t bytes) { stream.read(to, bytes); };
+Tensor read_data(const Source& source, const std::string& name, const NpyHeader& header, detail::ClaimedBytes& data) {
+  const auto next = [&](void* to, std::int64_t bytes) { data.read(to, bytes); };
   if (!header.fortran_order) return read_stored(source, {name, header.type, header.swapped, header.shape}, next);
   std::vector<std::int64_t> extents = header.shape.vec();
   std::reverse(extents.begin(), extents.end());
@@ -83,7 +84,9 @@ Tensor read_entry(const Source& source, const ZipEntry& entry) {
   if (header.bytes != stream.left())
     source.fail(fmt::format("{}: shape {} needs {} bytes; {} follow its header", name, header.shape.str(), header.bytes,
                             stream.left()));
-  Tensor tensor = read_data(source, name, header, stream);
+  detail::ClaimedBytes data([&](void* to, std::int64_t bytes) { stream.read(to, bytes); },
+                            entry.deflated ? header.bytes : 0);
+  Tensor tensor = read_data(source, name, header, data);
   stream.finish();
   return tensor;
 }
@@ -104,7 +107,8 @@ NamedTensors detail::read_npz(const Source& source) {
   for (const ZipEntry& entry : entries) {
     if (!names.insert(entry.name).second) source.fail(fmt::format("two entries are named {}", shown(entry.name)));
     if (!entry.name.ends_with(suffix))
-      source.fail(fmt::format("entry {} is no array: its name does not end in .npy", shown(entry.name)));
+      source.fail(
+          fmt::format("entry {} is no array: its name does not end in .npy{}", shown(entry.name), source.looks_like()));
   }
   for (const ZipEntry& entry : entries)
     tensors.emplace_back(entry.name.substr(0, entry.name.size() - suffix.size()), read_entry(source, entry));

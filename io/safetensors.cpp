@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,12 @@ std::string_view name_in_file(DType dtype) { return dtype == f64 ? "F64" : dtype
 
 std::string tensor_name(const SafetensorsEntry& entry) { return "tensor " + shown(entry.name); }
 
+// What it looks like, where that is another format: a cut safetensors file looks like one.
+std::string other_format(const Source& source) {
+  const std::string guess = source.looks_like();
+  return guess.ends_with("safetensors") ? "" : guess;
+}
+
 detail::SafetensorsHeader read_header(const Source& source, std::int64_t& data_begins) {
   if (source.size() < length_bytes)
     source.fail(
@@ -50,12 +57,12 @@ detail::SafetensorsHeader read_header(const Source& source, std::int64_t& data_b
   std::uint64_t length = 0;
   source.read(0, &length, length_bytes, "the length of its header");
   if (length > static_cast<std::uint64_t>(detail::largest_safetensors_header))
-    source.fail(fmt::format("its header would have {} bytes; at most {} are allowed (is it a safetensors file?)",
-                            length, detail::largest_safetensors_header));
+    source.fail(fmt::format("its header would have {} bytes; at most {} are allowed (is it a safetensors file?){}",
+                            length, detail::largest_safetensors_header, other_format(source)));
   const auto bytes = static_cast<std::int64_t>(length);
   if (bytes > source.size() - length_bytes)
-    source.fail(
-        fmt::format("truncated: its header would have {} bytes; {} follow", bytes, source.size() - length_bytes));
+    source.fail(fmt::format("truncated: its header would have {} bytes; {} follow{}", bytes,
+                            source.size() - length_bytes, other_format(source)));
   std::string text(static_cast<std::size_t>(bytes), '\0');
   source.read(length_bytes, text.data(), bytes, "its header");
   data_begins = length_bytes + bytes;
@@ -76,12 +83,22 @@ Stored stored_type(const Source& source, const SafetensorsEntry& entry) {
       fmt::format("{}: dtype {} is not read; {} are", tensor_name(entry), shown(entry.dtype), fmt::join(known, ", ")));
 }
 
+/// Bytes of a tensor as safetensors' own package counts them: the extents are multiplied in their order, in 64 bits without a sign,
+/// so that a zero excuses any extents behind it. None where a product passes 2^64, or the bytes 2^63 - 1.
+std::optional<std::int64_t> bytes_in_file(Stored type, const std::vector<std::int64_t>& shape) {
+  std::uint64_t n = 1;
+  for (const std::int64_t extent : shape)
+    if (__builtin_mul_overflow(n, static_cast<std::uint64_t>(extent), &n)) return {};
+  if (__builtin_mul_overflow(n, static_cast<std::uint64_t>(detail::size_of(type)), &n) || n > INT64_MAX) return {};
+  return static_cast<std::int64_t>(n);
+}
+
 /// Throws unless the shape and type need exactly the bytes that the offsets span.
 void check_size(const Source& source, const SafetensorsEntry& entry, Stored type) {
   const auto [begin, end] = entry.offsets;
   if (end < begin)
     source.fail(fmt::format("{}: its data end at {}, before they begin at {}", tensor_name(entry), end, begin));
-  const auto bytes = detail::bytes_of(type, entry.shape);
+  const auto bytes = bytes_in_file(type, entry.shape);
   if (!bytes)
     source.fail(
         fmt::format("{}: shape ({}) needs more than 2^63 - 1 bytes", tensor_name(entry), fmt::join(entry.shape, ", ")));

@@ -1,7 +1,7 @@
 #include "io/safetensors_header.hpp"
 
 #include <algorithm>
-#include <unordered_set>
+#include <set>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -140,7 +140,7 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
   At at_ = At::outside;
   std::string key_, top_key_;
   std::size_t offsets_ = 0;
-  std::unordered_set<std::string> names_, metadata_keys_, entry_keys_;
+  std::set<std::string> names_, metadata_keys_, entry_keys_;  // ordered: see Walker::Frame of checkpoints
 };
 
 }  // namespace

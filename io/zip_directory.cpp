@@ -55,7 +55,7 @@ std::int64_t find_end(const Source& source) {
     if (load<std::uint32_t>(tail, at) == 0x06054b50 && load16(tail, at + 20) == window - i - end_bytes)
       return source.size() - window + i;
   }
-  source.fail("no zip archive, or a truncated one: the record that ends it is missing");
+  source.fail("no zip archive, or a truncated one: the record that ends it is missing" + source.looks_like());
 }
 
 void read_end64(const Source& source, std::int64_t locator_at, Directory& d) {

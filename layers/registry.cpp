@@ -38,10 +38,12 @@ std::int64_t values_of(const SavedModel& saved) {
 
 // The file's dtypes, where they are floating: a model may have been saved as f64.
 void take_dtypes(const SavedModel& saved, Module& model) {
-  const States states = model.states();
+  std::map<std::string, State, std::less<>> states;  // States looks through all of them for each path
+  for (const auto& [path, state] : model.states()) states.emplace(path, state);
   for (const auto& [path, from] : saved.states) {
-    if (!states.has(path)) continue;
-    State state = states.at(path);
+    const auto found = states.find(path);
+    if (found == states.end()) continue;
+    State& state = found->second;
     for (const auto& [leaf, t] : from.leaves)
       if (state.has(leaf) && is_float(t.dtype()) && is_float(state[leaf].dtype()) && t.shape() == state[leaf].shape())
         state.replace(leaf, t);

@@ -1,6 +1,7 @@
 #include "layers/registry_options.hpp"
 
 #include <limits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,15 +11,28 @@ namespace vg::registry {
 
 namespace {
 thread_local std::int64_t limit = std::numeric_limits<std::int64_t>::max();
+thread_local std::int64_t taken = 0;  // of the limit; never more
 }  // namespace
 
-LimitScope::LimitScope(std::int64_t values) : before_(limit) { limit = values; }
-LimitScope::~LimitScope() { limit = before_; }
+LimitScope::LimitScope(std::int64_t values)
+    : limit_before_(std::exchange(limit, values)), taken_before_(std::exchange(taken, 0)) {}
+LimitScope::~LimitScope() {
+  limit = limit_before_;
+  taken = taken_before_;
+}
 
 void check_limit(const std::string& kind, std::int64_t values) {
-  if (values > limit)
-    throw ValueError(
-        fmt::format("[{}] parameters: the description asks for {} values; the file holds {}", kind, values, limit));
+  if (values <= limit - taken) return;
+  const std::string before = taken == 0 ? "" : fmt::format(", {} others before them", taken);
+  throw ValueError(
+      fmt::format("[{}] parameters: the description asks for {} values{}; the file holds {}{}", kind, values, before,
+                  limit, taken == 0 ? "" : " (a state that layers share is saved once, and made for each of them)"));
+}
+
+void take_from_limit(const std::string& kind, std::int64_t values) {
+  check_limit(kind, values);
+  // Without a scope nothing is counted.
+  if (limit != std::numeric_limits<std::int64_t>::max()) taken += values;
 }
 
 const Value* Options::find(std::string_view name) const {
@@ -83,7 +97,7 @@ Initializer Options::blank(std::string_view name) const {
   const std::string& called = text(name);
   if (called == "None") return {};
   const auto zeros = [kind = description_.kind](const Shape& shape) {
-    check_limit(kind, shape.numel());
+    take_from_limit(kind, shape.numel());
     return Tensor::zeros(shape);
   };
   return {zeros, called};

@@ -32,7 +32,7 @@ class Options {
   Compute compute() const;
   std::vector<int> axes(std::string_view name) const;
 
-  /// Zeros that are called what the option says, or nothing for "None". Throws when they pass the scope's limit.
+  /// Zeros that are called what the option says, or nothing for "None". They are taken from the LimitScope.
   Initializer blank(std::string_view name) const;
   /// The mask of a layer, by its name of old, from "w_mask_shape" and "w_mask_values".
   Initializer mask() const;
@@ -46,7 +46,7 @@ class Options {
   const Description& description_;
 };
 
-/// Within it, this thread's make_module() takes memory for at most so many values of parameters.
+/// Within it, all that this thread's make_module() makes has at most so many values of parameters together.
 class LimitScope {
  public:
   explicit LimitScope(std::int64_t values);
@@ -55,10 +55,12 @@ class LimitScope {
   LimitScope& operator=(const LimitScope&) = delete;
 
  private:
-  std::int64_t before_;
+  std::int64_t limit_before_, taken_before_;
 };
-/// Throws ValueError for more values than that.
+/// Throws ValueError unless so many values are left in the scope.
 void check_limit(const std::string& kind, std::int64_t values);
+/// The same, and they are left no longer: before memory is taken for them.
+void take_from_limit(const std::string& kind, std::int64_t values);
 
 /// The layers of this library by kind; nullptr for another.
 using Maker = std::unique_ptr<Module> (*)(const Description&);

@@ -92,10 +92,16 @@ Made linear_of(const Description& d) {
                                                 .name = o.text("name")});
 }
 
+// Two values per channel that no initializer of the description makes. A negative number of channels is refused by the
+// layer.
+void take_statistics(const std::string& kind, std::int64_t channels) {
+  for (int i = 0; i < 2; ++i) take_from_limit(kind, std::max<std::int64_t>(0, channels));
+}
+
 Made batch_norm3d_of(const Description& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
-  if (!in_size.empty()) check_limit(d.kind, in_size.back());  // of the running statistics, which no initializer draws
+  if (!in_size.empty()) take_statistics(d.kind, in_size.back());  // running mean and variance
   return std::make_unique<BatchNorm3d>(BatchNorm3dOptions{.in_size = in_size,
                                                           .epsilon = o.real("epsilon"),
                                                           .momentum = o.real("momentum"),
@@ -133,7 +139,7 @@ Made group_norm_of(const Description& d) {
 Made instance_norm3d_of(const Description& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
-  if (!in_size.empty() && o.flag("affine")) check_limit(d.kind, in_size.back());
+  if (!in_size.empty() && o.flag("affine")) take_statistics(d.kind, in_size.back());  // scale and bias
   return std::make_unique<InstanceNorm3d>(InstanceNorm3dOptions{
       .in_size = in_size, .epsilon = o.real("epsilon"), .affine = o.flag("affine"), .name = o.text("name")});
 }
@@ -209,7 +215,7 @@ Made squeeze_excite3d_of(const Description& d) {
 Made prelu_of(const Description& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
-  if (!in_size.empty() && o.flag("per_channel")) check_limit(d.kind, in_size.back());
+  if (!in_size.empty() && o.flag("per_channel")) take_from_limit(d.kind, std::max<std::int64_t>(0, in_size.back()));
   return std::make_unique<PReLU>(PReLUOptions{
       .per_channel = o.flag("per_channel"), .initial = o.real("initial"), .in_size = in_size, .name = o.text("name")});
 }

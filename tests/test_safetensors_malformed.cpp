@@ -84,7 +84,7 @@ std::vector<Case> safetensors_cases() {
       {"shape is 2^63", one("F32", "[9223372036854775808]", "[0,4]", four), "the entry 9223372036854775808"},
       {"shape is 2^64", one("F32", "[18446744073709551616]", "[0,4]", four), "the entry 18446744073709551616"},
       {"shape overflows", one("F32", "[4294967296,4294967296]", "[0,4]", four), "more than 2^63 - 1 bytes"},
-      {"shape overflows beside a zero", one("F32", "[0,4294967296,4294967296]", "[0,0]", ""),
+      {"shape overflows before a zero", one("F32", "[4294967296,4294967296,0]", "[0,0]", ""),
        "more than 2^63 - 1 bytes"},
       {"shape overflows by its type", one("F64", "[1152921504606846976]", "[0,8]", four + four),
        "more than 2^63 - 1 bytes"},
@@ -138,6 +138,17 @@ TEST_CASE("safetensors: what is not there or no file", "[io][malformed]") {
   CHECK_THROWS_WITH(read_safetensors(dir / "none"),
                     Contains("[read_safetensors]") && Contains("none: there is no such file"));
   CHECK_THROWS_WITH(read_safetensors(dir.path()), Contains("not a regular file"));
+}
+
+// As the format's own package does: it multiplies the extents in their order, so those behind a zero count no more.
+TEST_CASE("safetensors: an empty tensor of any other extents", "[io]") {
+  const TempDir dir;
+  for (const char* shape : {"[0,4611686018427387904]", "[0,4294967296,4294967296]", "[4611686018427387904,3,0]"}) {
+    const SafetensorsFile file = read_safetensors(dir.write("empty", one("F32", shape, "[0,0]", "")));
+    REQUIRE(file.tensors.size() == 1);
+    CHECK(file.tensors[0].second.numel() == 0);
+    CHECK(file.tensors[0].second.shape()[0] == (shape[1] == '0' ? 0 : std::int64_t{1} << 62));
+  }
 }
 
 TEST_CASE("safetensors: what a file declares takes no memory", "[io][malformed]") {

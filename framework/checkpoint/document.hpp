@@ -18,6 +18,9 @@ inline constexpr const char* format_name = "voxgrad-checkpoint";
 inline constexpr int format_version = 2;
 /// Open objects and arrays at once. The reader refuses more, so the writer does too.
 inline constexpr int max_depth = 128;
+/// Keys of one object, and bytes of one name or text. The same holds: what was written can be read.
+inline constexpr std::size_t max_keys = 1000000;
+inline constexpr std::size_t max_text = std::size_t{1} << 24;
 /// The only scheme of a generator so far: Threefry-2x32, 20 rounds.
 inline constexpr const char* generator_name = "threefry2x32";
 

@@ -1,7 +1,5 @@
 #include "framework/checkpoint/input.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -16,25 +14,14 @@
 
 namespace vg::checkpoint {
 
-// By way of the private constructor, after which an exception calls the destructor: it closes the file.
-InputFile::InputFile(const std::filesystem::path& path) : InputFile() {
-  path_ = path;
-  do fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  while (fd_ < 0 && errno == EINTR);
-  if (fd_ < 0) fail();
-  struct stat found {};
-  if (::fstat(fd_, &found) == 0 && S_ISREG(found.st_mode)) size_ = found.st_size;
+InputFile::InputFile(const std::filesystem::path& path) : path_(path), file_("[checkpoint] load: cannot read", path) {
   make_window();
-}
-
-InputFile::~InputFile() {
-  if (fd_ >= 0) ::close(fd_);
 }
 
 // No larger than the file, for a small one would mostly wait for its pages, but always enough for need(): a file may
 // grow while it is read. Not zeroed: only what was read is looked at.
 void InputFile::make_window() {
-  if (size_ >= 0) capacity_ = std::clamp(static_cast<std::size_t>(size_) + 1, least_capacity, capacity_);
+  capacity_ = std::clamp(static_cast<std::size_t>(file_.size()) + 1, least_capacity, capacity_);
   buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + 1);
   buffer_[0] = '\0';
   next_ = end_ = summed_ = buffer_.get();
@@ -66,7 +53,7 @@ void InputFile::refill(std::size_t bytes) {
   next_ = summed_ = first;
   char* end = first + kept;
   while (!at_end_ && static_cast<std::size_t>(end - first) < bytes) {
-    const ssize_t n = ::read(fd_, end, capacity_ - static_cast<std::size_t>(end - first));
+    const ssize_t n = ::read(file_.descriptor(), end, capacity_ - static_cast<std::size_t>(end - first));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail();
     end += n;
@@ -86,7 +73,7 @@ std::int64_t InputFile::line() const {
 }
 
 std::int64_t InputFile::left() const {
-  return size_ < 0 ? -1 : std::max<std::int64_t>(size_ - before_ - (next_ - buffer_.get()), end_ - next_);
+  return std::max<std::int64_t>(file_.size() - before_ - (next_ - buffer_.get()), end_ - next_);
 }
 
 }  // namespace vg::checkpoint

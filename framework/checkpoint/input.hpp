@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <memory>
 
+#include "framework/regular_file.hpp"
+
 namespace vg::checkpoint {
 
 class InputFile {
  public:
+  /// Throws IoError for a path that is missing, cannot be opened or is no regular file.
   explicit InputFile(const std::filesystem::path& path);
-  ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
@@ -33,7 +35,7 @@ class InputFile {
   /// Of the last byte that was passed: its offset from 0, and its line from 1.
   std::int64_t offset() const;
   std::int64_t line() const;
-  /// Bytes from begin() to the end of the file by its size; -1 where that is not known (a pipe).
+  /// Bytes from begin() to the end of the file, by the size that it had when it was opened.
   std::int64_t left() const;
   /// Remembers the CRC-32 of all that was passed.
   void mark();
@@ -41,13 +43,13 @@ class InputFile {
 
  private:
   static constexpr std::size_t least_capacity = std::size_t{1} << 16;
-  InputFile() = default;
   void make_window();
   void refill(std::size_t bytes);
   void sum();
   [[noreturn]] void fail() const;
 
   std::filesystem::path path_;
+  detail::RegularFile file_;
   std::size_t capacity_ = std::size_t{1} << 18;
   std::unique_ptr<char[]> buffer_;
   const char* next_ = nullptr;
@@ -55,10 +57,8 @@ class InputFile {
   const char* summed_ = nullptr;   // bytes before this are in sum_
   std::int64_t before_ = 0;        // bytes before the window
   std::int64_t lines_before_ = 0;  // newlines there
-  std::int64_t size_ = -1;
   std::uint32_t sum_ = 0, marked_ = 0;
   bool at_end_ = false;
-  int fd_ = -1;
 };
 
 }  // namespace vg::checkpoint

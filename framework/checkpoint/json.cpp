@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "framework/checkpoint/document.hpp"
 #include "framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
@@ -13,7 +14,6 @@ namespace vg::checkpoint {
 namespace {
 
 constexpr std::size_t longest_number = 4096;
-constexpr std::size_t longest_text = std::size_t{1} << 24;
 
 class Reader {
  public:
@@ -137,7 +137,7 @@ class Reader {
       while (plain(*p)) ++p;
       text_.append(in_.begin(), p);
       in_.advance(p);
-      if (text_.size() > longest_text) throw Fault(fmt::format("the text has more than {} bytes", longest_text));
+      if (text_.size() > max_text) throw Fault(fmt::format("the text has more than {} bytes", max_text));
       if (!in_.more()) continue;
       switch (*in_.begin()) {
         case '"':

@@ -3,8 +3,8 @@
 // base64 go straight from the window into a tensor. tests/test_checkpoint_json.cpp holds it against nlohmann's.
 #pragma once
 
+#include <set>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "framework/checkpoint/input.hpp"
@@ -36,7 +36,7 @@ class Walker {
     bool inside;  // at a key or an entry, not at the bracket
     std::string key;
     std::int64_t entries;
-    std::unordered_set<std::string> keys;
+    std::set<std::string> keys;  // ordered: keys of equal hashes would make a hashed set quadratic
   };
   static std::string step(const Frame& f);
   Level& next();

@@ -71,6 +71,10 @@ void Printer::begin_key(std::string_view name) {
   auto& keys = open_.back().keys;
   if (!keys.emplace(name).second)
     throw ValueError(fmt::format("[checkpoint] save: there are two of the name {} in {}", shown(name), shown(where())));
+  if (keys.size() > max_keys)
+    throw ValueError(
+        fmt::format("[checkpoint] save: {} is one of more than {} names in its object; a checkpoint allows no more",
+                    shown(where()), max_keys));
   if (keys.size() > 1) out_.put(',');
   line(open_.size());
 }
@@ -97,6 +101,9 @@ void Printer::open_tag(std::string_view type) {
 void Printer::close_tag() { out_.put('}'); }
 
 void Printer::text(std::string_view value) {
+  if (value.size() > max_text)
+    throw ValueError(fmt::format("[checkpoint] save: the text at {} has {} bytes; a checkpoint allows {}",
+                                 shown(where()), value.size(), max_text));
   std::array<char, 8> room{};
   out_.put('"');
   while (!value.empty()) {

@@ -6,6 +6,7 @@
 #include "framework/checkpoint/json.hpp"
 #include "framework/checkpoint/level.hpp"
 #include "framework/error.hpp"
+#include "framework/file_signature.hpp"
 
 namespace vg::checkpoint {
 
@@ -140,6 +141,16 @@ class File : public Level {
   const InputFile& in_;
 };
 
+// Throws for a file of another format. JSON of another kind is told by its keys.
+void check_is_json(InputFile& file, const std::filesystem::path& path) {
+  file.need(detail::signature_bytes);
+  const std::string_view first(file.begin(), file.end());
+  const std::string guess = detail::looks_like(first);
+  const std::size_t text = first.find_first_not_of(" \t\r\n");
+  if (guess.empty() || (first[text] == '{' && !guess.ends_with("safetensors"))) return;
+  throw IoError(fmt::format("[checkpoint] load: {}: this is not a checkpoint, which is JSON{}", path.string(), guess));
+}
+
 }  // namespace
 
 Document read(const std::filesystem::path& path) {
@@ -149,6 +160,7 @@ Document read(const std::filesystem::path& path) {
   };
   Document document;
   InputFile file(path);
+  check_is_json(file, path);
   Walker walker(std::make_unique<File>(document, file));
   try {
     read_json(file, walker);

@@ -31,9 +31,9 @@ class Filling {
   std::int64_t numel() const { return numel_; }
   std::int64_t capacity() const { return buffer_.numel(); }
   const Shape& shape() const { return shape_; }
-  /// Before the first value: at most so many can follow; -1 where that is not known.
+  /// Before the first value: at most so many can follow.
   void expect(std::int64_t values) {
-    if (!buffer_.defined()) take(std::min(numel_, values < 0 ? std::int64_t{4096} : values));
+    if (!buffer_.defined()) take(std::min(numel_, values));
   }
   /// Room for at least one value more than capacity(), which must be less than numel().
   void grow() { take(std::min(numel_, std::max<std::int64_t>(64, 2 * capacity()))); }
@@ -88,7 +88,7 @@ class Decimals : public Level {
 
   std::int64_t take_entries(InputFile& in) override {
     const std::int64_t before = count_;
-    filling_.expect(in.left() < 0 ? -1 : in.left() / 2 + 1);  // a digit and a comma each
+    filling_.expect(in.left() / 2 + 1);  // a digit and a comma each
     while (take_window(in)) {
     }
     return count_ - before;
@@ -165,10 +165,10 @@ class Base64 {
   /// Refuses what the rest of the file cannot hold, and takes memory for what it can.
   void expect() {
     const std::int64_t left = in_.left();
-    if (filling_.numel() > most || (left >= 0 && (filling_.numel() > left || base64_size(bytes_) > left)))
+    if (filling_.numel() > most || filling_.numel() > left || base64_size(bytes_) > left)
       throw Fault(fmt::format("shape {} needs {} values of {} bytes; the file has {} bytes left for their base64",
                               filling_.shape().str(), filling_.numel(), width_, left));
-    filling_.expect(left < 0 ? -1 : filling_.numel());
+    filling_.expect(filling_.numel());
   }
 
  private:

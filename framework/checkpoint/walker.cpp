@@ -7,11 +7,10 @@
 namespace vg::checkpoint {
 
 void Walker::key(const std::string& name) {
-  constexpr std::size_t most = 1000000;
   Frame& top = stack_.back();
   top.inside = true;
   top.key = name;
-  if (top.keys.size() == most) throw Fault(fmt::format("the object has more than {} keys", most));
+  if (top.keys.size() == max_keys) throw Fault(fmt::format("the object has more than {} keys", max_keys));
   if (!top.keys.insert(name).second) throw Fault(fmt::format("the key {} stands twice in this object", shown(name)));
   top.level->key(name);
 }

@@ -1,9 +1,14 @@
 // Upsampling and adaptive average pooling: each is a linear map along each of the three spatial axes, so they are three
 // passes of one loop, each with a sparse matrix of the axis. The map's transpose is of the same kind, so the gradient
 // is the same op with the transposed matrix: exact, and of any order.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -136,6 +141,38 @@ void check(std::string_view op, std::string_view name, const Variable& x, const 
   }
 }
 
+// Bytes that this process may have: the machine's memory, or less where `ulimit -v` says so.
+double memory_limit() {
+  double bytes = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    bytes = std::min(bytes, static_cast<double>(limit.rlim_cur));
+  return bytes;
+}
+
+// Before the first table is built: the results of all passes and their tables together, which a small `size` in a file
+// can make larger than any machine. `order` is that of the passes. In double, for the products may pass 2^63.
+void check_fits(std::string_view op, const Variable& x, const Triple& size, const std::array<int, 3>& order) {
+  constexpr double entry = sizeof(std::int64_t) + sizeof(double), start = sizeof(std::int64_t);
+  const Shape& from = x.shape();
+  std::array<double, 5> now{};
+  for (std::size_t i = 0; i < now.size(); ++i) now[i] = static_cast<double>(from[i]);
+  double bytes = 0;
+  for (const int axis : order) {
+    const auto a = static_cast<std::size_t>(axis);
+    const double in = now[a], out = static_cast<double>(size[a - 1]);
+    if (in == out) continue;
+    now[a] = out;
+    bytes += std::accumulate(now.begin(), now.end(), static_cast<double>(size_of(x.dtype())), std::multiplies<>());
+    bytes += 2 * (in + out) * (entry + start);  // forward and back; at least one entry per input and output
+  }
+  if (const double most = memory_limit(); bytes > most)
+    throw ValueError(fmt::format(
+        "[{}] size: got {} for x {}: the result and what is computed on the way need {:.0f} bytes; must be at "
+        "most {:.0f}, the memory of this machine or process",
+        op, str(size), from.str(), bytes, most));
+}
+
 // PyTorch's positions: with the corners aligned the first and last voxels keep their places; without, voxels are boxes
 // that tile the same volume, and what lies before the first centre takes its value.
 // `step` is what an output moves by.
@@ -185,6 +222,9 @@ Rows repeated_rows(std::int64_t in, std::int64_t scale) {
 
 Variable upsample_nearest3d(const Variable& x, const Triple& scale) {
   check("upsample_nearest3d", "scale", x, scale);
+  Triple size{};
+  for (std::size_t i = 0; i < 3; ++i) size[i] = x.dim(static_cast<int>(i) + 1) * scale[i];
+  check_fits("upsample_nearest3d", x, size, {3, 2, 1});
   Variable y = x;
   for (int axis = 3; axis >= 1; --axis)
     if (const std::int64_t times = scale[static_cast<std::size_t>(axis) - 1]; times != 1)
@@ -197,6 +237,7 @@ namespace {
 // The smallest volume is upsampled along D first, where the inner loop is only as long as the channels.
 Variable trilinear(const Variable& x, const Triple& size, bool align_corners, const std::array<double, 3>& step) {
   check("upsample_trilinear3d", "size", x, size);
+  check_fits("upsample_trilinear3d", x, size, {3, 2, 1});
   Variable y = x;
   for (std::size_t i = 3; i-- > 0;) {
     const int axis = static_cast<int>(i) + 1;
@@ -236,6 +277,7 @@ Variable rescale_trilinear3d(const Variable& x, const std::array<double, 3>& fac
 // Along H first, where the inner loop is long, so that little is left for the others.
 Variable adaptive_avg_pool3d(const Variable& x, const Triple& size) {
   check("adaptive_avg_pool3d", "size", x, size);
+  check_fits("adaptive_avg_pool3d", x, size, {1, 2, 3});
   Variable y = x;
   for (int axis = 1; axis <= 3; ++axis) {
     const std::int64_t in = x.dim(axis), out = size[static_cast<std::size_t>(axis) - 1];

@@ -1,0 +1,17 @@
+// What a file looks like, for the messages of readers that were given another kind of file.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace vg::detail {
+
+/// Bytes from the front of a file that looks_like() needs at most.
+inline constexpr std::size_t signature_bytes = 512;
+
+/// A guess at the format from the file's first bytes, as the end of a message: "; it looks like gzip: a NIfTI volume
+/// (.nii.gz)?". Empty where nothing is recognised. A guess only: no reader decides by it.
+std::string looks_like(std::string_view first);
+
+}  // namespace vg::detail
