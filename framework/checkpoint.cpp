@@ -225,9 +225,9 @@ LoadReport load(Module& model, const std::filesystem::path& path, const LoadOpti
 std::string LoadReport::str() const {
   std::string text = fmt::format("{} loaded, {} missing, {} unexpected, {} mismatched", loaded.size(), missing.size(),
                                  unexpected.size(), mismatched.size());
-  for (const auto& name : missing) text += "\n  missing: " + name;
-  for (const auto& name : unexpected) text += "\n  unexpected: " + name;
-  for (const auto& name : mismatched) text += "\n  mismatched: " + name;
+  for (const auto& name : missing) text += "\n  missing: " + checkpoint::escaped(name);
+  for (const auto& name : unexpected) text += "\n  unexpected: " + checkpoint::escaped(name);
+  for (const auto& name : mismatched) text += "\n  mismatched: " + checkpoint::escaped(name);
   return text;
 }
 

@@ -13,7 +13,7 @@ class RegularFile {
  public:
   RegularFile() = default;  ///< no file: descriptor() is -1
   /// `where` begins the messages: "[read_npz]". Throws IoError "WHERE PATH: REASON" for a file that is missing, cannot
-  /// be opened or is not regular; the reason says what it is ("it is a FIFO (named pipe); only regular files are
+  /// be opened or is not regular; the reason says what it is ("it is a FIFO or pipe; only regular files are
   /// read").
   RegularFile(std::string_view where, const std::filesystem::path& path);
   ~RegularFile();

@@ -150,26 +150,50 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-std::string shown(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text.substr(0, 60)) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else
-      out += c;
-  }
-  if (text.size() > 60) {
-    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xc0) == 0x80)
-      out.pop_back();  // a cut UTF-8 sequence
-    if (static_cast<unsigned char>(out.back()) >= 0xc0) out.pop_back();
-    out += "...";
-  }
-  return out + "\"";
+namespace {
+
+// The code point of a sequence of utf8_sequence() bytes.
+std::uint32_t code_of(std::string_view sequence) {
+  auto code = static_cast<std::uint32_t>(static_cast<unsigned char>(sequence[0]));
+  if (sequence.size() > 1) code &= 0x7fu >> sequence.size();
+  for (const char c : sequence.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3fu);
+  return code;
 }
 
-std::string shown(char byte) {
-  if (static_cast<unsigned char>(byte) >= 0x80) return fmt::format("\"\\x{:02x}\"", static_cast<unsigned char>(byte));
-  return shown(std::string_view(&byte, 1));
+// What a terminal obeys instead of printing it: C0 and C1, the marks that turn the direction of text, line separators.
+bool is_control(std::uint32_t code) {
+  const auto within = [&](std::uint32_t first, std::uint32_t last) { return code >= first && code <= last; };
+  return code < 0x20 || within(0x7f, 0x9f) || code == 0x61c || within(0x200e, 0x200f) || within(0x2028, 0x202e) ||
+         within(0x2066, 0x2069);
 }
+
+}  // namespace
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t n = std::max<std::size_t>(1, utf8_sequence(text));
+    const std::string_view sequence = text.substr(0, n);
+    const std::uint32_t code = code_of(sequence);
+    if (n == 1 && (code >= 0x7f || code < 0x20))
+      out += fmt::format("\\x{:02x}", code);
+    else if (is_control(code))
+      out += fmt::format("\\u{:04x}", code);
+    else
+      out += sequence;
+    text.remove_prefix(n);
+  }
+  return out;
+}
+
+std::string shown(std::string_view text) {
+  constexpr std::size_t most = 60;
+  if (text.size() <= most) return fmt::format("\"{}\"", escaped(text));
+  std::size_t end = most;  // not within a UTF-8 sequence
+  while (end > most - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return fmt::format("\"{}...\"", escaped(text.substr(0, end)));
+}
+
+std::string shown(char byte) { return shown(std::string_view(&byte, 1)); }
 
 }  // namespace vg::checkpoint

@@ -40,7 +40,10 @@ double parse_double(std::string_view text);
 std::size_t utf8_sequence(std::string_view text);
 bool is_utf8(std::string_view text);
 
-/// In quotes, unprintable bytes as \x.., cut after about 60 bytes: a message never carries a megabyte of a broken file.
+/// A text that can be printed on a terminal: control characters and bytes that are not UTF-8 as \x.., the control
+/// characters past ASCII (C1, the marks of bidirectional text, line separators) as \u.....
+std::string escaped(std::string_view text);
+/// The same in quotes, cut after about 60 bytes: a message never carries a megabyte of a broken file.
 std::string shown(std::string_view text);
 /// One byte, any.
 std::string shown(char byte);
