@@ -24,6 +24,9 @@ enum class NiftiType : std::uint8_t { uint8, int8, int16, uint16, int32, uint32,
 /// truncated, not NIfTI, dimensions that are not positive or need more data than the file can hold (found before memory
 /// is taken), a type other than those above, a slope, intercept or affine that is not finite or is singular, a damaged
 /// gzip stream, voxels that are no labels. Header/image pairs (.hdr/.img) are not read.
+///
+/// Memory beside the result: 8 MiB; of a gzip file also an eighth of its voxels' bytes, which is read before the
+/// result's memory is taken: a header may claim what the stream does not hold.
 Volume read_nifti(const std::filesystem::path& path, DType dtype = f32);
 
 /// read_nifti(path, i32).

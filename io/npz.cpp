@@ -91,10 +91,24 @@ Tensor read_entry(const Source& source, const ZipEntry& entry) {
   return tensor;
 }
 
+/// Whether a program that unpacks the archive would put the entry outside of its folder, or could take it for such a
+/// place.
+bool leads_out(std::string_view name) {
+  const bool drive = name.size() > 2 && name[1] == ':' && name[2] == '/';
+  return name.starts_with('/') || drive || name.starts_with("../") || name.find("/../") != name.npos ||
+         name.find('\\') != name.npos;
+}
+
 void check_name(const std::string& name, const Tensor& tensor, std::set<std::string_view>& names) {
   if (name.empty() || name.size() > 65000 || name.find('\0') != std::string::npos || !checkpoint::is_utf8(name))
     throw ValueError(fmt::format("{} tensors: got the name {}; it must be UTF-8 of 1 to 65000 bytes, none of them zero",
                                  write_where, shown(name)));
+  // Refused, not renamed: two names could become one, and who reads the file looks for the name that was given.
+  if (leads_out(name))
+    throw ValueError(
+        fmt::format("{} tensors: got the name {}, which leads out of the folder that the archive is unpacked into; it "
+                    "must not begin with / or a drive (C:/), have .. before a slash, or a backslash",
+                    write_where, shown(name)));
   detail::check_written(write_where, name, tensor, names);
 }
 

@@ -15,6 +15,10 @@ namespace vg {
 /// split, or packed otherwise than stored or deflated; entries that overlap or bear one name; a checksum that is not
 /// the data's; a .npy header that is not exactly numpy's; sizes that disagree with each other or that the packed bytes
 /// cannot hold (found before memory is taken); more than 8 dimensions; any other type of element.
+///
+/// Memory: the tensors, at most 4 bytes for each stored one (in Fortran's order twice that for one of them), and at
+/// most 40 bytes for each byte of the directory. Of a deflated array an eighth is unpacked before its tensor's memory
+/// is taken.
 NamedTensors read_npz(const std::filesystem::path& path);
 
 struct NpzOptions {
@@ -23,7 +27,8 @@ struct NpzOptions {
 
 /// Writes an archive that np.load reads; with zip64 records where it passes 4 GiB or 65534 entries. The same tensors
 /// give the same bytes. The file appears whole or not at all. Throws ValueError for a name twice, an empty name or one
-/// that is not UTF-8, has a zero byte or over 65000 bytes, an undefined tensor; IoError when the file cannot be
+/// that is not UTF-8, has a zero byte or over 65000 bytes, an undefined tensor, and for a name that leads out of the
+/// folder into which the archive is unpacked ("../x", "/x", "C:/x", any backslash); IoError when the file cannot be
 /// written. Deflated, memory for the largest packed tensor is needed.
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options = {});
 

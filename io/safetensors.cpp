@@ -83,8 +83,9 @@ Stored stored_type(const Source& source, const SafetensorsEntry& entry) {
       fmt::format("{}: dtype {} is not read; {} are", tensor_name(entry), shown(entry.dtype), fmt::join(known, ", ")));
 }
 
-/// Bytes of a tensor as safetensors' own package counts them: the extents are multiplied in their order, in 64 bits without a sign,
-/// so that a zero excuses any extents behind it. None where a product passes 2^64, or the bytes 2^63 - 1.
+/// Bytes of a tensor as safetensors' own package counts them: the extents are multiplied in their order, in 64 bits
+/// without a sign, so that a zero excuses any extents behind it. None where a product passes 2^64, or the bytes 2^63
+/// - 1.
 std::optional<std::int64_t> bytes_in_file(Stored type, const std::vector<std::int64_t>& shape) {
   std::uint64_t n = 1;
   for (const std::int64_t extent : shape)

@@ -24,6 +24,9 @@ struct SafetensorsFile {
 /// 100 MB or longer than the file, one that does not begin with {, is not UTF-8 JSON, or has a key twice or one that
 /// the format does not know; a shape whose product overflows or that does not fit its bytes; bytes that overlap, leave
 /// holes or do not end with the file; more than 8 dimensions; a type other than those above (F8, F4, complex).
+/// An empty tensor may have any extents behind its zero, as in the format's own package.
+///
+/// Memory: the tensors, at most 4 bytes for each stored one, and at most 40 bytes for each byte of the header.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
 /// Writes the bytes that safetensors' own Python package writes: f64 first, then f32, then i32, by name within each.
