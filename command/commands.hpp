@@ -21,7 +21,7 @@ int verify(const fs::path& file, std::ostream& out);
 /// Writes a file's contents as `to`: "json", "base64", "safetensors", "npz". Says what the format has no place for.
 int convert(const fs::path& file, const std::string& to, const fs::path& result, std::ostream& out);
 struct PredictOptions {
-  bool labels = false;                 ///< write the channel with the largest value, as i32
+  bool labels = false;                 ///< write the channel with the largest value, in the smallest unsigned type
   std::vector<std::int64_t> window{};  ///< H, W, D: the model sees windows of this size; none: the volume whole
   double overlap = 0.5;                ///< of neighbouring windows, in [0, 1)
 };

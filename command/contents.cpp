@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <fstream>
 
 #include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "io/npz.hpp"
 #include "io/safetensors.hpp"
+#include "io/source.hpp"
 
 namespace command {
 
@@ -55,10 +54,9 @@ void add_document(const Document& d, Contents& out) {
 /// Told by the first bytes: safetensors' 8 bytes of length, the highest of which is 0 in any file, before a brace (they
 /// come first, for a length may begin with any letters); a zip archive's magic; else JSON, which has no byte 0.
 std::string format_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::array<char, 9> first{};
-  file.read(first.data(), first.size());
-  const std::string begin(first.data(), static_cast<std::size_t>(file.gcount()));
+  const vg::detail::Source file("[voxgrad]", path);
+  std::string begin(static_cast<std::size_t>(std::min<std::int64_t>(9, file.size())), '\0');
+  file.read(0, begin.data(), static_cast<std::int64_t>(begin.size()), "its first bytes");
   if (begin.size() == 9 && begin[7] == '\0' && begin[8] == '{') return "safetensors";
   return begin.starts_with("PK") ? "npz" : "checkpoint";
 }
@@ -84,8 +82,16 @@ std::string type_of(const vg::Tensor& tensor) {
 }
 
 std::string printable(const std::string& text) {
-  const bool harmless = std::none_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 32) || c == 127; });
-  return harmless ? text : vg::checkpoint::shown(text);
+  std::string escaped = vg::checkpoint::escaped(text);
+  return escaped == text ? text : fmt::format("\"{}\"", escaped);
+}
+
+std::string Contents::unchecked() const {
+  if (format == "safetensors")
+    return "header, shapes and offsets fit the file; safetensors has no checksum, so changed values are not found";
+  if (document && !document->summed)
+    return "the file has no checksum of the whole, so only what its tensors' checksums cover is known to be unchanged";
+  return "";
 }
 
 std::string Contents::summary() const {

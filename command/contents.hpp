@@ -26,6 +26,8 @@ struct Contents {
   std::optional<vg::checkpoint::Document> document;  ///< of a checkpoint
   bool plain = true;                                 ///< it knows no model: a part `plain_part` is all there is
 
+  /// What reading has checked, where that is less than every byte; else empty.
+  std::string unchecked() const;
   /// "checkpoint, 12 tensors, 341000 elements, 1364000 bytes"
   std::string summary() const;
 };
@@ -35,7 +37,8 @@ Contents read_contents(const std::filesystem::path& path);
 
 /// "[1, 2]", "0.5", "text"
 std::string text_of(const vg::Value& value);
-/// A text of a file for the terminal: in quotes and escaped when it has characters that a terminal would obey.
+/// A text of a file for the terminal: in quotes and escaped when it has characters that a terminal would obey (control
+/// characters, marks of bidirectional text).
 std::string printable(const std::string& text);
 /// "f32 (3, 4)"
 std::string type_of(const vg::Tensor& tensor);

@@ -3,10 +3,15 @@
 //
 // Exit status: 0 done; 1 the files differ (diff) or the file is missing or damaged (verify); 2 it could not be done.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <exception>
 #include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "command/commands.hpp"
+#include "framework/checkpoint/text.hpp"
 
 namespace {
 
@@ -15,12 +20,44 @@ int failed(const std::exception& e, int status) {
   return status;
 }
 
+/// Insertions, deletions, exchanges of a letter and of two neighbours that make one word of the other.
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
+  for (std::size_t i = 0; i <= a.size(); ++i)
+    for (std::size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+    }
+  return d[a.size()][b.size()];
+}
+
+/// What to say of a first word that is no command; empty when it is one.
+std::string unknown_command(const CLI::App& app, const std::string& word) {
+  std::string known, nearest;
+  std::size_t least = 3;  // more than two changes are another word
+  for (const CLI::App* command : app.get_subcommands({})) {
+    const std::string& name = command->get_name();
+    if (word == name) return "";
+    known += (known.empty() ? "" : ", ") + name;
+    const std::size_t d = word.size() > 32 ? least : distance(word, name);
+    if (d < least) least = d, nearest = name;
+  }
+  return "unknown command " + vg::checkpoint::shown(word) + (nearest.empty() ? "" : "; did you mean " + nearest + "?") +
+         "\nCommands are " + known + ". voxgrad --help says what they do.";
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Looks at files of weights (checkpoints, safetensors, npz), compares, checks and converts them.",
                "voxgrad");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "voxgrad " VOXGRAD_VERSION);
   std::string file, other, to, result;
 
   CLI::App* show = app.add_subcommand("show", "Prints the tree of what a file holds, with shapes and statistics");
@@ -47,6 +84,11 @@ int main(int argc, char** argv) {
           ->add_option("--window", how.window, "H W D: the model sees windows of this size, blended where they overlap")
           ->expected(3);
   predict->add_option("--overlap", how.overlap, "The part of a window that the next one sees too (0.5)")->needs(window);
+  if (argc > 1 && argv[1][0] != '-')
+    if (const std::string said = unknown_command(app, argv[1]); !said.empty()) {
+      std::cerr << "voxgrad: " << said << '\n';
+      return 2;
+    }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

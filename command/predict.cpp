@@ -1,9 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
 
 #include "command/commands.hpp"
+#include "command/extents.hpp"
 #include "evaluation/sliding_window.hpp"
 #include "framework/error.hpp"
 #include "framework/variable.hpp"
@@ -22,10 +27,36 @@ vg::DType dtype_of(vg::Module& model) {
   return vg::f32;
 }
 
+/// What to do where a model refuses a whole volume whose extents are not the multiples that its strides need; else
+/// empty.
+std::string advice(vg::Module& model, const vg::Shape& x) {
+  const auto multiples = multiples_of(model.description());
+  std::array<std::int64_t, 3> window{};
+  bool fits = true;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const std::int64_t extent = x[i + 1], m = multiples[i];
+    fits = fits && extent % m == 0;
+    window[i] = std::max(m, extent / m * m);
+  }
+  if (fits) return "";
+  return fmt::format(
+      "\nThe volume is {} x {} x {}; this model's strides need multiples of {}, {} and {}. Let it see windows of such "
+      "extents: --window {}",
+      x[1], x[2], x[3], multiples[0], multiples[1], multiples[2], fmt::join(window, " "));
+}
+
+vg::Tensor whole_output(vg::Module& model, const vg::Tensor& x) {
+  try {
+    return model(x).value();
+  } catch (const std::invalid_argument& e) {
+    throw vg::ValueError(e.what() + advice(model, x.shape()));
+  }
+}
+
 /// At once, or in windows.
 vg::Tensor output_of(vg::Module& model, const vg::Tensor& x, const PredictOptions& options) {
   const vg::NoGrad no_grad;
-  if (options.window.empty()) return model(x).value();
+  if (options.window.empty()) return whole_output(model, x);
   return vg::sliding_window(
       model, x,
       {.window = {options.window.at(0), options.window.at(1), options.window.at(2)}, .overlap = options.overlap});
@@ -44,6 +75,12 @@ vg::Tensor largest_channel(const vg::Tensor& y) {
   return labels;
 }
 
+/// The smallest unsigned type that holds the labels of so many classes.
+vg::NiftiType type_of_labels(std::int64_t classes) {
+  if (classes <= 1 << 8) return vg::NiftiType::uint8;
+  return classes <= 1 << 16 ? vg::NiftiType::uint16 : vg::NiftiType::uint32;
+}
+
 }  // namespace
 
 int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& result, const PredictOptions& options,
@@ -58,8 +95,12 @@ int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& 
         fmt::format("[predict] the model makes {} of {}; a volume needs the input's extents and channels",
                     y.shape().str(), x.shape().str()));
   vg::Volume predicted{y.reshape({extent[0], extent[1], extent[2], y.dim(4)}), in.affine};
-  if (options.labels) predicted.data = largest_channel(predicted.data);
-  vg::write_nifti(result, predicted);
+  std::optional<vg::NiftiType> type;
+  if (options.labels) {
+    type = type_of_labels(predicted.channels());
+    predicted.data = largest_channel(predicted.data);
+  }
+  vg::write_nifti(result, predicted, type);
   out << fmt::format("{}: {} -> {}: {}\n", volume.string(), in.data.shape().str(), result.string(),
                      predicted.data.shape().str());
   return 0;

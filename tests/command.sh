@@ -57,11 +57,30 @@ expect 0 '0000804300804044' -- sh -c "tail -c 32 '$work/out.nii' | od -An -v -tx
 expect 0 ': (2, 2, 1)' -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii.gz" --labels
 # The same labels window by window.
 expect 0 -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii" --labels
+[ "$(od -An -tu2 -j 70 -N 2 "$work/labels.nii" | tr -d ' ')" = 2 ] || { echo "labels are not uint8"; failures=$((failures + 1)); }
 expect 0 -- "$voxgrad" predict "$model" "$volume" "$work/windows.nii" --labels --window 1 2 3 --overlap 0.25
 expect 0 -- cmp "$work/labels.nii" "$work/windows.nii"
 expect 2 '[sliding_window] overlap: got 1; must be in [0, 1)' -- "$voxgrad" predict "$model" "$volume" "$work/none.nii" --window 1 2 3 --overlap 1
 expect 2 '--window' -- "$voxgrad" predict "$model" "$volume" "$work/none.nii" --overlap 0.5
 expect 2 'voxgrad: [' -- "$voxgrad" predict "$checkpoint" "$volume" "$work/none.nii"
+
+# A net with a skip connection, on extents that its stride does not divide.
+python3 -c 'import json, struct, sys
+none = {"i64": []}
+pool = {"kind": "MaxPool3d", "options": {"kernel_size": [2, 2, 1], "stride": [2, 2, 1], "padding": "VALID", "in_size": none, "name": ""}}
+up = {"kind": "Upsample", "options": {"scale": [2, 2, 1], "mode": "nearest", "in_size": none, "name": ""}}
+net = {"kind": "Branches", "options": {"join": "concat", "name": ""}, "children": {
+    "branches.0": {"kind": "Sequential", "children": {"layers.0": pool, "layers.1": up}}, "branches.1": {"kind": "Identity"}}}
+json.dump({"format": "voxgrad-checkpoint", "version": 2, "model": {"description": net, "states": {}}}, open(sys.argv[1], "w"))
+h = bytearray(352)
+struct.pack_into("<i", h, 0, 348)
+struct.pack_into("<4h", h, 40, 3, 5, 3, 1)
+struct.pack_into("<2h", h, 70, 2, 8)
+struct.pack_into("<f", h, 108, 352)
+h[344:348] = b"n+1\0"
+open(sys.argv[2], "wb").write(bytes(h) + bytes(range(15)))' "$work/skip.json" "$work/odd.nii"
+expect 2 'The volume is 5 x 3 x 1' 'multiples of 2, 2 and 1' '--window 4 2 1' -- "$voxgrad" predict "$work/skip.json" "$work/odd.nii" "$work/none.nii"
+expect 0 ': (5, 3, 1, 2)' -- "$voxgrad" predict "$work/skip.json" "$work/odd.nii" "$work/windowed.nii" --window 4 2 1
 
 # What differs.
 sed 's/"step": 3/"step": 4/; s/0\.5,/0.75,/' "$checkpoint" >"$work/changed.json"
@@ -71,7 +90,11 @@ expect 1 '- u8: i32 (2,)' '+ ramp: f32 (3, 1000)' -- "$voxgrad" diff "$data/othe
 
 # Damage and misuse.
 for file in "$data/package.safetensors" "$data/others.npz" "$checkpoint"; do
-  expect 0 ': whole: ' -- "$voxgrad" verify "$file"
+  case $file in
+    *.safetensors) expect 0 ': consistent: ' 'safetensors has no checksum' -- "$voxgrad" verify "$file" ;;
+    *.npz) expect 0 ': whole, its checksums are right: npz' -- "$voxgrad" verify "$file" ;;
+    *) expect 0 ': consistent: ' 'no checksum of the whole' -- "$voxgrad" verify "$file" ;;
+  esac
   head -c 200 "$file" >"$work/cut"
   expect 1 "voxgrad: [" "$work/cut" -- "$voxgrad" verify "$work/cut"
   expect 2 "voxgrad: [" -- "$voxgrad" show "$work/cut"
@@ -79,6 +102,28 @@ done
 expect 2 'no/such/file' -- "$voxgrad" diff "$checkpoint" no/such/file
 expect 1 'no/such/file' -- "$voxgrad" verify no/such/file
 expect 2 'A subcommand is required' -- "$voxgrad"
+expect 2 'voxgrad: unknown command "shwo"; did you mean show?' 'Commands are show, diff, verify, convert, predict' -- "$voxgrad" shwo x
+expect 2 'voxgrad: unknown command "frobnicate"' -- "$voxgrad" frobnicate
+expect 0 'voxgrad 0.' -- "$voxgrad" --version
+mkfifo "$work/pipe"
+expect 1 'it is a FIFO or pipe, not a regular file' -- timeout 5 "$voxgrad" verify "$work/pipe"
+expect 2 'it is a directory, not a regular file' -- "$voxgrad" show "$work"
+expect 2 'it is a FIFO or pipe' -- timeout 5 sh -c "echo x | '$voxgrad' show /dev/stdin"
+expect 2 'it looks like gzip: a NIfTI volume' -- "$voxgrad" show "$work/labels.nii.gz"
+expect 0 ': whole, its checksums are right: checkpoint' -- "$voxgrad" verify "$work/same.json"
+
+# Names that a terminal would obey, and names that lead out of a folder.
+python3 -c 'import json, struct, sys
+head = json.dumps({n: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in ("\x1b[2J", "a\u009b1m", "\u202etxt", "../x")}, ensure_ascii=False).encode()
+sys.stdout.buffer.write(struct.pack("<Q", len(head)) + head)' >"$work/names.safetensors"
+expect 0 '"\x1b[2J"' '"a\u009b1m"' '"\u202etxt"' -- "$voxgrad" show "$work/names.safetensors"
+expect 1 '"\u202etxt"' -- "$voxgrad" diff "$work/names.safetensors" "$data/package.safetensors"
+for command in show 'diff'; do
+  other=
+  [ $command = diff ] && other=$data/package.safetensors
+  "$voxgrad" $command "$work/names.safetensors" $other | LC_ALL=C grep -q $'\x1b\|\xc2\x9b\|\xe2\x80\xae' && { echo "$command prints a control character"; failures=$((failures + 1)); }
+done
+expect 2 '[write_npz] tensors: got the name "../x", which leads out of the folder' -- "$voxgrad" convert "$work/names.safetensors" --to npz -o "$work/names.npz"
 expect 2 'xml not in {' -- "$voxgrad" convert "$checkpoint" --to xml -o "$work/x"
 expect 2 'cannot write' -- "$voxgrad" convert "$checkpoint" --to npz -o "$work/no/such/folder/x"
 expect 0 'show' 'diff' 'verify' 'convert' 'predict' -- "$voxgrad" --help
