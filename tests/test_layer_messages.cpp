@@ -14,8 +14,13 @@ namespace {
 
 Variable ones(const Shape& shape, DType dtype = f32) { return Tensor::ones(shape, dtype); }
 
+struct Made {
+  std::string kind;
+  std::shared_ptr<Module> layer;
+};
+
 // Every kind of layer with parameters, for volumes (4, 4, 4, 2).
-std::vector<std::pair<std::string, std::shared_ptr<Module>>> layers() {
+std::vector<Made> layers() {
   const Size size{4, 4, 4, 2};
   return {
       {"Conv3d", std::make_shared<Conv3d>(Conv3dOptions{.in_size = size, .out_channels = 2, .kernel_size = 3})},
@@ -35,37 +40,41 @@ std::vector<std::pair<std::string, std::shared_ptr<Module>>> layers() {
 }  // namespace
 
 TEST_CASE("an f64 input to an f32 layer: the message names the layer's dtype and both ways out", "[messages]") {
-  for (const auto& [kind, layer] : layers()) {
+  for (const Made& made : layers()) {
+    Module& layer = *made.layer;
+    const std::string& kind = made.kind;
     INFO(kind);
     CHECK(message_of<TypeError>([&] {
-            (*layer)(ones({1, 4, 4, 4, 2}, f64));
+            layer(ones({1, 4, 4, 4, 2}, f64));
           }) ==
           "[" + kind +
               "] input: got f64; the layer's parameters are f32: convert the input with x.to(vg::f32), or the model "
               "with model.to(vg::f64)");
     CHECK(message_of<TypeError>([&] {
-            (*layer)(ones({1, 4, 4, 4, 2}, i32));
+            layer(ones({1, 4, 4, 4, 2}, i32));
           }) == "[" + kind + "] input: got i32; the layer's parameters are f32: convert the input with x.to(vg::f32)");
-    layer->to(f64);
-    CHECK((*layer)(ones({1, 4, 4, 4, 2}, f64)).dtype() == f64);
+    layer.to(f64);
+    CHECK(layer(ones({1, 4, 4, 4, 2}, f64)).dtype() == f64);
     CHECK_THAT(message_of<TypeError>([&] {
-                 (*layer)(ones({1, 4, 4, 4, 2}));
+                 layer(ones({1, 4, 4, 4, 2}));
                }),
                Contains("got f32; the layer's parameters are f64: convert the input with x.to(vg::f64), or"));
   }
 }
 
 TEST_CASE("a channels-first input to a channels-last layer: the message says so, and what to do", "[messages]") {
-  for (const auto& [kind, layer] : layers()) {
+  for (const Made& made : layers()) {
+    Module& layer = *made.layer;
+    const std::string& kind = made.kind;
     INFO(kind);
     const std::string says =
         "the input looks channels-first (2 channels at axis 1), the layer is channels-last, (B, H, "
         "W, D, C): permute it with vg::transpose(x, {0, 2, 3, 4, 1})";
-    CHECK_THAT(message_of([&] { (*layer)(ones({3, 2, 4, 4, 4})); }), Contains("[" + kind + "] input: got (3, 2, 4, 4"));
-    CHECK_THAT(message_of([&] { (*layer)(ones({3, 2, 4, 4, 4})); }), Contains(says));
+    CHECK_THAT(message_of([&] { layer(ones({3, 2, 4, 4, 4})); }), Contains("[" + kind + "] input: got (3, 2, 4, 4"));
+    CHECK_THAT(message_of([&] { layer(ones({3, 2, 4, 4, 4})); }), Contains(says));
     // Any other wrong shape is not taken for one.
-    CHECK_THAT(message_of([&] { (*layer)(ones({3, 4, 4, 3, 2})); }), !Contains("channels-first"));
-    CHECK_THAT(message_of([&] { (*layer)(ones({3, 5, 4, 4, 4})); }), !Contains("channels-first"));
+    CHECK_THAT(message_of([&] { layer(ones({3, 4, 4, 3, 2})); }), !Contains("channels-first"));
+    CHECK_THAT(message_of([&] { layer(ones({3, 5, 4, 4, 4})); }), !Contains("channels-first"));
   }
   Conv3d last({.in_size = {any, any, any, 2}, .out_channels = 2, .kernel_size = 3});
   CHECK_THAT(message_of([&] {
