@@ -1,4 +1,5 @@
 // A reader that was given another kind of file says what that looks like.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "framework/checkpoint/document.hpp"
@@ -24,6 +25,13 @@ void safetensors_of(const std::filesystem::path& path) { read_safetensors(path);
 void npz_of(const std::filesystem::path& path) { read_npz(path); }
 void nifti_of(const std::filesystem::path& path) { read_nifti(path); }
 
+/// `text` at byte `at` of zeros.
+std::string text_at(std::size_t at, std::size_t size, std::string_view text) {
+  std::string bytes(size, '\0');
+  std::copy(text.begin(), text.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+  return bytes;
+}
+
 }  // namespace
 
 TEST_CASE("file kinds: every reader says what another format looks like", "[io]") {
@@ -33,7 +41,8 @@ TEST_CASE("file kinds: every reader says what another format looks like", "[io]"
   write_nifti(dir / "v.nii.gz", volume);
   const auto weights = test::data_file("io/package.safetensors"), archive = test::data_file("io/others.npz"),
              json = test::data_file("checkpoint-v2.json");
-  const std::string torch = std::string("PK\3\4") + std::string(26, '\0') + "archive/data.pkl" + std::string(40, '\0');
+  std::string torch = text_at(30, 86, "archive/data.pkl");
+  torch.replace(0, 4, "PK\3\4");
   const auto pt = dir.write("model.pt", torch);
 
   CHECK_THAT(
@@ -54,14 +63,11 @@ TEST_CASE("file kinds: every reader says what another format looks like", "[io]"
 TEST_CASE("file kinds: known by their first bytes", "[io]") {
   using namespace std::string_literals;
   using detail::looks_like;
-  const std::pair<std::string, const char*> cases[] = {{"\x89HDF\r\n\x1a\n"s, "HDF5"},
-                                                       {"\x89PNG\r\n\x1a\n"s, "PNG"},
-                                                       {"\x93NUMPY\1\0"s, "one array"},
-                                                       {"\x80\2ccollections"s, "Python pickle"},
-                                                       {std::string(128, '\0') + "DICM", "DICOM"},
-                                                       {"version https://git-lfs.github.com/spec/v1"s, "Git LFS"},
-                                                       {"<!DOCTYPE html>"s, "HTML"},
-                                                       {"\xff\xfe{\0"s, "UTF-16"}};
+  const std::pair<std::string, const char*> cases[] = {
+      {"\x89HDF\r\n\x1a\n"s, "HDF5"},       {"\x89PNG\r\n\x1a\n"s, "PNG"},
+      {"\x93NUMPY\1\0"s, "one array"},      {"\x80\2ccollections"s, "Python pickle"},
+      {text_at(128, 132, "DICM"), "DICOM"}, {"version https://git-lfs.github.com/spec/v1"s, "Git LFS"},
+      {"<!DOCTYPE html>"s, "HTML"},         {"\xff\xfe{\0"s, "UTF-16"}};
   for (const auto& [first, name] : cases)
     CHECK_THAT(looks_like(first), Catch::StartsWith("; it looks like ") && Contains(name));
   CHECK(looks_like("").empty());
