@@ -14,7 +14,6 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
-#include <thread>
 #include <utility>
 
 #include "framework/checkpoint.hpp"
@@ -163,22 +162,6 @@ TEST_CASE("checkpoint: a file may grow after it was opened") {
   }
   CHECK(passed == 200003);
   CHECK(in.at_end());
-}
-
-TEST_CASE("checkpoint: a pipe can be loaded from") {
-  const TempDir folder;
-  Holder from(vg::random::normal({1, 2}, {50000}));
-  const auto pipe = folder / "pipe";
-  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  for (const auto encoding : {vg::Encoding::decimal, vg::Encoding::base64}) {
-    vg::save(from, folder / "m.json", {.encoding = encoding});
-    std::thread writer([&] { std::ofstream(pipe) << read_bytes(folder / "m.json"); });
-    Holder to(vg::Tensor::zeros({50000}));
-    vg::load(to, pipe);
-    writer.join();
-    const bool same = bits(to) == bits(from);
-    CHECK(same);
-  }
 }
 
 TEST_CASE("checkpoint: saving and loading take the tensors and little more") {
