@@ -29,10 +29,31 @@ namespace {
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
+fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+// Whether `path` leads over a link that another user has put into a folder where all may make files: a trap, perhaps.
+bool over_a_strange_link(fs::path path) {
+  constexpr int most_links = 40;  // as in Linux
+  for (int left = most_links; left > 0; --left) {
+    struct stat link {
+    }, folder{};
+    if (::lstat(path.c_str(), &link) != 0 || !S_ISLNK(link.st_mode)) return false;
+    const fs::path in = folder_of(path);
+    if (link.st_uid != ::geteuid() && ::stat(in.c_str(), &folder) == 0 && (folder.st_mode & S_ISVTX) != 0) return true;
+    std::error_code error;
+    path = in / fs::read_symlink(path, error);
+    if (error) return false;
+  }
+  return false;
+}
+
 // A link is written through: the file it names is replaced, not the link.
-fs::path target_of(const fs::path& path) {
+fs::path target_of(const std::string& where, const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_symlink(path, ignored)) return path;
+  if (over_a_strange_link(path))
+    throw IoError(
+        fmt::format("{} cannot write {}: it is a link of another user in a sticky folder", where, path.string()));
   fs::path target = fs::canonical(path, ignored);
   return ignored ? path : target;
 }
@@ -84,50 +105,95 @@ bool cannot_sync(int error) { return error == EINVAL || error == ENOTSUP || erro
 
 }  // namespace
 
+NoFileSizeSignal::NoFileSizeSignal() {
+  sigset_t signal;
+  ::sigemptyset(&signal);
+  ::sigaddset(&signal, SIGXFSZ);
+  ::pthread_sigmask(SIG_BLOCK, &signal, &before_);
+}
+
+NoFileSizeSignal::~NoFileSizeSignal() {
+  if (::sigismember(&before_, SIGXFSZ) == 1) return;  // then a pending one is for those who blocked it
+  const int error = errno;
+  sigset_t signal;
+  ::sigemptyset(&signal);
+  ::sigaddset(&signal, SIGXFSZ);
+  const timespec at_once{};
+  while (::sigtimedwait(&signal, nullptr, &at_once) < 0 && errno == EINTR) {
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  errno = error;
+}
+
 AtomicFile::AtomicFile(std::string where, const fs::path& path)
-    : where_(std::move(where)), path_(target_of(path)), buffer_(std::make_unique<char[]>(capacity)) {
+    : where_(std::move(where)), path_(target_of(where_, path)), buffer_(std::make_unique<char[]>(capacity)) {
   struct stat old {};
-  mode_t mode = 0;
   if (::stat(path_.c_str(), &old) == 0) {
     // A rename would put a plain file in the place of a device or a pipe.
     if (!S_ISREG(old.st_mode))
       throw IoError(fmt::format("{} cannot write {}: it is {}", where_, path_.string(),
                                 S_ISDIR(old.st_mode) ? "a folder" : "not a regular file"));
-    mode = old.st_mode & 07777;
+    if (old.st_uid == ::geteuid()) mode_ = old.st_mode & 0777;
   }
   try {
-    create(mode);
+    create();
   } catch (...) {
     discard();
     throw;
   }
 }
 
-void AtomicFile::create(mode_t mode) {
+void AtomicFile::create() {
   // Opened first, so that a lack of descriptors is met before anything is there. A folder that may be written but not
   // read (EACCES) is left unsynced.
-  const fs::path folder = path_.has_parent_path() ? path_.parent_path() : fs::path(".");
-  folder_ = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  folder_ = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_ < 0 && errno != EACCES) fail(errno);
-  for (bool ours = false; !ours;) {
-    fs::path name = temporary_beside(path_);
-    fd_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd_ < 0 && (errno == EEXIST || errno == EINTR)) continue;
-    if (fd_ < 0) fail(errno);
-    temporary_ = std::move(name);
-    // The lock says that somebody works on the file; its own descriptor keeps it until the file has its final name.
-    while (::flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
-    }
-    lock_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
-    if (lock_ < 0) fail(errno);
-    // A sweep may have come between open and flock; then the name is gone, and the next one is tried.
-    struct stat now {};
-    if (::fstat(fd_, &now) != 0) fail(errno);
-    ours = now.st_nlink > 0;
-    if (!ours) close_all();
+  // The mode of a new file is up to umask and the folder's default ACL, which only the system can apply: an empty file
+  // is made to see it.
+  if (!mode_) {
+    open_temporary(0666);
+    struct stat made {};
+    if (::fstat(fd_, &made) != 0) fail(errno);
+    mode_ = made.st_mode & 0777;
+    remove_temporary();
   }
-  // As readable as the file that is replaced; where that is not allowed, as any new file.
-  if (mode != 0) std::ignore = ::fchmod(fd_, mode);
+  // What is written goes into a file that nobody else can open, until it is whole.
+  constexpr int most_tries = 100;
+  for (int left = most_tries;; --left) {
+    open_temporary(0600);
+    if (lock_temporary()) return;
+    if (left == 1) fail(EWOULDBLOCK);
+    remove_temporary();
+  }
+}
+
+void AtomicFile::open_temporary(mode_t mode) {
+  while (fd_ < 0) {
+    fs::path name = temporary_beside(path_);
+    fd_ = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (fd_ < 0 && errno != EEXIST && errno != EINTR) fail(errno);
+    if (fd_ >= 0) temporary_ = std::move(name);
+  }
+}
+
+void AtomicFile::remove_temporary() {
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
+  close_all();
+}
+
+// The lock says that somebody works on the file; its own descriptor keeps it until the file has its final name. False
+// where the file is lost to a sweep that came between open and flock: it holds the lock, or has removed the name.
+bool AtomicFile::lock_temporary() {
+  while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) break;  // a file system without locks
+  }
+  lock_ = ::fcntl(fd_, F_DUPFD_CLOEXEC, 0);
+  if (lock_ < 0) fail(errno);
+  struct stat now {};
+  if (::fstat(fd_, &now) != 0) fail(errno);
+  return now.st_nlink > 0;
 }
 
 void AtomicFile::close_all() {
@@ -136,8 +202,7 @@ void AtomicFile::close_all() {
 }
 
 void AtomicFile::discard() {
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
-  close_all();
+  remove_temporary();
   if (folder_ >= 0) ::close(std::exchange(folder_, -1));
 }
 
@@ -164,6 +229,7 @@ void AtomicFile::flush() {
   if (keeps_sum_) flushed_sum_ = sum();
   const char* from = buffer_.get();
   const char* const end = from + used_;
+  const NoFileSizeSignal failure_only;
   while (from != end) {
     const ssize_t n = ::write(fd_, from, static_cast<std::size_t>(end - from));
     if (n < 0 && errno != EINTR) fail(errno);
@@ -174,6 +240,7 @@ void AtomicFile::flush() {
 
 void AtomicFile::commit() {
   flush();
+  std::ignore = ::fchmod(fd_, *mode_);  // where that is not possible the file stays this user's alone
   while (::fsync(fd_) != 0)
     if (errno != EINTR) fail(errno);
   const int closed = ::close(std::exchange(fd_, -1));

@@ -248,6 +248,7 @@ class Writer {
   }
 
  private:
+  const NoFileSizeSignal failure_only_;  // zlib writes, not target_
   AtomicFile& target_;
   gzFile file_ = nullptr;
 };
