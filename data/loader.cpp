@@ -111,6 +111,9 @@ std::vector<std::int64_t> DataLoader::order(std::int64_t epoch) const {
 Sample DataLoader::sample(std::int64_t index) const {
   Sample sample = dataset_->get(index);
   if (!options_.transform) return sample;
+  // A transform may write to its sample in place: not into the memory of the dataset.
+  for (Tensor* t : {&sample.x, &sample.y})
+    if (t->defined()) t->make_unique();
   const random::Key epoch_key = derive_key(derive_key(random::key_of(options_.seed), transform_stream), epoch_);
   return options_.transform(sample, derive_key(epoch_key, index));
 }
@@ -152,16 +155,8 @@ Bundle DataLoader::save_state() const {
   return state;
 }
 
-std::vector<std::string> DataLoader::check_state(const Bundle& state) const {
+std::vector<std::string> DataLoader::differences(const Bundle& state) const {
   std::vector<std::string> problems;
-  const auto* epoch = find<std::int64_t>(state, "epoch", problems);
-  if (epoch != nullptr && *epoch < 0)
-    problems.push_back(fmt::format("[DataLoader] epoch: the state has {}; it must not be negative", *epoch));
-  const auto* position = find<std::int64_t>(state, "position", problems);
-  if (position != nullptr && (*position < 0 || *position >= batches_per_epoch()))
-    problems.push_back(
-        fmt::format("[DataLoader] position: the state has {}; it must be in [0, {})", *position, batches_per_epoch()));
-  find<std::int64_t>(state, "seed", problems);
   require_same(state, "size", size_, problems);
   require_same(state, "batch_size", options_.batch_size, problems);
   require_same(state, "shuffle", options_.shuffle, problems);
@@ -169,10 +164,33 @@ std::vector<std::string> DataLoader::check_state(const Bundle& state) const {
   return problems;
 }
 
+std::vector<std::string> DataLoader::check_state(const Bundle& state) const {
+  std::vector<std::string> problems;
+  const std::vector<std::string> different = differences(state);
+  const bool counts = different.empty() || !other_settings_;  // the position
+  const auto* epoch = find<std::int64_t>(state, "epoch", problems);
+  if (epoch != nullptr && *epoch < 0)
+    problems.push_back(fmt::format("[DataLoader] epoch: the state has {}; it must not be negative", *epoch));
+  const auto* position = find<std::int64_t>(state, "position", problems);
+  if (position != nullptr && (*position < 0 || (counts && *position >= batches_per_epoch())))
+    problems.push_back(
+        fmt::format("[DataLoader] position: the state has {}; it must be in [0, {})", *position, batches_per_epoch()));
+  find<std::int64_t>(state, "seed", problems);
+  if (other_settings_ || different.empty()) return problems;
+  problems.insert(problems.end(), different.begin(), different.end());
+  problems.emplace_back(
+      "(to go on with this dataset and these options: loader.allow_other_settings() before the load)");
+  return problems;
+}
+
 void DataLoader::load_state(const Bundle& state) {
   options_.seed = std::bit_cast<std::uint64_t>(state.get<std::int64_t>("seed"));
   epoch_ = state.get<std::int64_t>("epoch");
   position_ = state.get<std::int64_t>("position");
+  if (position_ != 0 && !differences(state).empty()) {
+    ++epoch_;
+    position_ = 0;
+  }
   ordered_epoch_ = -1;
 }
 

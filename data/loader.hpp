@@ -17,7 +17,9 @@
 
 namespace vg {
 
-/// What is done to a sample when it is loaded: augmentation. The key is a function of (seed, epoch, sample index).
+/// What is done to a sample when it is loaded: augmentation. The key is a function of (seed, epoch, sample index). The
+/// sample's memory is the transform's own, so it may be changed in place: what the dataset keeps itself is copied
+/// first.
 using Transform = std::function<Sample(const Sample&, const random::Key&)>;
 
 /// Samples stacked along a new first axis. y is undefined when theirs are.
@@ -87,13 +89,17 @@ class DataLoader : public Saveable {
   Iterator begin() { return Iterator(*this); }
   std::default_sentinel_t end() const { return {}; }
 
-  /// Epoch, position and seed (which loading takes over), and what must be the same: the dataset's size, batch_size,
-  /// shuffle, drop_last.
+  /// Epoch, position and seed (which loading takes over), and what must be the same unless other settings are allowed:
+  /// the dataset's size, batch_size, shuffle, drop_last.
   Bundle save_state() const override;
   std::vector<std::string> check_state(const Bundle& state) const override;
   void load_state(const Bundle& state) override;
+  /// Lets load_state() take the state of a loader with another dataset size or other options: more data, another batch
+  /// size. Those here stay. Within an epoch the position means nothing then: the next epoch begins.
+  void allow_other_settings(bool on = true) { other_settings_ = on; }
 
  private:
+  std::vector<std::string> differences(const Bundle& state) const;
   Sample sample(std::int64_t index) const;
 
   std::shared_ptr<const Dataset> dataset_;
@@ -101,6 +107,7 @@ class DataLoader : public Saveable {
   std::int64_t size_ = 0;
   std::int64_t epoch_ = 0;
   std::int64_t position_ = 0;
+  bool other_settings_ = false;
   std::int64_t ordered_epoch_ = -1;  ///< the epoch of order_
   std::vector<std::int64_t> order_;
 };

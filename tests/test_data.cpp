@@ -248,11 +248,38 @@ TEST_CASE("loader: a state that does not fit is told, and changes nothing", "[da
   CHECK(with("position", 1.0).size() == 1);
   CHECK_THAT(with("size", std::int64_t{11}).at(0),
              Catch::Contains("size") && Catch::Contains("11") && Catch::Contains("10"));
-  CHECK(with("batch_size", std::int64_t{4}).size() == 1);
-  CHECK(with("shuffle", false).size() == 1);
-  CHECK(with("drop_last", true).size() == 1);
-  CHECK(loader.check_state(Bundle{}).size() == 7);
+  CHECK(with("size", std::int64_t{11}).back().find("loader.allow_other_settings()") != std::string::npos);
+  CHECK(with("batch_size", std::int64_t{4}).size() == 2);
+  CHECK(with("shuffle", false).size() == 2);
+  CHECK(with("drop_last", true).size() == 2);
+  CHECK(loader.check_state(Bundle{}).size() == 8);
   CHECK(loader.position() == 0);
+}
+
+TEST_CASE("loader: goes on with more data where other settings are allowed", "[data]") {
+  DataLoader few(counted(10), {.batch_size = 3, .shuffle = true, .seed = 4});
+  for (int i = 0; i < 5; ++i) few.next();
+  const Bundle within = few.save_state();
+  REQUIRE((few.epoch() == 1 && few.position() == 1));
+
+  DataLoader more(counted(12), {.batch_size = 6, .shuffle = true});
+  CHECK(more.check_state(within).size() == 3);
+  more.allow_other_settings();
+  CHECK(more.check_state(within).empty());
+  more.load_state(within);  // an epoch of other data cannot be entered where the old one was left
+  CHECK((more.epoch() == 2 && more.position() == 0));
+  CHECK(more.order(2) == DataLoader(counted(12), {.shuffle = true, .seed = 4}).order(2));
+
+  few.seek(3);
+  more.load_state(few.save_state());
+  CHECK((more.epoch() == 3 && more.position() == 0));
+  DataLoader same(counted(10), {.batch_size = 3, .shuffle = true});
+  same.allow_other_settings();
+  same.load_state(within);
+  CHECK((same.epoch() == 1 && same.position() == 1));
+  Bundle bad = within;
+  bad.values[1].second = std::int64_t{-1};
+  CHECK(more.check_state(bad).size() == 1);
 }
 
 TEST_CASE("loader: transforms depend on seed, epoch and sample only", "[data]") {
@@ -273,6 +300,42 @@ TEST_CASE("loader: transforms depend on seed, epoch and sample only", "[data]") 
   CHECK(values_of({.batch_size = 1, .seed = 3}, 2) != reference);
   CHECK(values_of({.batch_size = 1, .seed = 4}, 1) != reference);
   CHECK(std::set<std::vector<double>>(reference.begin(), reference.end()).size() == 6);
+}
+
+TEST_CASE("loader: a transform that writes in place leaves the data set as it is", "[data]") {
+  const Tensor x = Tensor::full({1}, 1), y = Tensor::full({1}, 3);
+  DataLoader loader(SampleDataset({{x, y}, {x, {}}}), {.transform = [](const Sample& sample, const random::Key&) {
+                      Sample s = sample;
+                      s.x.data<float>()[0] *= 2;
+                      if (s.y.defined()) s.y.data<float>()[0] += 1;
+                      return s;
+                    }});
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    const Batch first = loader.next(), second = loader.next();
+    CHECK(first.x.item() == 2);
+    CHECK(first.y.item() == 4);
+    CHECK(second.x.item() == 2);
+  }
+  CHECK(x.item() == 1);
+  CHECK(y.item() == 3);
+}
+
+TEST_CASE("loader: a sample that is nobody else's is given to the transform without a copy", "[data]") {
+  const void* made = nullptr;
+  const void* seen = nullptr;
+  DataLoader loader(FunctionDataset(1,
+                                    [&](std::int64_t) {
+                                      Sample s{Tensor::ones({4}), {}};
+                                      made = s.x.raw();
+                                      return s;
+                                    }),
+                    {.transform = [&](const Sample& s, const random::Key&) {
+                      seen = s.x.raw();
+                      return s;
+                    }});
+  loader.next();
+  CHECK(seen == made);
+  CHECK(seen != nullptr);
 }
 
 TEST_CASE("loader: samples that do not fit together", "[data]") {
