@@ -107,6 +107,15 @@ std::vector<std::string> Optimizer::check_schedules(const Bundle& state) const {
   return problems;
 }
 
+namespace {
+void check_settings(const Bundle& saved, const Bundle& here, std::vector<std::string>& problems) {
+  const std::size_t before = problems.size();
+  detail::compare_settings("settings.", saved, here, problems);
+  if (problems.size() > before)
+    problems.emplace_back("(to go on with the settings here: optimizer.allow_other_settings() before the load)");
+}
+}  // namespace
+
 std::vector<std::string> Optimizer::check_state(const Bundle& state) const {
   std::vector<std::string> problems;
   const Value* kind = find_entry(state.values, "kind");
@@ -117,7 +126,7 @@ std::vector<std::string> Optimizer::check_state(const Bundle& state) const {
   if (!saved_settings)
     problems.push_back("settings: missing");
   else if (!other_settings_)
-    detail::compare_settings("settings.", *saved_settings, settings(), problems);
+    check_settings(*saved_settings, settings(), problems);
   if (problems.empty()) problems = check_schedules(state);  // other settings say it already
 
   const Bundle* all = find_entry(state.parts, "moments");
