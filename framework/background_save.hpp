@@ -3,7 +3,8 @@
 //   vg::BackgroundSave saving;
 //   saving.save(checkpoint, "checkpoint.json");  // takes a snapshot and returns
 //   ...
-//   saving.wait();                               // or the next save(): throws what went wrong
+//   saving.check();                              // at each step: throws what went wrong, if it has
+//   saving.wait();                               // at the end
 #pragma once
 
 #include <atomic>
@@ -32,6 +33,10 @@ class BackgroundSave {
   /// Waits for the save that is under way, if any, and throws what it threw, once. Whatever it threw, its file is as
   /// after a Checkpoint::save that throws, and the next save can be made.
   void wait();
+  /// Throws what a save has thrown that is no longer under way, once; waits for nothing.
+  void check() {
+    if (!busy()) wait();
+  }
   /// Whether a save is under way: save() would wait.
   bool busy() const { return busy_.load(); }
 

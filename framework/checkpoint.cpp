@@ -147,9 +147,12 @@ void Checkpoint::save(const std::filesystem::path& path, const SaveOptions& opti
 }
 
 Snapshot Checkpoint::snapshot() const {
+  if (model_ == nullptr && optimizer_ == nullptr && generator_ == nullptr && parts_.empty())
+    throw ValueError(
+        "[checkpoint] save: there is nothing to save: the checkpoint was given no model, optimizer, generator or part");
   Document document;
   document.progress = progress;
-  if (generator_ != nullptr) document.generator = generator_->key();
+  document.generator = (generator_ != nullptr ? *generator_ : random::default_generator()).key();
   if (model_ != nullptr) document.model = saved_model(*model_);
   if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
   for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
@@ -184,7 +187,9 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     moves = match_model(*file.model, *model_, options, report, problems);
   if (there(file.optimizer.has_value(), optimizer_ != nullptr, "optimizer"))
     match("optimizer", *file.optimizer, *optimizer_);
-  const bool generator = there(file.generator.has_value(), generator_ != nullptr, "generator");
+  // The default one is taken from the file where it is there; one that was named must be there.
+  const bool generator =
+      generator_ == nullptr ? file.generator.has_value() : there(file.generator.has_value(), true, "generator");
   if (generator) report.loaded.emplace_back("generator");
   for (const auto& [name, p] : parts_) {
     const Bundle* saved = find(file.parts, name);
@@ -197,13 +202,15 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
   apply_model(moves, undo);
   for (const auto& [saved, part] : fitting) apply_part(*saved, *part, undo);
   undo.done();
-  if (generator) generator_->set_key(*file.generator);
+  if (generator) (generator_ != nullptr ? *generator_ : random::default_generator()).set_key(*file.generator);
   progress = std::move(file.progress);
   return report;
 }
 
 void save(Module& model, const std::filesystem::path& path, const SaveOptions& options) {
-  Checkpoint().model(model).save(path, options);
+  Document document;
+  document.model = saved_model(model);
+  Snapshot(std::move(document)).save(path, options);
 }
 
 LoadReport load(Module& model, const std::filesystem::path& path, const LoadOptions& options) {

@@ -1,12 +1,14 @@
 // Checkpoint: everything that a run needs to go on, in one JSON file (docs/checkpoint-format.md).
 //
 //   vg::Checkpoint checkpoint;                       // refers to the parts, copies none
-//   checkpoint.model(model).optimizer(optimizer).generator(vg::random::default_generator()).part("loader", loader);
+//   checkpoint.model(model).optimizer(optimizer).part("loader", loader);
 //   checkpoint.progress = {{"step", 120}, {"best", 0.25}};
 //   checkpoint.save("checkpoint.json");
 //   ...
 //   checkpoint.load("checkpoint.json");              // all of it, or an exception and nothing changed
 //   auto step = checkpoint.value<std::int64_t>("step");
+//
+// The default random generator, which Dropout draws from, is saved and loaded with it.
 //
 // vg::load_model (layers/registry.hpp) makes the model that a file describes.
 #pragma once
@@ -32,6 +34,9 @@ class Checkpoint {
   /// model, optimizer or generator, and for a second part of the same name.
   Checkpoint& model(Module& model);
   Checkpoint& optimizer(Saveable& optimizer);
+  /// In place of the default generator (random::default_generator() of the thread that saves or loads), which belongs
+  /// to every checkpoint. A file without one, as older ones are, is loaded all the same and leaves the default as it
+  /// is.
   Checkpoint& generator(random::Generator& generator);
   Checkpoint& part(std::string name, Saveable& part);
 
@@ -48,9 +53,12 @@ class Checkpoint {
 
   /// Writes a temporary file in the same folder and renames it, so that `path` holds either the old file or the whole
   /// new one. Throws IoError when the file cannot be written (the old one stays, the temporary is removed) and
-  /// ValueError for what a checkpoint cannot hold: two things of one name, text that is not UTF-8, an undefined tensor.
+  /// ValueError for what a checkpoint cannot hold: two things of one name, text that is not UTF-8, an undefined tensor;
+  /// for a checkpoint that was given no model, optimizer, generator or part; NonFiniteError for NaNs in the model
+  /// (SaveOptions::allow_nan).
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
-  /// What save() would write now, for writing it on another thread (framework/background_save.hpp).
+  /// What save() would write now, for writing it on another thread (framework/background_save.hpp). Throws ValueError
+  /// where there is nothing to save.
   Snapshot snapshot() const;
 
   /// Strict, unless `options` say otherwise: the file must hold exactly the parts named above, and the model's states
@@ -68,7 +76,7 @@ class Checkpoint {
   std::vector<std::pair<std::string, Saveable*>> parts_;
 };
 
-/// A checkpoint of only a model.
+/// A checkpoint of only a model, without the generator.
 void save(Module& model, const std::filesystem::path& path, const SaveOptions& options = {});
 /// The model out of any checkpoint, as strict as Checkpoint::load about the model; what else the file holds is read and
 /// left. A file without a model is a ValueError.

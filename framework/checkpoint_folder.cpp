@@ -133,6 +133,12 @@ CheckpointFolder::CheckpointFolder(fs::path folder, CheckpointFolderOptions opti
 fs::path CheckpointFolder::path_of(std::int64_t step) const { return folder_ / name_of_step(step); }
 std::vector<std::int64_t> CheckpointFolder::steps() const { return steps_in(folder_); }
 
+void CheckpointFolder::take_folder() {
+  if (lock_) return;
+  make(folder_);
+  lock_.emplace(folder_.empty() ? fs::path(".") : folder_);
+}
+
 bool CheckpointFolder::take_over(std::int64_t step, Resumed& resumed, const LoadOptions& options) {
   const fs::path path = path_of(step);
   try {
@@ -152,6 +158,7 @@ bool CheckpointFolder::take_over(std::int64_t step, Resumed& resumed, const Load
 
 Resumed CheckpointFolder::resume(const LoadOptions& options) {
   wait();
+  take_folder();
   const std::vector<std::int64_t> found = steps_in(folder_);
   Resumed resumed;
   for (auto it = found.rbegin(); it != found.rend() && !resumed; ++it) take_over(*it, resumed, options);
@@ -199,10 +206,13 @@ void CheckpointFolder::note_progress(std::int64_t step, const Mark& best) {
 void CheckpointFolder::start(std::int64_t step, std::optional<double> metric, bool in_background) {
   wait();
   check_step(step);
+  take_folder();
   const Mark best = best_with(step, metric);
   note_progress(step, best);
   auto snapshot = std::make_shared<Snapshot>(checkpoint_.snapshot());
-  auto work = [snapshot, in_background, step, best, folder = folder_, path = path_of(step), options = options_] {
+  CheckpointFolderOptions options = options_;
+  options.save.allow_nan = true;  // require_finite decides
+  auto work = [snapshot, in_background, step, best, folder = folder_, path = path_of(step), options] {
     if (in_background) snapshot->detach();
     if (options.require_finite) snapshot->require_finite();
     make(folder);
@@ -222,6 +232,10 @@ void CheckpointFolder::save_in_background(std::int64_t step, std::optional<doubl
   start(step, metric, true);
 }
 
+void CheckpointFolder::check() {
+  if (!saving_.busy()) wait();
+}
+
 void CheckpointFolder::wait() {
   try {
     saving_.wait();
@@ -234,6 +248,7 @@ void CheckpointFolder::wait() {
 
 void CheckpointFolder::clear() {
   wait();
+  take_folder();
   std::error_code error;
   for (const std::int64_t step : steps_in(folder_))
     if (fs::remove(path_of(step), error); error)

@@ -7,8 +7,12 @@
 //   for (std::int64_t step = resumed.step + 1; step <= steps; ++step) {
 //     ...
 //     if (step % 100 == 0) run.save_in_background(step, dice);
+//     run.check();                                // throws what a save in the background has met
 //   }
 //   run.wait();                                   // throws what went wrong with the last one
+//
+// The default random generator (Dropout's) belongs to the checkpoint without being named. The folder is this object's
+// alone from its first use on: a second run with the same folder is refused (framework/folder_lock.hpp).
 //
 // The files are step-000000100.json and so on; best.json is a link to the best. Nothing in them comes from the clock: a
 // run that was killed and resumed leaves the same files, byte for byte, as one that was not.
@@ -22,6 +26,7 @@
 
 #include "framework/background_save.hpp"
 #include "framework/checkpoint.hpp"
+#include "framework/folder_lock.hpp"
 
 namespace vg {
 
@@ -33,7 +38,7 @@ struct CheckpointFolderOptions {
   std::optional<Best> best{};  ///< also keep the one that was saved with the best metric
   /// Refuse to save a model that holds a NaN or an infinity, so that the newest checkpoint is one to go on from.
   bool require_finite = true;
-  SaveOptions save{};  ///< how the files are written
+  SaveOptions save{};  ///< how the files are written; allow_nan is not used
 };
 
 /// What CheckpointFolder::resume() found.
@@ -48,6 +53,9 @@ struct Resumed {
   explicit operator bool() const { return !path.empty(); }
 };
 
+/// resume(), save() and clear() make the folder where there is none, try that it can be written to, and hold it until
+/// this object ends: IoError where that is not possible or another run holds it, naming its process. steps() and
+/// path_of() only look; to take a model out of a run that goes on, vg::load(model, run.path_of(step)).
 class CheckpointFolder {
  public:
   /// Touches nothing yet. Throws ValueError for keep_last below 1.
@@ -69,6 +77,9 @@ class CheckpointFolder {
   void save(std::int64_t step, std::optional<double> metric = {});
   /// The same on another thread, from a snapshot. Waits for the save before, whose error it throws.
   void save_in_background(std::int64_t step, std::optional<double> metric = {});
+  /// Throws what a save in the background has thrown, once; waits for nothing. For each step of a loop: it costs a load
+  /// from memory where there is nothing to say.
+  void check();
   /// Waits for a save in the background; throws what it threw, once.
   void wait();
   /// Removes all checkpoints of the folder.
@@ -86,6 +97,7 @@ class CheckpointFolder {
     std::int64_t step = 0;
     double metric = 0;
   };
+  void take_folder();
   void check_step(std::int64_t step) const;
   Mark best_with(std::int64_t step, std::optional<double> metric) const;
   void note_progress(std::int64_t step, const Mark& best);
@@ -97,7 +109,8 @@ class CheckpointFolder {
   Checkpoint checkpoint_;
   Mark best_, best_before_;           ///< best_before_: as it was before the save under way
   std::vector<std::int64_t> broken_;  ///< skipped by resume(): may be later than the step saved
-  BackgroundSave saving_;
+  std::optional<FolderLock> lock_;
+  BackgroundSave saving_;  ///< after lock_: it ends first
 };
 
 }  // namespace vg

@@ -17,6 +17,8 @@ enum class Encoding : std::uint8_t {
 
 struct SaveOptions {
   Encoding encoding = Encoding::decimal;
+  /// Save a model that holds NaNs, too: without it that is a NonFiniteError naming the state and the leaf.
+  bool allow_nan = false;
 };
 
 /// Strict unless told otherwise: the file's states must be the model's. What is to be loaded is checked whole before

@@ -15,6 +15,17 @@ void copy(Bundle& bundle) {
   for (auto& [name, part] : bundle.parts) copy(part);
 }
 
+// The model's states only: what an optimizer keeps of a leaf may overflow and recover.
+void refuse_non_finite(const checkpoint::Document& document, bool infinities, const char* allowed_by) {
+  if (!document.model) return;
+  for (const auto& [path, state] : document.model->states)
+    for (const auto& [leaf, t] : state.leaves)
+      if (const auto at = find_non_finite(t, infinities))
+        throw NonFiniteError(
+            fmt::format("[checkpoint] save: the model's {}, leaf {}, holds {}; {} saves it all the same", path, leaf,
+                        describe_non_finite(t, *at), allowed_by));
+}
+
 }  // namespace
 
 Snapshot::Snapshot(checkpoint::Document document)
@@ -33,15 +44,11 @@ void Snapshot::detach() {
 }
 
 void Snapshot::require_finite() const {
-  if (!document_->model) return;
-  for (const auto& [path, state] : document_->model->states)
-    for (const auto& [leaf, t] : state.leaves)
-      if (const auto at = find_non_finite(t))
-        throw NonFiniteError(fmt::format("[checkpoint] save: the model's {}, leaf {}, holds {}", path, leaf,
-                                         describe_non_finite(t, *at)));
+  refuse_non_finite(*document_, true, "vg::CheckpointFolderOptions{.require_finite = false}");
 }
 
 void Snapshot::save(const std::filesystem::path& path, const SaveOptions& options) const {
+  if (!options.allow_nan) refuse_non_finite(*document_, false, "vg::SaveOptions{.allow_nan = true}");
   checkpoint::write(*document_, path, options);
 }
 

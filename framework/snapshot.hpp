@@ -25,7 +25,7 @@ class Snapshot {
   /// Copies the tensors, so that none is shared any more: done on the saving thread while the next step computes its
   /// gradients, it spares the optimizer the copies.
   void detach();
-  /// Throws NonFiniteError naming the first leaf of the model that holds a NaN or an infinity.
+  /// Throws NonFiniteError naming the first state and leaf of the model that hold a NaN or an infinity.
   void require_finite() const;
   /// As Checkpoint::save.
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;

@@ -52,6 +52,8 @@ Fault system_call;
 int system_error = EIO;
 const char* only = nullptr;  // the system call that is counted; nullptr: all
 std::string struck;          // what failed: "close 1" is the second close
+bool rival_comes = false;    // somebody else locks the next temporary before the library does
+int rival = -1;
 
 bool system_call_fails(const char* name) {
   if (only != nullptr && std::string_view(only) != name) return false;
@@ -117,7 +119,14 @@ int __wrap_fcntl(int fd, int command, ...) {
 }
 int __wrap_fstat(int fd, struct stat* into) { return system_call_fails("fstat") ? -1 : __real_fstat(fd, into); }
 int __wrap_fchmod(int fd, mode_t mode) { return system_call_fails("fchmod") ? -1 : __real_fchmod(fd, mode); }
-int __wrap_flock(int fd, int operation) { return system_call_fails("flock") ? -1 : __real_flock(fd, operation); }
+int __wrap_flock(int fd, int operation) {
+  if (rival_comes) {  // through an open file of its own, as another process would
+    rival_comes = false;
+    rival = __real_open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY);
+    __real_flock(rival, LOCK_EX | LOCK_NB);
+  }
+  return system_call_fails("flock") ? -1 : __real_flock(fd, operation);
+}
 void* __wrap_aligned_alloc(size_t alignment, size_t size) {
   return allocation.strikes() ? nullptr : __real_aligned_alloc(alignment, size);
 }
@@ -176,12 +185,7 @@ struct Saves {
 
   explicit Saves(bool to_folder, std::int64_t width)
       : model(vg::Linear({.in_size = {width}, .out_features = width}), vg::Dropout({.seed = 1})), in_folder(to_folder) {
-    (in_folder ? kept.checkpoint() : plain)
-        .model(model)
-        .optimizer(optimizer)
-        .generator(vg::random::default_generator())
-        .part("ema", ema)
-        .part("loader", loader);
+    (in_folder ? kept.checkpoint() : plain).model(model).optimizer(optimizer).part("ema", ema).part("loader", loader);
     next();
     optimizer.step();
     save();
@@ -252,6 +256,21 @@ int system_faults(const char* name, int error, bool in_folder, bool may_pass, bo
   return count;
 }
 
+// Somebody else holds the lock of the temporary: the save goes on with another one. A save that waits is killed.
+void a_rival_lock() {
+  Saves run(false, 8);
+  run.next();
+  const std::string old = listing(run.folder.path());
+  rival_comes = true;
+  ::alarm(60);
+  const std::string what = thrown([&] { run.write(); });
+  ::alarm(0);
+  expect(what.empty(), "a save with a rival's lock threw " + what, 0);
+  const std::string now = listing(run.folder.path());
+  expect(now != old && now.find(".tmp") == now.npos, "the save wrote nothing or left its temporaries", 0);
+  ::close(rival);
+}
+
 int each_allocation_of_a_load() {
   Saves run(false, 8);
   for (int number = 0;; ++number) {
@@ -319,6 +338,7 @@ int main() {
     for (const char* name : {"write", "fsync", "close", "open"}) system_faults(name, EINTR, in_folder, true);
     system_faults("write", 0, in_folder, true);
   }
+  a_rival_lock();
   std::printf("load: %d allocations\n", each_allocation_of_a_load());
   std::printf("optimizer step: %d allocations\n", each_allocation_of_a_step());
   std::printf("%d failures\n", failures);

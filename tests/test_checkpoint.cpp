@@ -22,7 +22,7 @@ void round_trip(const vg::Tensor& t) {
   Holder from(t), to(vg::Tensor::zeros(t.shape(), t.dtype()));
   for (const auto encoding : {vg::Encoding::decimal, vg::Encoding::base64}) {
     to.state.set("value", vg::Tensor::zeros(t.shape(), t.dtype()));
-    vg::save(from, folder / "m.json", {.encoding = encoding});
+    vg::save(from, folder / "m.json", {.encoding = encoding, .allow_nan = true});
     vg::load(to, folder / "m.json");
     const bool same = bytes_of(to.state["value"].value()) == bytes_of(t);
     CHECK(same);
@@ -233,10 +233,11 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
   const TempDir folder;
   Holder holder(of_bits<float>(
       {0x3dcccccd, 0x80000000, 0x7fc00000, 0x7fc00001, 0xff800000, 0x3f800000, 0x00000001, 0x7f7fffff, 0x4b800000}));
+  vg::random::Generator generator(3);
   vg::Checkpoint checkpoint;
-  checkpoint.model(holder);
+  checkpoint.model(holder).generator(generator);
   checkpoint.progress = {{"step", 3}, {"loss", 2.0}, {"gap", std::vector<double>{}}};
-  checkpoint.save(folder / "m.json");
+  checkpoint.save(folder / "m.json", {.allow_nan = true});
   CHECK(read_bytes(folder / "m.json") == R"({
   "format": "voxgrad-checkpoint",
   "version": 2,
@@ -244,6 +245,10 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
     "step": 3,
     "loss": 2.0,
     "gap": {"f64": []}
+  },
+  "generator": {
+    "algorithm": "threefry2x32",
+    "key": [0, 3]
   },
   "model": {
     "description": {
@@ -323,7 +328,8 @@ TEST_CASE("checkpoint: a comma locale changes nothing") {
   round_trip(vg::Tensor::of<double>({3}, {1.5, 123456.789, -1e-300}));
   const TempDir folder;
   vg::Checkpoint checkpoint;
-  checkpoint.progress = {{"x", 1234.5}, {"n", 1234567}};
+  vg::random::Generator generator;
+  checkpoint.generator(generator).progress = {{"x", 1234.5}, {"n", 1234567}};
   checkpoint.save(folder / "c.json");
   CHECK_THAT(read_bytes(folder / "c.json"), Contains("1234.5,") && Contains("1234567\n"));
   checkpoint.load(folder / "c.json");
@@ -354,7 +360,7 @@ TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
     some.model(other).part("history", part);
     const std::string said = message([&] { some.load(folder / "all.json"); });
     CHECK_THAT(said, Contains("ValueError [checkpoint] load: ") &&
-                         Contains("all.json does not fit and nothing was loaded; 15 problems"));
+                         Contains("all.json does not fit and nothing was loaded; 14 problems"));
     for (const char* part_of_it :
          {"state \"a.weight\", leaf \"weight\": the file has f32 (2, 3), the model f32 (2, 4)",
           "state \"a.weight\", leaf \"bias\": the file has f64 (3,), the model f64 (4,)",
@@ -365,8 +371,8 @@ TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
           "description of module \"b\", option \"rate\": the file has 0.5, the model 0.25",
           "option \"size\": the file has 3, the model no such option",
           "option \"extra\": the file has none, the model [1, 2]", "check_description = false",
-          "unexpected: the file holds optimizer", "unexpected: the file holds generator",
-          "missing: the file holds no part \"history\"", "unexpected: the file holds part \"loader\""})
+          "unexpected: the file holds optimizer", "missing: the file holds no part \"history\"",
+          "unexpected: the file holds part \"loader\""})
       CHECK_THAT(said, Contains(part_of_it));
     CHECK(bits(other) == before);
     CHECK(some.value<bool>("kept"));
@@ -427,7 +433,7 @@ TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
     CHECK(kept.key() == vg::random::Generator(8).key());
   }
   SECTION("no model") {
-    vg::Checkpoint().save(folder / "none.json");
+    vg::Checkpoint().generator(generator).save(folder / "none.json");
     CHECK_THAT(message([&] { vg::load(net, folder / "none.json"); }), Contains("missing: the file holds no model"));
     CHECK_THAT(message([&] { vg::Checkpoint().model(net).load(folder / "none.json"); }),
                Contains("missing: the file holds no model"));

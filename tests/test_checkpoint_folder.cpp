@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "framework/checkpoint_folder.hpp"
 #include "framework/finite.hpp"
@@ -42,7 +43,8 @@ TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_fold
   CHECK_FALSE(resumed);
   CHECK(resumed.step == 0);
   CHECK(resumed.skipped.empty());
-  CHECK_FALSE(fs::exists(folder / "a"));  // nothing is made before it is needed
+  CHECK(fs::is_directory(folder / "a/b"));  // so that what forbids it is met before the training
+  CHECK(run.folder.steps().empty());
   run.save(3);
   CHECK(run.folder.steps() == Steps{3});
   CHECK(fs::exists(folder / "a/b/step-000000003.json"));
@@ -50,17 +52,19 @@ TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_fold
 
 TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_folder]") {
   const TempDir folder;
-  Run run(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
+  std::optional<Run> run(std::in_place, folder / "run",
+                         vg::CheckpointFolderOptions{.keep_last = 2, .best = vg::Best::highest});
   const double nan = std::nan("");
   const std::vector<std::optional<double>> metrics = {0.5, 0.7, nan, 0.7, {}, 0.6, 0.9, 0.1};
   const std::vector<Steps> kept = {{1}, {1, 2}, {2, 3}, {2, 3, 4}, {2, 4, 5}, {2, 5, 6}, {6, 7}, {7, 8}};
   for (std::int64_t step = 1; step <= 8; ++step) {
     const auto i = static_cast<std::size_t>(step - 1);
-    run.save(step, metrics[i]);
-    CHECK(run.folder.steps() == kept[i]);
+    run->save(step, metrics[i]);
+    CHECK(run->folder.steps() == kept[i]);
   }
-  CHECK(run.folder.best_step() == 7);
+  CHECK(run->folder.best_step() == 7);
   CHECK(best_of(folder) == "step-000000007.json");
+  run.reset();
 
   // The best is part of what is resumed.
   Run again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
@@ -90,12 +94,13 @@ TEST_CASE("checkpoint folder: lowest, and without a best", "[checkpoint_folder]"
 
 TEST_CASE("checkpoint folder: the newest that can be read, and why not the others", "[checkpoint_folder]") {
   const TempDir folder;
-  Run run(folder / "run", {.keep_last = 4});
-  for (std::int64_t step : {10, 20, 30, 40}) run.save(step);
-  const std::string whole = read_bytes(run.folder.path_of(40));
+  std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointFolderOptions{.keep_last = 4});
+  for (std::int64_t step : {10, 20, 30, 40}) run->save(step);
+  const std::string whole = read_bytes(run->folder.path_of(40));
   folder.write("run/step-000000040.json", whole.substr(0, whole.size() / 2));
-  folder.write("run/step-000000030.json", read_bytes(run.folder.path_of(10)));
+  folder.write("run/step-000000030.json", read_bytes(run->folder.path_of(10)));
   folder.write("run/step-40.json", "a copy of somebody's");
+  run.reset();
 
   Run again(folder / "run", {.keep_last = 4});
   const vg::Resumed resumed = again.folder.resume();
@@ -131,8 +136,9 @@ TEST_CASE("checkpoint folder: the newest that can be read, and why not the other
 
 TEST_CASE("checkpoint folder: runs are not mixed", "[checkpoint_folder]") {
   const TempDir folder;
-  Run old(folder / "run");
-  old.save(100);
+  std::optional<Run> old(std::in_place, folder / "run");
+  old->save(100);
+  old.reset();
   Run fresh(folder / "run");
   CHECK_THAT(message([&] { fresh.save(50); }), Contains("ValueError [CheckpointFolder] save: step: got 50; ") &&
                                                    Contains("holds step 100: resume() that run or clear() it first"));
@@ -147,14 +153,16 @@ TEST_CASE("checkpoint folder: runs are not mixed", "[checkpoint_folder]") {
 
 TEST_CASE("checkpoint folder: in the background", "[checkpoint_folder]") {
   const TempDir folder;
-  Run run(folder / "run", {.keep_last = 1, .best = vg::Best::highest});
+  std::optional<Run> run(std::in_place, folder / "run",
+                         vg::CheckpointFolderOptions{.keep_last = 1, .best = vg::Best::highest});
   for (std::int64_t step = 1; step <= 10; ++step) {
-    run.part.step = step;
-    run.folder.save_in_background(step, step == 4 ? 1.0 : 0.5);
-    run.part.step = -1;
+    run->part.step = step;
+    run->folder.save_in_background(step, step == 4 ? 1.0 : 0.5);
+    run->part.step = -1;
   }
-  run.folder.wait();
-  CHECK(run.folder.steps() == Steps{4, 10});
+  run->folder.wait();
+  CHECK(run->folder.steps() == Steps{4, 10});
+  run.reset();
   Run again(folder / "run");
   CHECK(again.folder.resume().step == 10);
   CHECK(again.part.step == 10);
@@ -183,16 +191,17 @@ TEST_CASE("checkpoint folder: a save that fails leaves what there was", "[checkp
 TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkpoint_folder]") {
   const TempDir folder;
   Holder model(vg::Tensor::ones({2, 3}));
-  vg::CheckpointFolder run(folder / "run");
-  run.checkpoint().model(model);
-  run.save(1);
+  std::optional<vg::CheckpointFolder> run(std::in_place, folder / "run");
+  run->checkpoint().model(model);
+  run->save(1);
   model.state.writable("value").data<float>()[4] = std::numeric_limits<float>::infinity();
-  CHECK_THROWS_AS(run.save(2), vg::NonFiniteError);
-  run.save_in_background(2);
+  CHECK_THROWS_AS(run->save(2), vg::NonFiniteError);
+  run->save_in_background(2);
   CHECK_THAT(
-      message([&] { run.wait(); }),
+      message([&] { run->wait(); }),
       Contains("ValueError [checkpoint] save: the model's state, leaf value, holds inf at (1, 1) of f32 (2, 3)"));
-  CHECK(run.steps() == Steps{1});
+  CHECK(run->steps() == Steps{1});
+  run.reset();
   vg::CheckpointFolder any(folder / "run", {.require_finite = false});
   any.checkpoint().model(model);
   any.save(2);
@@ -201,8 +210,9 @@ TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkp
 
 TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[checkpoint_folder]") {
   const TempDir folder;
-  Run run(folder / "run", {.keep_last = 3});
-  for (std::int64_t step = 1; step <= 3; ++step) run.save(step);
+  std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointFolderOptions{.keep_last = 3});
+  for (std::int64_t step = 1; step <= 3; ++step) run->save(step);
+  run.reset();
   Run at_its_end(folder / "run", {.keep_last = 2});  // for which the first is what the last save has not removed
   CHECK(at_its_end.folder.resume().step == 3);
   CHECK(at_its_end.folder.steps() == Steps{2, 3});
@@ -214,7 +224,8 @@ TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_fol
   run.save(1);
   folder.write("run/step-000000002.json." + std::to_string(::getpid()) + "-99999.tmp", "half");
   run.folder.resume();
-  CHECK(std::distance(fs::directory_iterator(folder / "run"), fs::directory_iterator{}) == 1);
+  CHECK(std::distance(fs::directory_iterator(folder / "run"), fs::directory_iterator{}) == 2);
+  CHECK(fs::exists(folder / "run/run.lock"));  // the run's own
 }
 
 TEST_CASE("checkpoint folder: what permissions forbid is said, and nothing is lost", "[checkpoint_folder]") {

@@ -157,7 +157,8 @@ TEST_CASE("registry: what a description asks for and the file does not hold is r
   CHECK_THAT(with("\"padding\": \"SAME\"", "\"padding\": [1, 2]"), Contains("[Conv3d] padding: the description has 2"));
   CHECK_THAT(with("\"w_mask\": \"None\"", "\"w_mask\": \"array f32 (4,)\""), Contains("no \"w_mask_values\""));
   CHECK_THAT(with("\"layers.1\": {", "\"layer.1\": {"), Contains("module \"layer.1\": the file has a \"BatchNorm3d\""));
-  Checkpoint().save(folder / "none.json");
+  random::Generator generator;
+  Checkpoint().generator(generator).save(folder / "none.json");
   CHECK_THAT(message([&] { load_model(folder / "none.json"); }), Contains("the file holds no model"));
 
   auto shared = std::make_shared<Linear>(LinearOptions{.in_size = {3}, .out_features = 3});

@@ -2,6 +2,7 @@
 // over one dataset. A program of its own, of the needed sources only. OpenMP is left out (one thread): its runtime is
 // not instrumented, and every one of its barriers would be reported.
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -50,11 +51,7 @@ struct Training {
   vg::DataLoader loader{Noise(), {.batch_size = 2, .shuffle = true}};
 
   void put_into(vg::Checkpoint& checkpoint) {
-    checkpoint.model(model)
-        .optimizer(optimizer)
-        .generator(vg::random::default_generator())
-        .part("ema", ema)
-        .part("loader", loader);
+    checkpoint.model(model).optimizer(optimizer).part("ema", ema).part("loader", loader);
   }
   void step() {
     loader.next();
@@ -71,16 +68,19 @@ struct Training {
 void background_saves() {
   const test::TempDir folder;
   Training training;
-  vg::CheckpointFolder run(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
-  training.put_into(run.checkpoint());
+  std::optional<vg::CheckpointFolder> run(std::in_place, folder / "run",
+                                          vg::CheckpointFolderOptions{.keep_last = 2, .best = vg::Best::highest});
+  training.put_into(run->checkpoint());
   std::int64_t position = -1;
   for (std::int64_t step = 1; step <= 20; ++step) {
     training.step();
-    run.save_in_background(step, static_cast<double>(step % 7));
+    run->save_in_background(step, static_cast<double>(step % 7));
+    run->check();
     position = training.loader.position();
     for (int more = 0; more < 2; ++more) training.step();
   }
-  run.wait();
+  run->wait();
+  run.reset();  // which lets go of the folder
   Training other;
   vg::CheckpointFolder again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
   other.put_into(again.checkpoint());
