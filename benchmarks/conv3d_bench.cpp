@@ -183,7 +183,8 @@ int answer_all(std::istream& in, const Options& options) {
     std::cout << line.dump() << std::endl;
     if (!line.contains("error")) continue;
     ++errors;
-    fmt::print(stderr, "error: {}:{}: {}\n", options.problems, number, line["error"].get<std::string>());
+    std::fprintf(stderr, "error: %s:%d: %s\n", options.problems.c_str(), number,
+                 line["error"].get<std::string>().c_str());
   }
   return errors;
 }
@@ -224,7 +225,7 @@ int main(int argc, char** argv) {
     if (!file) throw vg::IoError(fmt::format("cannot read {}", options.problems));
     return answer_all(file, options) == 0 ? 0 : 1;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "error: {}\n", e.what());
+    std::fprintf(stderr, "error: %s\n", e.what());  // fmt::print may throw
     return 1;
   }
 }

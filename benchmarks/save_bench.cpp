@@ -130,7 +130,7 @@ int main(int argc, char** argv) {
     std::filesystem::remove(path);
     return 0;
   } catch (const std::exception& e) {
-    fmt::print(stderr, "error: {}\n", e.what());
+    std::fprintf(stderr, "error: %s\n", e.what());  // fmt::print may throw
     return 1;
   }
 }

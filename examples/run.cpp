@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include <fmt/format.h>
+#include <zlib.h>
 
 void print_resumed(const vg::Resumed& resumed, std::int64_t step, const std::string& folder) {
   for (const auto& skipped : resumed.skipped) fmt::print("Passed over: {}\n", skipped.why);
@@ -19,17 +20,44 @@ void explain_loss(vg::Module& model, std::int64_t step, double loss, const std::
   throw vg::NonFiniteError(fmt::format("step {}: the loss is {}, which the same step does not give again", step, loss));
 }
 
+std::int64_t checksum(std::initializer_list<vg::Tensor> tensors) {
+  uLong sum = ::crc32_z(0, nullptr, 0);
+  for (const vg::Tensor& t : tensors)
+    if (t.defined() && t.bytes() > 0)
+      sum = ::crc32_z(sum, static_cast<const Bytef*>(t.raw()), static_cast<std::size_t>(t.bytes()));
+  return static_cast<std::int64_t>(sum);
+}
+
+void SettingsCheck::same(const std::string& name, const std::string& was, const std::string& now) {
+  if (was != now) problems_.push_back(fmt::format("{}: the checkpoint's run has {}, asked for {}", name, was, now));
+}
+
+void SettingsCheck::same_data(const vg::Bundle& state, std::int64_t now) {
+  if (!state.has_value("data_crc32")) return;  // of a run before there was one
+  const auto was = state.get<std::int64_t>("data_crc32");
+  if (was != now)
+    problems_.push_back(fmt::format(
+        "data: the checkpoint's run had other data of the same size: their CRC-32 was {}, it is {}", was, now));
+}
+
+std::vector<std::string> SettingsCheck::problems() const {
+  std::vector<std::string> lines = problems_;
+  if (!lines.empty()) lines.emplace_back("(to go on with what is asked for: --allow-other-settings)");
+  return lines;
+}
+
+// By fprintf: fmt::print throws where a message cannot be written, and nobody would catch that.
 int exit_status_of(const std::function<int()>& body) {
   try {
     return body();
   } catch (const vg::NonFiniteError& e) {
     std::fflush(stdout);
-    fmt::print(stderr,
-               "error: the training met a value that is not finite and stopped; checkpoints stay as they were\n{}\n",
-               e.what());
+    std::fprintf(stderr,
+                 "error: the training met a value that is not finite and stopped; checkpoints stay as they were\n%s\n",
+                 e.what());
   } catch (const std::exception& e) {
     std::fflush(stdout);
-    fmt::print(stderr, "error: {}\n", e.what());
+    std::fprintf(stderr, "error: %s\n", e.what());
   }
   return 1;
 }

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
+#include <vector>
 
 #include <voxgrad/voxgrad.hpp>
 
@@ -14,6 +16,22 @@ void print_resumed(const vg::Resumed& resumed, std::int64_t step, const std::str
 /// first such value.
 [[noreturn]] void explain_loss(vg::Module& model, std::int64_t step, double loss,
                                const std::function<vg::Variable()>& loss_again);
+
+/// CRC-32 of the tensors' bytes, one after the other; undefined ones are left out.
+std::int64_t checksum(std::initializer_list<vg::Tensor> tensors);
+
+/// What differs between the options of a checkpoint's run and those of this one, for a check_state().
+class SettingsCheck {
+ public:
+  void same(const std::string& name, const std::string& was, const std::string& now);
+  /// Against the state's "data_crc32", where it has one.
+  void same_data(const vg::Bundle& state, std::int64_t now);
+  /// A line for each difference, and one that says what to do.
+  std::vector<std::string> problems() const;
+
+ private:
+  std::vector<std::string> problems_;
+};
 
 /// What main() returns: body()'s exit status, or 1 with the message of what it threw on stderr.
 int exit_status_of(const std::function<int()>& body);

@@ -19,6 +19,9 @@ void TrainingSettings::declare(CLI::App& app) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_flag("--resume", resume, "Go on from the newest checkpoint of --output, if there is one")->needs("--output");
+  app.add_flag("--allow-other-settings", other_settings,
+               "Go on with the options given here where the checkpoint's run had others")
+      ->needs("--resume");
 }
 
 Training::Training(TrainingSettings settings, vg::Sequential model, vg::DataLoader loader,
@@ -30,12 +33,9 @@ Training::Training(TrainingSettings settings, vg::Sequential model, vg::DataLoad
       optimizer_(model_.parameters(), {.lr = vg::OneCycle({.max_lr = settings_.rate, .total_steps = settings_.steps})}),
       ema_(model_.states(vg::StateKind::long_term), {.decay = 0.98}),
       checkpoints_(settings_.output) {
-  checkpoints_.checkpoint()
-      .model(model_)
-      .optimizer(optimizer_)
-      .generator(vg::random::default_generator())
-      .part("ema", ema_)
-      .part("loader", loader_);
+  optimizer_.allow_other_settings(settings_.other_settings);
+  loader_.allow_other_settings(settings_.other_settings);
+  checkpoints_.checkpoint().model(model_).optimizer(optimizer_).part("ema", ema_).part("loader", loader_);
 }
 
 void Training::begin() {
@@ -49,6 +49,7 @@ int Training::run(const std::function<void(std::int64_t)>& after_step) {
   const vg::StopRequest stop;
   const vg::FitScope training(model_);
   while (optimizer_.steps() < settings_.steps) {
+    checkpoints_.check();
     const double loss = step();
     const std::int64_t n = optimizer_.steps();
     const bool last = n == settings_.steps;

@@ -22,6 +22,7 @@ struct TrainingSettings {
   int threads = 0;  // 0: all cores
   std::string output;
   bool resume = false;
+  bool other_settings = false;  // resume with these although the checkpoint's differ
 
   void declare(CLI::App& app);
 };

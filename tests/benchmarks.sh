@@ -86,6 +86,8 @@ r = json.load(open(sys.argv[1]))
 assert (r[\"parameters\"], r[\"batch\"], r[\"size\"], r[\"threads\"], r[\"joules_per_step\"]) == (13946, 32, 16, 2, None), r' '$work/cnn.txt'"
 "$programs/train_step" --model unet --size 6 >"$work/error.txt" 2>&1
 expect 'train_step names a size that a net does not take' "[ $? != 0 ] && grep -q -- '--size: got 6; unet takes a multiple of 4' '$work/error.txt'"
+"$programs/train_step" --model unet --size 6 2>/dev/full
+expect 'a message that cannot be written changes nothing in the exit status' "[ $? = 1 ]"
 "$programs/train_step" --model vgg >"$work/error.txt" 2>&1
 expect 'train_step refuses an unknown model' "[ $? != 0 ] && grep -q -- '--model' '$work/error.txt'"
 

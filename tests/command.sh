@@ -101,6 +101,8 @@ for file in "$data/package.safetensors" "$data/others.npz" "$checkpoint"; do
 done
 expect 2 'no/such/file' -- "$voxgrad" diff "$checkpoint" no/such/file
 expect 1 'no/such/file' -- "$voxgrad" verify no/such/file
+"$voxgrad" verify no/such/file 2>/dev/full
+[ $? = 1 ] || { echo "a message that cannot be written changes the exit status"; failures=$((failures + 1)); }
 expect 2 'A subcommand is required' -- "$voxgrad"
 expect 2 'voxgrad: unknown command "shwo"; did you mean show?' 'Commands are show, diff, verify, convert, predict' -- "$voxgrad" shwo x
 expect 2 'voxgrad: unknown command "frobnicate"' -- "$voxgrad" frobnicate

@@ -57,6 +57,49 @@ refuses 'steps' --steps 0 --output "$work/x"
 refuses 'spacing' --spacing 2.5 --output "$work/x"
 refuses 'steps' --resume --steps 13 --spacing 6 --output "$work/part"
 refuses '--nonsense' --nonsense
+refuses '--allow-other-settings' --resume --steps 13 --spacing 6 --output "$work/part"
+run --resume --steps 13 --allow-other-settings --output "$work/part" >"$work/longer.txt" 2>&1
+expect 'more steps are trained where that is allowed' "[ $? = 0 ] && grep -q 'after step 12' '$work/longer.txt' && grep -q '^1 steps in' '$work/longer.txt'"
+
+# A checkpoint that was edited: lists that are too short, too long, of steps that were not; then other data.
+edited() { # words expected in the message, what Python does to the history's values
+  mkdir -p "$work/edited/checkpoints"
+  python3 - "$work/whole/checkpoints/step-000000012.json" "$work/edited/checkpoints/step-000000012.json" "$2" <<'END' || exit 2
+import json, sys
+document = json.load(open(sys.argv[1]))
+del document["crc32"]
+parts = document["parts"]
+history, settings = parts["history"]["values"], parts["settings"]["values"]
+exec(sys.argv[3])
+json.dump(document, open(sys.argv[2], "w"))
+END
+  refuses "$1" --resume --steps 12 --spacing 6 --output "$work/edited"
+}
+edited '[history] dice_0: got 6 values; must be 7' 'history["dice_0"].pop()'
+edited '[history] dice_0: got 70 values; must be 7' 'history["dice_0"] *= 10'
+edited '[history] dice_0: got 0 values; must be 7' 'history["dice_0"] = {"f64": []}'
+edited 'dice_1' 'history["evaluated_at"] = [6, 12]'
+edited '[history] evaluated_at: got 13 after -1; must rise, to 12 at most' 'history["evaluated_at"] = [13]'
+edited 'is of step 12, with the losses of 13 steps' 'history["loss"].append(1.5)'
+edited "data: the checkpoint's run had other data of the same size: their CRC-32 was 5" 'settings["data_crc32"] = 5'
+
+# Messages that cannot be written, and results that cannot.
+"$program" --data /nonexistent --output "$work/x" 2>/dev/full
+expect 'a message that cannot be written changes nothing in the exit status' "[ $? = 1 ]"
+mkdir -p "$work/blocked/report.html"
+refuses 'report.html: it is a folder' --steps 100000 --spacing 6 --output "$work/blocked"
+
+# Two runs with one folder: the second is refused, and says who is there.
+"$program" --spacing 6 --steps 100000 --output "$work/two" >"$work/first.txt" 2>&1 &
+first=$!
+for i in $(seq 600); do [ -s "$work/two/checkpoints/run.lock" ] && break; sleep 0.1; done
+refuses "is in use by process $first" --steps 2 --spacing 6 --output "$work/two"
+refuses "is in use by process $first" --steps 2 --spacing 6 --resume --output "$work/two"
+kill $first
+wait $first
+expect 'the first goes on until it is stopped' "[ $? = 143 ]"
+expect 'and removes its lock' "[ ! -e '$work/two/checkpoints/run.lock' ]"
+
 mkdir -p "$work/bad"
 cp /usr/share/mricron/templates/aal.nii.txt "$work/bad"
 head -c 2000 /usr/share/mricron/templates/ch2.nii.gz >"$work/bad/ch2.nii.gz"

@@ -102,5 +102,12 @@ refuses '[train_classifier] --width: got 4; voxnet has one width only' --net vox
 refuses 'wild not in' --augment wild --output "$work/x"
 expect 'nothing is written when a run is refused' "[ ! -e '$work/x' ]"
 refuses 'seed: the checkpoint' --size 12 --resume --output "$work/part" --seed 1
+refuses 'data: the checkpoint' --size 10 --resume --output "$work/part"
+refuses '--allow-other-settings' --size 10 --resume --output "$work/part"
+refuses 'optimizer.allow_other_settings()' --size 12 --resume --output "$work/part" --rate 1e-3
+run --size 12 --steps 6 --resume --output "$work/part" --rate 1e-3 --allow-other-settings >"$work/other.txt" 2>&1
+expect 'other settings are taken where that is allowed' "[ $? = 0 ] && grep -q 'after step 6' '$work/other.txt'"
+"$program" --data /nonexistent 2>/dev/full
+expect 'a message that cannot be written changes nothing in the exit status' "[ $? = 1 ]"
 refuses 'smoothing: the checkpoint' --size 12 --resume --output "$work/part" --smoothing 0.2
 exit $failed

@@ -1,10 +1,11 @@
 #include "segment_brain/history.hpp"
 
-#include <fstream>
 #include <numeric>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+
+#include "framework/atomic_file.hpp"
 
 double History::Evaluation::mean() const {
   return std::accumulate(dice.begin(), dice.end(), 0.0) / static_cast<double>(dice.size());
@@ -23,8 +24,7 @@ vg::Bundle History::save_state() const {
 
 std::vector<std::string> History::check_state(const vg::Bundle& state) const {
   try {
-    History probe;
-    probe.load_state(state);
+    History(classes_).load_state(state);
     return {};
   } catch (const std::exception& e) {
     return {e.what()};
@@ -32,12 +32,23 @@ std::vector<std::string> History::check_state(const vg::Bundle& state) const {
 }
 
 void History::load_state(const vg::Bundle& state) {
-  History h;
+  History h(classes_);
   h.loss = state.get<std::vector<double>>("loss");
-  for (std::int64_t step : state.get<std::vector<std::int64_t>>("evaluated_at"))
-    h.evaluations.push_back({step, state.get<std::vector<double>>(fmt::format("dice_{}", h.evaluations.size()))});
-  loss = std::move(h.loss);
-  evaluations = std::move(h.evaluations);
+  const auto steps_done = static_cast<std::int64_t>(h.loss.size());
+  std::int64_t before = -1;
+  for (const std::int64_t step : state.get<std::vector<std::int64_t>>("evaluated_at")) {
+    if (step <= before || step > steps_done)
+      throw vg::IoError(
+          fmt::format("[history] evaluated_at: got {} after {}; must rise, to {} at most, the losses there are", step,
+                      before, steps_done));
+    before = step;
+    const std::string name = fmt::format("dice_{}", h.evaluations.size());
+    h.evaluations.push_back({step, state.get<std::vector<double>>(name)});
+    if (const std::size_t n = h.evaluations.back().dice.size(); n != classes_)
+      throw vg::IoError(fmt::format("[history] {}: got {} values; must be {}, one for each class but the background",
+                                    name, n, classes_));
+  }
+  *this = std::move(h);
 }
 
 void History::write_json(const std::string& path, const std::vector<std::string>& classes) const {
@@ -49,7 +60,8 @@ void History::write_json(const std::string& path, const std::vector<std::string>
     for (std::size_t c = 0; c < e.dice.size(); ++c) dice[classes[c + 1]] = e.dice[c];
     j["evaluations"].push_back({{"step", e.step}, {"mean", e.mean()}, {"dice", dice}});
   }
-  std::ofstream file(path);
-  file << j.dump(1) << "\n";
-  if (!file.flush()) throw vg::IoError(fmt::format("[history] {}: could not be written", path));
+  vg::AtomicFile file("[history]", path);
+  file.put(j.dump(1));
+  file.put('\n');
+  file.commit();
 }

@@ -14,12 +14,19 @@ class History : public vg::Saveable {
     std::vector<double> dice;  // one a class, background left out
     double mean() const;
   };
+  /// `classes`: how many values an evaluation has.
+  explicit History(std::size_t classes) : classes_(classes) {}
+
   std::vector<double> loss;  // of steps 1, 2, ...
   std::vector<Evaluation> evaluations;
 
   vg::Bundle save_state() const override;
+  /// That there are as many values as there should be, and that no evaluation is of a step without a loss.
   std::vector<std::string> check_state(const vg::Bundle& state) const override;
   void load_state(const vg::Bundle& state) override;
   /// {"loss": [...], "evaluations": [{"step", "dice": {class: value}, "mean"}]}. Throws IoError.
   void write_json(const std::string& path, const std::vector<std::string>& classes) const;
+
+ private:
+  std::size_t classes_;
 };

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "framework/atomic_file.hpp"
 #include "run.hpp"
 #include "segment_brain/brain_data.hpp"
 #include "segment_brain/history.hpp"
@@ -48,6 +49,8 @@ std::vector<double> dice_of(const vg::Tensor& prediction, const vg::Tensor& trut
   return dice;
 }
 
+constexpr const char *history_name = "history.json", *report_name = "report.html";
+
 class Run {
  public:
   explicit Run(const Settings& settings)
@@ -57,7 +60,11 @@ class Run {
         optimizer_(model_.parameters(), {.lr = vg::OneCycle({.max_lr = settings.rate, .total_steps = settings.steps})}),
         loader_(vg::SampleDataset({{data_.train.image, data_.train.labels}}),
                 {.seed = settings.seed, .transform = augmented}),
+        history_(data_.classes.size() - 1),
         checkpoints_(settings.output / "checkpoints", {.keep_last = settings.keep, .best = vg::Best::highest}) {
+    settings_.data_sum = checksum({data_.train.image, data_.train.labels, data_.held_out.image, data_.held_out.labels});
+    optimizer_.allow_other_settings(settings.other_settings);
+    loader_.allow_other_settings(settings.other_settings);
     checkpoints_.checkpoint()
         .model(model_)
         .optimizer(optimizer_)
@@ -68,7 +75,8 @@ class Run {
       resume();
     else
       checkpoints_.clear();
-    std::filesystem::create_directories(settings.output);
+    // That the results can be written is better met before the training than after it.
+    for (const char* name : {history_name, report_name}) vg::AtomicFile("[segment_brain]", settings.output / name);
   }
 
   /// The exit status: 0, or that of the signal that ended the training.
@@ -79,6 +87,7 @@ class Run {
     Progress progress(first, settings_.steps, data_.train.labels.numel());
     const auto start = std::chrono::steady_clock::now();
     for (std::int64_t n = first + 1; n <= last; ++n) {
+      checkpoints_.check();
       progress.show(n, step(), optimizer_.lr());
       std::optional<double> dice;
       if (n % 50 == 0 || n == settings_.steps) {
@@ -102,16 +111,16 @@ class Run {
 
   void finish() {
     if (history_.evaluations.empty()) evaluate();
-    history_.write_json((settings_.output / "history.json").string(), data_.classes);
+    history_.write_json((settings_.output / history_name).string(), data_.classes);
     const vg::Volume prediction = data_.assemble(predict(model_, data_.train), predict(model_, data_.held_out));
     vg::write_nifti(settings_.output / "prediction.nii.gz", prediction, vg::NiftiType::uint8);
-    write_report((settings_.output / "report.html").string(),
+    write_report((settings_.output / report_name).string(),
                  Report{data_.classes, history_, settings_.rows(model_.parameters().numel()), describe_machine(),
                         data_.image.data, data_.labels.data, prediction.data});
     const History::Evaluation& result = history_.evaluations.back();
     for (std::size_t c = 1; c < data_.classes.size(); ++c)
       fmt::print("  {:<18} {:.3f}\n", data_.classes[c], result.dice[c - 1]);
-    fmt::print("Report: {}\n", (settings_.output / "report.html").string());
+    fmt::print("Report: {}\n", (settings_.output / report_name).string());
     fmt::print("held-out mean Dice {:.3f}\n", result.mean());
   }
 
@@ -129,6 +138,9 @@ class Run {
 
   void resume() {
     const vg::Resumed resumed = checkpoints_.resume();
+    if (resumed.step != done())
+      throw vg::IoError(fmt::format("[segment_brain] {}: it is of step {}, with the losses of {} steps",
+                                    resumed.path.string(), resumed.step, done()));
     print_resumed(resumed, done(), checkpoints_.folder().string());
   }
 

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <sstream>
 
 #include <fmt/format.h>
 
+#include "framework/atomic_file.hpp"
 #include "segment_brain/png.hpp"
 
 namespace {
@@ -173,7 +175,7 @@ constexpr const char* style =
 }  // namespace
 
 void write_report(const std::string& path, const Report& r) {
-  std::ofstream file(path);
+  std::ostringstream file;
   file << "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' "
           "content='width=device-width'><title>segment_brain</title><style>"
        << style << "</style><h1>Brain regions of a half that was never trained on: mean Dice "
@@ -185,7 +187,9 @@ void write_report(const std::string& path, const Report& r) {
        << loss_chart(r.history) << "</div><div>" << dice_chart(r) << "</div></div><h2>Held-out Dice</h2>"
        << dice_table(r) << "<h2>Slices</h2>" << slices(r) << "<div class='row'><div><h2>Configuration</h2>"
        << table(r.configuration) << "</div><div><h2>Machine</h2>" << table(r.machine) << "</div></div></html>\n";
-  if (!file.flush()) throw vg::IoError(fmt::format("[report] {}: could not be written", path));
+  vg::AtomicFile whole("[report]", path);
+  whole.put(file.str());
+  whole.commit();
 }
 
 Report::Rows describe_machine() {

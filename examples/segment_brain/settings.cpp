@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "run.hpp"
+
 void Settings::declare(CLI::App& app) {
   app.add_option("--data", data, "Folder with ch2.nii.gz, aal.nii.gz and aal.nii.txt")->capture_default_str();
   app.add_option("--steps", steps, "Training steps, one half brain each")
@@ -25,6 +27,9 @@ void Settings::declare(CLI::App& app) {
   app.add_flag("--resume", resume,
                "Go on from the newest of the output folder's checkpoints, if there is one; without it a run starts "
                "afresh and removes them");
+  app.add_flag("--allow-other-settings", other_settings,
+               "Go on with the options given here where the checkpoint's run had others")
+      ->needs("--resume");
   app.add_flag("--summary", summary, "Print the table of the network's layers first");
   app.add_option("--output", output, "Folder for checkpoints, history.json, prediction.nii.gz, report.html")
       ->capture_default_str();
@@ -43,18 +48,18 @@ std::vector<std::pair<std::string, std::string>> Settings::rows(std::int64_t par
 
 vg::Bundle Settings::save_state() const {
   vg::Bundle b;
-  b.values = {{"steps", steps}, {"seed", std::to_string(seed)}, {"spacing", spacing}, {"rate", rate}};
+  b.values = {
+      {"steps", steps}, {"seed", std::to_string(seed)}, {"spacing", spacing}, {"rate", rate}, {"data_crc32", data_sum}};
   return b;
 }
 
 std::vector<std::string> Settings::check_state(const vg::Bundle& state) const {
-  std::vector<std::string> problems;
-  const auto differ = [&](const char* name, const std::string& was, const std::string& now) {
-    if (was != now) problems.push_back(fmt::format("{}: the checkpoint's run has {}, asked for {}", name, was, now));
-  };
-  differ("steps", fmt::format("{}", state.get<std::int64_t>("steps")), fmt::format("{}", steps));
-  differ("seed", state.get<std::string>("seed"), std::to_string(seed));
-  differ("rate", fmt::format("{}", state.get<double>("rate")), fmt::format("{}", rate));
-  differ("spacing", fmt::format("{}", state.get<double>("spacing")), fmt::format("{}", spacing));
-  return problems;
+  if (other_settings) return {};
+  SettingsCheck check;
+  check.same("steps", fmt::format("{}", state.get<std::int64_t>("steps")), fmt::format("{}", steps));
+  check.same("seed", state.get<std::string>("seed"), std::to_string(seed));
+  check.same("rate", fmt::format("{}", state.get<double>("rate")), fmt::format("{}", rate));
+  check.same("spacing", fmt::format("{}", state.get<double>("spacing")), fmt::format("{}", spacing));
+  check.same_data(state, data_sum);
+  return check.problems();
 }

@@ -24,7 +24,9 @@ struct Settings : vg::Saveable {
   int keep = 2;
   std::int64_t stop_after = 0;  // 0: at the end
   bool resume = false;
+  bool other_settings = false;  // resume with these although the checkpoint's differ
   bool summary = false;
+  std::int64_t data_sum = 0;  // checksum of the data, not an option
 
   void declare(CLI::App& app);
   /// Name and value of each, for the report.

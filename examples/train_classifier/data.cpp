@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "run.hpp"
+
 namespace {
 
 constexpr std::int64_t most_classes = 1000;
@@ -83,6 +85,8 @@ Data voxelised_solids(std::int64_t size, std::uint64_t seed) {
         vg::ShapesOptions{.count = count, .size = size, .seed = 3 * seed + part});
   };
   Data data{solids(4096, 0), solids(128, 1), solids(512, 2), {}, {size, size, size, 1}};
+  const vg::Sample first = data.train->get(0);
+  data.sum = checksum({first.x, first.y});
   for (std::int64_t kind = 0; kind < vg::shape_kinds; ++kind) data.classes.emplace_back(vg::shape_name(kind));
   return data;
 }
@@ -93,7 +97,10 @@ Data read_medmnist(const std::filesystem::path& file) {
   std::int32_t largest = 0;
   const auto take = [&](const std::string& part) {
     const vg::Tensor images = archive.images(part), labels = archive.labels(part, images.dim(0));
-    if (data.in_size.empty()) data.in_size = sample_size(images);
+    if (data.in_size.empty()) {
+      data.in_size = sample_size(images);
+      data.sum = checksum({images, labels});
+    }
     if (sample_size(images) != data.in_size)
       archive.fail(part + "_images", fmt::format("its volumes are {}; must be {}, as those of train_images are",
                                                  vg::Shape(sample_size(images)).str(), vg::Shape(data.in_size).str()));

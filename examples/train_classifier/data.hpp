@@ -11,7 +11,8 @@
 struct Data {
   std::shared_ptr<const vg::Dataset> train, validation, test;  // x (H, W, D, C) f32, y a class, rank 0 i32
   std::vector<std::string> classes;
-  vg::Size in_size;  // (H, W, D, C)
+  vg::Size in_size;      // (H, W, D, C)
+  std::int64_t sum = 0;  // checksum of an archive's training part, or of the first of the solids
 };
 
 /// vg::ShapesDataset, three that share no solid: 4096, 128 and 512 of them.

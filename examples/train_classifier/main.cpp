@@ -25,6 +25,7 @@ int train(Settings settings) {
   const Data data =
       settings.data.empty() ? voxelised_solids(settings.size, settings.seed) : read_medmnist(settings.data);
   const auto classes = static_cast<std::int64_t>(data.classes.size());
+  settings.data_sum = data.sum;
   vg::DataLoader loader(data.train, {.batch_size = std::min(settings.batch, data.train->size()),
                                      .shuffle = true,
                                      .drop_last = true,

@@ -38,18 +38,21 @@ void Settings::declare(CLI::App& app) {
 
 vg::Bundle Settings::save_state() const {
   vg::Bundle b;
-  b.values = {{"seed", std::to_string(seed)}, {"net", net}, {"augment", augment}, {"smoothing", smoothing}};
+  b.values = {{"seed", std::to_string(seed)},
+              {"net", net},
+              {"augment", augment},
+              {"smoothing", smoothing},
+              {"data_crc32", data_sum}};
   return b;
 }
 
 std::vector<std::string> Settings::check_state(const vg::Bundle& state) const {
-  std::vector<std::string> problems;
-  const auto differ = [&](const char* name, const std::string& was, const std::string& now) {
-    if (was != now) problems.push_back(fmt::format("{}: the checkpoint's run has {}, asked for {}", name, was, now));
-  };
-  differ("seed", state.get<std::string>("seed"), std::to_string(seed));
-  differ("net", state.get<std::string>("net"), net);
-  differ("augment", state.get<std::string>("augment"), augment);
-  differ("smoothing", fmt::format("{}", state.get<double>("smoothing")), fmt::format("{}", smoothing));
-  return problems;
+  if (other_settings) return {};
+  SettingsCheck check;
+  check.same("seed", state.get<std::string>("seed"), std::to_string(seed));
+  check.same("net", state.get<std::string>("net"), net);
+  check.same("augment", state.get<std::string>("augment"), augment);
+  check.same("smoothing", fmt::format("{}", state.get<double>("smoothing")), fmt::format("{}", smoothing));
+  check.same_data(state, data_sum);
+  return check.problems();
 }

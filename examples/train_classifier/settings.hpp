@@ -14,6 +14,7 @@ struct Settings : TrainingSettings, vg::Saveable {
   std::int64_t epochs = 0;  // 0: `steps` decides
   std::string augment;      // empty: none for solids, which come in any pose, pose for an archive
   double smoothing = 0.05;
+  std::int64_t data_sum = 0;  // checksum of the training data
 
   Settings();
   void declare(CLI::App& app);
