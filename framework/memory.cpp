@@ -1,6 +1,6 @@
 #include "framework/memory.hpp"
 
-#include <omp.h>
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -11,6 +11,9 @@
 #include <new>
 #include <unordered_map>
 #include <vector>
+
+#include "framework/out_of_memory.hpp"
+#include "framework/threads.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define VG_ASAN 1
@@ -33,7 +36,6 @@ constexpr std::size_t huge_page = std::size_t{2} << 20;
 // one fits the same block; large ones are whole multiples of 2 MiB / 8 steps likewise.
 std::size_t class_size(std::size_t bytes) {
   if (bytes <= 64) return 64;
-  if (bytes > (std::size_t{1} << 62)) throw std::bad_alloc();
   const std::size_t step = std::max<std::size_t>(64, std::bit_floor(bytes - 1) / 8);
   return (bytes + step - 1) / step * step;
 }
@@ -57,7 +59,7 @@ void* system_allocate(std::size_t size) {
   return p;
 }
 
-// Blocks of a class that this thread holds as workspaces of a parallel region.
+// Blocks of a class that this thread holds as workspaces of a parallel region. Throws only when it first meets a size.
 std::int64_t& held(std::size_t size) {
   thread_local std::vector<std::pair<std::size_t, std::int64_t>> counts;
   for (auto& [known, count] : counts)
@@ -67,29 +69,32 @@ std::int64_t& held(std::size_t size) {
 
 class Pool {
  public:
-  /// `team`: threads that each take one more than they hold; 0 outside of parallel regions.
+  /// `team`: threads that each take one more than they hold; 0 outside of parallel regions. Null when the system has no
+  /// memory.
   void* take(std::size_t size, std::int64_t team) {
     void* p = nullptr;
     std::int64_t missing = 0;
+    std::int64_t* const mine = team > 0 ? &held(size) : nullptr;
     {
       std::lock_guard lock(mutex_);
       Class& c = classes_[size];
-      if (team > 0) missing = (c.in_use - c.shared) + team * (held(size) + 1) - c.all;
+      if (team > 0) missing = (c.in_use - c.shared) + team * (*mine + 1) - c.all;
       if (!c.free.empty()) {
-        p = c.pick(team > 0 ? omp_get_thread_num() : nobody);
+        p = c.pick(team > 0 ? detail::team_place().index : nobody);
         stats_.cached -= static_cast<std::int64_t>(size);
         ++stats_.reused;
-        count_use(c, size, team);
+        count_use(c, size, mine);
       }
     }
     if (p == nullptr) {
       p = from_system(size);
+      if (p == nullptr) return nullptr;
       --missing;
       std::lock_guard lock(mutex_);
       Class& c = classes_[size];
       ++c.all;
       ++stats_.from_system;
-      count_use(c, size, team);
+      count_use(c, size, mine);
     }
     for (; missing > 0; --missing) reserve(size);
     return p;
@@ -105,13 +110,17 @@ class Pool {
       --held(size);
     }
     try {
-      c.free.push_back({p, shared ? omp_get_thread_num() : nobody});
+      c.free.push_back({p, shared ? detail::team_place().index : nobody});
       stats_.cached += static_cast<std::int64_t>(size);
     } catch (...) {  // no memory to remember the block by: hand it back
       --c.all;
+      unpoison(p, size);
       std::free(p);
     }
   }
+
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
   void release() {
     std::lock_guard lock(mutex_);
@@ -162,9 +171,7 @@ class Pool {
     void* p = system_allocate(size);
     if (p != nullptr) return p;
     release();
-    p = system_allocate(size);
-    if (p == nullptr) throw std::bad_alloc();
-    return p;
+    return system_allocate(size);
   }
 
   /// One more free block, if there is memory: nobody waits for it yet.
@@ -184,11 +191,12 @@ class Pool {
     stats_.cached += static_cast<std::int64_t>(size);
   }
 
-  void count_use(Class& c, std::size_t size, std::int64_t team) {
+  /// `held_by_thread`: the thread's number of such workspaces; null for a tensor.
+  void count_use(Class& c, std::size_t size, std::int64_t* held_by_thread) noexcept {
     ++c.in_use;
-    if (team > 0) {
+    if (held_by_thread != nullptr) {
       ++c.shared;
-      ++held(size);
+      ++*held_by_thread;
     }
     stats_.in_use += static_cast<std::int64_t>(size);
     stats_.peak = std::max(stats_.peak, stats_.in_use);
@@ -199,9 +207,14 @@ class Pool {
   Stats stats_;
 };
 
-// Never destroyed: tensors with static storage may outlive any order of destruction.
+// Never destroyed: tensors with static storage may outlive any order of destruction. A fork() waits until no thread is
+// within the pool, so that the child can use its copy.
 Pool& pool() {
-  static Pool* p = new Pool;
+  static Pool* const p = [] {
+    static Pool& made = *new Pool;
+    if (pthread_atfork([] { made.lock(); }, [] { made.unlock(); }, [] { made.unlock(); }) != 0) throw std::bad_alloc();
+    return &made;
+  }();
   return *p;
 }
 
@@ -210,8 +223,10 @@ Pool& pool() {
 namespace {
 
 Block take(std::size_t bytes, std::int64_t team) {
-  const std::size_t size = class_size(bytes);
-  void* p = pool().take(size, team);
+  const bool possible = bytes <= std::size_t{1} << 62;  // so that no sum of sizes overflows
+  const std::size_t size = possible ? class_size(bytes) : 0;
+  void* p = possible ? pool().take(size, team) : nullptr;
+  if (p == nullptr) throw out_of_memory(team > 0 ? "a thread's workspace" : "a block of memory", bytes);
   unpoison(p, bytes);
   poison(static_cast<char*>(p) + bytes, size - bytes);
   return Block(p, Deleter{size, team > 0});
@@ -220,7 +235,7 @@ Block take(std::size_t bytes, std::int64_t team) {
 }  // namespace
 
 Block allocate(std::size_t bytes) { return take(bytes, 0); }
-Block allocate_workspace(std::size_t bytes) { return take(bytes, omp_in_parallel() ? omp_get_num_threads() : 0); }
+Block allocate_workspace(std::size_t bytes) { return take(bytes, detail::team_place().size); }
 
 void Deleter::operator()(void* block) const noexcept {
   poison(block, bytes);

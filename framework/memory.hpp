@@ -30,7 +30,7 @@ struct Deleter {
 /// A block of the pool, returned to it on destruction.
 using Block = std::unique_ptr<void, Deleter>;
 
-/// A 64-byte-aligned, uninitialised block of at least `bytes` (0 gives a valid block too). Throws std::bad_alloc.
+/// A 64-byte-aligned, uninitialised block of at least `bytes` (0 gives a valid block too). Throws MemoryError.
 /// Under AddressSanitizer the bytes past `bytes` and freed blocks are poisoned.
 Block allocate(std::size_t bytes);
 /// The same for a workspace, given back by the thread that took it. What one thread of a parallel region takes, the

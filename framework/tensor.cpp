@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "framework/error.hpp"
+#include "framework/out_of_memory.hpp"
 #include "framework/threads.hpp"
 
 namespace vg {
@@ -19,6 +20,16 @@ std::int64_t checked_bytes(std::int64_t numel, DType dtype) {
   if (__builtin_mul_overflow(numel, size_of(dtype), &bytes))
     throw ValueError(fmt::format("[Tensor] {} elements of {} pass 2^63 - 1 bytes", numel, name_of(dtype)));
   return bytes;
+}
+
+// Of a new tensor. Throws MemoryError with its shape.
+std::shared_ptr<Storage> make_storage(const Shape& shape, DType dtype) {
+  const std::int64_t bytes = checked_bytes(shape.numel(), dtype);
+  try {
+    return std::make_shared<Storage>(bytes);
+  } catch (const MemoryError&) {
+    throw out_of_memory(fmt::format("a tensor {} {}", name_of(dtype), shape.str()), static_cast<std::size_t>(bytes));
+  }
 }
 
 template <class T>
@@ -36,10 +47,7 @@ void convert(const From* from, To* to, std::int64_t n) {
 }  // namespace
 
 Tensor::Tensor(const Shape& shape, DType dtype)
-    : storage_(std::make_shared<Storage>(checked_bytes(shape.numel(), dtype))),
-      shape_(shape),
-      numel_(shape.numel()),
-      dtype_(dtype) {}
+    : storage_(make_storage(shape, dtype)), shape_(shape), numel_(shape.numel()), dtype_(dtype) {}
 
 Tensor Tensor::zeros(const Shape& shape, DType dtype) { return full(shape, 0.0, dtype); }
 Tensor Tensor::ones(const Shape& shape, DType dtype) { return full(shape, 1.0, dtype); }

@@ -21,7 +21,7 @@ class ArrayView;
 class Tensor {
  public:
   Tensor() = default;
-  /// Uninitialised. Throws ValueError when the bytes pass 2^63 - 1, std::bad_alloc when there is no memory.
+  /// Uninitialised. Throws ValueError when the bytes pass 2^63 - 1, MemoryError when there is no memory.
   explicit Tensor(const Shape& shape, DType dtype = f32);
 
   static Tensor zeros(const Shape& shape, DType dtype = f32);

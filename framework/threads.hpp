@@ -7,9 +7,10 @@
 
 namespace vg {
 
-/// Threads that ops use: OMP_NUM_THREADS, else the cores there are, until set.
+/// Threads that ops use: OMP_NUM_THREADS, else the number of cores, until set. 1 in a child after fork() (unless set
+/// there), because its parent's threads do not exist in it.
 int num_threads();
-/// Throws ValueError unless 1 <= n <= 1024.
+/// May be called while ops run; each op reads the number once. Throws ValueError unless 1 <= n <= 1024.
 void set_num_threads(int n);
 
 /// A reference to a callable `void(int64_t task)`; it must outlive the call.
@@ -29,7 +30,8 @@ class TaskRef {
 /// Runs task(0) ... task(tasks - 1), each once, on up to num_threads() threads: each begins with its own range of them,
 /// the same in every call, and then takes over what others have left (a task must write only what no other task
 /// touches). Runs in the calling thread when there is one task, one thread or `serial` is true, or when called from
-/// within another parallel_for. The first exception of a task is rethrown here.
+/// within another parallel_for. Where the system cannot start all threads, runs on those that it has started. After an
+/// exception of a task no further task begins; the first one is rethrown here.
 void parallel_for(std::int64_t tasks, TaskRef task, bool serial = false);
 
 /// Cuts [0, n) into ranges of `grain` (the last may be shorter) and runs body(begin, end) on each.
@@ -41,5 +43,16 @@ void parallel_ranges(std::int64_t n, std::int64_t grain, F&& body) {
     body(begin, begin + grain < n ? begin + grain : n);
   });
 }
+
+namespace detail {
+
+/// The calling thread's index in the team of the parallel_for that it works for, and the team's size; size 0 outside.
+struct TeamPlace {
+  int index = 0;
+  int size = 0;
+};
+TeamPlace team_place();
+
+}  // namespace detail
 
 }  // namespace vg

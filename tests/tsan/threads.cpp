@@ -1,13 +1,15 @@
 // What runs on several threads at once, for ThreadSanitizer: saves in the background while training goes on, loaders
-// over one dataset. A program of its own, of the needed sources only. OpenMP is left out (one thread): its runtime is
-// not instrumented, and every one of its barriers would be reported.
+// over one dataset, ops on teams of threads. A program of its own, of the needed sources only.
+#include <atomic>
 #include <cstdio>
+#include <new>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include "data/loader.hpp"
 #include "framework/checkpoint_folder.hpp"
+#include "framework/memory.hpp"
 #include "framework/threads.hpp"
 #include "optim/adam.hpp"
 #include "optim/ema.hpp"
@@ -129,13 +131,56 @@ void loaders_over_one_dataset() {
   expect(sums[0] == sums[2] && sums[1] == sums[2] && sums[2] != 0, "loaders on three threads give the same batches");
 }
 
+// Two threads, each with a team of its own, compute while a third one changes the number of threads.
+void ops_while_the_number_of_threads_changes() {
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    for (int n = 1; !stop; n = n % 4 + 1) {
+      vg::set_num_threads(n);
+      std::this_thread::yield();
+    }
+  });
+  const auto compute = [](double& result) {
+    for (int i = 0; i < 20; ++i) {
+      const vg::Tensor t = vg::Tensor::full({1'000'000}, i);  // 16 tasks
+      const vg::Tensor copy = t.clone();
+      result += copy.value_at(0) + copy.value_at(999'999);
+      vg::parallel_for(8, [](std::int64_t task) { vg::memory::Scratch<double>(1000).data()[task] = 1; });
+    }
+  };
+  double results[2] = {};
+  std::thread first([&] { compute(results[0]); });
+  compute(results[1]);
+  first.join();
+  stop = true;
+  other.join();
+  expect(results[0] == 380 && results[1] == 380, "ops give their results whatever the number of threads");
+  vg::set_num_threads(2);
+}
+
+void an_exception_in_a_team() {
+  for (int i = 0; i < 50; ++i) {
+    bool thrown = false;
+    try {
+      vg::parallel_for(100, [](std::int64_t task) {
+        if (task % 7 == 3) throw std::bad_alloc();
+      });
+    } catch (const std::bad_alloc&) {
+      thrown = true;
+    }
+    expect(thrown, "the exception of a task comes out of parallel_for");
+  }
+}
+
 }  // namespace
 
 int main() {
-  vg::set_num_threads(1);
+  vg::set_num_threads(2);
   background_saves();
   a_failing_background_save();
   loaders_over_one_dataset();
+  ops_while_the_number_of_threads_changes();
+  an_exception_in_a_team();
   std::printf("%d failures\n", failures);
   return failures == 0 ? 0 : 1;
 }

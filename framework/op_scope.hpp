@@ -1,0 +1,27 @@
+// The op that runs on this thread, for the messages of errors that do not depend on an argument: memory that cannot be
+// had.
+#pragma once
+
+#include <string_view>
+#include <utility>
+
+namespace vg {
+
+/// Names the op for a scope; an op within another one (one that is made of others) names itself. The text must outlive
+/// the scope. parallel_for tells the threads of its team.
+class OpScope {
+ public:
+  explicit OpScope(std::string_view op) : before_(std::exchange(current_, op)) {}
+  ~OpScope() { current_ = before_; }
+  OpScope(const OpScope&) = delete;
+  OpScope& operator=(const OpScope&) = delete;
+
+  /// Empty outside of ops.
+  static std::string_view current() { return current_; }
+
+ private:
+  static inline thread_local std::string_view current_{};
+  std::string_view before_;
+};
+
+}  // namespace vg
