@@ -6,14 +6,12 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(ZLIB REQUIRED)           # zlib1g-dev
 find_path(XTENSOR_BLAS_INCLUDE xtensor-blas/xlinalg.hpp REQUIRED)      # libxtensor-blas-dev
 find_path(RANDOM123_INCLUDE Random123/threefry.h REQUIRED)             # librandom123-dev
-find_library(OPENBLAS_LIBRARY openblas REQUIRED)                       # libopenblas-openmp-dev
-find_path(OPENBLAS_INCLUDE cblas.h PATH_SUFFIXES openblas-openmp x86_64-linux-gnu/openblas-openmp openblas REQUIRED)
+find_library(OPENBLAS_LIBRARY openblas REQUIRED)                       # libopenblas-openmp-dev; loaded at run time (framework/blas.cpp)
 # Debian's NIFTIConfig.cmake names a static library that the package lacks, so the library is found by name.
 find_path(NIFTI_INCLUDE nifti2_io.h PATH_SUFFIXES nifti REQUIRED)      # libnifti2-dev
 find_library(NIFTI2_LIBRARY nifti2 REQUIRED)
 
 add_library(voxgrad_dependencies INTERFACE)
-target_include_directories(voxgrad_dependencies SYSTEM INTERFACE $<BUILD_INTERFACE:${XTENSOR_BLAS_INCLUDE}> $<BUILD_INTERFACE:${RANDOM123_INCLUDE}>
-                           $<BUILD_INTERFACE:${OPENBLAS_INCLUDE}> $<BUILD_INTERFACE:${NIFTI_INCLUDE}>)
-target_link_libraries(voxgrad_dependencies INTERFACE fmt::fmt OpenMP::OpenMP_CXX ZLIB::ZLIB ${OPENBLAS_LIBRARY} ${NIFTI2_LIBRARY}
+target_include_directories(voxgrad_dependencies SYSTEM INTERFACE $<BUILD_INTERFACE:${XTENSOR_BLAS_INCLUDE}> $<BUILD_INTERFACE:${RANDOM123_INCLUDE}> $<BUILD_INTERFACE:${NIFTI_INCLUDE}>)
+target_link_libraries(voxgrad_dependencies INTERFACE fmt::fmt OpenMP::OpenMP_CXX ZLIB::ZLIB ${CMAKE_DL_LIBS} ${NIFTI2_LIBRARY}
                       $<BUILD_INTERFACE:nlohmann_json::nlohmann_json>)

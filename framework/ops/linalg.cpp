@@ -1,16 +1,9 @@
 #include "framework/ops/linalg.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <limits>
 
-// Without this xtensor-blas falls to slow generic loops.
-#ifndef HAVE_CBLAS
-#define HAVE_CBLAS 1
-#endif
-#include <xtensor-blas/xlinalg.hpp>
-
+#include "framework/blas.hpp"
 #include "framework/error.hpp"
 #include "framework/op_count.hpp"
 #include "framework/ops/detail/strided.hpp"
@@ -20,20 +13,6 @@
 namespace vg {
 
 namespace {
-
-// OpenBLAS (its OpenMP build) takes as many threads as OpenMP would, so results could depend on their number. Within
-// this scope the calling thread's OpenMP regions have one thread; other threads and the caller's own setting are
-// untouched.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
-
- private:
-  int before_;
-};
 
 // A stack of matrices, read transposed or not.
 struct Matrices {
@@ -52,13 +31,16 @@ template <class T>
 void multiply(const Matrices& a, const Matrices& b, const T* pa, const T* pb, T* pc, std::int64_t row,
               std::int64_t column) {
   const std::int64_t m = a.rows(), k = a.columns(), n = b.columns();
-  const OneThread scope;
-  cxxblas::gemm<int>(cxxblas::RowMajor, a.transposed ? cxxblas::Trans : cxxblas::NoTrans,
-                     b.transposed ? cxxblas::Trans : cxxblas::NoTrans, static_cast<int>(std::min(tile_rows, m - row)),
-                     static_cast<int>(std::min(tile_columns, n - column)), static_cast<int>(k), T(1),
-                     pa + row * (a.transposed ? 1 : a.leading()), static_cast<int>(a.leading()),
-                     pb + column * (b.transposed ? b.leading() : 1), static_cast<int>(b.leading()), T(0),
-                     pc + row * n + column, static_cast<int>(n));
+  const blas::Gemm shape{.transpose_a = a.transposed,
+                         .transpose_b = b.transposed,
+                         .m = static_cast<int>(std::min(tile_rows, m - row)),
+                         .n = static_cast<int>(std::min(tile_columns, n - column)),
+                         .k = static_cast<int>(k),
+                         .lda = static_cast<int>(a.leading()),
+                         .ldb = static_cast<int>(b.leading()),
+                         .ldc = static_cast<int>(n)};
+  blas::multiply(shape, pa + row * (a.transposed ? 1 : a.leading()), pb + column * (b.transposed ? b.leading() : 1),
+                 pc + row * n + column);
 }
 
 template <class T>
@@ -70,19 +52,20 @@ void multiply_all(const Matrices& a, const Matrices& b, Tensor& c, const Shape& 
                         sb = detail::broadcast_strides(b.batch(), batch);
   // Small products share a task: a fork costs more than they do.
   const std::int64_t work = std::max<std::int64_t>(1, std::min(m, tile_rows) * std::min(n, tile_columns) * k);
-  parallel_ranges(
-      batch.numel() * tiles, std::max<std::int64_t>(1, (1 << 18) / work), [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t task = begin; task < end; ++task) {
-          std::int64_t index = task / tiles, at_a = 0, at_b = 0;
-          for (std::size_t d = batch.size(); d-- > 0; index /= batch[d]) {
-            at_a += index % batch[d] * sa[d];
-            at_b += index % batch[d] * sb[d];
-          }
-          const std::int64_t tile = task % tiles;
-          multiply(a, b, a.t.data<T>() + at_a * m * k, b.t.data<T>() + at_b * k * n, c.data<T>() + task / tiles * m * n,
-                   tile % row_tiles * tile_rows, tile / row_tiles * tile_columns);
-        }
-      });
+  const std::int64_t products = batch.numel() * tiles, grain = std::max<std::int64_t>(1, (1 << 18) / work);
+  const blas::Scope scope(static_cast<int>(std::min<std::int64_t>((products + grain - 1) / grain, num_threads())));
+  parallel_ranges(products, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t task = begin; task < end; ++task) {
+      std::int64_t index = task / tiles, at_a = 0, at_b = 0;
+      for (std::size_t d = batch.size(); d-- > 0; index /= batch[d]) {
+        at_a += index % batch[d] * sa[d];
+        at_b += index % batch[d] * sb[d];
+      }
+      const std::int64_t tile = task % tiles;
+      multiply(a, b, a.t.data<T>() + at_a * m * k, b.t.data<T>() + at_b * k * n, c.data<T>() + task / tiles * m * n,
+               tile % row_tiles * tile_rows, tile / row_tiles * tile_columns);
+    }
+  });
 }
 
 void check_matrices(const Variable& a, const Variable& b) {
@@ -104,6 +87,7 @@ Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
   if (ma.columns() > limit || ma.leading() > limit || mb.leading() > limit || mb.columns() > limit)
     throw ValueError(fmt::format("[matmul] a, b: got shapes {} and {}; an extent of a matrix must be below 2^31",
                                  a.shape().str(), b.shape().str()));
+  const OpScope scope("matmul");
   const Shape batch = broadcast_shapes("matmul", ma.batch(), mb.batch());
   Shape shape = batch;
   shape.push_back(ma.rows());

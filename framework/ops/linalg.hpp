@@ -1,4 +1,4 @@
-// Matrix products, by xtensor-blas (CBLAS).
+// Matrix products, by OpenBLAS (blas.hpp).
 #pragma once
 
 #include "framework/variable.hpp"
