@@ -5,6 +5,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include "framework/op_scope.hpp"
+
 namespace vg {
 
 enum class DType : std::uint8_t { f32, f64, i32 };
@@ -38,6 +40,7 @@ constexpr DType dtype_of() {
 /// Calls f(T{}) with T = float or double. Throws TypeError, beginning with [where], for i32.
 template <class F>
 decltype(auto) dispatch_float(std::string_view where, DType dtype, F&& f) {
+  const OpScope scope(where);
   switch (dtype) {
     case DType::f32:
       return f(float{});

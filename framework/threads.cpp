@@ -57,15 +57,17 @@ void pause() {
 #endif
 }
 
-// Returns when `word` is no longer `old`. Other programs' threads may run meanwhile: after some microseconds the thread
-// offers its core between two looks.
+// Returns when `word` is no longer `old`. Polls with pauses, which leave a core's other hardware thread its units, and
+// offers the core to other programs' threads now and then; sleeps when `polls` is over.
 void await_change(const std::atomic<unsigned>& word, unsigned old, Clock::duration polls) {
   const auto changed = [&] { return word.load(std::memory_order_acquire) != old; };
   if (polls > Clock::duration::zero()) {
-    for (int i = 0; i < 200; ++i, pause())
-      if (changed()) return;
-    for (const auto end = Clock::now() + polls; Clock::now() < end; sched_yield())
-      if (changed()) return;
+    const auto end = Clock::now() + polls;
+    do {
+      for (int i = 0; i < 100; ++i, pause())
+        if (changed()) return;
+      sched_yield();
+    } while (Clock::now() < end);
   }
   while (!changed()) word.wait(old, std::memory_order_acquire);
 }

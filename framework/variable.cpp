@@ -286,6 +286,7 @@ class Engine {
     };
     const Pulled now{&node, &self};
     const Scope scope(&now);
+    const OpScope op_scope(node.op);
     if (watch == nullptr) return node.vjp(p);
     struct End {
       OpWatch* told;

@@ -92,6 +92,7 @@ void fold_segments(const T* x, std::vector<Segment> s, Out* out, std::int64_t ou
 
 template <class Fold>
 Tensor fold(std::string_view op, const Tensor& x, const Plan& plan) {
+  const OpScope scope(op);
   Tensor y(plan.result, x.dtype());
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -60,6 +60,7 @@ Variable transpose(const Variable& x, const std::vector<int>& axes) {
     strides[index_of(i)] = own[index_of(from)];
     shape.push_back(x.shape()[index_of(from)]);
   }
+  const OpScope scope("transpose");
   return record(
       "transpose", gathered(x.value(), shape, 0, strides), {x},
       [inverse](const Pull& p) -> Grads { return {transpose(p.grad, inverse)}; }, Output::dropped);
@@ -70,6 +71,7 @@ Variable broadcast_to(const Variable& x, const Shape& shape) {
   if (x.rank() > shape.rank() || broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
     throw ValueError(
         fmt::format("[broadcast_to] shape: got {}; {} does not broadcast to it", shape.str(), x.shape().str()));
+  const OpScope scope("broadcast_to");
   return record(
       "broadcast_to", gathered(x.value(), shape, 0, detail::broadcast_strides(x.shape(), shape)), {x},
       [from = x.shape()](const Pull& p) -> Grads { return {sum_to(p.grad, from)}; }, Output::dropped);
@@ -98,6 +100,7 @@ class DeferredConcat : public Deferred {
       : Deferred(shape, parts[0].dtype()), parts_(std::move(parts)), axis_(axis) {}
   const std::vector<Variable>& parts() const { return parts_; }
   Tensor compute() const override {
+    const OpScope scope("concat");
     Tensor y(shape(), dtype());
     const Strides strides = contiguous_strides(shape());
     std::int64_t start = 0;
@@ -194,6 +197,7 @@ Variable slice_region(const Variable& x, const Region& r);
 
 // The adjoint of a slice: x laid into zeros of `shape`.
 Variable embed(const Variable& x, const Region& r, const Shape& shape) {
+  const OpScope scope("slice");
   Tensor y = Tensor::zeros(shape, x.dtype());
   const auto [offset, strides] = within(r, shape);
   copy_strided(x.dtype(), x.shape(), y.raw(), offset, strides, x.value().raw(), 0, contiguous_strides(x.shape()));
@@ -204,6 +208,7 @@ Variable embed(const Variable& x, const Region& r, const Shape& shape) {
 
 Variable slice_region(const Variable& x, const Region& r) {
   const auto [offset, strides] = within(r, x.shape());
+  const OpScope scope("slice");
   return record(
       "slice", gathered(x.value(), r.shape, offset, strides), {x},
       [r, shape = x.shape()](const Pull& p) -> Grads { return {embed(p.grad, r, shape)}; }, Output::dropped);
@@ -229,6 +234,7 @@ struct Landing {
 };
 
 Tensor padded(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths, double value) {
+  const OpScope scope("pad");
   Shape shape, copied;
   std::int64_t from = 0, to = 0;
   const Strides x_strides = contiguous_strides(x.shape());
@@ -284,6 +290,7 @@ Variable flip(const Variable& x, const std::vector<int>& axes) {
     offset += (x.shape()[at] - 1) * strides[at];
     strides[at] = -strides[at];
   }
+  const OpScope scope("flip");
   return record(
       "flip", gathered(x.value(), x.shape(), offset, strides), {x},
       [axes](const Pull& p) -> Grads { return {flip(p.grad, axes)}; }, Output::dropped);
@@ -293,6 +300,7 @@ Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const 
   if (shifts.size() != axes.size())
     throw ValueError(
         fmt::format("[roll] shifts: got {} entries; must be {}, one an axis of axes", shifts.size(), axes.size()));
+  const OpScope scope("roll");
   Tensor value = x.value();
   std::vector<std::int64_t> back;
   for (std::size_t i = 0; i < axes.size(); ++i) {
