@@ -52,6 +52,7 @@ struct Weights : vg::Module {
     }
   }
   vg::Variable update(const vg::Variable& x) override { return x; }
+  std::string kind() const override { return "Weights"; }
   void visit(vg::Visitor& v) override { v("state", state); }
 };
 

@@ -32,6 +32,7 @@ struct Net : vg::Module {
     for (const auto& layer : layers) y = vg::tanh((*layer)(y));
     return y;
   }
+  std::string kind() const override { return "Net"; }
   void visit(vg::Visitor& v) override { v("layers", layers); }
 };
 

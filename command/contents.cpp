@@ -34,20 +34,27 @@ void add_description(const std::string& name, const vg::Description& d, Contents
   for (const auto& [key, child] : d.children) add_description(joined(name, key), child, out);
 }
 
+void add_model(const std::string& name, const vg::checkpoint::SavedModel& model, Contents& out) {
+  add_description(name, model.description, out);
+  for (const auto& [path, state] : model.states) {
+    const std::string of = joined(name, path);
+    out.facts.emplace_back(of, state.kind);
+    if (!state.frozen.empty())
+      out.facts.emplace_back(joined(of, "frozen"), fmt::format("[{}]", fmt::join(state.frozen, ", ")));
+    for (const auto& [leaf, tensor] : state.leaves) out.tensors.emplace_back(joined(of, leaf), tensor);
+  }
+}
+
 void add_document(const Document& d, Contents& out) {
   add_values("progress", d.progress, out);
   if (d.generator)
     out.facts.emplace_back("generator.key", fmt::format("[{}, {}]", (*d.generator)[0], (*d.generator)[1]));
-  if (d.model) {
-    add_description("model", d.model->description, out);
-    for (const auto& [path, state] : d.model->states) {
-      out.facts.emplace_back(joined("model", path), state.kind);
-      for (const auto& [leaf, tensor] : state.leaves)
-        out.tensors.emplace_back(joined(joined("model", path), leaf), tensor);
-    }
-  }
+  if (d.model) add_model("model", *d.model, out);
+  for (const auto& [name, model] : d.models) add_model(joined("models", name), model, out);
   if (d.optimizer) add_bundle("optimizer", *d.optimizer, out);
-  out.plain = !d.model && !d.optimizer && d.parts.size() == 1 && d.parts.front().first == plain_part;
+  for (const auto& [name, optimizer] : d.optimizers) add_bundle(joined("optimizers", name), optimizer, out);
+  out.plain = !d.model && d.models.empty() && !d.optimizer && d.optimizers.empty() && d.parts.size() == 1 &&
+              d.parts.front().first == plain_part;
   for (const auto& [name, part] : d.parts) add_bundle(out.plain ? "" : joined("parts", name), part, out);
 }
 

@@ -18,8 +18,9 @@ inline constexpr const char* plain_part = "tensors";
 
 struct Contents {
   std::string format;  ///< "checkpoint", "safetensors", "npz"
-  /// A checkpoint's are named "model.layers.0.weight.bias", "optimizer.m...", "parts.loader...."; those of a part
-  /// `plain_part` that is all there is, as they are.
+  /// A checkpoint's are named "model.layers.0.weight.bias", "optimizer.m...", "parts.loader....", those of several
+  /// models and optimizers "models.critic.layers...", "optimizers.critic.m..."; those of a part `plain_part` that is
+  /// all there is, as they are.
   vg::NamedTensors tensors;
   /// Everything else, as text: "progress.step", "120".
   std::vector<std::pair<std::string, std::string>> facts;

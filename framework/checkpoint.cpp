@@ -22,12 +22,26 @@ namespace {
 
 // ------------------------------------------------------------------------------------------------------------- saving
 
+// "Module" is what a module is that does not override kind().
+void require_kinds(const std::string& path, const Description& d) {
+  if (d.kind == "Module")
+    throw ValueError(fmt::format(
+        "[checkpoint] save: {} has no kind(), by which vg::load tells modules apart and vg::load_model makes "
+        "them; add to it: std::string kind() const override {{ return \"MyNet\"; }}",
+        path.empty() ? "the model" : "the module " + checkpoint::shown(path)));
+  for (const auto& [name, child] : d.children) require_kinds(path.empty() ? name : path + "." + name, child);
+}
+
 // Tensors are shared with the states, not copied.
 SavedModel saved_model(Module& model) {
   SavedModel saved{model.description(), {}};
+  require_kinds("", saved.description);
   for (const auto& [path, state] : model.states()) {
-    checkpoint::SavedState s{std::string(name_of(state.kind())), {}};
-    for (const std::string& leaf : state.leaves()) s.leaves.emplace_back(leaf, state[leaf].value());
+    checkpoint::SavedState s{std::string(name_of(state.kind())), {}, {}};
+    for (const std::string& leaf : state.leaves()) {
+      s.leaves.emplace_back(leaf, state[leaf].value());
+      if (state.frozen(leaf)) s.frozen.push_back(leaf);
+    }
     saved.states.emplace_back(path, std::move(s));
   }
   return saved;
@@ -79,17 +93,18 @@ void apply_model(const std::vector<Move>& moves, Undo& undo) {
     std::string leaf;
     Tensor value;
     Variable grad;
+    bool frozen;
   };
   std::vector<Before> before;
-  for (const auto& [state, leaf, value] : moves)
-    before.push_back({state, leaf, state[leaf].value(), state[leaf].grad()});
+  for (const Move& m : moves)
+    before.push_back({m.state, m.leaf, m.state[m.leaf].value(), m.state[m.leaf].grad(), m.state.frozen(m.leaf)});
   undo.add([before = std::move(before)]() mutable {
     for (Before& b : before) {
-      b.state.set(b.leaf, b.value);
+      Move{b.state, b.leaf, b.value, b.frozen}.apply();
       if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
     }
   });
-  for (auto [state, leaf, value] : moves) state.set(leaf, value);
+  for (Move m : moves) m.apply();
 }
 
 void apply_part(const Bundle& saved, Saveable& part, Undo& undo) {
@@ -109,6 +124,8 @@ void set_once(T*& place, T& thing, const char* name) {
 }
 
 std::string part_name(const std::string& name) { return "part " + checkpoint::shown(name); }
+std::string model_name(const std::string& name) { return "model " + checkpoint::shown(name); }
+std::string optimizer_name(const std::string& name) { return "optimizer " + checkpoint::shown(name); }
 
 template <class T>
 const T* find(const std::vector<std::pair<std::string, T>>& named, const std::string& name) {
@@ -116,11 +133,25 @@ const T* find(const std::vector<std::pair<std::string, T>>& named, const std::st
     if (key == name) return &thing;
   return nullptr;
 }
+
+template <class T>
+void add_once(std::vector<std::pair<std::string, T*>>& named, std::string name, T& thing, const std::string& shown) {
+  if (find(named, name) != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there is one already", shown));
+  named.emplace_back(std::move(name), &thing);
+}
 }  // namespace
 
 Checkpoint& Checkpoint::model(Module& m) {
   set_once(model_, m, "model");
   return *this;
+}
+Checkpoint& Checkpoint::model(std::string name, Module& m) {
+  const std::string shown = model_name(name);
+  return add_once(models_, std::move(name), m, shown), *this;
+}
+Checkpoint& Checkpoint::optimizer(std::string name, Saveable& o) {
+  const std::string shown = optimizer_name(name);
+  return add_once(optimizers_, std::move(name), o, shown), *this;
 }
 Checkpoint& Checkpoint::optimizer(Saveable& o) {
   set_once(optimizer_, o, "optimizer");
@@ -131,10 +162,8 @@ Checkpoint& Checkpoint::generator(random::Generator& g) {
   return *this;
 }
 Checkpoint& Checkpoint::part(std::string name, Saveable& p) {
-  if (find(parts_, name) != nullptr)
-    throw ValueError(fmt::format("[checkpoint] {}: there is one already", part_name(name)));
-  parts_.emplace_back(std::move(name), &p);
-  return *this;
+  const std::string shown = part_name(name);
+  return add_once(parts_, std::move(name), p, shown), *this;
 }
 
 void Checkpoint::throw_no_value(std::string_view name) {
@@ -154,12 +183,16 @@ Snapshot Checkpoint::snapshot() const {
   document.progress = progress;
   document.generator = (generator_ != nullptr ? *generator_ : random::default_generator()).key();
   if (model_ != nullptr) document.model = saved_model(*model_);
+  for (const auto& [name, m] : models_) document.models.emplace_back(name, saved_model(*m));
   if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
+  for (const auto& [name, o] : optimizers_) document.optimizers.emplace_back(name, o->save_state());
   for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
   return Snapshot(std::move(document));
 }
 
 LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {
+  if (!options.model.empty())
+    throw ValueError("[checkpoint] load: options: model is for vg::load; a Checkpoint takes all that it was given");
   Document file = checkpoint::read(path);
   Problems problems;
   LoadReport report;
@@ -183,19 +216,38 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     Problems& to = options.strict ? problems : report.mismatched;
     to.insert(to.end(), found.begin(), found.end());
   };
+  // Calls both(name, saved, part) for each name that the file and this checkpoint hold.
+  const auto match_named = [&](const auto& saved, const auto& parts, const auto& name_of, const auto& both) {
+    for (const auto& [name, p] : parts) {
+      const auto* const one = find(saved, name);
+      if (there(one != nullptr, true, name_of(name))) both(name_of(name), *one, *p);
+    }
+    for (const auto& [name, one] : saved) there(true, find(parts, name) != nullptr, name_of(name));
+  };
   if (there(file.model.has_value(), model_ != nullptr, "model"))
     moves = match_model(*file.model, *model_, options, report, problems);
+  match_named(file.models, models_, model_name, [&](const std::string& name, const SavedModel& saved, Module& model) {
+    LoadReport its;
+    Problems found;
+    const auto more = match_model(saved, model, options, its, found);
+    moves.insert(moves.end(), more.begin(), more.end());
+    const auto add = [&](std::vector<std::string>& to, const std::vector<std::string>& lines) {
+      for (const std::string& line : lines) to.push_back(name + ": " + line);
+    };
+    add(problems, found);
+    add(report.loaded, its.loaded);
+    add(report.missing, its.missing);
+    add(report.unexpected, its.unexpected);
+    add(report.mismatched, its.mismatched);
+  });
   if (there(file.optimizer.has_value(), optimizer_ != nullptr, "optimizer"))
     match("optimizer", *file.optimizer, *optimizer_);
+  match_named(file.optimizers, optimizers_, optimizer_name, match);
   // The default one is taken from the file where it is there; one that was named must be there.
   const bool generator =
       generator_ == nullptr ? file.generator.has_value() : there(file.generator.has_value(), true, "generator");
   if (generator) report.loaded.emplace_back("generator");
-  for (const auto& [name, p] : parts_) {
-    const Bundle* saved = find(file.parts, name);
-    if (there(saved != nullptr, true, part_name(name))) match(part_name(name), *saved, *p);
-  }
-  for (const auto& [name, bundle] : file.parts) there(true, find(parts_, name) != nullptr, part_name(name));
+  match_named(file.parts, parts_, part_name, match);
   throw_problems(path, problems);
 
   Undo undo;
@@ -218,10 +270,8 @@ LoadReport load(Module& model, const std::filesystem::path& path, const LoadOpti
   Problems problems;
   LoadReport report;
   std::vector<Move> moves;
-  if (file.model)
-    moves = match_model(*file.model, model, options, report, problems);
-  else
-    problems.emplace_back("missing: the file holds no model");
+  if (const SavedModel* saved = checkpoint::find_model(file, options.model, problems))
+    moves = match_model(*saved, model, options, report, problems);
   throw_problems(path, problems);
   Undo undo;
   apply_model(moves, undo);

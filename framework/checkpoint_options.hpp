@@ -22,7 +22,7 @@ struct SaveOptions {
 };
 
 /// Strict unless told otherwise: the file's states must be the model's. What is to be loaded is checked whole before
-/// anything changes.
+/// anything changes. A whole, strict load also brings back what was frozen; any other leaves that as it is.
 ///
 ///   vg::load(model, "old.json", {.strict = false});      // what fits; the report says the rest
 ///   vg::load(model, "old.json", {.prefix = "encoder"});  // the encoder, all of it
@@ -42,12 +42,15 @@ struct LoadOptions {
   std::function<std::string(const std::string& path)> rename_with{};
   /// Not empty: only the model's states below this path (after renaming) are loaded and asked for.
   std::string prefix{};
+  /// Which model of the file vg::load takes, where it holds several by name.
+  std::string model{};
 
   bool whole() const { return rename.empty() && !rename_with && prefix.empty(); }
 };
 
 /// What a load did. Leaves are named by the model's paths: "layers.0.weight.bias" is leaf "bias" of the state
-/// "layers.0.weight"; the other parts of a run as "optimizer", "generator" and part "loader".
+/// "layers.0.weight"; the other parts of a run as "optimizer", "generator" and part "loader"; those of a model with a
+/// name begin with it: model "critic": layers.0.weight.bias.
 struct LoadReport {
   std::vector<std::string> loaded;
   std::vector<std::string> missing;     ///< asked for, not in the file

@@ -1,8 +1,10 @@
-// The exceptions that voxgrad throws. Each message begins with the op or layer and names the argument, what came
-// and what is allowed: "[conv3d] stride: got (0, 1, 1); every entry must be at least 1".
+// The exceptions that voxgrad throws. Each message begins with the op or layer and names the argument, what came and
+// what is allowed: "[conv3d] stride: got (0, 1, 1); every entry must be at least 1". One that was thrown within a
+// module's call also says where in the net, in front: "in layers.6 (Conv3d): [conv3d] stride: ...".
 #pragma once
 
 #include <algorithm>
+#include <memory>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -10,19 +12,58 @@
 
 namespace vg {
 
+class Module;
+
+namespace detail {
+
+/// What voxgrad's exceptions share: the place in a net where they were thrown. Module adds it to the message while the
+/// exception passes through the calls, so the exception keeps its type.
+class InModule {
+ public:
+  /// For a message that names its place already: it stays as it is.
+  void keep_message() noexcept { keeps_ = true; }
+
+ protected:
+  InModule() = default;
+  InModule(const InModule&) = default;
+  InModule& operator=(const InModule&) = default;
+  virtual ~InModule() = default;
+  /// The message with the place in front, `plain` while there is none.
+  const char* message(const char* plain) const noexcept { return place_ ? place_->text.c_str() : plain; }
+
+ private:
+  friend class vg::Module;
+  struct Place {
+    const void* module = nullptr;  // the innermost module that its caller's visit() names
+    std::string kind, plain, text;
+  };
+  std::shared_ptr<const Place> place_;  // shared, so that copying an exception cannot throw
+  bool keeps_ = false;
+};
+
+/// A standard exception with that.
+template <class Standard>
+class Located : public Standard, public InModule {
+ public:
+  using Standard::Standard;
+  const char* what() const noexcept override { return message(Standard::what()); }
+};
+
+}  // namespace detail
+
 /// A value, shape or size that is not allowed.
-struct ValueError : std::invalid_argument {
-  using std::invalid_argument::invalid_argument;
+struct ValueError : detail::Located<std::invalid_argument> {
+  using Located::Located;
 };
 
 /// An argument of the wrong kind: dtype, number of entries, unknown name of a type.
-struct TypeError : std::invalid_argument {
-  using std::invalid_argument::invalid_argument;
+struct TypeError : detail::Located<std::invalid_argument> {
+  using Located::Located;
 };
 
 /// A file that is missing, unreadable, truncated or malformed, or that could not be written.
-struct IoError : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct IoError : detail::Located<std::runtime_error> {
+  using Located::Located;
 };
 
 namespace detail {
@@ -42,8 +83,8 @@ class BadAlloc : public std::bad_alloc {
 
 /// Memory that the system does not give. The message names the op, what the memory was for (a tensor's shape), the
 /// bytes and what the machine has. Small allocations (std::vector and the like) throw a plain std::bad_alloc.
-struct MemoryError : detail::BadAlloc {
-  using BadAlloc::BadAlloc;
+struct MemoryError : detail::Located<detail::BadAlloc> {
+  using Located::Located;
 };
 
 }  // namespace vg

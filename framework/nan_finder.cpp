@@ -67,6 +67,7 @@ void NanFinder::found(std::string_view op, Place place, bool in_gradient, const 
   if (const auto it = paths_.find(place); it != paths_.end()) error.layer = it->second;
   error.step = step_;
   error.in_gradient = in_gradient;
+  error.keep_message();  // it says where
   throw error;
 }
 
@@ -128,7 +129,7 @@ void NanFinder::returned(const Grads& grads) {
 
 void NanFinder::end_vjp() noexcept { pulls_.pop_back(); }
 void NanFinder::before(const Module& module) { calls_.push_back(&module); }
-void NanFinder::after(const Module&, const Variable&) { calls_.pop_back(); }
+void NanFinder::after(const Module&, std::span<const Variable>) { calls_.pop_back(); }
 void NanFinder::failed(const Module&) noexcept { calls_.pop_back(); }
 
 }  // namespace vg

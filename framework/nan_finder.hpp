@@ -54,7 +54,7 @@ class NanFinder : private OpWatch, private ModuleObserver {
   void returned(const Grads& grads) override;
   void end_vjp() noexcept override;
   void before(const Module& module) override;
-  void after(const Module& module, const Variable& output) override;
+  void after(const Module& module, std::span<const Variable> outputs) override;
   void failed(const Module& module) noexcept override;
 
   Place here() const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "framework/checkpoint/document.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/finite.hpp"
 
 namespace vg {
@@ -15,15 +16,22 @@ void copy(Bundle& bundle) {
   for (auto& [name, part] : bundle.parts) copy(part);
 }
 
-// The model's states only: what an optimizer keeps of a leaf may overflow and recover.
+void copy(checkpoint::SavedModel& model) {
+  for (auto& [path, state] : model.states)
+    for (auto& [leaf, t] : state.leaves) t = t.clone();
+}
+
+// The models' states only: what an optimizer keeps of a leaf may overflow and recover.
 void refuse_non_finite(const checkpoint::Document& document, bool infinities, const char* allowed_by) {
-  if (!document.model) return;
-  for (const auto& [path, state] : document.model->states)
-    for (const auto& [leaf, t] : state.leaves)
-      if (const auto at = find_non_finite(t, infinities))
-        throw NonFiniteError(
-            fmt::format("[checkpoint] save: the model's {}, leaf {}, holds {}; {} saves it all the same", path, leaf,
-                        describe_non_finite(t, *at), allowed_by));
+  const auto refuse = [&](const checkpoint::SavedModel& model, const std::string& whose) {
+    for (const auto& [path, state] : model.states)
+      for (const auto& [leaf, t] : state.leaves)
+        if (const auto at = find_non_finite(t, infinities))
+          throw NonFiniteError(fmt::format("[checkpoint] save: {}'s {}, leaf {}, holds {}; {} saves it all the same",
+                                           whose, path, leaf, describe_non_finite(t, *at), allowed_by));
+  };
+  if (document.model) refuse(*document.model, "the model");
+  for (const auto& [name, model] : document.models) refuse(model, "the model " + checkpoint::shown(name));
 }
 
 }  // namespace
@@ -36,10 +44,10 @@ Snapshot& Snapshot::operator=(Snapshot&&) noexcept = default;
 
 void Snapshot::detach() {
   // In the order in which an optimizer asks whether a value is its own.
-  if (document_->model)
-    for (auto& [path, state] : document_->model->states)
-      for (auto& [leaf, t] : state.leaves) t = t.clone();
+  if (document_->model) copy(*document_->model);
+  for (auto& [name, model] : document_->models) copy(model);
   if (document_->optimizer) copy(*document_->optimizer);
+  for (auto& [name, optimizer] : document_->optimizers) copy(optimizer);
   for (auto& [name, part] : document_->parts) copy(part);
 }
 

@@ -1,6 +1,6 @@
 // State: a named, ordered set of tensors ("leaves") with a kind, after brainstate's State. A State is a handle: copies
 // are the same state, so weights are tied by copying it. Leaves are Variables; those of a ParamState require a
-// gradient.
+// gradient, unless they are frozen: then they are constants. Using a state that was moved from throws ValueError.
 #pragma once
 
 #include <functional>
@@ -46,18 +46,34 @@ class State {
   void exchange(std::string_view leaf, Variable& other);
   void set_grad(std::string_view leaf, const Variable& grad);
   void zero_grad();
+  /// Freezes all leaves, those that are added later too: they require no gradient, lose the one they have, and no
+  /// optimizer or layer changes them. A graph recorded before keeps the old leaf.
+  void freeze();
+  void unfreeze();
+  /// The same for one leaf (ValueError when there is none of that name).
+  void freeze(std::string_view leaf);
+  void unfreeze(std::string_view leaf);
+  /// Whether all of it is frozen; whether one leaf is.
+  bool frozen() const;
+  bool frozen(std::string_view leaf) const;
+  /// A new state with the same kind, tag, leaves and frozen flags, in memory of its own and without gradients.
+  State copy() const;
   /// Converts floating leaves; i32 leaves stay.
   void to(DType dtype);
   std::int64_t numel() const;
   std::int64_t bytes() const;
 
+  /// The same for handles of the same state; nullptr for a state that was moved from.
   const void* identity() const { return data_.get(); }
   friend bool same(const State& a, const State& b) { return a.data_ == b.data_; }
 
  private:
   struct Data;
-  Variable& leaf(std::string_view name) const;
-  Variable make_leaf(const Tensor& value) const;
+  struct Leaf;
+  Data& data() const;
+  Leaf& leaf(std::string_view name) const;
+  Variable make_leaf(const Tensor& value, bool frozen) const;
+  void set_frozen(Leaf& leaf, bool on);
   std::shared_ptr<Data> data_;
 };
 
@@ -86,6 +102,12 @@ struct RandomState : State {
   random::Key next();
 };
 
+/// Whether a dotted path is `pattern` or below it: "encoder" fits "encoder" and "encoder.conv". In an element of the
+/// pattern `*` stands for any characters but the dot, and the element `**` for any number of elements:
+/// "layers.*.weight",
+/// "**.bias". The empty pattern fits every path.
+bool path_fits(std::string_view path, std::string_view pattern);
+
 /// States by dotted path ("layers.0.weight"), in the order of the walk.
 class States {
  public:
@@ -104,12 +126,23 @@ class States {
   /// Those of that kind or below it.
   States filter(StateKind kind) const;
   States filter(const Filter& keep) const;
-  /// Those whose path is `prefix` or begins with "prefix.".
+  /// Those whose path fits `prefix` (path_fits).
   States under(std::string_view prefix) const;
   std::int64_t numel() const;
 
+  /// A module of the model that computes otherwise in training (Module::has_training_mode), for an optimizer's check.
+  struct ModeOf {
+    std::string path, kind;
+    std::shared_ptr<bool> trained;  ///< whether it was in training mode once; shared with the module
+    std::vector<State> statistics;  ///< its own BatchStates: while one is frozen, its mode does not matter
+  };
+  /// The filters keep them; under() keeps those below the path.
+  const std::vector<ModeOf>& modes() const { return modes_; }
+  void add_mode(ModeOf mode) { modes_.push_back(std::move(mode)); }
+
  private:
   std::vector<Entry> entries_;
+  std::vector<ModeOf> modes_;
 };
 
 }  // namespace vg

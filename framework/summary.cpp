@@ -8,6 +8,8 @@
 #include "framework/memory.hpp"
 #include "framework/module.hpp"
 #include "framework/op_count.hpp"
+#include "framework/ops/elementwise.hpp"
+#include "framework/ops/reduce.hpp"
 #include "framework/run_state.hpp"
 
 namespace vg {
@@ -29,10 +31,12 @@ class Trace : public ModuleObserver {
     open_.push_back(rows.size() - 1);
     starts_.push_back(multiply_adds_counted());
   }
-  void after(const Module&, const Variable& y) override {
+  void after(const Module&, std::span<const Variable> outputs) override {
     Row& row = rows[open_.back()];
-    row.output = y.shape().str();
-    row.bytes = y.value().bytes();
+    for (const Variable& y : outputs) {
+      row.output += (row.output.empty() ? "" : ", ") + y.shape().str();
+      row.bytes += y.value().bytes();
+    }
     row.multiply_adds = multiply_adds_counted() - starts_.back();
     open_.pop_back();
     starts_.pop_back();
@@ -45,10 +49,23 @@ class Trace : public ModuleObserver {
   std::vector<std::int64_t> starts_;
 };
 
-struct Names : Visitor {
-  void state(std::string_view, State& s) override {
-    if (is_a(s.kind(), StateKind::param)) parameters[current] += s.numel();
+struct Count {
+  std::int64_t all = 0, frozen = 0;
+  void add(const State& s) {
+    if (!is_a(s.kind(), StateKind::param)) return;
+    all += s.numel();
+    for (const std::string& leaf : s.leaves())
+      if (s.frozen(leaf)) frozen += s[leaf].numel();
   }
+  // "4098", "4098 (frozen)", "4098 (2 frozen)"
+  std::string str() const {
+    if (frozen == 0) return fmt::format("{}", all);
+    return frozen == all ? fmt::format("{} (frozen)", all) : fmt::format("{} ({} frozen)", all, frozen);
+  }
+};
+
+struct Names : Visitor {
+  void state(std::string_view, State& s) override { parameters[current].add(s); }
   void module(std::string_view name, Module& m) override {
     if (path.count(&m)) return;
     const Module* parent = current;
@@ -58,7 +75,7 @@ struct Names : Visitor {
     current = parent;
   }
   std::map<const Module*, std::string> path;
-  std::map<const Module*, std::int64_t> parameters;
+  std::map<const Module*, Count> parameters;
   const Module* current = nullptr;
 };
 
@@ -96,9 +113,43 @@ DType dtype_of_module(Module& m) {
   return f32;
 }
 
+Variables zeros(Module& m, const std::vector<Shape>& shapes) {
+  Variables inputs;
+  for (const Shape& s : shapes) inputs.emplace_back(Tensor::zeros(s, dtype_of_module(m)));
+  return inputs;
+}
+
+// Whether modules were in training mode once, afterwards as before.
+class ModesKept {
+ public:
+  explicit ModesKept(const States& states) : modes_(states.modes()) {
+    for (const auto& m : modes_) before_.push_back(*m.trained);
+  }
+  ~ModesKept() {
+    for (std::size_t i = 0; i < modes_.size(); ++i) *modes_[i].trained = before_[i];
+  }
+  ModesKept(const ModesKept&) = delete;
+  ModesKept& operator=(const ModesKept&) = delete;
+
+ private:
+  std::vector<States::ModeOf> modes_;
+  std::vector<bool> before_;
+};
+
+// The outputs that have a gradient, as one.
+Variable joined(const Variables& outputs) {
+  if (outputs.size() == 1) return outputs[0];
+  Variable all;
+  for (const Variable& y : outputs)
+    if (y.requires_grad()) all = all.defined() ? all + sum(y) : sum(y);
+  return all.defined() ? all : outputs.at(0);
+}
+
 // Of a step on zeros, above what was in use before it.
-std::int64_t measured_step(Module& m, const Shape& input) {
-  const RunState run(m.states());
+std::int64_t measured_step(Module& m, const std::vector<Shape>& inputs) {
+  const States states = m.states();
+  const ModesKept modes(states);
+  const RunState run(states);
   const RunState::Scope without_trace(run);
   const FitScope training(m);
   const EnableGrad on;
@@ -106,28 +157,33 @@ std::int64_t measured_step(Module& m, const Shape& input) {
   for (const RunState::Leaf& l : run.trained()) wanted.push_back(l.variable);
   const std::int64_t before = memory::stats().in_use;
   memory::reset_peak();
-  const Variable y = m(Variable(Tensor::zeros(input, dtype_of_module(m))));
+  const Variable y = joined(m.call(zeros(m, inputs)));
   if (!y.requires_grad()) return 0;
   gradients(y, wanted, Variable(Tensor::ones(y.shape(), y.dtype())), {.allow_unused = true});
   return memory::stats().peak - before;
 }
 
-}  // namespace
-
-std::int64_t Module::step_bytes(const Shape& input) {
-  std::int64_t kept = 0;
-  for (const auto& [path, state] : states()) kept += state.bytes();
-  Shape few = input;
-  if (few.rank() > 0) few[0] = std::min<std::int64_t>(1, input[0]);
-  const std::int64_t one = measured_step(*this, few);
-  if (one == 0) return 0;
-  if (few == input) return kept + one;
-  few[0] = 2;
-  const std::int64_t two = measured_step(*this, few);
-  return kept + one + (input[0] - 1) * (two - one);
+// The same inputs for that many samples.
+std::vector<Shape> with_batch_of(std::vector<Shape> inputs, std::int64_t samples) {
+  for (Shape& s : inputs)
+    if (s.rank() > 0) s[0] = samples;
+  return inputs;
 }
 
-std::string Module::summary(const Shape& input) {
+}  // namespace
+
+std::int64_t Module::step_bytes(const std::vector<Shape>& inputs) {
+  std::int64_t kept = 0;
+  for (const auto& [path, state] : states()) kept += state.bytes();
+  const std::int64_t samples = inputs.empty() || inputs[0].rank() == 0 ? 1 : inputs[0][0];
+  const std::int64_t one = measured_step(*this, with_batch_of(inputs, std::min<std::int64_t>(1, samples)));
+  if (one == 0) return 0;
+  if (samples <= 1) return kept + one;
+  const std::int64_t two = measured_step(*this, with_batch_of(inputs, 2));
+  return kept + one + (samples - 1) * (two - one);
+}
+
+std::string Module::summary(const std::vector<Shape>& inputs) {
   Names names;
   names.path[this] = "";
   names.current = this;
@@ -138,7 +194,7 @@ std::string Module::summary(const Shape& input) {
     NoGrad no_grad;
     FitScope evaluation(*this, false);
     Observation observation(*this, trace);
-    (*this)(Variable(Tensor::zeros(input, dtype_of_module(*this))));
+    call(zeros(*this, inputs));
   }
   std::vector<std::vector<std::string>> cells{{"path", "kind", "output", "parameters", "multiply-adds", "memory"}};
   std::int64_t memory = 0;
@@ -146,15 +202,17 @@ std::string Module::summary(const Shape& input) {
     Row& row = trace.rows[i];
     const Module* m = trace.called[i];
     if (row.leaf) memory += row.bytes;
-    cells.push_back({m == this ? "(model)" : names.path[m], m->kind(), row.output,
-                     fmt::format("{}", names.parameters[m]), fmt::format("{}", row.multiply_adds),
-                     human_bytes(row.bytes)});
+    cells.push_back({m == this ? "(model)" : names.path[m], m->kind(), row.output, names.parameters[m].str(),
+                     fmt::format("{}", row.multiply_adds), human_bytes(row.bytes)});
   }
-  const std::int64_t total = parameters().numel();
-  const std::int64_t step = total == 0 ? 0 : step_bytes(input);
+  Count total;
+  for (const auto& [path, state] : parameters()) total.add(state);
+  const std::int64_t step = total.all == total.frozen ? 0 : step_bytes(inputs);
   return table(cells) +
-         fmt::format("total: {} parameters, {} multiply-adds, {} of layer outputs\n", total,
-                     trace.rows.empty() ? 0 : trace.rows[0].multiply_adds, human_bytes(memory)) +
+         fmt::format(
+             "total: {} parameters{}, {} multiply-adds, {} of layer outputs\n", total.all,
+             total.frozen == 0 ? "" : fmt::format(" ({} trainable, {} frozen)", total.all - total.frozen, total.frozen),
+             trace.rows.empty() ? 0 : trace.rows[0].multiply_adds, human_bytes(memory)) +
          (step == 0 ? ""
                     : fmt::format("a training step: {} at most, without an optimizer's moments\n", human_bytes(step)));
 }

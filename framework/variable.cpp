@@ -466,8 +466,13 @@ OpWatch* set_op_watch(OpWatch* next) { return std::exchange(watch, next); }
 namespace {
 
 Variable checked_seed(const Variable& output, const Variable& seed, std::string_view where) {
-  if (!output.defined() || !output.requires_grad())
-    throw ValueError(fmt::format("[{}] output: it depends on nothing that requires a gradient", where));
+  if (!output.defined()) throw ValueError(fmt::format("[{}] output: the variable is undefined", where));
+  if (!output.requires_grad())
+    throw ValueError(
+        fmt::format("[{}] output: it depends on nothing that requires a gradient{}; compute it outside of vg::NoGrad, "
+                    "from parameters that are not frozen or a Variable(tensor, true), without detach() or value() on "
+                    "the way",
+                    where, recording_on ? "" : " (vg::NoGrad is on here)"));
   if (!seed.defined()) {
     if (output.numel() != 1)
       throw ValueError(fmt::format("[{}] output: its shape is {}; without a seed it must have exactly one element",

@@ -4,6 +4,7 @@
 #include "layers/activation.hpp"
 #include "layers/adaptive_pool.hpp"
 #include "layers/branches.hpp"
+#include "layers/clone.hpp"
 #include "layers/conv3d.hpp"
 #include "layers/conv_transpose3d.hpp"
 #include "layers/dropout.hpp"

@@ -101,7 +101,7 @@ Variable BatchNorm3d::update(const Variable& x) {
   const Variable v = batch ? x : with_batch(x);
   const std::int64_t channels = x.dim(-1);
   const auto finish = [&](const Variable& y) { return batch ? y : without_batch(y); };
-  if (!training()) {
+  if (!training() || !has_training_mode()) {
     const Tensor mean = running_mean["value"].value().reshape({channels}),
                  variance = running_var["value"].value().reshape({channels});
     return finish(normalize(v, mean, variance, flat("scale"), flat("bias"), epsilon()));

@@ -46,8 +46,9 @@ struct BatchNorm3dOptions {
 };
 
 /// Training: normalises each channel by its mean and biased variance over batch and space, and moves the running ones:
-/// running = momentum * running + (1 - momentum) * batch. Evaluation: normalises by the running ones. Throws ValueError
-/// in training mode for an input of one value per channel, as PyTorch does.
+/// running = momentum * running + (1 - momentum) * batch. Evaluation, and training while a running statistic is frozen:
+/// normalises by the running ones. Throws ValueError in training mode for an input of one value per channel, as PyTorch
+/// does.
 class BatchNorm3d : public NormLayer {
  public:
   explicit BatchNorm3d(BatchNorm3dOptions options = {});
@@ -58,6 +59,7 @@ class BatchNorm3d : public NormLayer {
   void build(const Size& in_size) override;
   std::string kind() const override { return "BatchNorm3d"; }
   Values options() const override;
+  bool has_training_mode() const override { return !running_mean.frozen() && !running_var.frozen(); }
 
  private:
   double momentum_;

@@ -84,28 +84,29 @@ std::unique_ptr<Module> make_module(const Description& d) {
   return made;
 }
 
-std::unique_ptr<Module> load_model(const std::filesystem::path& path) {
+std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std::string& name) {
   const checkpoint::Document file = checkpoint::read(path);
   const auto fail = [&](const std::string& what) {
     return ValueError(fmt::format("[load_model] {}: {}", path.string(), what));
   };
-  if (!file.model) throw fail("the file holds no model");
+  checkpoint::Problems problems;
+  const SavedModel* const saved = checkpoint::find_model(file, name, problems);
+  if (saved == nullptr) throw fail(problems[0]);
   std::unique_ptr<Module> model;
   try {
-    const registry::LimitScope limit(values_of(*file.model));
-    model = make_module(file.model->description);
+    const registry::LimitScope limit(values_of(*saved));
+    model = make_module(saved->description);
   } catch (const std::invalid_argument& e) {
     throw fail(e.what());
   }
-  take_dtypes(*file.model, *model);
-  checkpoint::Problems problems;
+  take_dtypes(*saved, *model);
   LoadReport report;
-  const auto moves = checkpoint::match_states(*file.model, model->states(), {}, report, problems);
-  checkpoint::match_description(file.model->description, model->description(), problems);
+  auto moves = checkpoint::match_states(*saved, model->states(), {}, report, problems);
+  checkpoint::match_description(saved->description, model->description(), problems);
   if (!problems.empty())
     throw fail(fmt::format("the model made from its description is not the one that was saved; {} problem{}:\n  {}",
                            problems.size(), problems.size() == 1 ? "" : "s", fmt::join(problems, "\n  ")));
-  for (auto [state, leaf, value] : moves) state.set(leaf, value);
+  for (checkpoint::Move& move : moves) move.apply();
   return model;
 }
 

@@ -46,7 +46,8 @@ std::unique_ptr<Module> make_module(const Description& description);
 /// holds is read and left. Throws IoError as vg::load, ValueError for a kind that is not registered, for a module that
 /// does not describe itself as the file does, and for states that are not the module's; all
 /// layers of the table together take memory for no more values than the file holds. Layers that share a state are made
-/// without sharing, so they are refused.
-std::unique_ptr<Module> load_model(const std::filesystem::path& path);
+/// without sharing, so they are refused. Of a file with several models, the one of that name. What was frozen is
+/// frozen.
+std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std::string& name = {});
 
 }  // namespace vg

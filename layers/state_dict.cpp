@@ -52,7 +52,7 @@ std::vector<Fit> match(LayoutNames& names, const NamedTensors& tensors, const Lo
   std::map<Place, std::string> absent;   // what no path has brought so far
   bool any_wanted = options.prefix.empty();
   for (NamedLeaf& l : names.leaves) {
-    if (!checkpoint::is_under(l.name, options.prefix)) continue;
+    if (!path_fits(l.name, options.prefix)) continue;
     any_wanted = true;
     const Place place{l.state.identity(), l.leaf};
     const Tensor* from = take(l.name);

@@ -15,13 +15,8 @@ namespace vg {
 
 namespace {
 
-bool is_under(std::string_view name, std::string_view prefix) {
-  return name.starts_with(prefix) && (name.size() == prefix.size() || name[prefix.size()] == '.');
-}
-
 bool fits(const ParamGroup& group, const std::string& path, const std::string& leaf) {
-  if (!group.leaf.empty() && group.leaf != leaf) return false;
-  return group.path.empty() || is_under(path, group.path) || group.path == path + "." + leaf;
+  return (group.leaf.empty() || group.leaf == leaf) && path_fits(path + "." + leaf, group.path);
 }
 
 std::string name_of_group(const ParamGroup& group) {
@@ -31,11 +26,15 @@ std::string name_of_group(const ParamGroup& group) {
 }  // namespace
 
 Optimizer::Optimizer(std::string kind, const States& states, Common common)
-    : kind_(std::move(kind)), common_(std::move(common)) {
+    : kind_(std::move(kind)), common_(std::move(common)), modes_(states.modes()) {
   check_common();
   add_slots(states);
   if (slots_.empty())
-    throw ValueError(fmt::format("[{}] states: there is no floating parameter among {} states", kind_, states.size()));
+    throw ValueError(fmt::format("[{}] states: there is no floating parameter among {} states{}", kind_, states.size(),
+                                 leafless_.empty()
+                                     ? ""
+                                     : ": the model's sizes are not known yet; give its first layer in_size, or call "
+                                       "model.build(in_size), before the optimizer is made"));
   for (std::size_t g = 0; g < common_.groups.size(); ++g)
     if (std::none_of(slots_.begin(), slots_.end(),
                      [&](const Slot& s) { return fits(common_.groups[g], s.path, s.leaf); }))
@@ -68,6 +67,7 @@ void Optimizer::add_slots(const States& states) {
     if (!paths.insert(path).second)
       throw ValueError(fmt::format("[{}] states: the path \"{}\" is there twice", kind_, path));
     const auto [known, is_new] = first_path.emplace(state.identity(), path);
+    if (state.size() == 0) leafless_.emplace_back(path, state);
     for (const std::string& leaf : state.leaves()) {
       if (!is_float(state[leaf].dtype())) continue;
       if (is_new) slots_.push_back({path, leaf, state, group_of(path, leaf)});
@@ -118,7 +118,8 @@ void Optimizer::zero_grad() {
 std::vector<Tensor> Optimizer::grads_of_slots() const {
   std::vector<Tensor> grads(slots_.size());
   for (std::size_t i = 0; i < slots_.size(); ++i)
-    if (const Variable& g = slots_[i].state[slots_[i].leaf].grad(); g.defined()) grads[i] = g.value();
+    if (const Variable& g = slots_[i].state[slots_[i].leaf].grad(); g.defined() && !slots_[i].frozen())
+      grads[i] = g.value();
   return grads;
 }
 
@@ -133,7 +134,8 @@ void Optimizer::update(const StateGrads& given) {
         throw ValueError(
             fmt::format("[{}] update: there is no parameter \"{}\", leaf \"{}\"", kind_, entry.path, leaf));
       // A state reachable by two paths has its whole gradient under each of them: the first is enough.
-      if (g.defined() && !grads[found->second].defined()) grads[found->second] = g.value();
+      if (g.defined() && !grads[found->second].defined() && !slots_[found->second].frozen())
+        grads[found->second] = g.value();
     }
   apply(grads);
 }
@@ -151,7 +153,32 @@ void Optimizer::check_gradient(const Slot& slot, const Tensor& grad) const {
     if (!same_form(m)) refuse("the moment kept from earlier steps", m);
 }
 
+void Optimizer::require_trainable() {
+  for (const auto& [path, state] : leafless_)
+    if (state.size() != 0)
+      throw ValueError(
+          fmt::format("[{}] step: \"{}\" had no parameters when the optimizer was made and has {} now, which it does "
+                      "not know; make the optimizer when the model is built (in_size given, or after "
+                      "model.build(in_size))",
+                      kind_, path, state.size()));
+  std::string never;
+  for (const States::ModeOf& m : modes_) {
+    if (*m.trained) return modes_.clear();  // from now on it is the user's choice
+    const bool stands_still =
+        std::any_of(m.statistics.begin(), m.statistics.end(), [](const State& s) { return s.frozen(); });
+    if (!stands_still && never.size() < 80)
+      never += fmt::format("{}{} ({})", never.empty() ? "" : ", ", m.path.empty() ? "the model" : m.path, m.kind);
+  }
+  if (!never.empty())
+    throw ValueError(fmt::format(
+        "[{}] step: the model was never in training mode, in which it computes otherwise: {}; call model.train() "
+        "before the steps (new modules are in evaluation mode). To train in evaluation mode, call model.train() and "
+        "then model.eval(), or freeze the statistics",
+        kind_, never));
+}
+
 void Optimizer::apply(const std::vector<Tensor>& grads, double scale) {
+  require_trainable();
   for (std::size_t i = 0; i < slots_.size(); ++i)
     if (grads[i].defined()) check_gradient(slots_[i], grads[i]);
   std::vector<Rates> by_group;
@@ -169,8 +196,9 @@ void Optimizer::make_room(const std::vector<Tensor>& grads) {
   pass_.clear();
   for (std::size_t i = 0; i < slots_.size(); ++i) {
     pass_.add(grads[i].defined() ? grads[i].numel() : 0);
-    if (!grads[i].defined()) continue;
     Slot& slot = slots_[i];
+    if (slot.frozen()) slot.forget();
+    if (!grads[i].defined()) continue;
     const Tensor& value = *(values_[i] = &slot.state.writable(slot.leaf));
     while (slot.moments.size() < tensors.size())
       slot.moments.push_back(Tensor::full(value.shape(), tensors[slot.moments.size()].start, value.dtype()));

@@ -30,9 +30,9 @@
 
 namespace vg {
 
-/// Settings for the parameters whose path, or path and leaf ("head.weight.bias"), is `path` or begins with "path.", and
-/// whose leaf is `leaf`; either may be left out. Where several groups fit, the longest path wins, then the one with a
-/// leaf:
+/// Settings for the parameters whose path, or path and leaf ("head.weight.bias"), fits `path` (path_fits: "head",
+/// "layers.*.norm", "**.bias"), and whose leaf is `leaf`; either may be left out. Where several groups fit, the longest
+/// path wins, then the one with a leaf:
 ///   .groups = {{.path = "head", .lr_scale = 0.1}, {.leaf = "bias", .weight_decay = 0.0}}
 struct ParamGroup {
   std::string path{};
@@ -64,10 +64,12 @@ struct Kept {
 
 class Optimizer : public Saveable {
  public:
-  /// One step from each parameter's grad(). A parameter without one is skipped and its moments stay, as in torch. The
-  /// values change in place; where a graph or another tensor still holds the old value, that one is left and a copy is
-  /// changed. Throws ValueError, having changed nothing, when a parameter's dtype or shape is not what its moments
-  /// have, or when a schedule of your own gives a bad rate.
+  /// One step from each parameter's grad(). A parameter without one is skipped and its moments stay, as in torch. A
+  /// frozen parameter is skipped, and its moments are forgotten: once it is unfrozen it starts as with a new optimizer.
+  /// The values change in place; where a graph or another tensor still holds the old value, that one is left and a copy
+  /// is changed. Throws ValueError, having changed nothing, when a parameter's dtype or shape is not what its moments
+  /// have, when a schedule of your own gives a bad rate, when the model has modules that compute otherwise in training
+  /// (Dropout, BatchNorm) and none was ever in training mode, or when a layer was built after the optimizer was made.
   void step();
   /// One step from gradients by path and leaf; those undefined or not there are skipped. Throws ValueError for a path
   /// or leaf that the optimizer does not have, or a gradient of another shape or dtype than its parameter's.
@@ -109,8 +111,9 @@ class Optimizer : public Saveable {
   static Common common_of(const Options& o) {
     return {o.lr, o.weight_decay, o.clip_norm, o.clip_value, o.groups};
   }
-  /// Throws ValueError for bad settings, no parameters, a state that is not a ParamState, a path given twice, a group
-  /// that fits no parameter. A state reachable by two paths is updated once, under the first.
+  /// Frozen parameters are taken too, for when they are unfrozen. Throws ValueError for bad settings, no parameters, a
+  /// state that is not a ParamState, a path given twice, a group that fits no parameter. A state reachable by two paths
+  /// is updated once, under the first.
   Optimizer(std::string kind, const States& states, Common common);
 
   /// Settings of its own that a checkpoint must agree on.
@@ -138,6 +141,12 @@ class Optimizer : public Saveable {
     std::vector<Tensor> moments{};
     std::vector<double> scalars{};
     std::string name() const { return path + "." + leaf; }
+    bool frozen() const { return state.frozen(leaf); }
+    void forget() {
+      updates = 0;
+      moments.clear();
+      scalars.clear();
+    }
   };
   struct Rates {
     double lr, weight_decay;
@@ -147,6 +156,7 @@ class Optimizer : public Saveable {
   void add_slots(const States& states);
   int group_of(const std::string& path, const std::string& leaf) const;
   void check_common() const;
+  void require_trainable();
   void check_gradient(const Slot& slot, const Tensor& grad) const;
   Rates rates(int group) const;
   std::vector<Tensor> grads_of_slots() const;
@@ -166,6 +176,8 @@ class Optimizer : public Saveable {
       slot_of_;  // by path and leaf, other paths included
   std::int64_t steps_ = 0;
   bool other_settings_ = false;
+  std::vector<States::ModeOf> modes_;                    // until one was in training mode
+  std::vector<std::pair<std::string, State>> leafless_;  // states that had nothing to train when it was made
 
   // A step's own, by slot; kept for their memory.
   std::vector<Tensor*> values_;

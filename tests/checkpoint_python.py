@@ -24,7 +24,7 @@ schema = json.loads((source / "docs/checkpoint.schema.json").read_text())
 jsonschema.Draft202012Validator.check_schema(schema)
 validator = jsonschema.Draft202012Validator(schema)
 files = sorted(work.glob("*.json")) + sorted((source / "tests/data").glob("checkpoint-v*.json"))
-assert len(files) == 9, files
+assert len(files) == 10, files
 for path in files:
     errors = [f"{path.name}: {e.json_path}: {e.message[:200]}" for e in validator.iter_errors(json.loads(path.read_text()))]
     assert not errors, "\n".join(errors)
@@ -43,6 +43,8 @@ def broken(change):
 
 
 assert not broken(lambda d, t: None)
+assert not broken(lambda d, t: d["model"]["states"][weight].update(frozen=["weight"]))
+assert not broken(lambda d, t: d.update(models={"a": d.pop("model")}, optimizers={"a": d.pop("optimizer")}))
 for change in [
     lambda d, t: d.update(format="other"), lambda d, t: d.update(version=3), lambda d, t: d.update(version=1),
     lambda d, t: d.update(extra=1), lambda d, t: d.pop("version"), lambda d, t: d.update(crc32=-1),
@@ -53,7 +55,8 @@ for change in [
     lambda d, t: t.update(shape=[-1]), lambda d, t: t.update(shape=[1] * 9), lambda d, t: t.update(values="AAAA"),
     lambda d, t: t.update(encoding="base64"), lambda d, t: t.update(encoding="base64", values="AAA"),
     lambda d, t: t.update(encoding="hex"), lambda d, t: t["values"].append("NaN"), lambda d, t: t["values"].append(None),
-    lambda d, t: t.update(dtype="i32"), lambda d, t: t["values"].append("nan:0x7ff8000000000001"),
+    lambda d, t: d["model"]["states"][weight].update(frozen=True), lambda d, t: d.update(models={"a": {}}),
+    lambda d, t: d.update(optimizers=[]), lambda d, t: t.update(dtype="i32"), lambda d, t: t["values"].append("nan:0x7ff8000000000001"),
 ]:
     assert broken(change), "a broken document was not seen"
 

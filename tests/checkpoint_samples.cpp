@@ -30,6 +30,17 @@ void run_of_a_model(const std::string& folder) {
   vg::save(model, folder + "/model.json");
 }
 
+void run_of_two_models(const std::string& folder) {
+  vg::Sequential generator(vg::Linear({.in_size = {2}, .out_features = 3})),
+      critic(vg::Linear({.in_size = {3}, .out_features = 1}));
+  generator.freeze("layers.0.weight.bias");
+  vg::SGD of_generator(generator.parameters(), {.lr = 0.1}), of_critic(critic.parameters(), {.lr = 0.1});
+  vg::Checkpoint checkpoint;
+  checkpoint.model("generator", generator).optimizer("generator", of_generator);
+  checkpoint.model("critic", critic).optimizer("critic", of_critic);
+  checkpoint.save(folder + "/models.json");
+}
+
 void values(const std::string& folder) {
   using Limits = std::numeric_limits<std::int64_t>;
   vg::Checkpoint checkpoint;
@@ -57,6 +68,7 @@ int main(int argc, char** argv) {
   }
   const std::string folder = argv[1];
   run_of_a_model(folder);
+  run_of_two_models(folder);
   values(folder);
   test::VersionsRun all;
   all.checkpoint.save(folder + "/specials.json", {.allow_nan = true});

@@ -74,6 +74,7 @@ struct AllKinds : vg::Module {
       s->add("v", vg::Tensor::full({2}, fill++));
   }
   vg::Variable update(const vg::Variable& x) override { return x; }
+  std::string kind() const override { return "AllKinds"; }
   void visit(vg::Visitor& v) override {
     v("plain", plain);
     v("brief", brief);

@@ -144,6 +144,7 @@ TEST_CASE("partial load: states of another kind do not mix") {
     vg::State state;
     explicit Kinds(vg::StateKind kind) : state(kind) { state.add("v", vg::Tensor::ones({2})); }
     vg::Variable update(const vg::Variable& x) override { return x; }
+    std::string kind() const override { return "Kinds"; }
     void visit(vg::Visitor& v) override { v("s", state); }
   };
   Kinds trained(vg::StateKind::param), kept(vg::StateKind::batch);

@@ -27,6 +27,7 @@ inline constexpr const char* generator_name = "threefry2x32";
 struct SavedState {
   std::string kind;
   std::vector<std::pair<std::string, Tensor>> leaves;
+  std::vector<std::string> frozen{};  ///< names of leaves
 };
 
 struct SavedModel {
@@ -40,7 +41,9 @@ struct Document {
   Values progress;
   std::optional<random::Key> generator;
   std::optional<SavedModel> model;
+  std::vector<std::pair<std::string, SavedModel>> models;  ///< by name, beside the one without
   std::optional<Bundle> optimizer;
+  std::vector<std::pair<std::string, Bundle>> optimizers;
   std::vector<std::pair<std::string, Bundle>> parts;
 };
 

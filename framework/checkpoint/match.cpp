@@ -12,12 +12,13 @@
 
 namespace vg::checkpoint {
 
+namespace {
+
+// Whether the path is `prefix` or begins with "prefix."; all paths are below "".
 bool is_under(std::string_view path, std::string_view prefix) {
   if (prefix.empty() || path == prefix) return true;
   return path.size() > prefix.size() && path.starts_with(prefix) && path[prefix.size()] == '.';
 }
-
-namespace {
 
 template <class Entries>
 auto by_name(const Entries& entries) {
@@ -192,7 +193,7 @@ SavedStates selected(const SavedStates& saved, const LoadOptions& options, Probl
   return found;
 }
 
-std::vector<Move> match_leaves(const SavedStates& saved, const States& states, LoadReport& report) {
+std::vector<Move> match_leaves(const SavedStates& saved, const States& states, bool whole, LoadReport& report) {
   std::vector<Move> moves;
   const auto each = [](const std::string& path, const auto& leaves, std::vector<std::string>& names) {
     for (const auto& [leaf, t] : leaves) names.push_back(path + "." + leaf);
@@ -212,6 +213,7 @@ std::vector<Move> match_leaves(const SavedStates& saved, const States& states, L
           } else {
             report.loaded.push_back(name);
             moves.push_back({n, leaf, from});
+            if (whole) moves.back().frozen = std::count(s.frozen.begin(), s.frozen.end(), leaf) != 0;
           }
         },
         [&](const std::string& leaf, const Tensor&) { report.unexpected.push_back(path + "." + leaf); },
@@ -234,7 +236,7 @@ std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<
   std::vector<bool> used(options.rename.size());
   for (std::size_t i = 0; i < paths.size(); ++i) {
     std::string now = renamed(paths[i], options, used);
-    if (now.empty() || !is_under(now, options.prefix)) continue;
+    if (now.empty() || !path_fits(now, options.prefix)) continue;
     if (!taken.insert(now).second)
       problems.push_back(
           fmt::format("rename: two {} of the file are to be {}; {} is one", entries, shown(now), shown(paths[i])));
@@ -246,6 +248,27 @@ std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<
   return found;
 }
 
+const SavedModel* find_model(const Document& file, const std::string& name, Problems& problems) {
+  if (name.empty() && file.model) return &*file.model;
+  std::vector<std::string> names;
+  for (const auto& [key, model] : file.models) {
+    if (!name.empty() && key == name) return &model;
+    names.push_back(shown(key));
+  }
+  std::string text = name.empty() ? "missing: the file holds no model"
+                                  : fmt::format("missing: the file holds no model {}", shown(name));
+  if (!names.empty())
+    text += fmt::format("{}; it holds {}: name one (vg::LoadOptions{{.model = {}}}, vg::load_model(path, {}))",
+                        name.empty() ? " without a name" : "", fmt::join(names, ", "), names[0], names[0]);
+  problems.push_back(std::move(text));
+  return nullptr;
+}
+
+void Move::apply() {
+  state.set(leaf, value);
+  if (frozen && *frozen != state.frozen(leaf)) *frozen ? state.freeze(leaf) : state.unfreeze(leaf);
+}
+
 std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
                                LoadReport& report, Problems& problems) {
   const States wanted = options.prefix.empty() ? states : states.under(options.prefix);
@@ -254,7 +277,7 @@ std::vector<Move> match_states(const SavedModel& saved, const States& states, co
   const SavedStates found = selected(saved.states, options, problems);
   if (options.strict) match_all(found, wanted, problems);
   if (!problems.empty()) return {};
-  return match_leaves(found, wanted, report);
+  return match_leaves(found, wanted, options.strict && options.whole(), report);
 }
 
 void match_description(const Description& saved, const Description& now, Problems& problems) {

@@ -1,6 +1,7 @@
 // What does not fit between a file and what it is loaded into, as lines for one message.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,16 +20,20 @@ struct Move {
   State state;
   std::string leaf;
   Tensor value;
+  std::optional<bool> frozen{};  ///< for a whole, strict load: what the file says
+
+  void apply();
 };
 
-/// Whether the path is `prefix` or begins with "prefix."; all paths are below "".
-bool is_under(std::string_view path, std::string_view prefix);
 /// The entries of a file, given by their paths, that the options ask for: (the path that it has in the model, its index
 /// in `paths`). Two entries for one path are a problem; strict, so is a pair of `rename` that no path begins with.
 /// `entries` names them in messages: "states".
 std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<std::string>& paths,
                                                               std::string_view entries, const LoadOptions& options,
                                                               Problems& problems);
+/// The file's model of that name, "" for the one without; nullptr and a problem that lists the names where there is
+/// none.
+const SavedModel* find_model(const Document& file, const std::string& name, Problems& problems);
 /// What of the file goes into which states, as the options say. Strict: all of it, or problems: missing and unexpected
 /// states and leaves; other kinds, dtypes and shapes; a prefix or rename that meets nothing. Else what fits, and the
 /// rest into the report. Two states of the file for one of the model are always a problem.

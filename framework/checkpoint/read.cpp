@@ -1,10 +1,14 @@
 // A checkpoint's grammar, key by key the counterpart of write.cpp.
+#include <set>
+#include <string_view>
+
 #include <fmt/format.h>
 
 #include "framework/checkpoint/document.hpp"
 #include "framework/checkpoint/input.hpp"
 #include "framework/checkpoint/json.hpp"
 #include "framework/checkpoint/level.hpp"
+#include "framework/checkpoint/text.hpp"
 #include "framework/error.hpp"
 #include "framework/file_signature.hpp"
 
@@ -27,12 +31,28 @@ LevelPtr description_level(Description& d) {
   return level;
 }
 
-LevelPtr state_level(SavedState& s) {
-  auto level = std::make_unique<Record>();
-  level->text_field("kind", s.kind);
-  level->object_field("leaves", [&s] { return map_level(s.leaves, tensor_level); });
-  return level;
-}
+class StateLevel : public Record {
+ public:
+  explicit StateLevel(SavedState& s) : state_(s) {
+    text_field("kind", s.kind);
+    list_field(
+        "frozen", [&s] { return std::make_unique<List<std::string>>(s.frozen); }, Need::optional);
+    object_field("leaves", [&s] { return map_level(s.leaves, tensor_level); });
+  }
+  void close() override {
+    Record::close();
+    std::set<std::string_view> leaves;
+    for (const auto& [name, tensor] : state_.leaves) leaves.insert(name);
+    for (const std::string& name : state_.frozen)
+      if (leaves.erase(name) == 0)
+        throw Fault(fmt::format("\"frozen\": got {}; must be leaves of this state, each once", shown(name)));
+  }
+
+ private:
+  SavedState& state_;
+};
+
+LevelPtr state_level(SavedState& s) { return std::make_unique<StateLevel>(s); }
 
 LevelPtr model_level(SavedModel& m) {
   auto level = std::make_unique<Record>();
@@ -98,7 +118,11 @@ class DocumentLevel : public Record {
     object_field(
         "model", [&d] { return model_level(d.model.emplace()); }, Need::optional);
     object_field(
+        "models", [&d] { return map_level(d.models, model_level); }, Need::optional);
+    object_field(
         "optimizer", [&d] { return bundle_level(d.optimizer.emplace()); }, Need::optional);
+    object_field(
+        "optimizers", [&d] { return map_level(d.optimizers, bundle_level); }, Need::optional);
     object_field(
         "parts", [&d] { return map_level(d.parts, bundle_level); }, Need::optional);
     scalar_field(

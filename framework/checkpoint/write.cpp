@@ -120,6 +120,10 @@ void print_model(Out& out, const SavedModel& model) {
     out.open_object();
     out.key("kind");
     out.text(state.kind);
+    if (!state.frozen.empty()) {
+      out.key("frozen");
+      out.texts(state.frozen);
+    }
     out.key("leaves");
     print_tensors(out, state.leaves);
     out.close_object();
@@ -185,9 +189,22 @@ void print_document(Out& out, const Document& d) {
     out.key("model");
     print_model(out, *d.model);
   }
+  if (!d.models.empty()) {
+    out.key("models");
+    out.open_object();
+    for (const auto& [name, model] : d.models) {
+      out.key(name);
+      print_model(out, model);
+    }
+    out.close_object();
+  }
   if (d.optimizer) {
     out.key("optimizer");
     print_bundle(out, *d.optimizer);
+  }
+  if (!d.optimizers.empty()) {
+    out.key("optimizers");
+    print_bundles(out, d.optimizers);
   }
   if (!d.parts.empty()) {
     out.key("parts");

@@ -65,6 +65,7 @@ struct Holder : vg::Module {
   explicit Holder(const vg::Tensor& t) { state.add("value", t); }
   vg::Variable update(const vg::Variable& x) override { return x; }
   void visit(vg::Visitor& v) override { v("state", state); }
+  std::string kind() const override { return "Holder"; }
 };
 
 /// Every leaf by path, as bytes.
