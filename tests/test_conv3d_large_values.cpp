@@ -4,7 +4,7 @@
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
-#include <random>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -14,6 +14,10 @@
 #include "framework/kernels/kernel_set.hpp"
 #include "framework/kernels/winograd.hpp"
 #include "framework/kernels/winograd_strided.hpp"
+#include "framework/ops/ops.hpp"
+#include "framework/random.hpp"
+#include "layers/layers.hpp"
+#include "optim/optim.hpp"
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
@@ -72,8 +76,12 @@ constexpr Region regions[] = {
     {"half along H", [](const auto& at, const auto& size) { return at[0] >= (size[0] - 1) / 2; }},
     {"half along W", [](const auto& at, const auto& size) { return at[1] >= size[1] / 2 - 1; }},
     {"half along D", [](const auto& at, const auto& size) { return at[2] >= (size[2] + 2) / 2; }},
-    {"half across", [](const auto& at, const auto& size) { return at[0] + at[1] + at[2] > (size[0] + size[2]) * 3 / 4; }},
-    {"one voxel", [](const auto& at, const auto& size) { return at == std::array{size[0] / 2, size[1] / 2, size[2] / 2}; }},
+    {"half across",
+     [](const auto& at, const auto& size) { return at[0] + at[1] + at[2] > (size[0] + size[2]) * 3 / 4; }},
+    {"one voxel",
+     [](const auto& at, const auto& size) {
+       return at == std::array{size[0] / 2, size[1] / 2, size[2] / 2};
+     }},
     {"the border", [](const auto& at, const auto&) { return at[0] == 0; }},
 };
 
@@ -81,8 +89,7 @@ constexpr Region regions[] = {
 std::vector<double> mask_of(const Region& region, int64_t batch, const int64_t (&size)[3], int64_t channels) {
   std::vector<double> mask(static_cast<std::size_t>(batch * size[0] * size[1] * size[2] * channels));
   each_voxel(batch, size, channels, [&](const auto& at, std::size_t first) {
-    if (region.has(at, size))
-      std::fill_n(mask.begin() + static_cast<std::ptrdiff_t>(first), channels, 1.0);
+    if (region.has(at, size)) std::fill_n(mask.begin() + static_cast<std::ptrdiff_t>(first), channels, 1.0);
   });
   return mask;
 }
@@ -118,7 +125,8 @@ struct Errors {
 /// What each pass's outputs meet of the masked elements of x and dy.
 NaiveConv3d met_by(const Conv3dProblem& p, const std::vector<double>& x_mask, const std::vector<double>& dy_mask) {
   return {run_directly<double>(p, {x_mask, ones(w_size(p)), ones(y_size(p))}).y,
-          run_directly<double>(p, {ones(x_size(p)), ones(w_size(p)), dy_mask}).dx, {}};
+          run_directly<double>(p, {ones(x_size(p)), ones(w_size(p)), dy_mask}).dx,
+          {}};
 }
 
 bool is_strided(const Conv3dProblem& p) { return vg::kernels::winograd::is_strided(p, Pass::forward); }
@@ -179,27 +187,27 @@ void check_large_value(const Conv3dProblem& p, double value) {
   }
 }
 
-const double large_values[] = {-100, -1000, -32768, 1e6, 1e20, 1e37};
+const double fills[] = {-100, -1000, -32768, 1e6, 1e20, 1e37};
 
 }  // namespace
 
 TEST_CASE("conv3d: a large value reaches what it meets and nothing else", "[conv3d][kernels][winograd][large-values]") {
-  const double value = GENERATE(from_range(std::begin(large_values), std::end(large_values)));
+  const double value = GENERATE(from_range(std::begin(fills), std::end(fills)));
   const Conv3dProblem dense = cubic(1, {11, 12, 13}, 8, 8, 3, 1, 1);
   check_large_value(dense, value);
-  check_large_value(cubic(2, {6, 10, 9}, 16, 24, 3, 1, 0), value);                                 // VALID
-  check_large_value(with(dense, {1, 1, 1}, {2, 1, 2}, {1, 1, 1}, {2, 1, 2}, {2, 1, 2}), value);    // dilated
-  check_large_value(cubic(1, {9, 8, 13}, 16, 32, 3, 1, 1, 2), value);                              // groups
-  check_large_value(with_kernel(dense, std::array<int64_t, 3>{1, 3, 3}), value);                   // planes
+  check_large_value(cubic(2, {6, 10, 9}, 16, 24, 3, 1, 0), value);                               // VALID
+  check_large_value(with(dense, {1, 1, 1}, {2, 1, 2}, {1, 1, 1}, {2, 1, 2}, {2, 1, 2}), value);  // dilated
+  check_large_value(cubic(1, {9, 8, 13}, 16, 32, 3, 1, 1, 2), value);                            // groups
+  check_large_value(with_kernel(dense, std::array<int64_t, 3>{1, 3, 3}), value);                 // planes
 }
 
 TEST_CASE("conv3d: a large value reaches what it meets: other kinds", "[conv3d][kernels][winograd][large-values]") {
-  const double value = GENERATE(from_range(std::begin(large_values), std::end(large_values)));
+  const double value = GENERATE(from_range(std::begin(fills), std::end(fills)));
   const Conv3dProblem five = cubic(1, {9, 10, 11}, 8, 8, 5, 1, 2);
   check_large_value(five, value);
   check_large_value(with_kernel(five, std::array<int64_t, 3>{5, 5, 3}), value);
-  check_large_value(cubic(1, {12, 13, 14}, 8, 16, 3, 2, 1), value);                             // strided; its transpose
+  check_large_value(cubic(1, {12, 13, 14}, 8, 16, 3, 2, 1), value);  // strided; its transpose
   check_large_value(with(cubic(1, {6, 7, 6}, 8, 8, 3, 1, 1), {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {2, 2, 2}),
-                    value);                                                                     // transposed
-  check_large_value(cubic(1, {4, 4, 4}, 100, 96, 3, 1, 1), value);                              // few tiles
+                    value);                                         // transposed
+  check_large_value(cubic(1, {4, 4, 4}, 100, 96, 3, 1, 1), value);  // few tiles
 }

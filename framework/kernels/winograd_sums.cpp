@@ -11,7 +11,7 @@ using std::int64_t;
 namespace {
 
 /// A sum may be so many times the smallest tap; of ordinary numbers it is about as large.
-constexpr double even = 8;
+constexpr double even = 16;
 
 /// Points of an axis that hold all elements, with their shares in its taps.
 std::vector<PointShare> shares_along(int points) {
