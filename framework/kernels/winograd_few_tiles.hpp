@@ -17,8 +17,7 @@ bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::int64_t 
 template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
 
-/// Returns false where dw is not worth it (winograd_sums.hpp).
 template <class T>
-bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
 }  // namespace vg::kernels::winograd
