@@ -176,7 +176,8 @@ void Checkpoint::save(const std::filesystem::path& path, const SaveOptions& opti
 }
 
 Snapshot Checkpoint::snapshot() const {
-  if (model_ == nullptr && optimizer_ == nullptr && generator_ == nullptr && parts_.empty())
+  if (model_ == nullptr && models_.empty() && optimizer_ == nullptr && optimizers_.empty() && generator_ == nullptr &&
+      parts_.empty())
     throw ValueError(
         "[checkpoint] save: there is nothing to save: the checkpoint was given no model, optimizer, generator or part");
   Document document;

@@ -227,7 +227,7 @@ void add_no_files(std::vector<Case>& cases) {
       {"load", load}, {"load_model", model}, {"a folder's newest", resume}, {"safetensors", safetensors},
       {"npz", npz},   {"nifti", nifti}};
   for (const auto& [name, read] : readers) {
-    const auto add = [&, read = read](const char* kind, std::function<fs::path(const TempDir&)> make) {
+    const auto add = [&, name = name, read = read](const char* kind, std::function<fs::path(const TempDir&)> make) {
       cases.push_back({fmt::format("{}: {}", name, kind), std::move(make), read, {kind, "not a regular file"}});
     };
     add("a FIFO", fifo);

@@ -253,7 +253,7 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
   },
   "model": {
     "description": {
-      "kind": "Module"
+      "kind": "Holder"
     },
     "states": {
       "state": {
@@ -386,7 +386,7 @@ TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
         Contains(
             "unexpected: state \"a.weight\" (weight f32 (2, 3), bias f64 (3,)) is in the file, not in the model") &&
             Contains("missing: state \"state\" (value f32 (2,)) is in the model, not in the file") &&
-            Contains("description of the model: the file has the kind \"Net\", the model \"Module\""));
+            Contains("description of the model: the file has the kind \"Net\", the model \"Holder\""));
     CHECK(other.state["value"].value().values() == std::vector<double>{1, 1});
   }
   SECTION("only the description differs") {

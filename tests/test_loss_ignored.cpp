@@ -10,7 +10,7 @@
 using namespace vg;
 
 TEST_CASE("losses: where every label is ignored, a recorded gradient is 0 as the plain one", "[loss]") {
-  constexpr std::int32_t out = -1;
+  static constexpr std::int32_t out = -1;
   using Loss = std::function<Variable(const Variable&, const Tensor&)>;
   const std::vector<std::pair<std::string, Loss>> losses{
       {"cross_entropy", [](auto& z, auto& y) { return cross_entropy(z, y, {.ignore_index = out}); }},

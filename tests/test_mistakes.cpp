@@ -26,8 +26,6 @@ struct Mistake {
   std::vector<std::string> told;
 };
 
-const float nan_value = std::numeric_limits<float>::quiet_NaN();
-
 Variable ones(const Shape& shape, DType dtype = f32) { return Tensor::ones(shape, dtype); }
 Tensor labels(const Shape& shape, int value = 0) { return Tensor::full(shape, value, i32); }
 Sequential small_net() {
@@ -442,7 +440,7 @@ std::vector<Mistake> files(const std::filesystem::path& folder) {
     std::ofstream(p, std::ios::binary) << bytes;
   };
   return {
-      {"a checkpoint that is not there", [=] { load_model(path("none.json")); }, {"none.json", "No such file"}},
+      {"a checkpoint that is not there", [=] { load_model(path("none.json")); }, {"none.json", "there is no such file"}},
       {"a folder as checkpoint", [=] { load_model(folder); }, {folder.filename().string()}},
       {"an empty file", [=] { write(path("empty.json"), ""), load_model(path("empty.json")); }, {"empty.json"}},
       {"a file that is no checkpoint",

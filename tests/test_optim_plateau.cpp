@@ -86,7 +86,9 @@ TEST_CASE("plateau: a group's is saved, too, and what does not fit is named", "[
   CHECK(other.lr() == 0.25);
   CHECK(loaded.lr("head.weight", "weight") == 0.25);
 
-  CHECK(problems_of(unlike, state) == "settings.groups.0.lr.lr: 0.5 in the state; here it is 0.25\n");
+  CHECK(problems_of(unlike, state) ==
+        "settings.groups.0.lr.lr: 0.5 in the state; here it is 0.25\n(to go on with the settings here: "
+        "optimizer.allow_other_settings() before the load)\n");
   unlike.allow_other_settings();
   unlike.load_state(state);  // but not the state of another schedule
   CHECK(slower.best() == std::numeric_limits<double>::infinity());

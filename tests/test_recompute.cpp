@@ -91,6 +91,8 @@ TEST_CASE("recompute: says that a parameter has changed, and takes no empty func
 TEST_CASE("a training step takes no memory from the system after the second", "[memory]") {
   random::seed(1);
   Block a, b;
+  a.train();
+  a.eval();
   a.dropout.train(false);
   AdamW optimizer(a.parameters());
   const auto step = [&](int i) {
