@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "framework/checkpoint.hpp"
+#include "framework/finite.hpp"
 #include "framework/ops/ops.hpp"
 #include "layers/layers.hpp"
 #include "optim/optim.hpp"
