@@ -2,7 +2,6 @@
 
 #include <omp.h>
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -57,8 +56,9 @@ void pause() {
 #endif
 }
 
-// Returns when `word` is no longer `old`. Polls with pauses, which leave a core's other hardware thread its units, and
-// offers the core to other programs' threads now and then; sleeps when `polls` is over.
+// Returns when `word` is no longer `old`. Polls with pauses, which leave a core's other hardware thread its units, then
+// sleeps. It does not yield its core in between: where other programs compute, it would get it back after milliseconds,
+// 1,000 times the length of a small region.
 void await_change(const std::atomic<unsigned>& word, unsigned old, Clock::duration polls) {
   const auto changed = [&] { return word.load(std::memory_order_acquire) != old; };
   if (polls > Clock::duration::zero()) {
@@ -66,7 +66,6 @@ void await_change(const std::atomic<unsigned>& word, unsigned old, Clock::durati
     do {
       for (int i = 0; i < 100; ++i, pause())
         if (changed()) return;
-      sched_yield();
     } while (Clock::now() < end);
   }
   while (!changed()) word.wait(old, std::memory_order_acquire);
