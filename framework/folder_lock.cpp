@@ -37,6 +37,7 @@ FolderLock::FolderLock(const fs::path& folder) : path_(folder / "run.lock"), own
   const AtomicFile tried("[CheckpointFolder]", path_);
   constexpr int most_tries = 100;
   try {
+    sweep_temporaries(folder, path_.filename().string());  // of a try that was killed
     for (int left = most_tries; !take(folder); --left)
       if (left == 1) fail(EWOULDBLOCK);
   } catch (...) {

@@ -111,8 +111,10 @@ Tensor& State::writable(std::string_view name) {
     fresh.set_grad(l.value.grad());
     l.value = fresh;
   }
-  l.value.mutable_value().make_unique();
-  return l.value.mutable_value();
+  Tensor& value = l.value.mutable_value();
+  value.make_unique();
+  value.storage()->set_guarded();
+  return value;
 }
 
 void State::exchange(std::string_view name, Variable& other) {
@@ -123,6 +125,7 @@ void State::exchange(std::string_view name, Variable& other) {
                                  other.defined() ? other.value().str() : "an undefined variable", name_of(own.dtype()),
                                  own.shape().str()));
   std::swap(own, other);
+  own.value().storage()->set_guarded();
   if (own.requires_grad() && l.frozen) own = make_leaf(own.value(), true);  // frozen while it was elsewhere
 }
 

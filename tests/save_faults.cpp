@@ -186,6 +186,8 @@ struct Saves {
   explicit Saves(bool to_folder, std::int64_t width)
       : model(vg::Linear({.in_size = {width}, .out_features = width}), vg::Dropout({.seed = 1})), in_folder(to_folder) {
     (in_folder ? kept.checkpoint() : plain).model(model).optimizer(optimizer).part("ema", ema).part("loader", loader);
+    model.train();
+    model.eval();
     next();
     optimizer.step();
     save();
