@@ -124,6 +124,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     said = "[memory] there is not enough";
   }
   fuzz::require(!allowed, "refused arguments that are allowed: ", said);
+  constexpr std::string_view in_layer = "in Conv3d: ";  // where in the net; the layer is all of it here
+  if (said.starts_with(in_layer)) said.erase(0, in_layer.size());
   const std::size_t place = said.find(']');
   fuzz::require(said.starts_with('[') && place != said.npos && place + 3 < said.size(),
                 "a message without place or reason: ", said);
