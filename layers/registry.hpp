@@ -45,9 +45,9 @@ std::unique_ptr<Module> make_module(const Description& description);
 /// The model that a checkpoint describes, with its states (in their dtype), in evaluation mode. What else the file
 /// holds is read and left. Throws IoError as vg::load, ValueError for a kind that is not registered, for a module that
 /// does not describe itself as the file does, and for states that are not the module's; all
-/// layers of the table together take memory for no more values than the file holds. Layers that share a state are made
-/// without sharing, so they are refused. Of a file with several models, the one of that name. What was frozen is
-/// frozen.
+/// layers of the table together take memory for no more values than the file holds and 2^18 more. Layers that share a
+/// state are made without sharing, so they are refused. Of a file with several models, the one of that name. What was
+/// frozen is frozen.
 std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std::string& name = {});
 
 }  // namespace vg

@@ -46,7 +46,8 @@ class Options {
   const Description& description_;
 };
 
-/// Within it, all that this thread's make_module() makes has at most so many values of parameters together.
+/// Within it, all that this thread's make_module() makes has at most so many values of parameters together
+/// (and 2^18 more).
 class LimitScope {
  public:
   explicit LimitScope(std::int64_t values);
