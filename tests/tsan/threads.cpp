@@ -43,6 +43,7 @@ struct Net : vg::Module {
   }
   vg::Variable update(const vg::Variable& x) override { return x; }
   void visit(vg::Visitor& v) override { v("weight", weight), v("stats", stats); }
+  std::string kind() const override { return "Net"; }
 };
 
 // Everything that a step changes, changed while the snapshot of before is copied and written.
