@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "framework/kernels/constant.hpp"
 #include "framework/kernels/winograd_table.hpp"
@@ -297,24 +298,70 @@ constexpr Into into[5][2] = {{Into::set, Into::nothing},  // no transform along 
 
 /// Whether all slices are in the outputs after this one.
 constexpr bool is_last(int slice, int plane) { return slice == 0 || slice == 3 + plane; }
+constexpr bool is_last(int slice) { return is_last(slice, 0) || is_last(slice, 1); }
 
-/// Whether some value was not finite. With long tiles such a value reaches neighbours that do not meet it, which is for
-/// the caller to mend. A product with zero is zero or NaN, and sums keep the NaN.
-template <class T, bool Wanted>
-struct FiniteCheck {
+/// Whether a long tile's output k of row w is one of those that LevelCheck takes: of two rows the ends of one, the
+/// middle of the other.
+template <int Rows>
+constexpr bool is_taken(int w, int k) {
+  return Rows == 1 || (w == 0) == (k == 0 || k == 3);
+}
+
+/// What a run's outputs add to a block's levels. Of each tile four vectors are taken, of `taken` outputs each: their
+/// smallest squares, lane by lane. `tiles` share the four.
+template <class T, bool Wanted, int Tiles = 1>
+class LevelCheck {
   using S = Simd<T>;
-  typename S::V sum = S::zero();
-  __attribute__((always_inline)) void add(typename S::V v) {
-    if constexpr (Wanted) sum = S::fma(S::zero(), v, sum);
+  using V = typename S::V;
+
+ public:
+  /// An output.
+  __attribute__((always_inline)) void add(V v) {
+    if constexpr (Wanted) tile_ = S::fma(v, v, tile_);
   }
-  void report(bool* finite) const {
+  /// One of those that are taken, of tile t.
+  __attribute__((always_inline)) void take(std::int64_t t, int i, V v) {
     if constexpr (Wanted) {
-      T lanes[S::lanes];
-      S::store(lanes, sum);
-      for (const T lane : lanes)
-        if (lane != 0) *finite = false;
+      V& taken = taken_[t % Tiles * (4 / Tiles) + i];
+      taken = S::least(taken, v * v);
     }
   }
+  __attribute__((always_inline)) void end_tile(std::int64_t t) {
+    if constexpr (Wanted) {
+      most_ = S::most(most_, tile_);
+      total_ = total_ + tile_;
+      tile_ = S::zero();
+      if (t % Tiles == Tiles - 1) end_taken();
+    }
+  }
+  /// Of so many channels.
+  void report(std::int64_t channels, WinogradLevels<T>* levels) {
+    if constexpr (Wanted) {
+      end_taken();
+      T most[S::lanes], total[S::lanes];
+      S::store(most, most_);
+      S::store(total, total_);
+      for (int i = 0; i < S::lanes; ++i) {
+        if (most[i] > levels->most) levels->most = most[i];
+        levels->total += total[i];
+      }
+      for (const T least : least_)
+        if (least / static_cast<T>(channels) < levels->least) levels->least = least / static_cast<T>(channels);
+    }
+  }
+
+ private:
+  static constexpr T none = std::numeric_limits<T>::infinity();
+  __attribute__((always_inline)) void end_taken() {
+    T sums[4];
+    S::sum4(taken_, sums);
+    for (int i = 0; i < 4; ++i) least_[i] = sums[i] < least_[i] ? sums[i] : least_[i];
+    for (V& v : taken_) v = S::set1(none);
+  }
+
+  V tile_ = S::zero(), most_ = S::zero(), total_ = S::zero();
+  V taken_[4] = {S::set1(none), S::set1(none), S::set1(none), S::set1(none)};
+  T least_[4] = {none, none, none, none};
 };
 
 template <Into How, class T, bool Masked>
@@ -335,13 +382,17 @@ void winograd_output_slice(const WinogradScatter<T>& g) {
     const std::int64_t point_stride = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
     T* const y[2][2] = {{g.y[0][0], g.y[0][1]}, {g.y[1][0], g.y[1][1]}};
     const T* from = g.from + c;
-    FiniteCheck<T, PD == 6> check;
-    const auto put_row = [&](auto plane, int w, std::int64_t at, V v) __attribute__((always_inline)) {
+    LevelCheck<T, PD == 6 && is_last(Slice), 2> check;
+    const auto put_row = [&](auto plane, int w, std::int64_t t, int k, std::int64_t at, V v)
+        __attribute__((always_inline)) {
       constexpr int h = decltype(plane)::value;
       if constexpr (into[Slice][h] != Into::nothing) {
         if (y[h][w] == nullptr) return;
         const V sum = put<into[Slice][h]>(io, y[h][w] + at, v);
-        if constexpr (is_last(Slice, h)) check.add(sum);
+        if constexpr (is_last(Slice, h)) {
+          check.add(sum);
+          if (is_taken<rows>(w, k)) check.take(t, rows == 1 ? k / 2 : w, sum);
+        }
       }
     };
     for (std::int64_t t = 0; t < tiles; ++t, from += ld) {
@@ -364,12 +415,13 @@ void winograd_output_slice(const WinogradScatter<T>& g) {
         const std::int64_t at = d * stride + c;
 #pragma GCC unroll 4
         for (int w = 0; w < rows; ++w) {
-          put_row(Int<0>(), w, at, out[w]);
-          put_row(Int<1>(), w, at, out[w]);
+          put_row(Int<0>(), w, t, k, at, out[w]);
+          put_row(Int<1>(), w, t, k, at, out[w]);
         }
       }
+      check.end_tile(t);
     }
-    check.report(g.finite);
+    check.report(io.n, g.levels);
   });
 }
 

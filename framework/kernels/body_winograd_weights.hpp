@@ -197,6 +197,23 @@ void winograd_taps(const WinogradWeights<const T, T>& a) {
   });
 }
 
+template <class T>
+T largest(std::int64_t n, const T* v) {
+  using S = Simd<T>;
+  typename S::V most = S::zero(), not_finite = S::zero();  // zero times what is not finite is NaN
+  each_vector<T>(n, [&](std::int64_t i, auto io) {
+    const typename S::V a = io.load(v + i);
+    most = S::most(most, S::most(a, S::zero() - a));
+    not_finite = S::fma(S::zero(), a, not_finite);
+  });
+  T all[S::lanes], bad[S::lanes], result = 0;
+  S::store(all, most);
+  S::store(bad, not_finite);
+  for (int i = 0; i < S::lanes; ++i) result = all[i] > result ? all[i] : result;
+  for (int i = 0; i < S::lanes; ++i) result += bad[i];
+  return result;
+}
+
 /// v[r] lane c <- v[c] lane r, by exchanging blocks of 1, 2, 4 ... lanes.
 template <class T>
 inline void transpose(typename Simd<T>::V (&v)[Simd<T>::lanes]) {
@@ -255,6 +272,7 @@ constexpr WinogradTable<T> make_gather_table() {
   t.wide.output = wide_output<T>;
   t.weights = winograd_weights<T>;
   t.transpose = transpose_block<T>;
+  t.largest = largest<T>;
   t.groups = winograd_groups<T>;
   if constexpr (folds<T>) t.fold = winograd_fold<T>;
   t.stream = stream_lines<T>;

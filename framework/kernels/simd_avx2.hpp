@@ -47,6 +47,8 @@ struct Simd<float> {
   }
   static V add(V a, V b) { return _mm256_add_ps(a, b); }
   static V fma(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+  static V least(V a, V b) { return _mm256_min_ps(a, b); }
+  static V most(V a, V b) { return _mm256_max_ps(a, b); }
   using Index = __m256i;
   static Index index(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   /// Lane i is lane index[i] of a, or of (a, b).
@@ -101,6 +103,8 @@ struct Simd<double> {
   }
   static V sub(V a, V b) { return _mm256_sub_pd(a, b); }
   static V fma(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
+  static V least(V a, V b) { return _mm256_min_pd(a, b); }
+  static V most(V a, V b) { return _mm256_max_pd(a, b); }
   static void sum4(const V* v, double* out) {
     const V ab = _mm256_hadd_pd(v[0], v[1]), cd = _mm256_hadd_pd(v[2], v[3]);
     _mm_storeu_pd(out, _mm_add_pd(_mm256_castpd256_pd128(ab), _mm256_extractf128_pd(ab, 1)));

@@ -57,6 +57,8 @@ struct Simd<float> {
   }
   static V add(V a, V b) { return _mm512_add_ps(a, b); }
   static V fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+  static V least(V a, V b) { return _mm512_min_ps(a, b); }
+  static V most(V a, V b) { return _mm512_max_ps(a, b); }
   using Index = __m512i;
   static Index index(const std::int32_t* p) { return _mm512_loadu_si512(p); }
   /// Lane i is lane index[i] of a, or of (a, b).
@@ -104,6 +106,8 @@ struct Simd<double> {
   static V permute(V a, V b, Index i) { return _mm512_permutex2var_pd(a, i, b); }
   static V sub(V a, V b) { return _mm512_sub_pd(a, b); }
   static V fma(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
+  static V least(V a, V b) { return _mm512_min_pd(a, b); }
+  static V most(V a, V b) { return _mm512_max_pd(a, b); }
   static void sum4(const V* v, double* out) {
     const V ab = add(_mm512_unpacklo_pd(v[0], v[1]), _mm512_unpackhi_pd(v[0], v[1]));
     const V cd = add(_mm512_unpacklo_pd(v[2], v[3]), _mm512_unpackhi_pd(v[2], v[3]));

@@ -60,6 +60,8 @@ struct Simd {
   static V sub(V a, V b) { return a - b; }
   static V add(V a, V b) { return a + b; }
   static V fma(V a, V b, V c) { return a * b + c; }
+  static V least(V a, V b) { return a < b ? a : b; }
+  static V most(V a, V b) { return a > b ? a : b; }
   struct Index {
     std::int32_t at[lanes];
   };

@@ -100,15 +100,15 @@ bool applies(const Conv3dProblem& p, Pass pass) {
 namespace {
 
 template <class T>
-bool gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+void gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
                   const Joined<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
       out(p.out_channels, tiling.most_tiles(), table.lanes);
-  return gather_blocks<T>(p, tiling, {x, in, table}, {y, out, table}, epilogue,
-                          [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
+  gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, table}, {y, out, table}, epilogue,
+                   [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
 }
 
 template <class T>
@@ -131,12 +131,10 @@ bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<co
   const Points points = passes_of(p, Points(p, tiles), sizeof(T));
   if (!grouped && takes_few_tiles(p, points, sizeof(T)))
     return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
-  const auto gather_all = [&](const Points& by) {
-    return grouped ? gather_groups(p, by, transpose, x, w, y, epilogue)
-                   : gather_dense(p, by, transpose, x, w, y, epilogue);
-  };
-  // Through its long or wide tile a NaN reaches outputs that do not meet it: square tiles keep it to those that do.
-  if (!gather_all(points)) gather_all(Points(p, Tiles::square));
+  if (grouped)
+    gather_groups(p, points, transpose, x, w, y, epilogue);
+  else
+    gather_dense(p, points, transpose, x, w, y, epilogue);
   return takes(p, epilogue);
 }
 

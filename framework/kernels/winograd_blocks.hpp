@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "framework/kernels/winograd_portions.hpp"
 #include "framework/kernels/winograd_prefetch.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
+#include "framework/kernels/winograd_uneven.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
@@ -56,12 +56,12 @@ inline int points_at_once(std::int64_t products) {
   return static_cast<int>(std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(1, products), 1, 16));
 }
 
-/// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `finite` as
+/// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
 /// WinogradScatter's.
 template <class T, class Product>
 void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
-                  bool* finite, const Portions& portions, Product&& product) {
+                  WinogradLevels<T>* levels, const Portions& portions, Product&& product) {
   const Points& points = tiling.points();
   const int of_pass = tiling.of_pass(block);
   for (int slice = 0; slice < tiling.slices(); slice += of_pass) {
@@ -82,7 +82,7 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
       g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld + channels_before;
       g.ld = out.layout.ld;
       g.point_stride = out.layout.point_stride;
-      g.finite = finite;
+      g.levels = levels;
       out.table.of_points(points.along).output(g);
     });
   }
@@ -94,17 +94,17 @@ bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
   return epilogue.any() && p.rhs_dilation[2] == 1;
 }
 
-/// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs. Returns
-/// false where long tiles met a value that is not finite.
+/// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs.
 template <class T, class Products>
-bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide<T, const T>& in,
+void gather_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
                    const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
                    bool in_place = false) {
+  const Conv3dProblem& p = of.p;
+  const bool spreads = tiling.points().has_long_tiles() || tiling.points().has_wide_tiles();
   // consecutive blocks share planes: a task takes some of them
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
   bool stream = p.rhs_dilation[2] == 1;
   each_part(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
-  std::atomic<bool> all_finite = true;
   const bool applied = takes(p, epilogue);
   const std::int64_t points = tiling.points().most(tiling.points().of_pass());
   const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
@@ -120,22 +120,21 @@ bool gather_blocks(const Conv3dProblem& p, const Tiling& tiling, const BlockSide
         memory::Scratch<T> m(in_place ? 0 : whole.values() * out.layout.point_stride);
         BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
         Prefetch prefetch(tiling.points());
-        bool finite = true;
         BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
         for (; !walk.done(); walk.step()) {
+          WinogradLevels<T> levels;
           gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
-                          in_place ? v.data() : m.data(), &finite, tiling.is_whole(walk.block()) ? whole : shorter,
+                          in_place ? v.data() : m.data(), &levels, tiling.is_whole(walk.block()) ? whole : shorter,
                           products(walk.block()));
+          if (spreads && may_be_uneven(levels)) mend_uneven_tiles(of, tiling, walk.block(), y);
           if (applied || y.is_buffered())
             y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
               if (applied) epilogue.apply(task, first, rows, at);
             });
         }
         y.end(out.table);
-        if (!finite) all_finite = false;
       },
       is_small(p));
-  return all_finite;
 }
 
 }  // namespace vg::kernels::winograd

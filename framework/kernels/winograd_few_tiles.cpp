@@ -11,6 +11,7 @@
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/packing.hpp"
 #include "framework/kernels/winograd_points.hpp"
+#include "framework/kernels/winograd_sums.hpp"
 #include "framework/threads.hpp"
 
 namespace vg::kernels::winograd {
@@ -129,7 +130,7 @@ void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const 
 }
 
 template <class T>
-void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Tiling tiling = all_tiles(p);
   const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(tiling.points().along);
   AllPoints<T> v(tiling, p.in_channels), e(tiling, p.out_channels);
@@ -141,6 +142,7 @@ void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
   const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.points().all(),
                 u_point = rows * width + lanes;
   Offsets v_off(chunk_tiles, v.ld()), e_off(chunk_tiles, e.ld());
+  SumsCheck<T> check(p, shares_of(tiling.points()), ceil_div(p.out_channels, width) * row_parts);
   parallel_for(ceil_div(p.out_channels, width) * row_parts, [&](int64_t task) {
     memory::Scratch<T> u(points * u_point);
     const int64_t row = task % row_parts * rows, n = std::min(rows, p.in_channels - row);
@@ -152,14 +154,18 @@ void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
         current_table<T>().weight_dense({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co,
                                          u.data() + i * u_point, &all, 1, v_off.data(), e_off.data(),
                                          std::min(chunk_tiles, tiling.tiles() - t), width, 0, channels, 0, 0});
+    check.add_points(task, n, channels, u.data(), u_point, width);
     points_to_taps<T>(tiling, {n, channels, u.data(), u_point, width}, dw + row * p.out_channels + co,
                       p.in_channels * p.out_channels, p.out_channels);
+    for (int64_t tap = 0; tap < taps(p); ++tap)
+      check.add_tap(task, tap, n, channels, dw + (tap * p.in_channels + row) * p.out_channels + co, p.out_channels);
   });
+  return check.are_even();
 }
 
 template void gather_few_tiles<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
 template void gather_few_tiles<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
-template void grad_weight_few_tiles<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void grad_weight_few_tiles<double>(const Conv3dProblem&, const double*, const double*, double*);
+template bool grad_weight_few_tiles<float>(const Conv3dProblem&, const float*, const float*, float*);
+template bool grad_weight_few_tiles<double>(const Conv3dProblem&, const double*, const double*, double*);
 
 }  // namespace vg::kernels::winograd

@@ -17,7 +17,8 @@ bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::int64_t 
 template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
 
+/// Returns false where dw is not worth it (winograd_sums.hpp).
 template <class T>
-void grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
 }  // namespace vg::kernels::winograd

@@ -2,6 +2,7 @@
 // direct grad_weight body, or folded ones), whose sums start from zero in each block; the inverse once, at the end.
 #include <algorithm>
 
+#include "framework/kernels/direct.hpp"
 #include "framework/kernels/driver.hpp"
 #include "framework/kernels/kernel_table.hpp"
 #include "framework/kernels/slab_groups.hpp"
@@ -10,6 +11,7 @@
 #include "framework/kernels/winograd_points.hpp"
 #include "framework/kernels/winograd_prefetch.hpp"
 #include "framework/kernels/winograd_strided.hpp"
+#include "framework/kernels/winograd_sums.hpp"
 #include "framework/kernels/winograd_tiling.hpp"
 #include "framework/kernels/winograd_weights.hpp"
 #include "framework/kernels/winograd_wide_slices.hpp"
@@ -204,13 +206,14 @@ class WeightBlocks {
   Prefetch prefetch_;
 };
 
-/// Adds up the slabs and turns points into taps.
+/// Adds up the slabs and turns points into taps; false where these are not worth it (SumsCheck).
 template <class T>
-void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
+bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
   const SlabGroups groups(slabs);
   groups.add(u.point(0, 0), u.points() * u.point_stride(), is_small(p));
   constexpr int64_t chunk = 8;
   const int64_t parts = tiling.parts().all(), tasks = ceil_div(p.in_channels, chunk);
+  SumsCheck<T> check(p, shares_of(tiling.points()), parts * tasks);
   parallel_for(
       parts * tasks,
       [&](int64_t task) {
@@ -219,9 +222,13 @@ void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
         for (int64_t g = 1; g < groups.count(); ++g)
           for (int64_t i = 0; i < u.points(); ++i)
             current_table<T>().accumulate(rows * u.stride(), u.point(groups.begin(g), i) + at, u.point(0, i) + at);
+        check.add_points(task, rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride());
         if (parts == 1) {
           points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
                             dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
+          for (int64_t tap = 0; tap < taps(p); ++tap)
+            check.add_tap(task, tap, rows, p.out_channels, dw + (tap * p.in_channels + row) * p.out_channels,
+                          p.out_channels);
           return;
         }
         const int64_t tap = rows * p.out_channels;
@@ -229,16 +236,16 @@ void finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
         points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
                           of_part.data(), tap, p.out_channels);
         put_part<T>(p, part, row, rows, of_part.data(), dw);
+        each_tap(p, part, [&](int64_t in_part, int64_t of_kernel) {
+          check.add_tap(task, of_kernel, rows, p.out_channels, of_part.data() + in_part * tap, p.out_channels);
+        });
       },
       is_small(p));
+  return check.are_even();
 }
 
-}  // namespace
-
 template <class T>
-void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
-  if (is_strided(p, Pass::grad_weight)) return grad_weight_strided(p, x.data[0], dy, dw);
-  const Points points(p, tiles);
+bool grad_weight_by(const Conv3dProblem& p, const Points& points, const Joined<const T>& x, const T* dy, T* dw) {
   if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
   const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
@@ -261,7 +268,36 @@ void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, 
         WeightBlocks<T>(p, tiling, range, x, dy, u).run();
       },
       is_small(p));
-  finish_weights(p, tiling, split.slabs, u, dw);
+  return finish_weights(p, tiling, split.slabs, u, dw);
+}
+
+/// The direct kernels, which read one tensor.
+template <class T>
+void grad_weight_directly(const Conv3dProblem& p, const Joined<const T>& x, const T* dy, T* dw) {
+  if (x.count == 1) return direct::grad_weight(p, x.data[0], dy, dw);
+  const int64_t voxels = p.batch * in_volume(p) / p.in_channels;
+  memory::Scratch<T> all(voxels * p.in_channels);
+  each_part(x, [&](const T* data, int64_t channels, int64_t before) {
+    for (int64_t v = 0; v < voxels; ++v)
+      std::copy_n(data + v * channels, channels, all.data() + v * p.in_channels + before);
+  });
+  direct::grad_weight(p, all.data(), dy, dw);
+}
+
+}  // namespace
+
+template <class T>
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
+  const Points points(p, tiles), square(p, Tiles::square);
+  if (is_strided(p, Pass::grad_weight)) {
+    if (grad_weight_strided(p, x.data[0], dy, dw)) return;
+  } else {
+    if (grad_weight_by(p, points, x, dy, dw)) return;
+    // these bring no product with zero to a tap
+    const bool spreads = points.has_long_tiles() || points.has_wide_tiles();
+    if (spreads && grad_weight_by(p, square, x, dy, dw)) return;
+  }
+  grad_weight_directly(p, x, dy, dw);
 }
 
 template void grad_weight<float>(const Conv3dProblem&, Tiles, const Joined<const float>&, const float*, float*);

@@ -52,7 +52,7 @@ class GroupWeights {
 }  // namespace
 
 template <class T>
-bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
                    const Joined<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
@@ -76,12 +76,12 @@ bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose,
   };
   // a group's inputs are read before its one vector of outputs is written
   const bool in_place = !folded && p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
-  return gather_blocks<T>(p, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
+  gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
 }
 
-template bool gather_groups<float>(const Conv3dProblem&, const Points&, bool, const Joined<const float>&, const float*,
+template void gather_groups<float>(const Conv3dProblem&, const Points&, bool, const Joined<const float>&, const float*,
                                    const Joined<float>&, const Epilogue<float>&);
-template bool gather_groups<double>(const Conv3dProblem&, const Points&, bool, const Joined<const double>&,
+template void gather_groups<double>(const Conv3dProblem&, const Points&, bool, const Joined<const double>&,
                                     const double*, const Joined<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

@@ -17,9 +17,9 @@ bool has_one_narrow_group(const Conv3dProblem& p) {
   return p.groups == 1 && Parts(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
-/// As winograd::gather, but returns false where long tiles met a value that is not finite; no axis has five taps.
+/// As winograd::gather; no axis has five taps.
 template <class T>
-bool gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
                    const Joined<T>& y, const Epilogue<T>& epilogue);
 
 }  // namespace vg::kernels::winograd

@@ -30,7 +30,7 @@ class BlockOutputs {
   /// Whether the outputs are kept until `finish`.
   bool is_buffered() const { return buffered_; }
 
-  /// f(side, run, channels before its first) for each run and tensor; only `from`, its strides and `finite` are left
+  /// f(side, run, channels before its first) for each run and tensor; only `from`, its strides and `levels` are left
   /// to the caller.
   template <class F>
   void each_side(const Tiling::Block& block, int slice, const F& f) {

@@ -21,27 +21,6 @@ Conv3dProblem shape_of_part(const Conv3dProblem& p) {
   return q;
 }
 
-namespace {
-
-/// f(tap of the part, tap of the kernel) for those that there are.
-template <class F>
-void each_tap(const Conv3dProblem& p, int64_t part, const F& f) {
-  const Parts parts(p);
-  const Conv3dProblem q = shape_of_part(p);
-  int64_t first[3], have[3];
-  for (int a = 0; a < 3; ++a) {
-    first[a] = 2 * parts.along(a, part);
-    have[a] = parts.count[a] == 2 && first[a] == 0 ? 2 : q.kernel_size[a];
-  }
-  for (int64_t h = 0; h < have[0]; ++h)
-    for (int64_t w = 0; w < have[1]; ++w)
-      for (int64_t d = 0; d < have[2]; ++d)
-        f((h * q.kernel_size[1] + w) * q.kernel_size[2] + d,
-          ((first[0] + h) * p.kernel_size[1] + first[1] + w) * p.kernel_size[2] + first[2] + d);
-}
-
-}  // namespace
-
 template <class T>
 PartWeights<T>::PartWeights(const Conv3dProblem& p, bool transpose, const T* w)
     : from_(weights_of(p, w, transpose)),

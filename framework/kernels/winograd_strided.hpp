@@ -21,7 +21,8 @@ std::int64_t strided_tiles(const Conv3dProblem& p);
 template <class T>
 bool gather_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
+/// Returns false where dw is not worth it (winograd_sums.hpp).
 template <class T>
-void grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
+bool grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
 }  // namespace vg::kernels::winograd

@@ -8,6 +8,7 @@
 #include "framework/kernels/slab_groups.hpp"
 #include "framework/kernels/winograd_strided.hpp"
 #include "framework/kernels/winograd_strided_tiling.hpp"
+#include "framework/kernels/winograd_sums.hpp"
 #include "framework/memory.hpp"
 #include "framework/threads.hpp"
 
@@ -56,6 +57,7 @@ struct StridedSums {
   memory::Scratch<T> u;
   const ProductPositions whole;
   const SlabGroups groups;
+  SumsCheck<T> check;
 
   explicit StridedSums(const Conv3dProblem& problem)
       : p(problem),
@@ -69,7 +71,8 @@ struct StridedSums {
         slabs(slabs_of(p, tiling, slab_size * static_cast<int64_t>(sizeof(T)))),
         u(slabs * slab_size),
         whole(tiling.most_tiles(), in, out),
-        groups(slabs) {}
+        groups(slabs),
+        check(p, strided_shares(), p.in_channels) {}
 
   /// The groups' sums for an input channel, added up, to taps.
   void finish(int64_t row, T* dw) {
@@ -77,6 +80,7 @@ struct StridedSums {
       for (int64_t i = 0; i < w_points; ++i)
         current_table<T>().accumulate(width, u.data() + groups.begin(g) * slab_size + i * point + row * width,
                                       u.data() + i * point + row * width);
+    check.add_points(row, 1, p.out_channels, u.data() + row * width, point, width);
     WinogradWeights<const T, T> a{};
     a.w = dw + row * p.out_channels;
     a.tap_stride = p.in_channels * p.out_channels;
@@ -87,6 +91,8 @@ struct StridedSums {
     a.point_stride = point;
     a.u_stride = width;
     kernels.taps(a);
+    for (int64_t tap = 0; tap < taps(p); ++tap)
+      check.add_tap(row, tap, 1, p.out_channels, a.w + tap * a.tap_stride, p.out_channels);
   }
 };
 
@@ -155,16 +161,17 @@ class StridedSlab {
 }  // namespace
 
 template <class T>
-void grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+bool grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   StridedSums<T> sums(p);
   parallel_for(
       sums.slabs, [&](int64_t slab) { StridedSlab<T>(sums, slab).run(x, dy); }, is_small(p));
   sums.groups.add(sums.u.data(), sums.slab_size, is_small(p));
   parallel_for(
       p.in_channels, [&](int64_t row) { sums.finish(row, dw); }, is_small(p));
+  return sums.check.are_even();
 }
 
-template void grad_weight_strided<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void grad_weight_strided<double>(const Conv3dProblem&, const double*, const double*, double*);
+template bool grad_weight_strided<float>(const Conv3dProblem&, const float*, const float*, float*);
+template bool grad_weight_strided<double>(const Conv3dProblem&, const double*, const double*, double*);
 
 }  // namespace vg::kernels::winograd

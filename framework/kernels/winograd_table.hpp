@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 #include "framework/kernels/typed_tables.hpp"
 
@@ -27,6 +28,15 @@ struct WinogradGather {
   std::int64_t point_stride, ld;
 };
 
+/// How far apart the outputs of a block's tiles are, as far as the output transforms see it at no cost: bounds, by
+/// single channels of a few outputs (winograd_uneven.hpp).
+template <class T>
+struct WinogradLevels {
+  T most = 0;   ///< the largest sum over a tile of the squares of a channel's outputs
+  T least = std::numeric_limits<T>::infinity();  ///< the smallest mean over a vector of channels of squares of outputs
+  T total = 0;  ///< not finite where an output is not
+};
+
 /// The inverse along W and D of a run's products in one slice (of wide tiles, one pass), added into the outputs by the
 /// inverse along H.
 template <class T>
@@ -44,7 +54,7 @@ struct WinogradScatter {
   int slices;  ///< of wide tiles: of the pass: 3, or all at once; 2: there are no complex points along W
   bool last;   ///< of wide tiles: whether the outputs are all in after this pass
   bool stream;   ///< of stride 2: past the caches, where a vector is a line; voxels are whole lines
-  bool* finite;  ///< of long and wide tiles: made false where an output, all slices in it, is not finite
+  WinogradLevels<T>* levels;  ///< of long and wide tiles: what the outputs, all slices in them, add to
 };
 
 /// Weights of `rows` x `channels`, in one slice, between taps and points: tap t, row r at w + t * tap_stride + r *
@@ -157,6 +167,8 @@ struct WinogradTable {
   void (*taps)(const WinogradWeights<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
+  /// The largest |v|; infinite or NaN where one is not finite.
+  T (*largest)(std::int64_t n, const T* v);
   void (*groups)(const WinogradGroups<T>&);
   /// Null where registers are too few: products of wide tiles are then made and kept point by point.
   void (*fold)(const WinogradFold<T>&);

@@ -195,16 +195,14 @@ Tiling::Block BlockWalk::placed(int64_t index) {
   return b;
 }
 
-template <class T>
-WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
-                                int64_t part_w) const {
+template <class T, class Take>
+WinogradGather<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels, const Take& take) const {
   const Place at = place(b, run);
   WinogradGather<T> g{};
-  g.slice = slice;
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
   g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
   g.first = start.element + b.depth_begin * step_[2];
-  g.tiles = b.depth_tiles + parts_.halo();
+  g.tiles = b.depth_tiles;
   g.channels = channels;
   g.stride = dilation_[2] * channels;
   if (g.depth == 0) return g;  // all rows null
@@ -213,13 +211,35 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
   const auto row = [&](int plane, int r) -> const T* {
     if (box.is_short[0]) plane = short_elements[plane];
     if (box.is_short[1]) r = short_elements[r];
-    const int64_t h = at.h - p_.pad[0] + (plane + 2 * part_h) * dilation_[0];
-    const int64_t w = at.w - p_.pad[1] + (r + 2 * part_w) * dilation_[1];
-    if (plane < 0 || h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
+    const int64_t h = at.h - p_.pad[0] + plane * dilation_[0], w = at.w - p_.pad[1] + r * dilation_[1];
+    if (h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
     return x + ((at.sample * p_.in_size[0] + h) * p_.in_size[1] + w) * row_size + start.first * channels;
   };
-  take_rows(g, points_, of_pass(b), slice, points_.along[1], input_slices, input_passes, row);
+  take(g, row);
   return g;
+}
+
+template <class T>
+WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
+                                int64_t part_w) const {
+  WinogradGather<T> g = inputs_by(b, run, x, channels, [&](WinogradGather<T>& to, const auto& row) {
+    take_rows(to, points_, of_pass(b), slice, points_.along[1], input_slices, input_passes,
+              [&](int plane, int r) -> const T* {
+                return plane < 0 ? nullptr
+                                 : row(plane + 2 * static_cast<int>(part_h), r + 2 * static_cast<int>(part_w));
+              });
+  });
+  g.slice = slice;
+  g.tiles += parts_.halo();
+  return g;
+}
+
+template <class T>
+WinogradGather<T> Tiling::all_inputs(const Block& b, int64_t run, const T* x, int64_t channels) const {
+  return inputs_by(b, run, x, channels, [&](WinogradGather<T>& to, const auto& row) {
+    for (int plane = 0; plane < step_[0] + p_.kernel_size[0] - 1; ++plane)
+      for (int r = 0; r < step_[1] + p_.kernel_size[1] - 1; ++r) to.rows[plane][r] = row(plane, r);
+  });
 }
 
 template <class T>
@@ -274,6 +294,8 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, 
 template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t, int64_t) const;
 template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t,
                                               int64_t) const;
+template WinogradGather<float> Tiling::all_inputs(const Block&, int64_t, const float*, int64_t) const;
+template WinogradGather<double> Tiling::all_inputs(const Block&, int64_t, const double*, int64_t) const;
 template WinogradGather<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;
 template WinogradGather<double> Tiling::gradient(const Block&, int64_t, int, const double*) const;
 template WinogradScatter<float> Tiling::output(const Block&, int64_t, int, float*, int64_t) const;

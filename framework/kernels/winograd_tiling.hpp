@@ -130,6 +130,9 @@ class Tiling {
   template <class T>
   WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
                           std::int64_t part_h = 0, std::int64_t part_w = 0) const;
+  /// Those of all parts: each row that the tiles' outputs meet, where input() has the rows of a pass.
+  template <class T>
+  WinogradGather<T> all_inputs(const Block& b, std::int64_t run, const T* x, std::int64_t channels) const;
   template <class T>
   WinogradGather<T> gradient(const Block& b, std::int64_t run, int slice, const T* dy) const;
   template <class T>
@@ -148,6 +151,10 @@ class Tiling {
     bool is_whole() const { return !is_short[0] && !is_short[1]; }
   };
   Box box_of(bool short_h, bool short_w) const;
+  /// A run's inputs; take(side, row(plane, r)) takes their rows.
+  template <class T, class Take>
+  WinogradGather<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
+                              const Take& take) const;
   Place place(int box, std::int64_t run) const;
   Place place(const Block& b, std::int64_t run) const {
     return b.places != nullptr ? b.places[run - b.run_begin] : place(b.box, run);

@@ -1,0 +1,127 @@
+#include "framework/kernels/winograd_sums.hpp"
+
+#include "framework/kernels/driver.hpp"
+#include "framework/kernels/kernel_table.hpp"
+#include "framework/kernels/winograd_wide_slices.hpp"
+
+namespace vg::kernels::winograd {
+
+using std::int64_t;
+
+namespace {
+
+/// A sum may be so many times the smallest tap; of ordinary numbers it is about as large.
+constexpr double even = 16;
+
+/// Points of an axis that hold all elements, with their shares in its taps.
+std::vector<PointShare> shares_along(int points) {
+  if (points == 1) return {{0, 1}};
+  if (points == 4) return {{0, 1}, {1, 0.5}, {3, 1}};
+  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // LongTile's
+}
+
+/// Of wide tiles, by pair (unit, ends) and number of the pair.
+struct WideShare {
+  int pair, number;
+  double share;
+};
+constexpr WideShare wide_shares[3] = {{0, 0, 0.25}, {1, 0, 1}, {1, 1, 1}};
+
+/// Whether outputs of an axis meet a tap.
+bool meets(const Conv3dProblem& p, int axis, int64_t tap) {
+  const int64_t before = p.pad[axis] - tap * p.rhs_dilation[axis];
+  const int64_t first = before <= 0 ? 0 : ceil_div(before, p.stride[axis]);
+  return first < p.out_size[axis] && first * p.stride[axis] - before < p.in_size[axis];
+}
+
+template <class T>
+T largest_of_rows(int64_t rows, int64_t channels, const T* v, int64_t stride) {
+  const auto largest = current_winograd_table<T>().largest;
+  if (stride == channels) return largest(rows * channels, v);
+  T most = 0;
+  for (int64_t r = 0; r < rows; ++r) {
+    const T of_row = largest(channels, v + r * stride);
+    if (!(of_row <= most)) most = of_row;
+    if (!std::isfinite(most)) break;
+  }
+  return most;
+}
+
+}  // namespace
+
+std::vector<PointShare> shares_of(const Points& points) {
+  std::vector<PointShare> shares;
+  if (points.has_wide_tiles()) {
+    for (const WideShare& h : wide_shares)
+      for (const WideShare& w : wide_shares)
+        for (const WideShare& d : wide_shares)
+          shares.push_back({points.before(wide::of_pass * h.pair + w.pair) + 7 * (2 * h.number + w.number) +
+                                2 * d.pair + d.number,
+                            h.share * w.share * d.share});
+    return shares;
+  }
+  for (const PointShare& h : shares_along(points.along[0]))
+    for (const PointShare& w : shares_along(points.along[1]))
+      for (const PointShare& d : shares_along(points.along[2]))
+        shares.push_back({(h.point * points.along[1] + w.point) * points.along[2] + d.point,
+                          h.share * w.share * d.share});
+  return shares;
+}
+
+std::vector<PointShare> strided_shares() {
+  std::vector<PointShare> shares;
+  for (int64_t i = 0; i < 64; ++i) shares.push_back({i, 1});
+  return shares;
+}
+
+template <class T>
+SumsCheck<T>::SumsCheck(const Conv3dProblem& p, std::vector<PointShare> points, int64_t tasks)
+    : points_(std::move(points)),
+      taps_(taps(p)),
+      most_sums_(static_cast<std::size_t>(tasks)),
+      most_taps_(static_cast<std::size_t>(tasks * taps_)) {
+  for (int64_t h = 0; h < p.kernel_size[0]; ++h)
+    for (int64_t w = 0; w < p.kernel_size[1]; ++w)
+      for (int64_t d = 0; d < p.kernel_size[2]; ++d) meets_.push_back(meets(p, 0, h) && meets(p, 1, w) && meets(p, 2, d));
+}
+
+template <class T>
+void SumsCheck<T>::add_points(int64_t task, int64_t rows, int64_t channels, const T* u, int64_t point_stride,
+                              int64_t stride) {
+  T& most = most_sums_[static_cast<std::size_t>(task)];
+  for (const PointShare& p : points_) {
+    const T of_point =
+        static_cast<T>(p.share) * largest_of_rows(rows, channels, u + p.point * point_stride, stride);
+    if (!(of_point <= most) && std::isfinite(most)) most = of_point;
+  }
+}
+
+template <class T>
+void SumsCheck<T>::add_tap(int64_t task, int64_t tap, int64_t rows, int64_t channels, const T* dw, int64_t stride) {
+  T& most = most_taps_[static_cast<std::size_t>(task * taps_ + tap)];
+  const T of_rows = largest_of_rows(rows, channels, dw, stride);
+  if (!(of_rows <= most)) most = of_rows;
+}
+
+template <class T>
+bool SumsCheck<T>::are_even() const {
+  T sums = 0;
+  for (const T most : most_sums_) {
+    if (!std::isfinite(most)) return false;
+    sums = std::max(sums, most);
+  }
+  for (int64_t tap = 0; tap < taps_; ++tap) {
+    T most = 0;
+    for (std::size_t at = static_cast<std::size_t>(tap); at < most_taps_.size(); at += static_cast<std::size_t>(taps_)) {
+      if (!std::isfinite(most_taps_[at])) return false;
+      most = std::max(most, most_taps_[at]);
+    }
+    if (meets_[static_cast<std::size_t>(tap)] && !(sums <= T(even) * most)) return false;
+  }
+  return true;
+}
+
+template class SumsCheck<float>;
+template class SumsCheck<double>;
+
+}  // namespace vg::kernels::winograd

@@ -1,0 +1,39 @@
+// Long and wide tiles carry the roundings of each input to all outputs of its tile, also to those that do not meet it:
+// with a value far above the others these are worth nothing there, and with one that is not finite all outputs are lost.
+// Square tiles carry it to what meets it alone: a tile whose outputs are far apart is computed again with them, by
+// itself, before anything is done to its block's outputs. Internal.
+//
+// The output transform bounds, of each block, how far apart they may be, from a few outputs (WinogradLevels): of
+// ordinary numbers that is all there is. Where it is too far the outputs are looked at one by one.
+#pragma once
+
+#include <cmath>
+
+#include "framework/kernels/conv3d_problem.hpp"
+#include "framework/kernels/joined.hpp"
+#include "framework/kernels/winograd_outputs.hpp"
+#include "framework/kernels/winograd_tiling.hpp"
+
+namespace vg::kernels::winograd {
+
+/// Whether a block's outputs have to be looked at. Of normally distributed ones `most` is up to 100 variances, and
+/// `least` not below a fiftieth of one (8 channels).
+template <class T>
+bool may_be_uneven(const WinogradLevels<T>& levels) {
+  return !(levels.most <= T(1 << 14) * levels.least) || !std::isfinite(levels.total);
+}
+
+/// What is computed: p's gather with the weights w, as winograd::gather.
+template <class T>
+struct Gathered {
+  const Conv3dProblem& p;
+  bool transpose;
+  const Joined<const T>& x;
+  const T* w;
+};
+
+/// Looks at a block's outputs, all slices in them, and computes the uneven tiles again.
+template <class T>
+void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y);
+
+}  // namespace vg::kernels::winograd
