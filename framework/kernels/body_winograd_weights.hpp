@@ -197,19 +197,35 @@ void winograd_taps(const WinogradWeights<const T, T>& a) {
   });
 }
 
+/// Four vectors at a time: each comparison waits for the one before it.
 template <class T>
 T largest(std::int64_t n, const T* v) {
   using S = Simd<T>;
-  typename S::V most = S::zero(), not_finite = S::zero();  // zero times what is not finite is NaN
-  each_vector<T>(n, [&](std::int64_t i, auto io) {
-    const typename S::V a = io.load(v + i);
-    most = S::most(most, S::most(a, S::zero() - a));
-    not_finite = S::fma(S::zero(), a, not_finite);
-  });
-  T all[S::lanes], bad[S::lanes], result = 0;
-  S::store(all, most);
-  S::store(bad, not_finite);
-  for (int i = 0; i < S::lanes; ++i) result = all[i] > result ? all[i] : result;
+  using V = typename S::V;
+  constexpr int together = 4;
+  const V zero = S::zero();
+  V high[together], low[together], lost[together];  // zero times what is not finite is NaN
+  for (int i = 0; i < together; ++i) high[i] = low[i] = lost[i] = zero;
+  const auto add = [&](int i, V a) __attribute__((always_inline)) {
+    high[i] = S::most(high[i], a);
+    low[i] = S::least(low[i], a);
+    lost[i] = S::fma(zero, a, lost[i]);
+  };
+  std::int64_t at = 0;
+  for (; at + together * S::lanes <= n; at += together * S::lanes) {
+#pragma GCC unroll 4
+    for (int i = 0; i < together; ++i) add(i, S::load(v + at + i * S::lanes));
+  }
+  each_vector<T>(n - at, [&](std::int64_t c, auto io) { add(0, io.load(v + at + c)); });
+  for (int i = 1; i < together; ++i) {
+    high[0] = S::most(high[0], high[i]);
+    low[0] = S::least(low[0], low[i]);
+    lost[0] = lost[0] + lost[i];
+  }
+  T most[S::lanes], bad[S::lanes], result = 0;
+  S::store(most, S::most(high[0], zero - low[0]));
+  S::store(bad, lost[0]);
+  for (int i = 0; i < S::lanes; ++i) result = most[i] > result ? most[i] : result;
   for (int i = 0; i < S::lanes; ++i) result += bad[i];
   return result;
 }

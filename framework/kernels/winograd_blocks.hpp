@@ -126,7 +126,7 @@ void gather_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<
           gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
                           in_place ? v.data() : m.data(), &levels, tiling.is_whole(walk.block()) ? whole : shorter,
                           products(walk.block()));
-          if (spreads && may_be_uneven(levels)) mend_uneven_tiles(of, tiling, walk.block(), y);
+          if (spreads && may_be_uneven(levels)) mend_uneven_tiles(of, tiling, walk.block(), levels, y);
           if (applied || y.is_buffered())
             y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
               if (applied) epilogue.apply(task, first, rows, at);

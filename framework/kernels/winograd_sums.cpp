@@ -11,7 +11,7 @@ using std::int64_t;
 namespace {
 
 /// A sum may be so many times the smallest tap; of ordinary numbers it is about as large.
-constexpr double even = 16;
+constexpr double even = 8;
 
 /// Points of an axis that hold all elements, with their shares in its taps.
 std::vector<PointShare> shares_along(int points) {
@@ -55,16 +55,16 @@ std::vector<PointShare> shares_of(const Points& points) {
     for (const WideShare& h : wide_shares)
       for (const WideShare& w : wide_shares)
         for (const WideShare& d : wide_shares)
-          shares.push_back({points.before(wide::of_pass * h.pair + w.pair) + 7 * (2 * h.number + w.number) +
-                                2 * d.pair + d.number,
-                            h.share * w.share * d.share});
+          shares.push_back(
+              {points.before(wide::of_pass * h.pair + w.pair) + 7 * (2 * h.number + w.number) + 2 * d.pair + d.number,
+               h.share * w.share * d.share});
     return shares;
   }
   for (const PointShare& h : shares_along(points.along[0]))
     for (const PointShare& w : shares_along(points.along[1]))
       for (const PointShare& d : shares_along(points.along[2]))
-        shares.push_back({(h.point * points.along[1] + w.point) * points.along[2] + d.point,
-                          h.share * w.share * d.share});
+        shares.push_back(
+            {(h.point * points.along[1] + w.point) * points.along[2] + d.point, h.share * w.share * d.share});
   return shares;
 }
 
@@ -82,7 +82,8 @@ SumsCheck<T>::SumsCheck(const Conv3dProblem& p, std::vector<PointShare> points, 
       most_taps_(static_cast<std::size_t>(tasks * taps_)) {
   for (int64_t h = 0; h < p.kernel_size[0]; ++h)
     for (int64_t w = 0; w < p.kernel_size[1]; ++w)
-      for (int64_t d = 0; d < p.kernel_size[2]; ++d) meets_.push_back(meets(p, 0, h) && meets(p, 1, w) && meets(p, 2, d));
+      for (int64_t d = 0; d < p.kernel_size[2]; ++d)
+        meets_.push_back(meets(p, 0, h) && meets(p, 1, w) && meets(p, 2, d));
 }
 
 template <class T>
@@ -90,8 +91,7 @@ void SumsCheck<T>::add_points(int64_t task, int64_t rows, int64_t channels, cons
                               int64_t stride) {
   T& most = most_sums_[static_cast<std::size_t>(task)];
   for (const PointShare& p : points_) {
-    const T of_point =
-        static_cast<T>(p.share) * largest_of_rows(rows, channels, u + p.point * point_stride, stride);
+    const T of_point = static_cast<T>(p.share) * largest_of_rows(rows, channels, u + p.point * point_stride, stride);
     if (!(of_point <= most) && std::isfinite(most)) most = of_point;
   }
 }
@@ -112,7 +112,8 @@ bool SumsCheck<T>::are_even() const {
   }
   for (int64_t tap = 0; tap < taps_; ++tap) {
     T most = 0;
-    for (std::size_t at = static_cast<std::size_t>(tap); at < most_taps_.size(); at += static_cast<std::size_t>(taps_)) {
+    for (std::size_t at = static_cast<std::size_t>(tap); at < most_taps_.size();
+         at += static_cast<std::size_t>(taps_)) {
       if (!std::isfinite(most_taps_[at])) return false;
       most = std::max(most, most_taps_[at]);
     }

@@ -1,6 +1,7 @@
-// Whether grad_weight's sums by point are worth their taps. A tap is made of sums that also hold products which are none
-// of its own and cancel: where these are far larger than the tap, their roundings are all that is left of it. So it is
-// where x or dy has a value far above the others and a tap does not meet it: only padding or zeros of dy do. Internal.
+// Whether grad_weight's sums by point are worth their taps. A tap is made of sums that also hold products which are
+// none of its own and cancel: where these are far larger than the tap, their roundings are all that is left of it. So
+// it is where x or dy has a value far above the others and a tap does not meet it: only padding or zeros of dy do.
+// Internal.
 #pragma once
 
 #include <algorithm>

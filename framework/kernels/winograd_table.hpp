@@ -32,9 +32,9 @@ struct WinogradGather {
 /// single channels of a few outputs (winograd_uneven.hpp).
 template <class T>
 struct WinogradLevels {
-  T most = 0;   ///< the largest sum over a tile of the squares of a channel's outputs
+  T most = 0;                                    ///< the largest sum over a tile of the squares of a channel's outputs
   T least = std::numeric_limits<T>::infinity();  ///< the smallest mean over a vector of channels of squares of outputs
-  T total = 0;  ///< not finite where an output is not
+  T total = 0;                                   ///< not finite where an output is not
 };
 
 /// The inverse along W and D of a run's products in one slice (of wide tiles, one pass), added into the outputs by the
@@ -53,7 +53,7 @@ struct WinogradScatter {
                ///< Of wide tiles: the first of the pass: 0, then 3, 6.
   int slices;  ///< of wide tiles: of the pass: 3, or all at once; 2: there are no complex points along W
   bool last;   ///< of wide tiles: whether the outputs are all in after this pass
-  bool stream;   ///< of stride 2: past the caches, where a vector is a line; voxels are whole lines
+  bool stream;                ///< of stride 2: past the caches, where a vector is a line; voxels are whole lines
   WinogradLevels<T>* levels;  ///< of long and wide tiles: what the outputs, all slices in them, add to
 };
 

@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "framework/kernels/driver.hpp"
 #include "framework/kernels/winograd.hpp"
 #include "framework/memory.hpp"
 
@@ -15,7 +16,9 @@ namespace {
 
 /// The largest output of a tile may be so many times the smallest, each that of a voxel and a group of channels. What
 /// reaches others through a wide tile is then up to 10 times the rounding of the direct kernels.
-constexpr double even = 32;
+constexpr double even = 64;
+/// The root of the sum of a tile's squares in a channel, 64 outputs at most, may be so many times an ordinary output.
+constexpr double ordinary = 128;
 
 int64_t tile_outputs(const Tiling& tiling) {
   return tiling.points().step(0) * tiling.points().step(1) * tiling.points().step(2);
@@ -36,38 +39,46 @@ void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<
   });
 }
 
-/// The largest |v|, infinite where one is not finite.
+/// The largest |v| of finite numbers, by lanes that the compiler knows.
 template <class T>
 T largest(const T* v, int64_t n) {
-  T most = 0;
-  bool finite = true;
-  for (int64_t i = 0; i < n; ++i) {
-    const T a = std::abs(v[i]);
-    most = a > most ? a : most;
-    finite = finite && a <= std::numeric_limits<T>::max();
-  }
-  return finite ? most : std::numeric_limits<T>::infinity();
+  constexpr int lanes = 16;
+  T most[lanes] = {}, result = 0;
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    for (int j = 0; j < lanes; ++j) most[j] = std::abs(v[i + j]) > most[j] ? std::abs(v[i + j]) : most[j];
+  for (; i < n; ++i) result = std::max(result, std::abs(v[i]));
+  for (const T m : most) result = std::max(result, m);
+  return result;
 }
 
-/// The tiles whose outputs are far apart in some group, or not finite.
+/// The same, infinite where one is not finite.
 template <class T>
-std::vector<int64_t> uneven_tiles(int64_t groups, int64_t group_channels, const Tiling& tiling,
-                                  const Tiling::Block& block, BlockOutputs<T>& y) {
-  const int64_t outputs = tile_outputs(tiling);
+T largest_or_infinity(const T* v, int64_t n) {
+  const bool finite = std::all_of(v, v + n, [](T a) { return std::isfinite(a); });
+  return finite ? largest(v, n) : std::numeric_limits<T>::infinity();
+}
+
+/// The tiles whose outputs are far apart in some group, or not finite. `finite`: all are.
+template <class T>
+std::vector<int64_t> uneven_tiles(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block,
+                                  BlockOutputs<T>& y, bool finite) {
+  const int64_t outputs = tile_outputs(tiling), of_group = p.out_channels / p.groups;
   constexpr T none = -1;
-  std::vector<T> levels(static_cast<std::size_t>(block.tiles() * groups * outputs), none);
+  std::vector<T> levels(static_cast<std::size_t>(block.tiles() * p.groups * outputs), none);
   each_output(tiling, block, y, [&](int64_t tile, int64_t output, const T* at, int64_t channels, int64_t before) {
     // several tensors: one group, which goes on
-    for (int64_t c = 0; c < channels; c += group_channels) {
-      T& level = levels[static_cast<std::size_t>((tile * groups + (before + c) / group_channels) * outputs + output)];
-      level = std::max(level, largest(at + c, std::min(group_channels, channels - c)));
+    for (int64_t c = 0; c < channels; c += of_group) {
+      const int64_t group = (before + c) / of_group, n = std::min(of_group, channels - c);
+      T& level = levels[static_cast<std::size_t>((tile * p.groups + group) * outputs + output)];
+      level = std::max(level, finite ? largest(at + c, n) : largest_or_infinity(at + c, n));
     }
   });
   std::vector<int64_t> tiles;
   for (int64_t tile = 0; tile < block.tiles(); ++tile)
-    for (int64_t group = 0; group < groups; ++group) {
+    for (int64_t group = 0; group < p.groups; ++group) {
       T least = std::numeric_limits<T>::infinity(), most = 0;
-      const T* const level = levels.data() + (tile * groups + group) * outputs;
+      const T* const level = levels.data() + (tile * p.groups + group) * outputs;
       for (int64_t i = 0; i < outputs; ++i) {
         if (level[i] == none) continue;
         least = std::min(least, level[i]);
@@ -116,29 +127,58 @@ void copy_tile(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block
 }  // namespace
 
 template <class T>
-void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y) {
-  const Conv3dProblem& p = of.p;
-  const std::vector<int64_t> tiles = uneven_tiles(p.groups, p.out_channels / p.groups, tiling, block, y);
+T Gathered<T>::ordinary() const {
+  std::call_once(once_, [&] {
+    const int64_t voxels = p.batch * in_volume(p) / p.in_channels, samples = std::min<int64_t>(voxels, 64);
+    std::vector<T> levels;
+    for (int64_t i = 0; i < samples; ++i) {
+      T level = 0;
+      each_part(x, [&](const T* data, int64_t channels, int64_t) {
+        level = std::max(level, largest_or_infinity(data + voxels * i / samples * channels, channels));
+      });
+      if (level > 0) levels.push_back(level);
+    }
+    std::sort(levels.begin(), levels.end());
+    const int64_t weights = taps(p) * p.in_channels / p.groups * p.out_channels;
+    const int64_t taken = std::min<int64_t>(weights, 4096);
+    double squares = 0;
+    for (int64_t i = 0; i < taken; ++i) {
+      const double v = static_cast<double>(w[weights * i / taken]);
+      squares += v * v;
+    }
+    const double of_output = squares / static_cast<double>(taken) * static_cast<double>(weights / p.out_channels);
+    ordinary_ = levels.empty() ? T(0) : levels[levels.size() / 8] * static_cast<T>(std::sqrt(of_output));
+  });
+  return ordinary_;
+}
+
+template <class T>
+void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block,
+                       const WinogradLevels<T>& found, BlockOutputs<T>& y) {
+  const bool finite = std::isfinite(found.total);
+  if (finite && std::sqrt(found.most) <= T(ordinary) * of.ordinary()) return;
+  const std::vector<int64_t> tiles = uneven_tiles(of.p, tiling, block, y, finite);
   if (tiles.empty()) return;
-  const Conv3dProblem q = problem_of_tiles(p, tiling, static_cast<int64_t>(tiles.size()));
-  const int64_t outputs = tile_outputs(tiling);
+  const Conv3dProblem q = problem_of_tiles(of.p, tiling, static_cast<int64_t>(tiles.size()));
   memory::Scratch<T> in(q.batch * in_volume(q)), out(q.batch * out_volume(q));
   for (int64_t i = 0; i < q.batch; ++i)
     copy_tile(q, tiling, block, tiles[static_cast<std::size_t>(i)], of.x, in.data() + i * in_volume(q));
   gather<T>(q, Tiles::square, of.transpose, whole<const T>(in.data(), q.in_channels), of.w,
             whole(out.data(), q.out_channels), Epilogue<T>());
-  std::vector<int64_t> place(static_cast<std::size_t>(block.tiles()), -1);
+  std::vector<const T*> from(static_cast<std::size_t>(block.tiles()));  // null where a tile stays
   for (std::size_t i = 0; i < tiles.size(); ++i)
-    place[static_cast<std::size_t>(tiles[i])] = static_cast<int64_t>(i);
+    from[static_cast<std::size_t>(tiles[i])] = out.data() + static_cast<int64_t>(i) * out_volume(q);
   each_output(tiling, block, y, [&](int64_t tile, int64_t output, T* to, int64_t channels, int64_t before) {
-    const int64_t i = place[static_cast<std::size_t>(tile)];
-    if (i >= 0) std::copy_n(out.data() + (i * outputs + output) * q.out_channels + before, channels, to);
+    const T* const all = from[static_cast<std::size_t>(tile)];
+    if (all != nullptr) std::copy_n(all + output * q.out_channels + before, channels, to);
   });
 }
 
+template class Gathered<float>;
+template class Gathered<double>;
 template void mend_uneven_tiles<float>(const Gathered<float>&, const Tiling&, const Tiling::Block&,
-                                       BlockOutputs<float>&);
+                                       const WinogradLevels<float>&, BlockOutputs<float>&);
 template void mend_uneven_tiles<double>(const Gathered<double>&, const Tiling&, const Tiling::Block&,
-                                        BlockOutputs<double>&);
+                                        const WinogradLevels<double>&, BlockOutputs<double>&);
 
 }  // namespace vg::kernels::winograd
