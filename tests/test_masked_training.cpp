@@ -7,6 +7,7 @@
 
 #include "framework/kernels/conv3d_algorithm.hpp"
 #include "framework/ops/ops.hpp"
+#include "framework/random.hpp"
 #include "layers/layers.hpp"
 #include "optim/optim.hpp"
 
@@ -30,6 +31,7 @@ Tensor volume(double fill) {
 
 std::vector<double> losses_with(const std::string& algorithm, double fill, int steps) {
   const Conv3dAlgorithmScope scope(algorithm);
+  random::seed(1);
   Sequential net(Conv3d({.in_size = {size, size, size, channels}, .out_channels = channels, .kernel_size = 3}), ReLU(),
                  Conv3d({.in_size = {size, size, size, channels}, .out_channels = channels, .kernel_size = 3}));
   SGD sgd(net.parameters(), {.lr = 0.05});

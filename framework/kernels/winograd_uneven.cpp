@@ -59,37 +59,46 @@ T largest_or_infinity(const T* v, int64_t n) {
   return finite ? largest(v, n) : std::numeric_limits<T>::infinity();
 }
 
-/// The tiles whose outputs are far apart in some group, or not finite. `finite`: all are.
+/// The largest |output| of each voxel of a block's tiles, in a group.
 template <class T>
-std::vector<int64_t> uneven_tiles(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block,
-                                  BlockOutputs<T>& y, bool finite) {
-  const int64_t outputs = tile_outputs(tiling), of_group = p.out_channels / p.groups;
-  constexpr T none = -1;
-  std::vector<T> levels(static_cast<std::size_t>(block.tiles() * p.groups * outputs), none);
-  each_output(tiling, block, y, [&](int64_t tile, int64_t output, const T* at, int64_t channels, int64_t before) {
-    // several tensors: one group, which goes on
-    for (int64_t c = 0; c < channels; c += of_group) {
-      const int64_t group = (before + c) / of_group, n = std::min(of_group, channels - c);
-      T& level = levels[static_cast<std::size_t>((tile * p.groups + group) * outputs + output)];
-      level = std::max(level, finite ? largest(at + c, n) : largest_or_infinity(at + c, n));
-    }
-  });
-  std::vector<int64_t> tiles;
-  for (int64_t tile = 0; tile < block.tiles(); ++tile)
-    for (int64_t group = 0; group < p.groups; ++group) {
-      T least = std::numeric_limits<T>::infinity(), most = 0;
-      const T* const level = levels.data() + (tile * p.groups + group) * outputs;
-      for (int64_t i = 0; i < outputs; ++i) {
-        if (level[i] == none) continue;
-        least = std::min(least, level[i]);
-        most = std::max(most, level[i]);
+class OutputLevels {
+ public:
+  /// `finite`: whether all outputs are.
+  OutputLevels(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y,
+               bool finite)
+      : groups_(p.groups),
+        outputs_(tile_outputs(tiling)),
+        levels_(static_cast<std::size_t>(block.tiles() * groups_ * outputs_), none) {
+    const int64_t of_group = p.out_channels / p.groups;
+    each_output(tiling, block, y, [&](int64_t tile, int64_t output, const T* at, int64_t channels, int64_t before) {
+      // several tensors: one group, which goes on
+      for (int64_t c = 0; c < channels; c += of_group) {
+        const int64_t n = std::min(of_group, channels - c);
+        T& level = levels_[index(tile, (before + c) / of_group, output)];
+        level = std::max(level, finite ? largest(at + c, n) : largest_or_infinity(at + c, n));
       }
-      if (std::isfinite(most) && !(most > T(even) * least)) continue;
-      tiles.push_back(tile);
-      break;
-    }
-  return tiles;
-}
+    });
+  }
+  std::size_t index(int64_t tile, int64_t group, int64_t output) const {
+    return static_cast<std::size_t>((tile * groups_ + group) * outputs_ + output);
+  }
+  T most(int64_t tile, int64_t group) const {
+    const T* const level = levels_.data() + index(tile, group, 0);
+    return *std::max_element(level, level + outputs_);
+  }
+  /// f(output) for those that are far below `most`.
+  template <class F>
+  void each_low(int64_t tile, int64_t group, T most, const F& f) const {
+    const T* const level = levels_.data() + index(tile, group, 0);
+    for (int64_t i = 0; i < outputs_; ++i)
+      if (most > T(even) * level[i] && level[i] != none) f(i);
+  }
+
+ private:
+  static constexpr T none = -1;
+  int64_t groups_, outputs_;
+  std::vector<T> levels_;
+};
 
 /// What a tile's outputs are made of, as a convolution of their own: one sample a tile, without padding or dilation.
 Conv3dProblem problem_of_tiles(const Conv3dProblem& p, const Tiling& tiling, int64_t tiles) {
@@ -103,6 +112,82 @@ Conv3dProblem problem_of_tiles(const Conv3dProblem& p, const Tiling& tiling, int
   }
   return q;
 }
+
+/// Which outputs of a tile meet zeros alone, in a group.
+template <class T>
+class ZeroInputs {
+ public:
+  /// `q`: as problem_of_tiles.
+  ZeroInputs(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block)
+      : q_(q), tiling_(tiling), block_(block) {}
+
+  /// Looks at the inputs of a tile; false where too few are zero for an output.
+  bool look(int64_t tile, const Joined<const T>& x) {
+    if (!may_have_zeros(tile, x)) return false;
+    const int64_t voxels = in_volume(q_) / q_.in_channels, of_group = q_.in_channels / q_.groups;
+    int64_t zeros = q_.groups * voxels;
+    zero_.assign(static_cast<std::size_t>(zeros), true);
+    each_part(x, [&](const T* data, int64_t channels, int64_t before) {
+      const Inputs in(*this, tile, data, channels);
+      for (int64_t h = 0; h < q_.in_size[0]; ++h)
+        for (int64_t w = 0; w < q_.in_size[1]; ++w)
+          for (int64_t d = 0; d < q_.in_size[2]; ++d)
+            for (int64_t c = 0; c < channels; c += of_group) {
+              if (in.are_zero(h, w, d, c, std::min(of_group, channels - c))) continue;
+              char& zero = zero_[index((before + c) / of_group, h, w, d)];
+              zeros -= zero;
+              zero = false;
+            }
+    });
+    return zeros >= taps(q_);
+  }
+  bool are_all(int64_t group, int64_t output) const {
+    const int64_t w_out = q_.out_size[1], d_out = q_.out_size[2];
+    const int64_t at[3] = {output / (w_out * d_out), output / d_out % w_out, output % d_out};
+    for (int64_t h = at[0]; h < at[0] + q_.kernel_size[0]; ++h)
+      for (int64_t w = at[1]; w < at[1] + q_.kernel_size[1]; ++w)
+        for (int64_t d = at[2]; d < at[2] + q_.kernel_size[2]; ++d)
+          if (!zero_[index(group, h, w, d)]) return false;
+    return true;
+  }
+
+ private:
+  /// Those of a tile in one tensor.
+  struct Inputs {
+    WinogradGather<T> g;
+    int64_t first;
+    Inputs(const ZeroInputs& of, int64_t tile, const T* data, int64_t channels)
+        : g(of.tiling_.all_inputs(of.block_, of.block_.run_begin + tile / of.block_.depth_tiles, data, channels)),
+          first(g.first + tile % of.block_.depth_tiles * of.q_.out_size[2]) {}
+    bool are_zero(int64_t h, int64_t w, int64_t d, int64_t channel, int64_t n) const {
+      if (g.rows[h][w] == nullptr || first + d < 0 || first + d >= g.depth) return true;
+      const T* const at = g.rows[h][w] + (first + d) * g.stride + channel;
+      if (*at != 0) return false;
+      int others = 0;  // without branches: vectors of comparisons
+      for (int64_t c = 1; c < n; ++c) others |= static_cast<int>(!(at[c] == 0));
+      return others == 0;
+    }
+  };
+  /// By one voxel at least of what each output meets.
+  bool may_have_zeros(int64_t tile, const Joined<const T>& x) const {
+    const int64_t channels = x.channels[0], of_group = std::min(channels, q_.in_channels / q_.groups);
+    const Inputs in(*this, tile, x.data[0], channels);
+    const int64_t(&k)[3] = q_.kernel_size;
+    for (int64_t h = k[0] - 1; h < q_.in_size[0]; h += k[0])
+      for (int64_t w = k[1] - 1; w < q_.in_size[1]; w += k[1])
+        for (int64_t d = k[2] - 1; d < q_.in_size[2]; d += k[2])
+          for (int64_t c = 0; c < channels; c += of_group)
+            if (in.are_zero(h, w, d, c, of_group)) return true;
+    return false;
+  }
+  std::size_t index(int64_t group, int64_t h, int64_t w, int64_t d) const {
+    return static_cast<std::size_t>(((group * q_.in_size[0] + h) * q_.in_size[1] + w) * q_.in_size[2] + d);
+  }
+  const Conv3dProblem& q_;
+  const Tiling& tiling_;
+  const Tiling::Block& block_;
+  std::vector<char> zero_;
+};
 
 /// The inputs of a tile of a block: [h][w][d][channel], zero outside.
 template <class T>
@@ -152,25 +237,79 @@ T Gathered<T>::ordinary() const {
   return ordinary_;
 }
 
+namespace {
+
+/// What becomes of a block's outputs.
+class Mending {
+ public:
+  Mending(const Conv3dProblem& p, int64_t all_tiles, int64_t outputs)
+      : groups_(p.groups), outputs_(outputs), clear_(static_cast<std::size_t>(all_tiles * p.groups * outputs)) {}
+
+  std::vector<int64_t> tiles;  ///< to be computed again
+  bool any() const { return any_clear_ || !tiles.empty(); }
+  bool is_clear(int64_t tile, int64_t group, int64_t output) const { return clear_[index(tile, group, output)]; }
+  template <class T>
+  void clear(int64_t tile, const ZeroInputs<T>& zeros) {
+    for (int64_t group = 0; group < groups_; ++group)
+      for (int64_t i = 0; i < outputs_; ++i)
+        if (zeros.are_all(group, i)) clear_[index(tile, group, i)] = any_clear_ = true;
+  }
+  template <class T>
+  void compute_if_uneven(int64_t tile, const OutputLevels<T>& levels) {
+    bool uneven = false;
+    for (int64_t group = 0; group < groups_; ++group) {
+      const T most = levels.most(tile, group);
+      uneven = uneven || !std::isfinite(most);
+      levels.each_low(tile, group, most, [&](int64_t i) { uneven = uneven || !is_clear(tile, group, i); });
+    }
+    if (uneven) tiles.push_back(tile);
+  }
+
+ private:
+  std::size_t index(int64_t tile, int64_t group, int64_t output) const {
+    return static_cast<std::size_t>((tile * groups_ + group) * outputs_ + output);
+  }
+  int64_t groups_, outputs_;
+  std::vector<char> clear_;
+  bool any_clear_ = false;
+};
+
+}  // namespace
+
 template <class T>
 void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block,
                        const WinogradLevels<T>& found, BlockOutputs<T>& y) {
+  Conv3dProblem q = problem_of_tiles(of.p, tiling, 1);
+  Mending mending(q, block.tiles(), tile_outputs(tiling));
+  ZeroInputs<T> zeros(q, tiling, block);
+  for (int64_t tile = 0; tile < block.tiles(); ++tile)
+    if (zeros.look(tile, of.x)) mending.clear(tile, zeros);
   const bool finite = std::isfinite(found.total);
-  if (finite && std::sqrt(found.most) <= T(ordinary) * of.ordinary()) return;
-  const std::vector<int64_t> tiles = uneven_tiles(of.p, tiling, block, y, finite);
-  if (tiles.empty()) return;
-  const Conv3dProblem q = problem_of_tiles(of.p, tiling, static_cast<int64_t>(tiles.size()));
+  if (!finite || !(std::sqrt(found.most) <= T(ordinary) * of.ordinary())) {
+    const OutputLevels<T> levels(q, tiling, block, y, finite);
+    for (int64_t tile = 0; tile < block.tiles(); ++tile) mending.compute_if_uneven(tile, levels);
+  }
+  if (!mending.any()) return;
+  q.batch = static_cast<int64_t>(mending.tiles.size());
   memory::Scratch<T> in(q.batch * in_volume(q)), out(q.batch * out_volume(q));
-  for (int64_t i = 0; i < q.batch; ++i)
-    copy_tile(q, tiling, block, tiles[static_cast<std::size_t>(i)], of.x, in.data() + i * in_volume(q));
-  gather<T>(q, Tiles::square, of.transpose, whole<const T>(in.data(), q.in_channels), of.w,
-            whole(out.data(), q.out_channels), Epilogue<T>());
-  std::vector<const T*> from(static_cast<std::size_t>(block.tiles()));  // null where a tile stays
-  for (std::size_t i = 0; i < tiles.size(); ++i)
-    from[static_cast<std::size_t>(tiles[i])] = out.data() + static_cast<int64_t>(i) * out_volume(q);
+  std::vector<const T*> again(static_cast<std::size_t>(block.tiles()));  // null where a tile stays
+  for (int64_t i = 0; i < q.batch; ++i) {
+    const int64_t tile = mending.tiles[static_cast<std::size_t>(i)];
+    copy_tile(q, tiling, block, tile, of.x, in.data() + i * in_volume(q));
+    again[static_cast<std::size_t>(tile)] = out.data() + i * out_volume(q);
+  }
+  if (q.batch > 0)
+    gather<T>(q, Tiles::square, of.transpose, whole<const T>(in.data(), q.in_channels), of.w,
+              whole(out.data(), q.out_channels), Epilogue<T>());
+  const int64_t of_group = q.out_channels / q.groups;
   each_output(tiling, block, y, [&](int64_t tile, int64_t output, T* to, int64_t channels, int64_t before) {
-    const T* const all = from[static_cast<std::size_t>(tile)];
-    if (all != nullptr) std::copy_n(all + output * q.out_channels + before, channels, to);
+    if (const T* const all = again[static_cast<std::size_t>(tile)]; all != nullptr) {
+      std::copy_n(all + output * q.out_channels + before, channels, to);
+      return;
+    }
+    for (int64_t c = 0; c < channels; c += of_group)
+      if (mending.is_clear(tile, (before + c) / of_group, output))
+        std::fill_n(to + c, std::min(of_group, channels - c), T(0));
   });
 }
 

@@ -4,8 +4,9 @@
 // by itself, before anything is done to its block's outputs. Internal.
 //
 // The output transform bounds, of each block, how far apart they may be, from a few outputs (WinogradLevels): of
-// ordinary numbers that is all there is. Where it is too far, and the outputs are far above ordinary ones (not where
-// these lie beside zeros, as around an object or in a masked gradient), they are looked at one by one.
+// ordinary numbers that is all there is. Where it is too far the outputs are looked at one by one. Those that meet
+// zeros alone, as beside an object or in a masked gradient, become zero; others have their tile computed again if it is
+// also far above ordinary outputs.
 #pragma once
 
 #include <cmath>
