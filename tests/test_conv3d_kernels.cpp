@@ -583,7 +583,7 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
 TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[conv3d][kernels][winograd]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string name =
-      GENERATE("winograd", "winograd4", "winograd4x4x4");  // the others do it again, with the first's tiles
+      GENERATE("winograd", "winograd4", "winograd4x4x4");  // the others compute a tile again, by the first
   const vg::Conv3dAlgorithmScope algorithm(name);
   for (const Conv3dProblem& p :
        {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1), cubic(1, {5, 6, 20}, 5, 7, 5, 1, 2)})
@@ -600,8 +600,9 @@ TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[
         const vg::KernelSetScope scope(set);
         INFO(set << " " << name << " " << to_line(p) << " voxel " << voxel);
         const NaiveConv3d got = run<float>(p, x, w, dy);
-        CHECK(first_difference(got.y, want.y) == -1);
-        CHECK(first_difference(got.dx, want.dx) == -1);
+        const double tolerance = name == "winograd4" ? 1e-5 : 0;  // as check_numbers: only the NaN's tiles are square
+        CHECK(is_close(got.y, want.y, tolerance));
+        CHECK(is_close(got.dx, want.dx, tolerance));
       }
     }
 }
