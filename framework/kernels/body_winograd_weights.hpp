@@ -197,37 +197,54 @@ void winograd_taps(const WinogradWeights<const T, T>& a) {
   });
 }
 
-/// Four vectors at a time: each comparison waits for the one before it.
+/// The extremes of several vectors at a time: a comparison needs the result of the one before it.
 template <class T>
-T largest(std::int64_t n, const T* v) {
+class Extremes {
   using S = Simd<T>;
   using V = typename S::V;
-  constexpr int together = 4;
-  const V zero = S::zero();
-  V high[together], low[together], lost[together];  // zero times what is not finite is NaN
-  for (int i = 0; i < together; ++i) high[i] = low[i] = lost[i] = zero;
-  const auto add = [&](int i, V a) __attribute__((always_inline)) {
-    high[i] = S::most(high[i], a);
-    low[i] = S::least(low[i], a);
-    lost[i] = S::fma(zero, a, lost[i]);
-  };
-  std::int64_t at = 0;
-  for (; at + together * S::lanes <= n; at += together * S::lanes) {
+
+ public:
+  static constexpr int together = 4;
+  Extremes() {
+    for (int i = 0; i < together; ++i) high_[i] = low_[i] = lost_[i] = S::zero();
+  }
+  __attribute__((always_inline)) void add(int i, V v) {
+    high_[i] = S::most(high_[i], v);
+    low_[i] = S::least(low_[i], v);
+    lost_[i] = S::fma(S::zero(), v, lost_[i]);  // zero times what is not finite is NaN
+  }
+  T largest() {
+    for (int i = 1; i < together; ++i) {
+      high_[0] = S::most(high_[0], high_[i]);
+      low_[0] = S::least(low_[0], low_[i]);
+      lost_[0] = lost_[0] + lost_[i];
+    }
+    T most[S::lanes], bad[S::lanes], result = 0;
+    S::store(most, S::most(high_[0], S::zero() - low_[0]));
+    S::store(bad, lost_[0]);
+    for (int i = 0; i < S::lanes; ++i) result = most[i] > result ? most[i] : result;
+    for (int i = 0; i < S::lanes; ++i) result += bad[i];
+    return result;
+  }
+
+ private:
+  V high_[together], low_[together], lost_[together];
+};
+
+template <class T>
+T largest(std::int64_t rows, std::int64_t n, const T* v, std::int64_t stride) {
+  constexpr int together = Extremes<T>::together;
+  Extremes<T> extremes;
+  const auto add_rows = [&](auto count) __attribute__((always_inline)) {
+    each_vector<T>(n, [&](std::int64_t c, auto io) {
 #pragma GCC unroll 4
-    for (int i = 0; i < together; ++i) add(i, S::load(v + at + i * S::lanes));
-  }
-  each_vector<T>(n - at, [&](std::int64_t c, auto io) { add(0, io.load(v + at + c)); });
-  for (int i = 1; i < together; ++i) {
-    high[0] = S::most(high[0], high[i]);
-    low[0] = S::least(low[0], low[i]);
-    lost[0] = lost[0] + lost[i];
-  }
-  T most[S::lanes], bad[S::lanes], result = 0;
-  S::store(most, S::most(high[0], zero - low[0]));
-  S::store(bad, lost[0]);
-  for (int i = 0; i < S::lanes; ++i) result = most[i] > result ? most[i] : result;
-  for (int i = 0; i < S::lanes; ++i) result += bad[i];
-  return result;
+      for (int i = 0; i < decltype(count)::value; ++i) extremes.add(i, io.load(v + i * stride + c));
+    });
+  };
+  std::int64_t r = 0;
+  for (; r + together <= rows; r += together, v += together * stride) add_rows(Int<together>());
+  for (; r < rows; ++r, v += stride) add_rows(Int<1>());
+  return extremes.largest();
 }
 
 /// v[r] lane c <- v[c] lane r, by exchanging blocks of 1, 2, 4 ... lanes.

@@ -12,6 +12,8 @@ namespace {
 
 /// A sum may be so many times the smallest tap; of ordinary numbers it is about as large.
 constexpr double even = 8;
+/// A voxel may have so many times the largest number of another one.
+constexpr double even_voxels = 64;
 
 /// Points of an axis that hold all elements, with their shares in its taps.
 std::vector<PointShare> shares_along(int points) {
@@ -32,19 +34,6 @@ bool meets(const Conv3dProblem& p, int axis, int64_t tap) {
   const int64_t before = p.pad[axis] - tap * p.rhs_dilation[axis];
   const int64_t first = before <= 0 ? 0 : ceil_div(before, p.stride[axis]);
   return first < p.out_size[axis] && first * p.stride[axis] - before < p.in_size[axis];
-}
-
-template <class T>
-T largest_of_rows(int64_t rows, int64_t channels, const T* v, int64_t stride) {
-  const auto largest = current_winograd_table<T>().largest;
-  if (stride == channels) return largest(rows * channels, v);
-  T most = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    const T of_row = largest(channels, v + r * stride);
-    if (!(of_row <= most)) most = of_row;
-    if (!std::isfinite(most)) break;
-  }
-  return most;
 }
 
 }  // namespace
@@ -75,6 +64,21 @@ std::vector<PointShare> strided_shares() {
 }
 
 template <class T>
+bool has_even_voxels(int64_t voxels, int64_t channels, const T* v) {
+  const auto largest = current_winograd_table<T>().largest;
+  T most = 0, least = std::numeric_limits<T>::infinity();
+  for (int64_t i = 0; i < voxels; ++i) {
+    const T of_voxel = largest(1, channels, v + i * channels, channels);
+    if (!std::isfinite(of_voxel)) return false;
+    most = std::max(most, of_voxel);
+    if (of_voxel != 0) least = std::min(least, of_voxel);
+  }
+  return most == 0 || most <= T(even_voxels) * least;
+}
+template bool has_even_voxels<float>(int64_t, int64_t, const float*);
+template bool has_even_voxels<double>(int64_t, int64_t, const double*);
+
+template <class T>
 SumsCheck<T>::SumsCheck(const Conv3dProblem& p, std::vector<PointShare> points, int64_t tasks)
     : points_(std::move(points)),
       taps_(taps(p)),
@@ -90,8 +94,9 @@ template <class T>
 void SumsCheck<T>::add_points(int64_t task, int64_t rows, int64_t channels, const T* u, int64_t point_stride,
                               int64_t stride) {
   T& most = most_sums_[static_cast<std::size_t>(task)];
+  const auto largest = current_winograd_table<T>().largest;
   for (const PointShare& p : points_) {
-    const T of_point = static_cast<T>(p.share) * largest_of_rows(rows, channels, u + p.point * point_stride, stride);
+    const T of_point = static_cast<T>(p.share) * largest(rows, channels, u + p.point * point_stride, stride);
     if (!(of_point <= most) && std::isfinite(most)) most = of_point;
   }
 }
@@ -99,7 +104,7 @@ void SumsCheck<T>::add_points(int64_t task, int64_t rows, int64_t channels, cons
 template <class T>
 void SumsCheck<T>::add_tap(int64_t task, int64_t tap, int64_t rows, int64_t channels, const T* dw, int64_t stride) {
   T& most = most_taps_[static_cast<std::size_t>(task * taps_ + tap)];
-  const T of_rows = largest_of_rows(rows, channels, dw, stride);
+  const T of_rows = current_winograd_table<T>().largest(rows, channels, dw, stride);
   if (!(of_rows <= most)) most = of_rows;
 }
 

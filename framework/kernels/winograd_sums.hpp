@@ -26,6 +26,11 @@ std::vector<PointShare> shares_of(const Points& points);
 /// The same of a stride of 2.
 std::vector<PointShare> strided_shares();
 
+/// Whether no voxel but those of zeros has a largest |v| far below another's, and all are finite: sums of such numbers
+/// need no check.
+template <class T>
+bool has_even_voxels(std::int64_t voxels, std::int64_t channels, const T* v);
+
 template <class T>
 class SumsCheck {
  public:

@@ -167,8 +167,8 @@ struct WinogradTable {
   void (*taps)(const WinogradWeights<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
-  /// The largest |v|; infinite or NaN where one is not finite.
-  T (*largest)(std::int64_t n, const T* v);
+  /// The largest |v[r * stride + c]| for r < rows, c < n; infinite or NaN where one is not finite.
+  T (*largest)(std::int64_t rows, std::int64_t n, const T* v, std::int64_t stride);
   void (*groups)(const WinogradGroups<T>&);
   /// Null where registers are too few: products of wide tiles are then made and kept point by point.
   void (*fold)(const WinogradFold<T>&);

@@ -1,6 +1,7 @@
 #include "framework/kernels/winograd_uneven.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -113,80 +114,84 @@ Conv3dProblem problem_of_tiles(const Conv3dProblem& p, const Tiling& tiling, int
   return q;
 }
 
-/// Which outputs of a tile meet zeros alone, in a group.
+/// Which outputs of a tile meet zeros alone, in a group. A voxel is read at most once, and only where those that were
+/// read before are zero: of ordinary inputs these are one voxel of each three along an axis with three taps.
 template <class T>
 class ZeroInputs {
  public:
   /// `q`: as problem_of_tiles.
-  ZeroInputs(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block)
-      : q_(q), tiling_(tiling), block_(block) {}
+  ZeroInputs(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block, const Joined<const T>& x)
+      : q_(q),
+        tiling_(tiling),
+        block_(block),
+        x_(x),
+        known_(static_cast<std::size_t>(q.groups * in_volume(q) / q.in_channels)) {}
 
-  /// Looks at the inputs of a tile; false where too few are zero for an output.
-  bool look(int64_t tile, const Joined<const T>& x) {
-    if (!may_have_zeros(tile, x)) return false;
-    const int64_t voxels = in_volume(q_) / q_.in_channels, of_group = q_.in_channels / q_.groups;
-    int64_t zeros = q_.groups * voxels;
-    zero_.assign(static_cast<std::size_t>(zeros), true);
-    each_part(x, [&](const T* data, int64_t channels, int64_t before) {
-      const Inputs in(*this, tile, data, channels);
-      for (int64_t h = 0; h < q_.in_size[0]; ++h)
-        for (int64_t w = 0; w < q_.in_size[1]; ++w)
-          for (int64_t d = 0; d < q_.in_size[2]; ++d)
-            for (int64_t c = 0; c < channels; c += of_group) {
-              if (in.are_zero(h, w, d, c, std::min(of_group, channels - c))) continue;
-              char& zero = zero_[index((before + c) / of_group, h, w, d)];
-              zeros -= zero;
-              zero = false;
-            }
+  /// The tile that each() is of.
+  void move_to(int64_t tile) {
+    std::fill(known_.begin(), known_.end(), Known::nothing);
+    parts_.clear();
+    each_part(x_, [&](const T* data, int64_t channels, int64_t) {
+      parts_.push_back(tiling_.all_inputs(block_, block_.run_begin + tile / block_.depth_tiles, data, channels));
     });
-    return zeros >= taps(q_);
+    first_ = parts_[0].first + tile % block_.depth_tiles * q_.out_size[2];
   }
-  bool are_all(int64_t group, int64_t output) const {
-    const int64_t w_out = q_.out_size[1], d_out = q_.out_size[2];
-    const int64_t at[3] = {output / (w_out * d_out), output / d_out % w_out, output % d_out};
-    for (int64_t h = at[0]; h < at[0] + q_.kernel_size[0]; ++h)
-      for (int64_t w = at[1]; w < at[1] + q_.kernel_size[1]; ++w)
-        for (int64_t d = at[2]; d < at[2] + q_.kernel_size[2]; ++d)
-          if (!zero_[index(group, h, w, d)]) return false;
-    return true;
+  /// f(output) for those of a group that meet zeros alone.
+  template <class F>
+  void each(int64_t group, const F& f) {
+    const int64_t(&k)[3] = q_.kernel_size, (&size)[3] = q_.out_size;
+    // one of the outputs from here up to k further along each axis meets zeros alone only if the voxel that all meet is
+    for (int64_t h = 0; h < size[0]; h += k[0])
+      for (int64_t w = 0; w < size[1]; w += k[1])
+        for (int64_t d = 0; d < size[2]; d += k[2])
+          if (is_zero(group, h + k[0] - 1, w + k[1] - 1, d + k[2] - 1)) each_of(group, {h, w, d}, f);
   }
 
  private:
-  /// Those of a tile in one tensor.
-  struct Inputs {
-    WinogradGather<T> g;
-    int64_t first;
-    Inputs(const ZeroInputs& of, int64_t tile, const T* data, int64_t channels)
-        : g(of.tiling_.all_inputs(of.block_, of.block_.run_begin + tile / of.block_.depth_tiles, data, channels)),
-          first(g.first + tile % of.block_.depth_tiles * of.q_.out_size[2]) {}
-    bool are_zero(int64_t h, int64_t w, int64_t d, int64_t channel, int64_t n) const {
-      if (g.rows[h][w] == nullptr || first + d < 0 || first + d >= g.depth) return true;
-      const T* const at = g.rows[h][w] + (first + d) * g.stride + channel;
+  enum class Known : char { nothing, zero, other };
+
+  /// Of the outputs from `first` up to k further.
+  template <class F>
+  void each_of(int64_t group, const std::array<int64_t, 3>& first, const F& f) {
+    const int64_t(&k)[3] = q_.kernel_size, (&size)[3] = q_.out_size;
+    for (int64_t h = first[0]; h < std::min(first[0] + k[0], size[0]); ++h)
+      for (int64_t w = first[1]; w < std::min(first[1] + k[1], size[1]); ++w)
+        for (int64_t d = first[2]; d < std::min(first[2] + k[2], size[2]); ++d)
+          if (is_window_zero(group, h, w, d)) f((h * size[1] + w) * size[2] + d);
+  }
+  bool is_window_zero(int64_t group, int64_t h, int64_t w, int64_t d) {
+    for (int64_t i = 0; i < q_.kernel_size[0]; ++i)
+      for (int64_t j = 0; j < q_.kernel_size[1]; ++j)
+        for (int64_t l = 0; l < q_.kernel_size[2]; ++l)
+          if (!is_zero(group, h + i, w + j, d + l)) return false;
+    return true;
+  }
+  bool is_zero(int64_t group, int64_t h, int64_t w, int64_t d) {
+    Known& known =
+        known_[static_cast<std::size_t>(((group * q_.in_size[0] + h) * q_.in_size[1] + w) * q_.in_size[2] + d)];
+    if (known == Known::nothing) known = reads_zero(group, h, w, first_ + d) ? Known::zero : Known::other;
+    return known == Known::zero;
+  }
+  bool reads_zero(int64_t group, int64_t h, int64_t w, int64_t depth) const {
+    for (const WinogradGather<T>& g : parts_) {
+      if (g.rows[h][w] == nullptr || depth < 0 || depth >= g.depth) return true;
+      const int64_t n = g.channels / q_.groups;  // several tensors: one group
+      const T* const at = g.rows[h][w] + depth * g.stride + group * n;
       if (*at != 0) return false;
       int others = 0;  // without branches: vectors of comparisons
       for (int64_t c = 1; c < n; ++c) others |= static_cast<int>(!(at[c] == 0));
-      return others == 0;
+      if (others != 0) return false;
     }
-  };
-  /// By one voxel at least of what each output meets.
-  bool may_have_zeros(int64_t tile, const Joined<const T>& x) const {
-    const int64_t channels = x.channels[0], of_group = std::min(channels, q_.in_channels / q_.groups);
-    const Inputs in(*this, tile, x.data[0], channels);
-    const int64_t(&k)[3] = q_.kernel_size;
-    for (int64_t h = k[0] - 1; h < q_.in_size[0]; h += k[0])
-      for (int64_t w = k[1] - 1; w < q_.in_size[1]; w += k[1])
-        for (int64_t d = k[2] - 1; d < q_.in_size[2]; d += k[2])
-          for (int64_t c = 0; c < channels; c += of_group)
-            if (in.are_zero(h, w, d, c, of_group)) return true;
-    return false;
+    return true;
   }
-  std::size_t index(int64_t group, int64_t h, int64_t w, int64_t d) const {
-    return static_cast<std::size_t>(((group * q_.in_size[0] + h) * q_.in_size[1] + w) * q_.in_size[2] + d);
-  }
+
   const Conv3dProblem& q_;
   const Tiling& tiling_;
   const Tiling::Block& block_;
-  std::vector<char> zero_;
+  const Joined<const T>& x_;
+  std::vector<Known> known_;
+  std::vector<WinogradGather<T>> parts_;
+  int64_t first_ = 0;
 };
 
 /// The inputs of a tile of a block: [h][w][d][channel], zero outside.
@@ -225,7 +230,7 @@ T Gathered<T>::ordinary() const {
     }
     std::sort(levels.begin(), levels.end());
     const int64_t weights = taps(p) * p.in_channels / p.groups * p.out_channels;
-    const int64_t taken = std::min<int64_t>(weights, 4096);
+    const int64_t taken = std::min<int64_t>(weights, 1024);
     double squares = 0;
     for (int64_t i = 0; i < taken; ++i) {
       const double v = static_cast<double>(w[weights * i / taken]);
@@ -249,10 +254,9 @@ class Mending {
   bool any() const { return any_clear_ || !tiles.empty(); }
   bool is_clear(int64_t tile, int64_t group, int64_t output) const { return clear_[index(tile, group, output)]; }
   template <class T>
-  void clear(int64_t tile, const ZeroInputs<T>& zeros) {
+  void clear(int64_t tile, ZeroInputs<T>& zeros) {
     for (int64_t group = 0; group < groups_; ++group)
-      for (int64_t i = 0; i < outputs_; ++i)
-        if (zeros.are_all(group, i)) clear_[index(tile, group, i)] = any_clear_ = true;
+      zeros.each(group, [&](int64_t output) { clear_[index(tile, group, output)] = any_clear_ = true; });
   }
   template <class T>
   void compute_if_uneven(int64_t tile, const OutputLevels<T>& levels) {
@@ -281,9 +285,11 @@ void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling
                        const WinogradLevels<T>& found, BlockOutputs<T>& y) {
   Conv3dProblem q = problem_of_tiles(of.p, tiling, 1);
   Mending mending(q, block.tiles(), tile_outputs(tiling));
-  ZeroInputs<T> zeros(q, tiling, block);
-  for (int64_t tile = 0; tile < block.tiles(); ++tile)
-    if (zeros.look(tile, of.x)) mending.clear(tile, zeros);
+  ZeroInputs<T> zeros(q, tiling, block, of.x);
+  for (int64_t tile = 0; tile < block.tiles(); ++tile) {
+    zeros.move_to(tile);
+    mending.clear(tile, zeros);
+  }
   const bool finite = std::isfinite(found.total);
   if (!finite || !(std::sqrt(found.most) <= T(ordinary) * of.ordinary())) {
     const OutputLevels<T> levels(q, tiling, block, y, finite);
