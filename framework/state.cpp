@@ -38,6 +38,23 @@ struct State::Leaf {
   std::string name;
   Variable value;
   bool frozen;
+
+  Leaf(std::string of_name, Variable leaf, bool is_frozen)
+      : name(std::move(of_name)), value(std::move(leaf)), frozen(is_frozen) {}
+  Leaf(Leaf&&) = default;
+  Leaf& operator=(Leaf&&) = delete;
+  ~Leaf() { drop_recorded_grad(); }
+
+  void replace(Variable fresh) {
+    drop_recorded_grad();
+    value = std::move(fresh);
+  }
+
+ private:
+  // The graph of a gradient that was recorded (create_graph) refers to the leaf, which holds the gradient.
+  void drop_recorded_grad() {
+    if (value.grad().requires_grad()) value.zero_grad();
+  }
 };
 
 struct State::Data {
@@ -87,7 +104,7 @@ void State::add(std::string_view name, const Tensor& value) {
   if (has(name)) throw ValueError(fmt::format("[{}] add: there is a leaf \"{}\" already", name_of(kind()), name));
   if (!value.defined())
     throw ValueError(fmt::format("[{}] add: the value of leaf \"{}\" is undefined", name_of(kind()), name));
-  data().leaves.push_back({std::string(name), make_leaf(value, data().frozen), data().frozen});
+  data().leaves.emplace_back(std::string(name), make_leaf(value, data().frozen), data().frozen);
 }
 
 void State::set(std::string_view name, const Tensor& value) {
@@ -101,7 +118,7 @@ void State::set(std::string_view name, const Tensor& value) {
 void State::replace(std::string_view name, const Tensor& value) {
   if (!value.defined()) throw ValueError(fmt::format("[{}] replace {}: the value is undefined", name_of(kind()), name));
   Leaf& l = leaf(name);
-  l.value = make_leaf(value, l.frozen);
+  l.replace(make_leaf(value, l.frozen));
 }
 
 Tensor& State::writable(std::string_view name) {
@@ -109,7 +126,7 @@ Tensor& State::writable(std::string_view name) {
   if (!l.value.unique()) {  // a recorded graph still needs the old value: leave it that one, with a fresh leaf here
     Variable fresh = make_leaf(l.value.value().clone(), l.frozen);
     fresh.set_grad(l.value.grad());
-    l.value = fresh;
+    l.replace(std::move(fresh));
   }
   Tensor& value = l.value.mutable_value();
   value.make_unique();
@@ -136,7 +153,7 @@ void State::zero_grad() {
 }
 
 void State::set_frozen(Leaf& l, bool on) {
-  if (l.frozen != on) l.value = make_leaf(l.value.value(), on);
+  if (l.frozen != on) l.replace(make_leaf(l.value.value(), on));
   l.frozen = on;
 }
 
@@ -168,7 +185,7 @@ bool State::frozen(std::string_view name) const { return leaf(name).frozen; }
 State State::copy() const {
   State made(kind(), tag());
   for (const Leaf& l : data().leaves)
-    made.data().leaves.push_back({l.name, make_leaf(l.value.value().clone(), l.frozen), l.frozen});
+    made.data().leaves.emplace_back(l.name, make_leaf(l.value.value().clone(), l.frozen), l.frozen);
   made.data().frozen = data().frozen;
   return made;
 }
@@ -176,7 +193,8 @@ State State::copy() const {
 void State::to(DType dtype) {
   if (!is_float(dtype)) throw TypeError("[State] to: got i32; must be f32 or f64");
   for (Leaf& l : data().leaves)
-    if (is_float(l.value.dtype()) && l.value.dtype() != dtype) l.value = make_leaf(l.value.value().to(dtype), l.frozen);
+    if (is_float(l.value.dtype()) && l.value.dtype() != dtype)
+      l.replace(make_leaf(l.value.value().to(dtype), l.frozen));
 }
 
 std::int64_t State::numel() const {

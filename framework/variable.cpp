@@ -207,13 +207,15 @@ const Node& walked(const Node& n, bool create_graph, const NodeSet* unfused) {
   return n.unfused && (create_graph || (unfused && unfused->count(&n) != 0)) ? *n.unfused : n;
 }
 
+bool adds_in_place(const Variable& into, bool create_graph) {
+  return into.defined() && !create_graph && into.unique() && into.is_leaf() && into.value().unique();
+}
+
 void accumulate(Variable& into, const Variable& grad, bool create_graph) {
-  if (!into.defined())
-    into = grad;
-  else if (!create_graph && into.unique() && into.is_leaf() && into.value().unique())
+  if (adds_in_place(into, create_graph))
     add_in_place(into.mutable_value(), grad.value());
   else
-    into = add(into, grad);
+    into = into.defined() ? add(into, grad) : grad;
 }
 
 void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
@@ -532,14 +534,29 @@ void Variable::backward(const BackwardOptions& options) const { backward(Variabl
 void Variable::backward(const Variable& seed, const BackwardOptions& options) const {
   Engine engine(*this, checked_seed(*this, seed, "backward"), options.retain_graph, options.create_graph, nullptr);
   // The leaves get theirs at the end: an error on the way leaves every grad() as it was.
-  std::vector<std::pair<std::shared_ptr<Node>, Variable>> leaves;
+  struct Leaf {
+    std::shared_ptr<Node> node;
+    Variable grad;  // of this pass, then of all
+    bool in_place = false;
+  };
+  std::vector<Leaf> leaves;
   engine.run([&](const std::shared_ptr<Node>& n, const Variable& grad) {
-    if (n->inputs.empty() && !n->consumed) leaves.emplace_back(n, grad);
+    if (n->inputs.empty() && !n->consumed) leaves.push_back({n, grad});
   });
   RecordingScope scope(options.create_graph);
-  for (auto& [leaf, grad] : leaves) {
-    const Variable own = std::move(grad);  // not held twice, so that the next pass may add in place
-    accumulate(leaf->grad, own, options.create_graph);
+  // what may throw comes first: values that are still lazy, and sums that need memory
+  for (Leaf& leaf : leaves) {
+    leaf.in_place = adds_in_place(leaf.node->grad, options.create_graph);
+    if (leaf.in_place)
+      leaf.grad.value();
+    else if (leaf.node->grad.defined())
+      leaf.grad = add(leaf.node->grad, leaf.grad);
+  }
+  for (Leaf& leaf : leaves) {
+    if (leaf.in_place)
+      add_in_place(leaf.node->grad.mutable_value(), leaf.grad.value());
+    else
+      leaf.node->grad = std::move(leaf.grad);  // not held twice, so that the next pass may add in place
   }
 }
 

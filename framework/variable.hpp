@@ -26,7 +26,9 @@ struct BackwardOptions {
   /// Keep what the ops saved, so that the same graph can be walked again. Otherwise each op's saved values are freed as
   /// soon as they are consumed.
   bool retain_graph = false;
-  /// Record the gradients' own computation, so that they can be differentiated. Implies retain_graph.
+  /// Record the gradients' own computation, so that they can be differentiated. Implies retain_graph. The grad() of a
+  /// leaf then refers to the leaf by its graph. A State drops such gradients with its leaves; a leaf of no State needs
+  /// zero_grad() before its last handle goes, or its memory is never freed. gradients() leaves nothing in the leaves.
   bool create_graph = false;
 };
 

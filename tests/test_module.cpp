@@ -5,6 +5,7 @@
 #include "framework/grad.hpp"
 #include "framework/ops/ops.hpp"
 #include "layers/layers.hpp"
+#include "optim/optim.hpp"
 
 using namespace vg;
 using Catch::Contains;
@@ -131,6 +132,27 @@ TEST_CASE("zero_grad") {
   net.zero_grad();
   for (const auto& [path, state] : net.parameters())
     for (const std::string& leaf : state.leaves()) CHECK_FALSE(state[leaf].grad().defined());
+}
+
+TEST_CASE("gradients recorded with create_graph are freed with the leaves, also with those that a step replaced") {
+  const std::int64_t before = memory::stats().in_use;
+  {
+    Linear net({.in_size = {300}, .out_features = 200});
+    SGD sgd(net.parameters(), {.lr = 0.1});
+    std::int64_t after_first = 0;
+    for (int step = 0; step < 5; ++step) {
+      sgd.zero_grad();
+      sum(square(net(Tensor::ones({1, 300})))).backward({.create_graph = true});
+      sgd.step();
+      if (step == 1) after_first = memory::stats().in_use;
+    }
+    CHECK(memory::stats().in_use <= after_first);
+    net.to(f64);
+    net.freeze();
+    net.unfreeze();
+    sum(square(net(Tensor::ones({1, 300}, f64)))).backward({.create_graph = true});
+  }
+  CHECK(memory::stats().in_use == before);
 }
 
 TEST_CASE("State: leaves, set, replace, writable") {
