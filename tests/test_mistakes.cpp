@@ -432,6 +432,82 @@ const std::vector<Mistake> training{
      {"optimizer"}},
 };
 
+/// A module of a user's own, as the mistakes need it.
+struct OwnNet : Module {
+  Linear first{{.in_size = {2}, .out_features = 2}}, second{{.in_size = {2}, .out_features = 2}};
+  bool names_second = true, names_itself = false;
+  Variable update(const Variable& x) override { return second(first(x)); }
+  void visit(Visitor& v) override {
+    v("first", first);
+    if (names_second) v("second", second);
+    if (names_itself) v("itself", *this);
+  }
+};
+
+const std::vector<Mistake> modules{
+    {"a wrong size deep in a net",
+     [] {
+       Sequential(ReLU(), Sequential(ReLU(), Linear({.in_size = {3}, .out_features = 2})))(ones({1, 2}));
+     },
+     {"in layers.1.layers.1 (Linear): [Linear]", "(1, 2)"}},
+    {"a layer that visit() does not name",
+     [] {
+       OwnNet net;
+       net.names_second = false;
+       net.train();
+       net(ones({1, 2}));
+     },
+     {"OwnNet", "a Linear that visit() does not name", "v(\"name\", member)"}},
+    {"a net with dropout that was never put in training mode",
+     [] {
+       Sequential net(Linear({.in_size = {2}, .out_features = 2}), Dropout());
+       SGD sgd(net.parameters(), {.lr = 0.1});
+       sum(net(ones({1, 2}))).backward();
+       sgd.step();
+     },
+     {"[SGD] step", "layers.1 (Dropout)", "model.train()"}},
+    {"a net that was moved from",
+     [] {
+       OwnNet net;
+       const OwnNet other = std::move(net);
+       net.parameters();
+     },
+     {"first.weight", "moved from"}},
+    {"a module that visits itself",
+     [] {
+       OwnNet net;
+       net.names_itself = true;
+       net.description();
+     },
+     {"\"itself\" is the model itself"}},
+    {"a module without kind() in a file",
+     [] {
+       OwnNet net;
+       save(net, "unused.json");
+     },
+     {"the model has no kind()", "override"}},
+    {"a copy of a module",
+     [] {
+       const OwnNet net;
+       OwnNet copy(net);
+     },
+     {"OwnNet", "not copied", "vg::clone"}},
+    {"two inputs for a module of one",
+     [] {
+       Linear({.in_size = {2}, .out_features = 2}).call({ones({1, 2}), ones({1, 2})});
+     },
+     {"[Linear] call", "2 inputs", "MultiModule"}},
+    {"a frozen part that is not there",
+     [] { small_net().freeze("encoder"); },
+     {"[Sequential] freeze", "encoder", "layers.0.weight.weight"}},
+    {"backward where nothing was recorded",
+     [] {
+       const NoGrad no_grad;
+       sum(small_net()(ones({1, 8, 8, 8, 1}))).backward();
+     },
+     {"[backward] output", "vg::NoGrad is on"}},
+};
+
 /// Mistakes with files, each in a folder of its own.
 std::vector<Mistake> files(const std::filesystem::path& folder) {
   const auto path = [folder](const char* name) { return folder / name; };
@@ -557,6 +633,7 @@ TEST_CASE("mistakes: inputs", "[mistakes]") { check(inputs); }
 TEST_CASE("mistakes: gradients", "[mistakes]") { check(gradients_); }
 TEST_CASE("mistakes: losses", "[mistakes]") { check(losses); }
 TEST_CASE("mistakes: training", "[mistakes]") { check(training); }
+TEST_CASE("mistakes: modules", "[mistakes]") { check(modules); }
 TEST_CASE("mistakes: files", "[mistakes]") {
   const ::test::TempDir folder;
   check(files(folder / ""));
@@ -572,6 +649,6 @@ TEST_CASE("mistakes: what is silent is what PyTorch leaves silent", "[mistakes]"
 TEST_CASE("mistakes: a hundred of them", "[mistakes]") {
   const ::test::TempDir folder;
   std::size_t rows = 0;
-  for (const auto* table : {&layers, &inputs, &gradients_, &losses, &training}) rows += table->size();
+  for (const auto* table : {&layers, &inputs, &gradients_, &losses, &training, &modules}) rows += table->size();
   CHECK(rows + files(folder / "").size() >= 100);
 }
