@@ -367,7 +367,8 @@ TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
           "state \"a.weight\", leaf \"bias\": the file has f64 (3,), the model f64 (4,)",
           "missing: state \"a.weight\", leaf \"scale\" (f32 (1,)) is in the model, not in the file",
           "state \"b.weight\", leaf \"weight\"",
-          "state \"b.stats\", leaf \"mean\": the file has f32 (), the model f64 ()",
+          "state \"b.stats\", leaf \"mean\": the file has f32 (), the model f64 (); call to(vg::f32) of the model "
+          "before the load, and to(vg::f64) after it",
           "description of module \"a\": the file has the kind \"Layer\", the model \"Tall\"",
           "description of module \"b\", option \"rate\": the file has 0.5, the model 0.25",
           "option \"size\": the file has 3, the model no such option",

@@ -123,7 +123,9 @@ TEST_CASE("partial load: what fits, and a report of the rest") {
   CHECK(report.unexpected.empty());
   REQUIRE(report.mismatched.size() == 5);
   CHECK(report.mismatched[0] == "a.weight.weight: the file has f32 (2, 3), the model f32 (2, 4)");
-  CHECK(report.mismatched[4] == "b.stats.mean: the file has f32 (), the model f64 ()");
+  CHECK(report.mismatched[4] ==
+        "b.stats.mean: the file has f32 (), the model f64 (); call to(vg::f32) of the model before "
+        "the load, and to(vg::f64) after it");
   CHECK_FALSE(report.complete());
   CHECK_THAT(report.str(), Contains("3 loaded, 1 missing, 0 unexpected, 5 mismatched\n  missing: a.weight.scale\n") &&
                                Contains("\n  mismatched: a.weight.bias: the file has f64 (3,)"));

@@ -223,6 +223,7 @@ TEST_CASE("fusion: no memory is taken for a concatenation that a convolution rea
   using namespace vg;
   const FusionScope scope(true);
   const NoGrad no_grad;
+  const test::ThreadsScope one_thread(1);  // of several, how many take their workspaces at a time is chance
   const Variable a(random::normal({1, 2}, {1, 24, 24, 24, 16})), b(random::normal({3, 4}, {1, 24, 24, 24, 16}));
   const Variable w(random::normal({5, 6}, {3, 3, 3, 32, 16}));
   const Conv3dArgs same{.padding = {{{1, 1}, {1, 1}, {1, 1}}}};

@@ -544,7 +544,7 @@ std::vector<Mistake> files(const std::filesystem::path& folder) {
          net.to(f64);
          load(net, path("net.json"));
        },
-       {"f32", "f64"}},
+       {"the file has f32", "the model f64", "call to(vg::f32)", "to(vg::f64) after it"}},
       {"a folder that cannot be written to",
        [=] {
          Sequential net = small_net();

@@ -45,6 +45,15 @@ void join(const Saved& saved, const Now& now, Both&& both, OnlySaved&& only_save
 
 std::string kind_of(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
 
+std::string differing(const Tensor& in_file, const Tensor& in_model) {
+  const std::string what_to_do =
+      in_file.shape() == in_model.shape() && is_float(in_file.dtype()) && is_float(in_model.dtype())
+          ? fmt::format("; call to(vg::{}) of the model before the load, and to(vg::{}) after it",
+                        name_of(in_file.dtype()), name_of(in_model.dtype()))
+          : "";
+  return fmt::format("the file has {}, the model {}{}", kind_of(in_file), kind_of(in_model), what_to_do);
+}
+
 std::vector<std::pair<std::string, Tensor>> leaves_of(const State& state) {
   std::vector<std::pair<std::string, Tensor>> leaves;
   for (const std::string& leaf : state.leaves()) leaves.emplace_back(leaf, state[leaf].value());
@@ -82,8 +91,7 @@ void match_state(const std::string& path, const SavedState& saved, const State& 
       saved.leaves, leaves_of(now),
       [&](const std::string& leaf, const Tensor& s, const Tensor& n) {
         if (s.dtype() != n.dtype() || s.shape() != n.shape())
-          problems.push_back(fmt::format("state {}, leaf {}: the file has {}, the model {}", shown(path), shown(leaf),
-                                         kind_of(s), kind_of(n)));
+          problems.push_back(fmt::format("state {}, leaf {}: {}", shown(path), shown(leaf), differing(s, n)));
       },
       [&](const std::string& leaf, const Tensor& s) {
         problems.push_back(fmt::format("unexpected: state {}, leaf {} ({}) is in the file, not in the model",
@@ -208,8 +216,7 @@ std::vector<Move> match_leaves(const SavedStates& saved, const States& states, b
             report.mismatched.push_back(
                 fmt::format("{}: the file has the kind {}, the model {}", name, s.kind, name_of(n.kind())));
           } else if (from.dtype() != to.dtype() || from.shape() != to.shape()) {
-            report.mismatched.push_back(
-                fmt::format("{}: the file has {}, the model {}", name, kind_of(from), kind_of(to)));
+            report.mismatched.push_back(fmt::format("{}: {}", name, differing(from, to)));
           } else {
             report.loaded.push_back(name);
             moves.push_back({n, leaf, from});
