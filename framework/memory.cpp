@@ -4,12 +4,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstdlib>
 #include <iterator>
 #include <mutex>
 #include <new>
-#include <unordered_map>
 #include <vector>
 
 #include "framework/out_of_memory.hpp"
@@ -38,6 +38,13 @@ std::size_t class_size(std::size_t bytes) {
   if (bytes <= 64) return 64;
   const std::size_t step = std::max<std::size_t>(64, std::bit_floor(bytes - 1) / 8);
   return (bytes + step - 1) / step * step;
+}
+
+// Of a class's size: 16 numbers an octave, from 64 bytes to 2^62.
+constexpr std::size_t classes = (62 - 6) * 16 + 1;
+std::size_t class_number(std::size_t size) {
+  const int octave = std::max(6, static_cast<int>(std::bit_width(size - 1)) - 1);
+  return static_cast<std::size_t>(octave - 6) * 16 + (size >> std::max(6, octave - 3)) - 1;
 }
 
 void poison([[maybe_unused]] void* p, [[maybe_unused]] std::size_t n) {
@@ -77,7 +84,7 @@ class Pool {
     std::int64_t* const mine = team > 0 ? &held(size) : nullptr;
     {
       std::lock_guard lock(mutex_);
-      Class& c = classes_[size];
+      Class& c = of(size);
       if (team > 0) missing = (c.in_use - c.shared) + team * (*mine + 1) - c.all;
       if (!c.free.empty()) {
         p = c.pick(team > 0 ? detail::team_place().index : nobody);
@@ -91,7 +98,7 @@ class Pool {
       if (p == nullptr) return nullptr;
       --missing;
       std::lock_guard lock(mutex_);
-      Class& c = classes_[size];
+      Class& c = of(size);
       ++c.all;
       ++stats_.from_system;
       count_use(c, size, mine);
@@ -102,7 +109,7 @@ class Pool {
 
   void give(void* p, std::size_t size, bool shared) noexcept {
     std::lock_guard lock(mutex_);
-    Class& c = classes_[size];  // there since it was taken
+    Class& c = of(size);
     stats_.in_use -= static_cast<std::int64_t>(size);
     --c.in_use;
     if (shared) {
@@ -124,9 +131,9 @@ class Pool {
 
   void release() {
     std::lock_guard lock(mutex_);
-    for (auto& [size, c] : classes_) {
+    for (Class& c : classes_) {
       for (const Free& f : c.free) {
-        unpoison(f.block, size);
+        unpoison(f.block, c.size);
         std::free(f.block);
       }
       c.all -= static_cast<std::int64_t>(c.free.size());
@@ -153,6 +160,7 @@ class Pool {
   static constexpr int nobody = -1;  // a tensor's, or new
   struct Class {
     std::vector<Free> free;
+    std::size_t size = 0;              // once there is a block
     std::int64_t all = 0, in_use = 0;  // blocks there are; that are taken
     std::int64_t shared = 0;           // of these as workspaces of a parallel region
 
@@ -167,6 +175,12 @@ class Pool {
     }
   };
 
+  Class& of(std::size_t size) {
+    Class& c = classes_[class_number(size)];
+    c.size = size;
+    return c;
+  }
+
   void* from_system(std::size_t size) {
     void* p = system_allocate(size);
     if (p != nullptr) return p;
@@ -179,7 +193,7 @@ class Pool {
     void* p = system_allocate(size);
     if (p == nullptr) return;
     std::lock_guard lock(mutex_);
-    Class& c = classes_[size];
+    Class& c = of(size);
     try {
       c.free.push_back({p, nobody});
     } catch (...) {
@@ -203,7 +217,7 @@ class Pool {
   }
 
   std::mutex mutex_;
-  std::unordered_map<std::size_t, Class> classes_;
+  std::array<Class, classes> classes_;
   Stats stats_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
-#include <queue>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -252,8 +251,9 @@ class Engine {
   void run(Finish finish) {
     RecordingScope scope(create_);
     while (!heap_.empty()) {
-      std::shared_ptr<Node> node = heap_.top();
-      heap_.pop();
+      std::pop_heap(heap_.begin(), heap_.end(), Later());
+      const std::shared_ptr<Node> node = std::move(heap_.back());
+      heap_.pop_back();
       Variable grad = std::move(pending_.extract(node.get()).mapped());
       if (watch != nullptr) watch->collected(make_variable({}, node, nullptr), node->id, grad);
       finish(node, grad);
@@ -270,7 +270,8 @@ class Engine {
     const auto [at, is_new] = pending_.try_emplace(node.get());
     if (is_new) {
       at->second = std::move(grad);
-      heap_.push(node);
+      heap_.push_back(node);
+      std::push_heap(heap_.begin(), heap_.end(), Later());
     } else {
       accumulate(at->second, grad, create_);
     }
@@ -301,14 +302,25 @@ class Engine {
     return grads;
   }
 
+  // The output that a vjp sees: the same handle for one op after the other, unless a vjp has kept it.
+  void set_output(const Tensor& value, const std::shared_ptr<Node>& node) {
+    if (output_.defined() && output_.unique()) {
+      output_.body_->value = value;
+      output_.body_->node = node;
+    } else {
+      output_ = node ? make_variable(value, node, nullptr) : Variable();
+    }
+  }
+
   void step(const std::shared_ptr<Node>& self, Variable& grad) {
     const Node& node = walked(*self, create_, unfused_);
     if (self->consumed)
       throw ValueError(fmt::format(
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
     if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const auto& n) { return wanted(n); })) return;
-    const Variable output = make_variable(self->output, self, nullptr);
-    Grads grads = pull(node, *self, Pull{grad, output, node, wanted_});
+    set_output(self->output, self);
+    Grads grads = pull(node, *self, Pull{grad, output_, node, wanted_});
+    set_output({}, nullptr);
     if (grads.size() != node.inputs.size())
       throw ValueError(fmt::format("[{}] vjp: returned {} gradients; the op has {} inputs", node.op, grads.size(),
                                    node.inputs.size()));
@@ -326,8 +338,9 @@ class Engine {
     }
   }
 
-  std::priority_queue<std::shared_ptr<Node>, std::vector<std::shared_ptr<Node>>, Later> heap_;
+  std::vector<std::shared_ptr<Node>> heap_;
   std::unordered_map<const Node*, Variable> pending_;  // the gradients of what is in the heap, as far as collected
+  Variable output_;
   bool retain_, create_;
   const NodeSet *wanted_, *unfused_;  // null: all, and none
 };
@@ -349,8 +362,14 @@ const Tensor& Variable::value() const {
   return value;
 }
 
-const Shape& Variable::shape() const { return body_ && body_->late ? body_->late->shape : value().shape(); }
-DType Variable::dtype() const { return body_ && body_->late ? body_->late->dtype : value().dtype(); }
+const Shape& Variable::shape() const {
+  if (!body_) return value().shape();  // throws
+  return body_->late ? body_->late->shape : body_->value.shape();
+}
+DType Variable::dtype() const {
+  if (!body_) return value().dtype();  // throws
+  return body_->late ? body_->late->dtype : body_->value.dtype();
+}
 
 bool Variable::requires_grad() const { return body_ && needs_gradient(body_->node); }
 bool Variable::is_leaf() const {

@@ -88,6 +88,7 @@ class Variable {
   friend std::shared_ptr<const class Deferred> deferred_of(const Variable& v);
   friend void settle(const Variable& v, Tensor value);
   friend struct Late;
+  friend class Engine;
 };
 
 /// What a vjp sees.
