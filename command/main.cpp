@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 #include <iostream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -94,12 +95,17 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : 2;
   }
-  try {
+  const auto run = [&] {
     if (*show) return command::show(file, std::cout);
     if (*diff) return command::diff(file, other, std::cout);
     if (*verify) return command::verify(file, std::cout);
     if (*predict) return command::predict(file, other, result, how, std::cout);
     return command::convert(file, to, result, std::cout);
+  };
+  try {
+    const int status = run();
+    if (!std::cout.flush()) throw std::runtime_error("the standard output cannot be written to: it is incomplete");
+    return status;
   } catch (const std::exception& e) {
     return failed(e, *verify ? 1 : 2);
   }

@@ -103,6 +103,15 @@ expect 2 'no/such/file' -- "$voxgrad" diff "$checkpoint" no/such/file
 expect 1 'no/such/file' -- "$voxgrad" verify no/such/file
 "$voxgrad" verify no/such/file 2>/dev/full
 [ $? = 1 ] || { echo "a message that cannot be written changes the exit status"; failures=$((failures + 1)); }
+for command in show verify; do
+  status=2
+  [ $command = verify ] && status=1
+  "$voxgrad" $command "$checkpoint" >/dev/full 2>"$work/said"
+  [ $? = $status ] && grep -q 'voxgrad: the standard output cannot be written to' "$work/said" || {
+    echo "$command does not tell that its output is lost"
+    failures=$((failures + 1))
+  }
+done
 expect 2 'A subcommand is required' -- "$voxgrad"
 expect 2 'voxgrad: unknown command "shwo"; did you mean show?' 'Commands are show, diff, verify, convert, predict' -- "$voxgrad" shwo x
 expect 2 'voxgrad: unknown command "frobnicate"' -- "$voxgrad" frobnicate
