@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "framework/kernels/conv3d_problem.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace bench {
 

@@ -15,8 +15,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "framework/checkpoint.hpp"
 #include "support/options.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;

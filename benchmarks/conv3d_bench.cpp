@@ -9,17 +9,17 @@
 #include <nlohmann/json.hpp>
 
 #include "check.hpp"
-#include "framework/error.hpp"
-#include "framework/kernels/bf16.hpp"
-#include "framework/kernels/bf16_set.hpp"
-#include "framework/kernels/conv3d.hpp"
-#include "framework/kernels/conv3d_algorithm.hpp"
-#include "framework/kernels/kernel_set.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
 #include "problem.hpp"
 #include "stopwatch.hpp"
 #include "support/options.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/algorithm.hpp"
+#include "voxgrad/framework/kernels/bf16/bf16.hpp"
+#include "voxgrad/framework/kernels/conv3d.hpp"
+#include "voxgrad/framework/kernels/dispatch/bf16_set.hpp"
+#include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
 
 namespace {
 

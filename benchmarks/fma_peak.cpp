@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "framework/kernels/kernel_set.hpp"
+#include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
 
 namespace bench {
 

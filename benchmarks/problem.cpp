@@ -6,8 +6,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "framework/error.hpp"
-#include "layers/geometry.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/layers/conv/geometry.hpp"
 
 namespace bench {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "framework/kernels/conv3d_problem.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace bench {
 

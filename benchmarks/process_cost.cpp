@@ -4,7 +4,7 @@
 #include <string>
 #include <system_error>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace bench {
 

@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 
 #include "fma_peak.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
 #include "stopwatch.hpp"
 #include "support/options.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace {
 

@@ -1,5 +1,6 @@
 // Every f32 pattern, and random f64 patterns, through a checkpoint's decimal text and back: the bits must be the same.
-// Prints one line of JSON and exits with 1 if any differs. (tests/test_checkpoint_json.cpp runs a sample.)
+// Prints one line of JSON and exits with 1 if any differs. (tests/unit/checkpoint/test_checkpoint_json.cpp runs a
+// sample.)
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -11,8 +12,8 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/text.hpp"
 #include "support/options.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(ZLIB REQUIRED)           # zlib1g-dev
 find_path(XTENSOR_BLAS_INCLUDE xtensor-blas/xlinalg.hpp REQUIRED)      # libxtensor-blas-dev
 find_path(RANDOM123_INCLUDE Random123/threefry.h REQUIRED)             # librandom123-dev
-find_library(OPENBLAS_LIBRARY openblas REQUIRED)                       # libopenblas-openmp-dev; loaded at run time (framework/blas.cpp)
+find_library(OPENBLAS_LIBRARY openblas REQUIRED)                       # libopenblas-openmp-dev; loaded at run time (framework/base/blas.cpp)
 # Debian's NIFTIConfig.cmake names a static library that the package lacks, so the library is found by name.
 find_path(NIFTI_INCLUDE nifti2_io.h PATH_SUFFIXES nifti REQUIRED)      # libnifti2-dev
 find_library(NIFTI2_LIBRARY nifti2 REQUIRED)

@@ -1,8 +1,9 @@
 # `cmake --install` and find_package(voxgrad) for users' projects.
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/voxgrad)
-set(header_dir ${CMAKE_INSTALL_INCLUDEDIR}/voxgrad-0)
-foreach(folder IN ITEMS voxgrad framework layers zoo optim data io evaluation)
+set(header_dir ${CMAKE_INSTALL_INCLUDEDIR}/voxgrad)
+install(FILES ${PROJECT_SOURCE_DIR}/voxgrad.hpp DESTINATION ${header_dir})
+foreach(folder IN ITEMS framework layers optim data evaluation)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${header_dir} FILES_MATCHING PATTERN "*.hpp")
 endforeach()
 install(TARGETS voxgrad voxgrad_dependencies EXPORT voxgrad ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})

@@ -2,22 +2,29 @@
 # (voxgrad_sanitized_program): what is checked is the library, and the memory that it takes and gives, whoever uses it.
 # null, object-size and vptr find nothing here that AddressSanitizer does not; what UBSan finds is a trap, whose line gdb shows.
 # g++ 12 warns falsely of uninitialised members under the sanitizers (GCC bug 105562).
-function(voxgrad_sanitized_library name)
-  add_library(${name} OBJECT EXCLUDE_FROM_ALL ${ARGN})
-  voxgrad_library_settings(${name})
+function(voxgrad_sanitizers name)
   target_compile_options(${name} PRIVATE -O1 -g1 -UNDEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
                          -fno-sanitize=null,object-size,vptr -fsanitize-undefined-trap-on-error
                          $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endfunction()
+function(voxgrad_sanitized_library name)
+  add_library(${name} OBJECT EXCLUDE_FROM_ALL ${ARGN})
+  voxgrad_library_settings(${name})
+  voxgrad_sanitizers(${name})
+endfunction()
 # AddressSanitizer's checks as calls take half the time of g++ that they take inline. The kernels, where they are made
 # most, have them inline: their tests take a quarter of the time. What looks for uses of a variable after its scope takes half
 # of g++'s time there; it is left to the fuzz targets, which have the scalar kernels with it.
-set(kernels ${VOXGRAD_SOURCES})
-list(FILTER kernels INCLUDE REGEX "framework/kernels/.*_(scalar|avx2|avx512)\\.cpp$")
-set(others ${VOXGRAD_SOURCES})
-list(REMOVE_ITEM others ${kernels})
-voxgrad_sanitized_library(voxgrad_sanitized_kernels ${kernels})
-target_compile_options(voxgrad_sanitized_kernels PRIVATE -fno-sanitize-address-use-after-scope)
-voxgrad_sanitized_library(voxgrad_sanitized ${others})
+voxgrad_sanitized_library(voxgrad_sanitized ${VOXGRAD_SOURCES})
+set(wide_targets ${VOXGRAD_WIDE_KERNEL_TARGETS})
+voxgrad_kernels(voxgrad_sanitized)
+foreach(target IN LISTS VOXGRAD_KERNEL_TARGETS)
+  set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL ON)
+  voxgrad_sanitizers(${target})
+  target_compile_options(${target} PRIVATE -fno-sanitize-address-use-after-scope)
+endforeach()
+set(VOXGRAD_SANITIZED_OBJECTS voxgrad_sanitized ${VOXGRAD_KERNEL_TARGETS})
+list(TRANSFORM VOXGRAD_SANITIZED_OBJECTS REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>")
+set(VOXGRAD_WIDE_KERNEL_TARGETS ${wide_targets})
 target_compile_options(voxgrad_sanitized PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=asan-instrumentation-with-call-threshold=0>)
 add_custom_target(sanitized)

@@ -1,12 +1,12 @@
-#include "data/augment.hpp"
+#include "voxgrad/data/augment.hpp"
 
 #include <fmt/format.h>
 
 #include <string_view>
 
-#include "data/gather.hpp"
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/data/gather.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::augment {
 

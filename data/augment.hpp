@@ -15,9 +15,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "data/dataset.hpp"
-#include "data/volume.hpp"
-#include "framework/random.hpp"
+#include "voxgrad/data/dataset.hpp"
+#include "voxgrad/data/volume.hpp"
+#include "voxgrad/framework/base/random.hpp"
 
 namespace vg::augment {
 

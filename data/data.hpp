@@ -1,9 +1,10 @@
 // Everything in data/.
 #pragma once
 
-#include "data/augment.hpp"
-#include "data/dataset.hpp"
-#include "data/loader.hpp"
-#include "data/preprocess.hpp"
-#include "data/shapes.hpp"
-#include "data/volume.hpp"
+#include "voxgrad/data/augment.hpp"
+#include "voxgrad/data/dataset.hpp"
+#include "voxgrad/data/loader.hpp"
+#include "voxgrad/data/nifti.hpp"
+#include "voxgrad/data/preprocess.hpp"
+#include "voxgrad/data/shapes.hpp"
+#include "voxgrad/data/volume.hpp"

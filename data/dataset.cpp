@@ -1,4 +1,4 @@
-#include "data/dataset.hpp"
+#include "voxgrad/data/dataset.hpp"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace vg {
 

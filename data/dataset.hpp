@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "framework/tensor.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg {
 

@@ -1,12 +1,12 @@
-#include "data/gather.hpp"
+#include "voxgrad/data/gather.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::detail {
 

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "data/volume.hpp"
+#include "voxgrad/data/volume.hpp"
 
 namespace vg::detail {
 

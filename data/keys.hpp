@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "framework/random.hpp"
+#include "voxgrad/framework/base/random.hpp"
 
 namespace vg {
 

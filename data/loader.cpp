@@ -1,4 +1,4 @@
-#include "data/loader.hpp"
+#include "voxgrad/data/loader.hpp"
 
 #include <fmt/format.h>
 
@@ -7,8 +7,8 @@
 #include <cstring>
 #include <numeric>
 
-#include "data/keys.hpp"
-#include "framework/error.hpp"
+#include "voxgrad/data/keys.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace vg {
 

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "data/dataset.hpp"
-#include "framework/description.hpp"
-#include "framework/random.hpp"
+#include "voxgrad/data/dataset.hpp"
+#include "voxgrad/framework/base/random.hpp"
+#include "voxgrad/framework/nn/description.hpp"
 
 namespace vg {
 

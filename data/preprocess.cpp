@@ -1,13 +1,13 @@
-#include "data/preprocess.hpp"
+#include "voxgrad/data/preprocess.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "data/gather.hpp"
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/data/gather.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "framework/tensor.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg {
 

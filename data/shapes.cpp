@@ -1,4 +1,4 @@
-#include "data/shapes.hpp"
+#include "voxgrad/data/shapes.hpp"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,10 @@
 #include <cmath>
 #include <numbers>
 
-#include "data/augment.hpp"
-#include "data/keys.hpp"
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/data/augment.hpp"
+#include "voxgrad/data/keys.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg {
 

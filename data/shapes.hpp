@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "data/dataset.hpp"
-#include "framework/random.hpp"
+#include "voxgrad/data/dataset.hpp"
+#include "voxgrad/framework/base/random.hpp"
 
 namespace vg {
 

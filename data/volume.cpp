@@ -1,13 +1,13 @@
-#include "data/volume.hpp"
+#include "voxgrad/data/volume.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <string>
 
-#include "data/gather.hpp"
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/data/gather.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "framework/tensor.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg {
 

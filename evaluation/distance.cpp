@@ -1,4 +1,4 @@
-#include "evaluation/distance.hpp"
+#include "voxgrad/evaluation/distance.hpp"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "framework/error.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg {
 

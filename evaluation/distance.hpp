@@ -9,7 +9,7 @@
 #include <array>
 #include <cstdint>
 
-#include "framework/tensor.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg {
 

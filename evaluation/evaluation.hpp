@@ -1,6 +1,6 @@
 // Everything in evaluation/: what one does with a model that is trained.
 #pragma once
 
-#include "evaluation/distance.hpp"
-#include "evaluation/metrics.hpp"
-#include "evaluation/sliding_window.hpp"
+#include "voxgrad/evaluation/distance.hpp"
+#include "voxgrad/evaluation/metrics.hpp"
+#include "voxgrad/evaluation/sliding_window.hpp"

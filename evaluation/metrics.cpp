@@ -1,4 +1,4 @@
-#include "evaluation/metrics.hpp"
+#include "voxgrad/evaluation/metrics.hpp"
 
 #include <fmt/format.h>
 
@@ -6,11 +6,11 @@
 #include <cmath>
 #include <limits>
 
-#include "evaluation/distance.hpp"
-#include "framework/error.hpp"
-#include "framework/ops/detail/class_labels.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/evaluation/distance.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/detail/class_labels.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace vg {
 

@@ -14,8 +14,8 @@
 #include <optional>
 #include <vector>
 
-#include "framework/tensor.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg {
 

@@ -1,4 +1,4 @@
-#include "evaluation/sliding_window.hpp"
+#include "voxgrad/evaluation/sliding_window.hpp"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,10 @@
 #include <optional>
 #include <utility>
 
-#include "framework/error.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/shape_ops.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -14,7 +14,7 @@
 #include <functional>
 #include <vector>
 
-#include "framework/module.hpp"
+#include "voxgrad/framework/nn/module.hpp"
 
 namespace vg {
 

@@ -1,5 +1,5 @@
-// Checks the gradients of a layer of your own, by central differences in f64: for its input and its parameters, to first and
-// second order.
+// Checks the gradients of a layer of your own, by central differences in f64: for its input and its parameters, to
+// first and second order.
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
 

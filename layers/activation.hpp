@@ -4,9 +4,9 @@
 #include <concepts>
 #include <utility>
 
-#include "framework/module.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/norm.hpp"
+#include "voxgrad/framework/nn/module.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/norm.hpp"
 
 namespace vg {
 

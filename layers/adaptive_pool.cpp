@@ -1,4 +1,4 @@
-#include "layers/adaptive_pool.hpp"
+#include "voxgrad/layers/adaptive_pool.hpp"
 
 namespace vg {
 

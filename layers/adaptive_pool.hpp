@@ -1,8 +1,8 @@
 // Pooling to a size: AdaptiveAvgPool3d and AdaptiveMaxPool3d, PyTorch's windows.
 #pragma once
 
-#include "framework/ops/pool3d.hpp"
-#include "layers/layer.hpp"
+#include "voxgrad/framework/ops/pool3d.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

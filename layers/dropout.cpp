@@ -1,9 +1,9 @@
-#include "layers/dropout.hpp"
+#include "voxgrad/layers/dropout.hpp"
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/dropout.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/dropout.hpp"
 
 namespace vg {
 

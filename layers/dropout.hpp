@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "layers/layer.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

@@ -1,8 +1,8 @@
-#include "layers/input_check.hpp"
+#include "voxgrad/layers/input_check.hpp"
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace vg::detail {
 

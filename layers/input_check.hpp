@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "layers/geometry.hpp"
+#include "voxgrad/layers/conv/geometry.hpp"
 
 namespace vg::detail {
 

@@ -1,10 +1,10 @@
-#include "layers/layer.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/shape_ops.hpp"
-#include "layers/input_check.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
+#include "voxgrad/layers/input_check.hpp"
 
 namespace vg {
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "framework/module.hpp"
-#include "layers/geometry.hpp"
+#include "voxgrad/framework/nn/module.hpp"
+#include "voxgrad/layers/conv/geometry.hpp"
 
 namespace vg {
 

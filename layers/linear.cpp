@@ -1,12 +1,12 @@
-#include "layers/linear.hpp"
+#include "voxgrad/layers/linear.hpp"
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/linalg.hpp"
-#include "framework/ops/shape_ops.hpp"
-#include "layers/input_check.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/linalg.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
+#include "voxgrad/layers/input_check.hpp"
 
 namespace vg {
 

@@ -1,8 +1,8 @@
 // Linear: brainstate.nn.Linear in C++.
 #pragma once
 
-#include "layers/init.hpp"
-#include "layers/layer.hpp"
+#include "voxgrad/layers/init/init.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

@@ -1,16 +1,16 @@
-#include "layers/norm.hpp"
+#include "voxgrad/layers/norm.hpp"
 
 #include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/norm.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
-#include "layers/input_check.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/norm.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
+#include "voxgrad/layers/input_check.hpp"
 
 namespace vg {
 

@@ -4,8 +4,8 @@
 #include <optional>
 #include <vector>
 
-#include "layers/init.hpp"
-#include "layers/layer.hpp"
+#include "voxgrad/layers/init/init.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

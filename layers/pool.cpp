@@ -1,11 +1,11 @@
-#include "layers/pool.hpp"
+#include "voxgrad/layers/pool.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "framework/ops/pool3d.hpp"
-#include "layers/layer.hpp"
+#include "voxgrad/framework/ops/pool3d.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

@@ -1,10 +1,10 @@
-#include "layers/prelu.hpp"
+#include "voxgrad/layers/prelu.hpp"
 
 #include <cmath>
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace vg {
 

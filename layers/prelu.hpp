@@ -3,8 +3,8 @@
 
 #include <concepts>
 
-#include "framework/ops/elementwise.hpp"
-#include "layers/layer.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

@@ -1,13 +1,13 @@
-#include "layers/reshape.hpp"
+#include "voxgrad/layers/reshape.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/pool3d.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/pool3d.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

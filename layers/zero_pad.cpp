@@ -1,9 +1,9 @@
-#include "layers/zero_pad.hpp"
+#include "voxgrad/layers/zero_pad.hpp"
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -1,7 +1,7 @@
 // ZeroPad3d: zeros around a volume.
 #pragma once
 
-#include "layers/layer.hpp"
+#include "voxgrad/layers/layer.hpp"
 
 namespace vg {
 

@@ -1,11 +1,11 @@
-#include "optim/accumulator.hpp"
+#include "voxgrad/optim/accumulator.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "optim/checks.hpp"
-#include "optim/settings.hpp"
+#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/optim/settings.hpp"
 
 namespace vg {
 

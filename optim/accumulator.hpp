@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "optim/optimizer.hpp"
+#include "voxgrad/optim/optimizer.hpp"
 
 namespace vg {
 

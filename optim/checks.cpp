@@ -1,10 +1,10 @@
-#include "optim/checks.hpp"
+#include "voxgrad/optim/checks.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace vg::detail {
 

@@ -1,4 +1,4 @@
-#include "optim/clip.hpp"
+#include "voxgrad/optim/clip.hpp"
 
 #include <fmt/format.h>
 
@@ -6,10 +6,10 @@
 #include <cmath>
 #include <set>
 
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
-#include "optim/checks.hpp"
-#include "optim/fused.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/optim/fused.hpp"
 
 namespace vg {
 

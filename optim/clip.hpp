@@ -2,8 +2,8 @@
 // see; these are for loops that want the norm, or clip only part of a model.
 #pragma once
 
-#include "framework/grad.hpp"
-#include "framework/state.hpp"
+#include "voxgrad/framework/nn/state.hpp"
+#include "voxgrad/framework/transforms/grad.hpp"
 
 namespace vg {
 

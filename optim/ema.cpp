@@ -1,11 +1,11 @@
-#include "optim/ema.hpp"
+#include "voxgrad/optim/ema.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "framework/error.hpp"
-#include "optim/checks.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/optim/checks.hpp"
 
 namespace vg {
 

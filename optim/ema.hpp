@@ -14,9 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include "framework/description.hpp"
-#include "framework/state.hpp"
-#include "optim/leaf_pass.hpp"
+#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/state.hpp"
+#include "voxgrad/optim/leaf_pass.hpp"
 
 namespace vg {
 

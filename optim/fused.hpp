@@ -6,7 +6,7 @@
 #include <limits>
 #include <utility>
 
-#include "optim/optimizer.hpp"
+#include "voxgrad/optim/optimizer.hpp"
 
 namespace vg::detail {
 

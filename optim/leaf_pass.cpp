@@ -1,8 +1,8 @@
-#include "optim/leaf_pass.hpp"
+#include "voxgrad/optim/leaf_pass.hpp"
 
 #include <algorithm>
 
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::detail {
 

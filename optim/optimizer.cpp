@@ -1,4 +1,4 @@
-#include "optim/optimizer.hpp"
+#include "voxgrad/optim/optimizer.hpp"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,9 @@
 #include <limits>
 #include <set>
 
-#include "framework/error.hpp"
-#include "optim/checks.hpp"
-#include "optim/clip.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/optim/clip.hpp"
 
 namespace vg {
 

@@ -22,11 +22,11 @@
 #include <utility>
 #include <vector>
 
-#include "framework/description.hpp"
-#include "framework/grad.hpp"
-#include "framework/state.hpp"
-#include "optim/leaf_pass.hpp"
-#include "optim/schedule.hpp"
+#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/state.hpp"
+#include "voxgrad/framework/transforms/grad.hpp"
+#include "voxgrad/optim/leaf_pass.hpp"
+#include "voxgrad/optim/schedule.hpp"
 
 namespace vg {
 

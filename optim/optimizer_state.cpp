@@ -5,9 +5,9 @@
 #include <cmath>
 #include <set>
 
-#include "framework/error.hpp"
-#include "optim/optimizer.hpp"
-#include "optim/settings.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/optim/optimizer.hpp"
+#include "voxgrad/optim/settings.hpp"
 
 namespace vg {
 

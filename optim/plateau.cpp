@@ -1,13 +1,13 @@
-#include "optim/plateau.hpp"
+#include "voxgrad/optim/plateau.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
 
-#include "framework/error.hpp"
-#include "optim/checks.hpp"
-#include "optim/settings.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/optim/settings.hpp"
 
 namespace vg {
 

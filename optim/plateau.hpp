@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "optim/schedule.hpp"
+#include "voxgrad/optim/schedule.hpp"
 
 namespace vg {
 

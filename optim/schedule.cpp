@@ -1,4 +1,4 @@
-#include "optim/schedule.hpp"
+#include "voxgrad/optim/schedule.hpp"
 
 #include <fmt/format.h>
 
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "framework/error.hpp"
-#include "optim/checks.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/optim/checks.hpp"
 
 namespace vg {
 

@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "framework/description.hpp"
+#include "voxgrad/framework/nn/description.hpp"
 
 namespace vg {
 

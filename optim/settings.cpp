@@ -1,4 +1,4 @@
-#include "optim/settings.hpp"
+#include "voxgrad/optim/settings.hpp"
 
 #include <fmt/format.h>
 

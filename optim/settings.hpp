@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "framework/description.hpp"
+#include "voxgrad/framework/nn/description.hpp"
 
 namespace vg::detail {
 

@@ -16,14 +16,14 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint.hpp"
-#include "framework/checkpoint/document.hpp"
-#include "framework/checkpoint_folder.hpp"
-#include "framework/threads.hpp"
-#include "io/io.hpp"
-#include "layers/layers.hpp"
-#include "layers/registry.hpp"
 #include "support/zip_by_hand.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/formats/formats.hpp"
+#include "voxgrad/layers/layers.hpp"
+#include "voxgrad/layers/registry/registry.hpp"
 
 namespace hostile {
 
@@ -346,7 +346,7 @@ void add_claims(std::vector<Case>& cases) {
 }
 
 // Files that are as they should be, and as dear as can be: what they may take is said in docs/checkpoint-format.md and
-// io/.
+// framework/formats/.
 void add_bounds(std::vector<Case>& cases) {
   // Names, texts, lists and descriptions, in bytes per byte of file. The numbers of entries are those just above a
   // power of 2, where a growing vector has its old and its new memory.

@@ -13,10 +13,10 @@
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/kernels/kernel_set.hpp"
 #include "support/conv_config.hpp"
 #include "support/golden.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
 
 namespace {
 

@@ -20,13 +20,13 @@
 #include <string>
 #include <utility>
 
-#include "data/data.hpp"
-#include "framework/checkpoint_folder.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
-#include "layers/layers.hpp"
-#include "optim/optim.hpp"
 #include "support/temp_dir.hpp"
+#include "voxgrad/data/data.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/layers/layers.hpp"
+#include "voxgrad/optim/optim.hpp"
 
 namespace fs = std::filesystem;
 using test::read_bytes;

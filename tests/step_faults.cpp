@@ -19,13 +19,13 @@
 #include <thread>
 #include <vector>
 
-#include "framework/error.hpp"
-#include "framework/memory.hpp"
-#include "framework/ops/linalg.hpp"
-#include "framework/ops/loss.hpp"
-#include "framework/threads.hpp"
-#include "layers/layers.hpp"
-#include "optim/optim.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/linalg.hpp"
+#include "voxgrad/framework/ops/loss.hpp"
+#include "voxgrad/layers/layers.hpp"
+#include "voxgrad/optim/optim.hpp"
 
 namespace {
 

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "framework/atomic_file.hpp"
+#include "voxgrad/framework/system/atomic_file.hpp"
 
 double History::Evaluation::mean() const {
   return std::accumulate(dice.begin(), dice.end(), 0.0) / static_cast<double>(dice.size());

@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
-#include "framework/atomic_file.hpp"
 #include "run.hpp"
 #include "segment_brain/brain_data.hpp"
 #include "segment_brain/history.hpp"
@@ -16,6 +15,7 @@
 #include "segment_brain/report.hpp"
 #include "segment_brain/settings.hpp"
 #include "segment_brain/unet.hpp"
+#include "voxgrad/framework/system/atomic_file.hpp"
 
 namespace {
 

@@ -9,8 +9,8 @@
 
 #include <fmt/format.h>
 
-#include "framework/atomic_file.hpp"
 #include "segment_brain/png.hpp"
+#include "voxgrad/framework/system/atomic_file.hpp"
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "framework/checkpoint/base64.hpp"
+#include "voxgrad/framework/checkpoint/base64.hpp"
 
 #include <array>
 #include <string_view>

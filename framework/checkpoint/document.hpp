@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "framework/checkpoint_options.hpp"
-#include "framework/description.hpp"
-#include "framework/random.hpp"
+#include "voxgrad/framework/base/random.hpp"
+#include "voxgrad/framework/checkpoint/options.hpp"
+#include "voxgrad/framework/nn/description.hpp"
 
 namespace vg::checkpoint {
 

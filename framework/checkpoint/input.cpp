@@ -1,4 +1,4 @@
-#include "framework/checkpoint/input.hpp"
+#include "voxgrad/framework/checkpoint/input.hpp"
 
 #include <unistd.h>
 #include <zlib.h>
@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace vg::checkpoint {
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "framework/regular_file.hpp"
+#include "voxgrad/framework/system/regular_file.hpp"
 
 namespace vg::checkpoint {
 

@@ -1,4 +1,4 @@
-#include "framework/checkpoint/json.hpp"
+#include "voxgrad/framework/checkpoint/json.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -6,8 +6,9 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/document.hpp"
-#include "framework/checkpoint/text.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
@@ -239,7 +240,7 @@ class Reader {
   // The front of the window is not what must be there.
   Fault unexpected(std::string_view wanted) {
     if (!in_.more()) return Fault(fmt::format("unexpected end of the file; must be {}", wanted));
-    const std::string got = shown(*in_.begin());
+    const std::string got = in_quotes(*in_.begin());
     skip();
     return Fault(fmt::format("syntax error: unexpected {}; must be {}", got, wanted));
   }
@@ -249,7 +250,7 @@ class Reader {
     if (!begun) return unexpected("a value");
     std::string_view rest(in_.begin(), in_.end());
     rest = rest.substr(0, rest.find_first_not_of("+-.0123456789eE"));
-    const Fault fault(fmt::format("syntax error: {} is no number", shown(rest)));
+    const Fault fault(fmt::format("syntax error: {} is no number", in_quotes(rest)));
     in_.advance(rest.data() + rest.size());
     return fault;
   }

@@ -1,14 +1,15 @@
 // JSON, strict (RFC 8259, UTF-8, no byte order mark): the reader of a text, and the walk through the grammar that it
 // feeds. Our own because a parser that gives events value by value (nlohmann's SAX) reads 60 MB/s; here numbers and
-// base64 go straight from the window into a tensor. tests/test_checkpoint_json.cpp holds it against nlohmann's.
+// base64 go straight from the window into a tensor. tests/unit/checkpoint/test_checkpoint_json.cpp holds it against
+// nlohmann's.
 #pragma once
 
 #include <set>
 #include <string>
 #include <vector>
 
-#include "framework/checkpoint/input.hpp"
-#include "framework/checkpoint/level.hpp"
+#include "voxgrad/framework/checkpoint/input.hpp"
+#include "voxgrad/framework/checkpoint/level.hpp"
 
 namespace vg::checkpoint {
 

@@ -1,4 +1,4 @@
-#include "framework/checkpoint/level.hpp"
+#include "voxgrad/framework/checkpoint/level.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -6,11 +6,12 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/text.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
-std::string shown(const Scalar& s) {
+std::string in_quotes(const Scalar& s) {
   switch (s.kind) {
     case Scalar::Kind::boolean:
       return s.truth ? "true" : "false";
@@ -21,14 +22,14 @@ std::string shown(const Scalar& s) {
     case Scalar::Kind::real:
       return std::string(s.text.substr(0, 60)) + (s.text.size() <= 60 ? "" : "...");
     case Scalar::Kind::text:
-      return shown(s.text);
+      return in_quotes(s.text);
     default:
       return "null";
   }
 }
 
 std::string_view as_text(const Scalar& s) {
-  if (s.kind != Scalar::Kind::text) throw Fault(fmt::format("got {}; must be a text", shown(s)));
+  if (s.kind != Scalar::Kind::text) throw Fault(fmt::format("got {}; must be a text", in_quotes(s)));
   return s.text;
 }
 
@@ -37,7 +38,7 @@ std::int64_t as_integer(const Scalar& s) {
   if (s.kind == Scalar::Kind::natural &&
       s.natural <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
     return static_cast<std::int64_t>(s.natural);
-  throw Fault(fmt::format("got {}; must be an integer of at most 64 bits, without fraction or exponent", shown(s)));
+  throw Fault(fmt::format("got {}; must be an integer of at most 64 bits, without fraction or exponent", in_quotes(s)));
 }
 
 namespace {
@@ -55,15 +56,15 @@ T as_real(const Scalar& s) {
       return s.negative == 0 ? -T{0} : static_cast<T>(s.negative);
     case Scalar::Kind::real:
       if (const T v = rounded(s, T{}); std::isfinite(v)) return v;
-      throw Fault(fmt::format("got {}, which is out of the range of {}", shown(s), name));
+      throw Fault(fmt::format("got {}, which is out of the range of {}", in_quotes(s), name));
     case Scalar::Kind::text:
       if (T v{}; parse_special(s.text, v)) return v;
       throw Fault(
           fmt::format("got {}; besides numbers {} has \"nan\", \"inf\", \"-inf\" and \"nan:0x\" with {} lower-case "
                       "digits that are a NaN's bits",
-                      shown(s), name, 2 * sizeof(T)));
+                      in_quotes(s), name, 2 * sizeof(T)));
     default:
-      throw Fault(fmt::format("got {}; must be a number of {}", shown(s), name));
+      throw Fault(fmt::format("got {}; must be a number of {}", in_quotes(s), name));
   }
 }
 
@@ -80,16 +81,16 @@ double as_number<double>(const Scalar& s) {
 template <>
 std::int32_t as_number<std::int32_t>(const Scalar& s) {
   if (s.kind != Scalar::Kind::natural && s.kind != Scalar::Kind::negative)
-    throw Fault(fmt::format("got {}; i32 takes integers only, without fraction or exponent", shown(s)));
+    throw Fault(fmt::format("got {}; i32 takes integers only, without fraction or exponent", in_quotes(s)));
   const std::int64_t v = s.kind == Scalar::Kind::natural && s.natural >> 32 != 0
                              ? std::numeric_limits<std::int64_t>::max()
                              : as_integer(s);
   if (v < std::numeric_limits<std::int32_t>::min() || v > std::numeric_limits<std::int32_t>::max())
-    throw Fault(fmt::format("got {}, which is out of the range of i32", shown(s)));
+    throw Fault(fmt::format("got {}, which is out of the range of i32", in_quotes(s)));
   return static_cast<std::int32_t>(v);
 }
 
-void Level::scalar(const Scalar& s) { throw Fault(fmt::format("got {}; must be {}", shown(s), expected())); }
+void Level::scalar(const Scalar& s) { throw Fault(fmt::format("got {}; must be {}", in_quotes(s), expected())); }
 
 LevelPtr Level::open(Opened what) {
   throw Fault(fmt::format("got {}; must be {}", what == Opened::object ? "an object" : "a list", expected()));
@@ -113,11 +114,11 @@ void Record::key(const std::string& name) {
   const auto index = static_cast<std::size_t>(it - fields_.begin());
   for (std::size_t i = 0; i < std::min(leading_, index); ++i)
     if (!fields_[i].seen)
-      throw Fault(fmt::format("got the key {}; \"{}\" must stand before it", shown(name), fields_[i].name));
+      throw Fault(fmt::format("got the key {}; \"{}\" must stand before it", in_quotes(name), fields_[i].name));
   if (it == fields_.end()) {
     std::string names;
     for (const Field& f : fields_) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", f.name);
-    throw Fault(fmt::format("got the key {}; allowed are {}", shown(name), names));
+    throw Fault(fmt::format("got the key {}; allowed are {}", in_quotes(name), names));
   }
   now_ = &*it;
   now_->seen = true;

@@ -12,7 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "framework/description.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/nn/description.hpp"
 
 namespace vg::checkpoint {
 
@@ -32,7 +33,8 @@ struct Scalar {
 };
 
 /// For messages: "null", "12", "\"abc\"".
-std::string shown(const Scalar& s);
+using vg::in_quotes;
+std::string in_quotes(const Scalar& s);
 /// These throw Fault for a scalar of another kind or out of range.
 std::string_view as_text(const Scalar& s);
 std::int64_t as_integer(const Scalar& s);

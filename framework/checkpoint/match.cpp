@@ -1,4 +1,4 @@
-#include "framework/checkpoint/match.hpp"
+#include "voxgrad/framework/checkpoint/match.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -8,7 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/text.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
@@ -85,21 +86,21 @@ std::string renamed(std::string path, const LoadOptions& options, std::vector<bo
 
 void match_state(const std::string& path, const SavedState& saved, const State& now, Problems& problems) {
   if (saved.kind != name_of(now.kind()))
-    problems.push_back(fmt::format("state {}: the file has the kind {}, the model {}", shown(path), shown(saved.kind),
-                                   shown(name_of(now.kind()))));
+    problems.push_back(fmt::format("state {}: the file has the kind {}, the model {}", in_quotes(path),
+                                   in_quotes(saved.kind), in_quotes(name_of(now.kind()))));
   join(
       saved.leaves, leaves_of(now),
       [&](const std::string& leaf, const Tensor& s, const Tensor& n) {
         if (s.dtype() != n.dtype() || s.shape() != n.shape())
-          problems.push_back(fmt::format("state {}, leaf {}: {}", shown(path), shown(leaf), differing(s, n)));
+          problems.push_back(fmt::format("state {}, leaf {}: {}", in_quotes(path), in_quotes(leaf), differing(s, n)));
       },
       [&](const std::string& leaf, const Tensor& s) {
         problems.push_back(fmt::format("unexpected: state {}, leaf {} ({}) is in the file, not in the model",
-                                       shown(path), shown(leaf), kind_of(s)));
+                                       in_quotes(path), in_quotes(leaf), kind_of(s)));
       },
       [&](const std::string& leaf, const Tensor& n) {
-        problems.push_back(fmt::format("missing: state {}, leaf {} ({}) is in the model, not in the file", shown(path),
-                                       shown(leaf), kind_of(n)));
+        problems.push_back(fmt::format("missing: state {}, leaf {} ({}) is in the model, not in the file",
+                                       in_quotes(path), in_quotes(leaf), kind_of(n)));
       });
 }
 
@@ -110,7 +111,7 @@ struct ShowValue {
     char text[number_room];
     return {text, print_real(text, v)};
   }
-  std::string operator()(const std::string& v) const { return shown(v); }
+  std::string operator()(const std::string& v) const { return in_quotes(v); }
   template <class T>
   std::string operator()(const std::vector<T>& v) const {
     std::string text;
@@ -133,11 +134,11 @@ bool equal(const Value& a, const Value& b) {
 }
 
 void match_module(const std::string& path, const Description& saved, const Description& now, Problems& problems) {
-  const std::string module = path.empty() ? "the model" : "module " + shown(path);
+  const std::string module = path.empty() ? "the model" : "module " + in_quotes(path);
   const auto text = [](const Value& v) { return std::visit(ShowValue{}, v); };
   if (saved.kind != now.kind) {  // then nothing below can be compared
     problems.push_back(fmt::format("description of {}: the file has the kind {}, the model {}", module,
-                                   shown(saved.kind), shown(now.kind)));
+                                   in_quotes(saved.kind), in_quotes(now.kind)));
     return;
   }
   join(
@@ -145,15 +146,15 @@ void match_module(const std::string& path, const Description& saved, const Descr
       [&](const std::string& name, const Value& s, const Value& n) {
         if (!equal(s, n))
           problems.push_back(fmt::format("description of {}, option {}: the file has {}, the model {}", module,
-                                         shown(name), text(s), text(n)));
+                                         in_quotes(name), text(s), text(n)));
       },
       [&](const std::string& name, const Value& s) {
         problems.push_back(fmt::format("description of {}, option {}: the file has {}, the model no such option",
-                                       module, shown(name), text(s)));
+                                       module, in_quotes(name), text(s)));
       },
       [&](const std::string& name, const Value& n) {
-        problems.push_back(
-            fmt::format("description of {}, option {}: the file has none, the model {}", module, shown(name), text(n)));
+        problems.push_back(fmt::format("description of {}, option {}: the file has none, the model {}", module,
+                                       in_quotes(name), text(n)));
       });
   const auto join_path = [&](const std::string& name) { return path.empty() ? name : path + "." + name; };
   join(
@@ -163,11 +164,11 @@ void match_module(const std::string& path, const Description& saved, const Descr
       },
       [&](const std::string& name, const Description& s) {
         problems.push_back(fmt::format("description of module {}: the file has a {}, the model nothing",
-                                       shown(join_path(name)), shown(s.kind)));
+                                       in_quotes(join_path(name)), in_quotes(s.kind)));
       },
       [&](const std::string& name, const Description& n) {
         problems.push_back(fmt::format("description of module {}: the file has nothing, the model a {}",
-                                       shown(join_path(name)), shown(n.kind)));
+                                       in_quotes(join_path(name)), in_quotes(n.kind)));
       });
 }
 
@@ -182,12 +183,12 @@ void match_all(const SavedStates& saved, const States& states, Problems& problem
       saved, states,
       [&](const std::string& path, const SavedState& s, const State& n) { match_state(path, s, n, problems); },
       [&](const std::string& path, const SavedState& s) {
-        problems.push_back(
-            fmt::format("unexpected: state {} ({}) is in the file, not in the model", shown(path), listed(s.leaves)));
+        problems.push_back(fmt::format("unexpected: state {} ({}) is in the file, not in the model", in_quotes(path),
+                                       listed(s.leaves)));
       },
       [&](const std::string& path, const State& n) {
-        problems.push_back(
-            fmt::format("missing: state {} ({}) is in the model, not in the file", shown(path), listed(leaves_of(n))));
+        problems.push_back(fmt::format("missing: state {} ({}) is in the model, not in the file", in_quotes(path),
+                                       listed(leaves_of(n))));
       });
 }
 
@@ -245,13 +246,13 @@ std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<
     std::string now = renamed(paths[i], options, used);
     if (now.empty() || !path_fits(now, options.prefix)) continue;
     if (!taken.insert(now).second)
-      problems.push_back(
-          fmt::format("rename: two {} of the file are to be {}; {} is one", entries, shown(now), shown(paths[i])));
+      problems.push_back(fmt::format("rename: two {} of the file are to be {}; {} is one", entries, in_quotes(now),
+                                     in_quotes(paths[i])));
     found.emplace_back(std::move(now), i);
   }
   for (std::size_t i = 0; options.strict && i < used.size(); ++i)
     if (!used[i])
-      problems.push_back(fmt::format("rename: no path of the file begins with {}", shown(options.rename[i].first)));
+      problems.push_back(fmt::format("rename: no path of the file begins with {}", in_quotes(options.rename[i].first)));
   return found;
 }
 
@@ -260,10 +261,10 @@ const SavedModel* find_model(const Document& file, const std::string& name, Prob
   std::vector<std::string> names;
   for (const auto& [key, model] : file.models) {
     if (!name.empty() && key == name) return &model;
-    names.push_back(shown(key));
+    names.push_back(in_quotes(key));
   }
   std::string text = name.empty() ? "missing: the file holds no model"
-                                  : fmt::format("missing: the file holds no model {}", shown(name));
+                                  : fmt::format("missing: the file holds no model {}", in_quotes(name));
   if (!names.empty())
     text += fmt::format("{}; it holds {}: name one (vg::LoadOptions{{.model = {}}}, vg::load_model(path, {}))",
                         name.empty() ? " without a name" : "", fmt::join(names, ", "), names[0], names[0]);
@@ -280,7 +281,7 @@ std::vector<Move> match_states(const SavedModel& saved, const States& states, co
                                LoadReport& report, Problems& problems) {
   const States wanted = options.prefix.empty() ? states : states.under(options.prefix);
   if (wanted.empty() && !options.prefix.empty())
-    problems.push_back(fmt::format("prefix: the model has no state below {}", shown(options.prefix)));
+    problems.push_back(fmt::format("prefix: the model has no state below {}", in_quotes(options.prefix)));
   const SavedStates found = selected(saved.states, options, problems);
   if (options.strict) match_all(found, wanted, problems);
   if (!problems.empty()) return {};

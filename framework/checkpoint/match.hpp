@@ -7,9 +7,9 @@
 #include <utility>
 #include <vector>
 
-#include "framework/checkpoint/document.hpp"
-#include "framework/description.hpp"
-#include "framework/state.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/state.hpp"
 
 namespace vg::checkpoint {
 

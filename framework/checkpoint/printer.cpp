@@ -1,14 +1,15 @@
-#include "framework/checkpoint/printer.hpp"
+#include "voxgrad/framework/checkpoint/printer.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/base64.hpp"
-#include "framework/checkpoint/document.hpp"
-#include "framework/checkpoint/text.hpp"
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/base64.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
@@ -53,7 +54,7 @@ std::string Printer::where() const {
 
 void Printer::open_object() {
   if (open_.size() + 2 > static_cast<std::size_t>(max_depth))  // one more for the list that may stand in it
-    throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", shown(where()), max_depth));
+    throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", in_quotes(where()), max_depth));
   out_.put('{');
   open_.push_back({key_, {}});
 }
@@ -70,11 +71,12 @@ void Printer::begin_key(std::string_view name) {
   key_ = name;
   auto& keys = open_.back().keys;
   if (!keys.emplace(name).second)
-    throw ValueError(fmt::format("[checkpoint] save: there are two of the name {} in {}", shown(name), shown(where())));
+    throw ValueError(
+        fmt::format("[checkpoint] save: there are two of the name {} in {}", in_quotes(name), in_quotes(where())));
   if (keys.size() > max_keys)
     throw ValueError(
         fmt::format("[checkpoint] save: {} is one of more than {} names in its object; a checkpoint allows no more",
-                    shown(where()), max_keys));
+                    in_quotes(where()), max_keys));
   if (keys.size() > 1) out_.put(',');
   line(open_.size());
 }
@@ -103,12 +105,12 @@ void Printer::close_tag() { out_.put('}'); }
 void Printer::text(std::string_view value) {
   if (value.size() > max_text)
     throw ValueError(fmt::format("[checkpoint] save: the text at {} has {} bytes; a checkpoint allows {}",
-                                 shown(where()), value.size(), max_text));
+                                 in_quotes(where()), value.size(), max_text));
   std::array<char, 8> room{};
   out_.put('"');
   while (!value.empty()) {
     const std::size_t n = utf8_sequence(value);
-    if (n == 0) throw ValueError(fmt::format("[checkpoint] save: the text at {} is not UTF-8", shown(where())));
+    if (n == 0) throw ValueError(fmt::format("[checkpoint] save: the text at {} is not UTF-8", in_quotes(where())));
     const std::string_view escaped = escape(value.front(), room);
     out_.put(escaped.empty() ? value.substr(0, n) : escaped);
     value.remove_prefix(n);

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "framework/atomic_file.hpp"
+#include "voxgrad/framework/system/atomic_file.hpp"
 
 namespace vg::checkpoint {
 

@@ -4,13 +4,13 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/document.hpp"
-#include "framework/checkpoint/input.hpp"
-#include "framework/checkpoint/json.hpp"
-#include "framework/checkpoint/level.hpp"
-#include "framework/checkpoint/text.hpp"
-#include "framework/error.hpp"
-#include "framework/file_signature.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/input.hpp"
+#include "voxgrad/framework/checkpoint/json.hpp"
+#include "voxgrad/framework/checkpoint/level.hpp"
+#include "voxgrad/framework/system/file_signature.hpp"
 
 namespace vg::checkpoint {
 
@@ -45,7 +45,7 @@ class StateLevel : public Record {
     for (const auto& [name, tensor] : state_.leaves) leaves.insert(name);
     for (const std::string& name : state_.frozen)
       if (leaves.erase(name) == 0)
-        throw Fault(fmt::format("\"frozen\": got {}; must be leaves of this state, each once", shown(name)));
+        throw Fault(fmt::format("\"frozen\": got {}; must be leaves of this state, each once", in_quotes(name)));
   }
 
  private:
@@ -77,7 +77,7 @@ class GeneratorLevel : public Record {
   explicit GeneratorLevel(std::optional<random::Key>& key) : key_(key) {
     scalar_field("algorithm", [](const Scalar& s) {
       if (as_text(s) != generator_name)
-        throw Fault(fmt::format("got {}; this version knows \"{}\"", shown(s), generator_name));
+        throw Fault(fmt::format("got {}; this version knows \"{}\"", in_quotes(s), generator_name));
     });
     list_field("key", [this] { return std::make_unique<List<std::int64_t>>(words_, 2); });
   }
@@ -96,7 +96,7 @@ class GeneratorLevel : public Record {
 
 void check_format(const Scalar& s) {
   if (s.kind != Scalar::Kind::text || s.text != format_name)
-    throw Fault(fmt::format("got {}; must be \"{}\": this is not a checkpoint", shown(s), format_name));
+    throw Fault(fmt::format("got {}; must be \"{}\": this is not a checkpoint", in_quotes(s), format_name));
 }
 
 int checked_version(const Scalar& s) {

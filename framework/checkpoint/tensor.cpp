@@ -10,11 +10,12 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/base64.hpp"
-#include "framework/checkpoint/input.hpp"
-#include "framework/checkpoint/level.hpp"
-#include "framework/checkpoint/text.hpp"
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/base64.hpp"
+#include "voxgrad/framework/checkpoint/input.hpp"
+#include "voxgrad/framework/checkpoint/level.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
@@ -198,7 +199,7 @@ class Base64 {
     std::int64_t letters = 0;
     for (const char* p = in_.begin(); p != end && *p != '"'; ++p) {
       if (!is_base64(*p)) {
-        const std::string got = shown(*p);
+        const std::string got = in_quotes(*p);
         in_.advance(p + 1);
         return Fault(fmt::format("got {} in base64; its letters are A-Z, a-z, 0-9, + and /, padded with =", got));
       }
@@ -257,7 +258,7 @@ class TensorLevel : public Record {
   void set_encoding(const Scalar& s) {
     const std::string_view name = as_text(s);
     if (name != "decimal" && name != "base64")
-      throw Fault(fmt::format("got {}; must be \"decimal\" or \"base64\"", shown(s)));
+      throw Fault(fmt::format("got {}; must be \"decimal\" or \"base64\"", in_quotes(s)));
     if (out_.defined()) throw Fault("\"encoding\" must stand before \"values\"");
     base64_ = name == "base64";
   }

@@ -1,4 +1,4 @@
-// Numbers as checkpoint text, and text as it may stand in a message.
+// Numbers as checkpoint text.
 //
 // A finite number is the shortest decimal that reads back as the same bits of its own type; what JSON has no number for
 // is a string: "nan", "inf", "-inf", or "nan:0x7fc00001" for a NaN of other bits than the quiet positive one. No locale
@@ -34,18 +34,5 @@ const char* number_end(const char* p, bool& integer);
 /// The nearest value to the text of a JSON number, rounded once; infinite when it passes the type's range.
 float parse_float(std::string_view text);
 double parse_double(std::string_view text);
-
-/// Bytes of the UTF-8 sequence at the front of a text that is not empty; 0 when it is none (overlong, a surrogate, past
-/// U+10FFFF, cut short).
-std::size_t utf8_sequence(std::string_view text);
-bool is_utf8(std::string_view text);
-
-/// A text that can be printed on a terminal: control characters and bytes that are not UTF-8 as \x.., the control
-/// characters past ASCII (C1, the marks of bidirectional text, line separators) as \u.....
-std::string escaped(std::string_view text);
-/// The same in quotes, cut after about 60 bytes: a message never carries a megabyte of a broken file.
-std::string shown(std::string_view text);
-/// One byte, any.
-std::string shown(char byte);
 
 }  // namespace vg::checkpoint

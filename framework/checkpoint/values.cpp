@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/level.hpp"
-#include "framework/checkpoint/text.hpp"
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/level.hpp"
 
 namespace vg::checkpoint {
 
@@ -31,9 +31,9 @@ class UntypedList : public Level {
       real_ = s.kind == Kind::real;
     }
     if (integer && real_)
-      throw Fault(fmt::format("got the integer {} in a list of reals; write it with \".0\"", shown(s)));
+      throw Fault(fmt::format("got the integer {} in a list of reals; write it with \".0\"", in_quotes(s)));
     if (s.kind == Kind::text && real_)
-      throw Fault(fmt::format("got {} in a list of reals; such a list is written {{\"f64\": [...]}}", shown(s)));
+      throw Fault(fmt::format("got {} in a list of reals; such a list is written {{\"f64\": [...]}}", in_quotes(s)));
     list_->scalar(s);
   }
   void close() override {
@@ -59,11 +59,12 @@ class Tagged : public Level {
   explicit Tagged(Value& out) : out_(out) {}
 
   void key(const std::string& name) override {
-    if (!tag_.empty()) throw Fault(fmt::format("got the key {} after \"{}\"; one type is allowed", shown(name), tag_));
+    if (!tag_.empty())
+      throw Fault(fmt::format("got the key {} after \"{}\"; one type is allowed", in_quotes(name), tag_));
     if (name != "f64" && name != "i64" && name != "string")
       throw Fault(
           fmt::format("got the key {}; a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"",
-                      shown(name)));
+                      in_quotes(name)));
     tag_ = name;
   }
   void scalar(const Scalar& s) override {

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "framework/checkpoint/document.hpp"
-#include "framework/checkpoint/json.hpp"
-#include "framework/checkpoint/text.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/json.hpp"
 
 namespace vg::checkpoint {
 
@@ -11,7 +11,8 @@ void Walker::key(const std::string& name) {
   top.inside = true;
   top.key = name;
   if (top.keys.size() == max_keys) throw Fault(fmt::format("the object has more than {} keys", max_keys));
-  if (!top.keys.insert(name).second) throw Fault(fmt::format("the key {} stands twice in this object", shown(name)));
+  if (!top.keys.insert(name).second)
+    throw Fault(fmt::format("the key {} stands twice in this object", in_quotes(name)));
   top.level->key(name);
 }
 
@@ -48,7 +49,7 @@ std::string Walker::step(const Frame& f) {
   if (!f.object) return fmt::format("[{}]", f.entries - 1);
   const bool plain = !f.key.empty() && f.key.size() < 60 && (f.key[0] < '0' || f.key[0] > '9') &&
                      f.key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string::npos;
-  return plain ? fmt::format(".{}", f.key) : fmt::format("[{}]", shown(f.key));
+  return plain ? fmt::format(".{}", f.key) : fmt::format("[{}]", in_quotes(f.key));
 }
 
 std::string Walker::path() const {

@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 
-#include "framework/checkpoint/document.hpp"
-#include "framework/checkpoint/printer.hpp"
-#include "framework/checkpoint/text.hpp"
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/printer.hpp"
 
 namespace vg::checkpoint {
 
@@ -61,7 +61,7 @@ struct Out : Printer {
 
 void print_tensor(Out& out, const std::string& name, const Tensor& t) {
   out.key(name);
-  if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", shown(name)));
+  if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", in_quotes(name)));
   const auto* const bytes = static_cast<const unsigned char*>(t.raw());
   const auto size = static_cast<std::size_t>(t.bytes());
   out.open_object();

@@ -1,15 +1,16 @@
 // The three passes: to the algorithm that conv3d_choice.cpp names, or that a measurement does (conv3d_tune.hpp).
-#include "framework/kernels/conv3d.hpp"
+#include "voxgrad/framework/kernels/conv3d.hpp"
 
 #include <algorithm>
 
-#include "framework/kernels/conv3d_choice.hpp"
-#include "framework/kernels/conv3d_plan.hpp"
-#include "framework/kernels/conv3d_tune.hpp"
-#include "framework/kernels/direct.hpp"
-#include "framework/kernels/driver.hpp"
-#include "framework/kernels/kernel_table.hpp"
-#include "framework/kernels/winograd.hpp"
+#include "voxgrad/framework/kernels/autotune.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/indirection.hpp"
+#include "voxgrad/framework/kernels/common/kernel_table.hpp"
+#include "voxgrad/framework/kernels/cost_model.hpp"
+#include "voxgrad/framework/kernels/depthwise/depthwise.hpp"
+#include "voxgrad/framework/kernels/direct/direct.hpp"
+#include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
 namespace vg::kernels {
 
@@ -33,6 +34,19 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
     direct();
 }
 
+/// Without tiles: by the depthwise kernels where they apply, else by the direct ones.
+template <class T>
+bool gather_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+                     const Epilogue<T>& epilogue) {
+  if (sliding::applies<T>(p, false))
+    if (const auto done = sliding::gather(p, transpose, x, w, y, epilogue)) return done->applied;
+  return direct::gather(p, transpose, x, w, y, epilogue);
+}
+template <class T>
+void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  if (!sliding::applies<T>(p, true) || !sliding::grad_weight(p, x, dy, dw)) direct::grad_weight(p, x, dy, dw);
+}
+
 // Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are
 // for Winograd alone, and an epilogue for one y.
 template <class T>
@@ -42,7 +56,7 @@ void gather(const Conv3dProblem& p, bool transpose, const Joined<const T>& x, co
   bool applied = false;  // by the last one that ran
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
-      [&] { applied = direct::gather(p, transpose, x.data[0], w, y.data[0], epilogue); },
+      [&] { applied = gather_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
       [&](winograd::Tiles tiles) { applied = winograd::gather(p, tiles, transpose, x, w, y, epilogue); });
   if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
 }
@@ -81,7 +95,7 @@ void conv3d_grad_weight_joined(const Conv3dProblem& p, const Joined<const T>& x,
     return;
   }
   run<T>(
-      q, Pass::grad_weight, [&] { direct::grad_weight(q, x.data[0], dy, dw); },
+      q, Pass::grad_weight, [&] { grad_weight_directly(q, x.data[0], dy, dw); },
       [&](winograd::Tiles tiles) { winograd::grad_weight(q, tiles, x, dy, dw); });
 }
 template <class T>

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 
-#include "framework/kernels/conv3d_problem.hpp"
-#include "framework/kernels/epilogue.hpp"
-#include "framework/kernels/joined.hpp"
+#include "voxgrad/framework/kernels/common/concat_view.hpp"
+#include "voxgrad/framework/kernels/common/epilogue.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace vg::kernels {
 

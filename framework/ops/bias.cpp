@@ -1,20 +1,20 @@
-#include "framework/ops/bias.hpp"
+#include "voxgrad/framework/ops/bias.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "framework/deferred.hpp"
-#include "framework/error.hpp"
-#include "framework/kernels/far.hpp"
-#include "framework/kernels/pointwise.hpp"
-#include "framework/memory.hpp"
-#include "framework/ops/detail/bias.hpp"
-#include "framework/ops/detail/conv.hpp"
-#include "framework/ops/detail/map.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/non_temporal.hpp"
+#include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
+#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/conv.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace vg {
 

@@ -1,13 +1,13 @@
-#include "framework/ops/conv3d.hpp"
+#include "voxgrad/framework/ops/conv3d.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <string_view>
 
-#include "framework/error.hpp"
-#include "framework/ops/detail/conv.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/conv.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -7,8 +7,8 @@
 #include <string_view>
 #include <utility>
 
-#include "framework/autocast.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/autocast.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 

@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "framework/deferred.hpp"
-#include "framework/kernels/bf16.hpp"
-#include "framework/kernels/conv3d.hpp"
-#include "framework/op_count.hpp"
-#include "framework/ops/detail/concat.hpp"
-#include "framework/ops/detail/conv.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/op_count.hpp"
+#include "voxgrad/framework/kernels/bf16/bf16.hpp"
+#include "voxgrad/framework/kernels/conv3d.hpp"
+#include "voxgrad/framework/ops/detail/concat.hpp"
+#include "voxgrad/framework/ops/detail/conv.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg::detail {
 

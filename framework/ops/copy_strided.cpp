@@ -1,6 +1,6 @@
 // The one loop that moves elements: transposes, slices, padding, flips and broadcasts are all copies between strided
 // index spaces.
-#include "framework/ops/detail/strided.hpp"
+#include "voxgrad/framework/ops/detail/strided.hpp"
 
 namespace vg::detail {
 

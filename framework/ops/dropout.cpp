@@ -1,12 +1,12 @@
-#include "framework/ops/dropout.hpp"
+#include "voxgrad/framework/ops/dropout.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "framework/error.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg {
 

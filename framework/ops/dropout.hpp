@@ -1,8 +1,8 @@
 // Dropout.
 #pragma once
 
-#include "framework/random.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
+#include "voxgrad/framework/base/random.hpp"
 
 namespace vg {
 

@@ -2,7 +2,7 @@
 // beside a Variable takes that Variable's dtype. All are differentiable to any order, but comparisons and sign.
 #pragma once
 
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 
@@ -42,7 +42,7 @@ Variable softplus(const Variable& x);  ///< log(1 + e^x), without overflow
 /// unless beta > 0.
 Variable softplus(const Variable& x, double beta, double threshold = 20);
 /// Gradient 0 at 0 and at NaN; the value of a NaN is NaN. The last handle of a value that waits
-/// (framework/deferred.hpp) may be moved in: then that value need not come about at all.
+/// (framework/autograd/lazy.hpp) may be moved in: then that value need not come about at all.
 Variable relu(Variable x);
 /// x, or negative_slope * x where x is not positive; the gradient is negative_slope at 0 and at NaN.
 Variable leaky_relu(Variable x, double negative_slope = 0.01);

@@ -1,9 +1,9 @@
 // Elementwise ops of two or three operands, and of a Variable with a number.
-#include "framework/deferred.hpp"
-#include "framework/error.hpp"
-#include "framework/ops/detail/binary.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/binary.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace vg {
 

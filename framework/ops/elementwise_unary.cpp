@@ -2,11 +2,11 @@
 // than one op away, the usual case (nobody differentiates the gradient) runs one fused loop.
 #include <numbers>
 
-#include "framework/deferred.hpp"
-#include "framework/error.hpp"
-#include "framework/kernels/fast_math.hpp"
-#include "framework/ops/detail/map.hpp"
-#include "framework/ops/elementwise.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/fast_math.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
 
 namespace vg {
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "framework/error.hpp"
-#include "framework/ops/detail/map.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -4,14 +4,14 @@
 #include <type_traits>
 #include <utility>
 
-#include "framework/deferred.hpp"
-#include "framework/error.hpp"
-#include "framework/kernels/fast_math.hpp"
-#include "framework/kernels/pointwise.hpp"
-#include "framework/ops/detail/bias.hpp"
-#include "framework/ops/detail/map.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/fast_math.hpp"
+#include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
+#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace vg {
 

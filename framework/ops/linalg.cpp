@@ -1,14 +1,14 @@
-#include "framework/ops/linalg.hpp"
+#include "voxgrad/framework/ops/linalg.hpp"
 
 #include <algorithm>
 #include <limits>
 
-#include "framework/blas.hpp"
-#include "framework/error.hpp"
-#include "framework/op_count.hpp"
-#include "framework/ops/detail/strided.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/blas.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/op_count.hpp"
+#include "voxgrad/framework/ops/detail/strided.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

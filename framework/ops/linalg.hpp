@@ -1,7 +1,7 @@
 // Matrix products, by OpenBLAS (blas.hpp).
 #pragma once
 
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 

@@ -1,17 +1,17 @@
-#include "framework/ops/loss.hpp"
+#include "voxgrad/framework/ops/loss.hpp"
 
 #include <fmt/format.h>
 
 #include <cmath>
 #include <string_view>
 
-#include "framework/error.hpp"
-#include "framework/ops/detail/class_labels.hpp"
-#include "framework/ops/detail/loss_volume.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/norm.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/class_labels.hpp"
+#include "voxgrad/framework/ops/detail/loss_volume.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/norm.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -12,7 +12,7 @@
 #include <optional>
 #include <vector>
 
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 

@@ -2,14 +2,14 @@
 
 #include <cmath>
 
-#include "framework/error.hpp"
-#include "framework/ops/detail/class_labels.hpp"
-#include "framework/ops/detail/loss_focal.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/loss.hpp"
-#include "framework/ops/norm.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/class_labels.hpp"
+#include "voxgrad/framework/ops/detail/loss_focal.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/loss.hpp"
+#include "voxgrad/framework/ops/norm.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

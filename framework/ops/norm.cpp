@@ -1,4 +1,4 @@
-#include "framework/ops/norm.hpp"
+#include "voxgrad/framework/ops/norm.hpp"
 
 #include <fmt/format.h>
 
@@ -6,16 +6,16 @@
 #include <cmath>
 #include <string_view>
 
-#include "framework/deferred.hpp"
-#include "framework/error.hpp"
-#include "framework/ops/detail/bias.hpp"
-#include "framework/ops/detail/conv.hpp"
-#include "framework/ops/detail/norm_channels.hpp"
-#include "framework/ops/detail/norm_rows.hpp"
-#include "framework/ops/detail/norm_softmax.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/conv.hpp"
+#include "voxgrad/framework/ops/detail/norm_channels.hpp"
+#include "voxgrad/framework/ops/detail/norm_rows.hpp"
+#include "voxgrad/framework/ops/detail/norm_softmax.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 
@@ -70,7 +70,7 @@ struct Norm {
   bool constant = false;   // statistics given from outside
   Tensor stats{};          // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not kept for rows
   Tensor channel_means{};  // f64 (batch, channels), where they are not constant
-  // what ops before and after were taken in (framework/deferred.hpp); never of rows
+  // what ops before and after were taken in (framework/autograd/lazy.hpp); never of rows
   Variable pre{}, residual{};  // a number a channel added to x, a volume added to the result,
   Activation activation{};     // and what is applied last
 

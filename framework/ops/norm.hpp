@@ -2,7 +2,7 @@
 // create_graph they are written in elementwise ops and reductions, and so differentiable to any order.
 #pragma once
 
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 

@@ -1,13 +1,13 @@
 // All ops.
 #pragma once
 
-#include "framework/ops/bias.hpp"
-#include "framework/ops/conv3d.hpp"
-#include "framework/ops/dropout.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/linalg.hpp"
-#include "framework/ops/loss.hpp"
-#include "framework/ops/norm.hpp"
-#include "framework/ops/pool3d.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/ops/bias.hpp"
+#include "voxgrad/framework/ops/conv3d.hpp"
+#include "voxgrad/framework/ops/dropout.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/linalg.hpp"
+#include "voxgrad/framework/ops/loss.hpp"
+#include "voxgrad/framework/ops/norm.hpp"
+#include "voxgrad/framework/ops/pool3d.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"

@@ -1,14 +1,14 @@
-#include "framework/ops/pool3d.hpp"
+#include "voxgrad/framework/ops/pool3d.hpp"
 
 #include <fmt/format.h>
 
 #include <string_view>
 
-#include "framework/error.hpp"
-#include "framework/ops/bias.hpp"
-#include "framework/ops/detail/bias.hpp"
-#include "framework/ops/detail/pool3d_kernels.hpp"
-#include "framework/ops/reduce.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/bias.hpp"
+#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/pool3d_kernels.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace vg {
 

@@ -1,7 +1,7 @@
 // Pooling and resampling over the three spatial axes of channels-last Variables (B, H, W, D, C).
 #pragma once
 
-#include "framework/ops/conv3d.hpp"
+#include "voxgrad/framework/ops/conv3d.hpp"
 
 namespace vg {
 

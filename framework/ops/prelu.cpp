@@ -4,12 +4,12 @@
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/kernels/fast_math.hpp"
-#include "framework/ops/detail/map.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/fast_math.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -1,12 +1,12 @@
-#include "framework/ops/reduce.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 #include <limits>
 
-#include "framework/error.hpp"
-#include "framework/ops/detail/fold.hpp"
-#include "framework/ops/detail/map.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/fold.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 

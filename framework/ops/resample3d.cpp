@@ -12,9 +12,9 @@
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/ops/pool3d.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/pool3d.hpp"
 
 namespace vg {
 

@@ -1,14 +1,14 @@
-#include "framework/ops/shape_ops.hpp"
+#include "voxgrad/framework/ops/shape_ops.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "framework/deferred.hpp"
-#include "framework/error.hpp"
-#include "framework/ops/detail/concat.hpp"
-#include "framework/ops/detail/strided.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/concat.hpp"
+#include "voxgrad/framework/ops/detail/strided.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace vg {
 

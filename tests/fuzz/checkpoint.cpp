@@ -1,5 +1,5 @@
-#include "framework/checkpoint/document.hpp"
 #include "fuzz/fuzz.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
 
 namespace {
 

@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <new>
 
-#include "framework/kernels/conv3d_algorithm.hpp"
-#include "framework/kernels/kernel_set.hpp"
-#include "framework/ops/elementwise.hpp"
-#include "framework/ops/reduce.hpp"
 #include "fuzz/conv3d_arguments.hpp"
 #include "fuzz/fuzz.hpp"
 #include "support/conv3d_cases.hpp"
+#include "voxgrad/framework/kernels/algorithm.hpp"
+#include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
+#include "voxgrad/framework/ops/elementwise.hpp"
+#include "voxgrad/framework/ops/reduce.hpp"
 
 namespace {
 

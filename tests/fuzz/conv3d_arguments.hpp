@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "layers/conv3d.hpp"
 #include "support/naive_conv3d.hpp"
+#include "voxgrad/layers/conv/conv3d.hpp"
 
 namespace fuzz {
 

@@ -15,7 +15,7 @@
 #include <string>
 #include <string_view>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

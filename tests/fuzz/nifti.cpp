@@ -1,4 +1,4 @@
-#include "io/nifti.hpp"
+#include "voxgrad/data/nifti.hpp"
 #include "fuzz/fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,8 +1,8 @@
 // An archive; or, for bytes that begin as a .npy file, an archive of that file with the right checksum, which the
 // fuzzer could hardly find.
 #include "fuzz/fuzz.hpp"
-#include "io/tensor_files.hpp"
 #include "support/zip_by_hand.hpp"
+#include "voxgrad/framework/formats/tensor_files.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);

@@ -1,5 +1,5 @@
 #include "fuzz/fuzz.hpp"
-#include "io/tensor_files.hpp"
+#include "voxgrad/framework/formats/tensor_files.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::read_or_refuse("[read_safetensors] fuzz: ", [&] {

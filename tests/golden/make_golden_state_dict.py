@@ -3,7 +3,7 @@
 usage: make_golden_state_dict.py [OUT_DIR=state_dict]     (needs: torch, numpy, safetensors; CPU)
        make_golden_state_dict.py --check FILE             loads FILE, which voxgrad wrote, with strict=True and compares values and bits
 net.safetensors is what `save_file(net.state_dict())` writes, float32. values.safetensors has `x` and the results `eval` and `train` (of the modes),
-float64, channels first. tests/test_state_dict.cpp has the same net in voxgrad.
+float64, channels first. tests/unit/layers/test_state_dict.cpp has the same net in voxgrad.
 """
 import os, sys
 import numpy as np, torch

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "io/source.hpp"
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
+#include "voxgrad/framework/formats/source.hpp"
 
 namespace test {
 

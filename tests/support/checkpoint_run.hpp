@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "framework/checkpoint.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
 
 namespace test {
 

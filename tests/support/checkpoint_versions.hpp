@@ -4,8 +4,8 @@
 
 #include <limits>
 
-#include "layers/layers.hpp"
 #include "support/checkpoint_run.hpp"
+#include "voxgrad/layers/layers.hpp"
 
 namespace test {
 

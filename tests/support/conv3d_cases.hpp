@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "framework/kernels/conv3d_problem.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace vg::test {
 

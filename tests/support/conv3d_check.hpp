@@ -8,8 +8,8 @@
 #include <limits>
 #include <vector>
 
-#include "framework/memory.hpp"
 #include "tests/support/naive_conv3d.hpp"
+#include "voxgrad/framework/base/memory.hpp"
 
 namespace vg::test {
 

@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "framework/error.hpp"
 #include "support/golden.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace golden {
 

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "layers/conv3d.hpp"
-#include "layers/conv_transpose3d.hpp"
+#include "voxgrad/layers/conv/conv3d.hpp"
+#include "voxgrad/layers/conv/conv_transpose3d.hpp"
 
 namespace golden {
 

@@ -1,6 +1,6 @@
 #include "support/every_layer.hpp"
 
-#include "layers/layers.hpp"
+#include "voxgrad/layers/layers.hpp"
 
 namespace test {
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "framework/module.hpp"
+#include "voxgrad/framework/nn/module.hpp"
 
 namespace test {
 

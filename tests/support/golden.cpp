@@ -6,8 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "framework/error.hpp"
 #include "support/data_file.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace golden {
 

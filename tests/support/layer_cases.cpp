@@ -4,9 +4,9 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "layers/layers.hpp"
 #include "support/conv_config.hpp"
 #include "support/golden.hpp"
+#include "voxgrad/layers/layers.hpp"
 
 namespace golden {
 

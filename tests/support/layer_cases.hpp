@@ -5,7 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "framework/module.hpp"
+#include "voxgrad/framework/nn/module.hpp"
 
 namespace golden {
 

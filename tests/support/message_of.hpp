@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "framework/error.hpp"
+#include "voxgrad/framework/base/error.hpp"
 
 namespace test {
 

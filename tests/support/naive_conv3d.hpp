@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "framework/kernels/conv3d_problem.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace vg::test {
 

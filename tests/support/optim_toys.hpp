@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "optim/optim.hpp"
+#include "voxgrad/optim/optim.hpp"
 
 namespace vg::test {
 

@@ -7,7 +7,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "framework/tensor.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg::test {
 

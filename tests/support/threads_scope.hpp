@@ -1,7 +1,7 @@
 // A number of threads for a test.
 #pragma once
 
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::test {
 

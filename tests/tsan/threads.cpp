@@ -7,13 +7,13 @@
 #include <string>
 #include <thread>
 
-#include "data/loader.hpp"
-#include "framework/checkpoint_folder.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
-#include "optim/adam.hpp"
-#include "optim/ema.hpp"
 #include "support/temp_dir.hpp"
+#include "voxgrad/data/loader.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/optim/ema.hpp"
+#include "voxgrad/optim/rules/adam.hpp"
 
 namespace {
 

@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <optional>
 
-#include "framework/deferred.hpp"
-#include "framework/kernels/activation.hpp"
-#include "framework/kernels/pointwise.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/lazy.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/activation.hpp"
+#include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
 
 namespace vg::detail {
 

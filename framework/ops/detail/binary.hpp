@@ -1,8 +1,8 @@
 // Broadcasting binary loops.
 #pragma once
 
-#include "framework/memory.hpp"
-#include "framework/ops/detail/strided.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/ops/detail/strided.hpp"
 
 namespace vg::detail {
 

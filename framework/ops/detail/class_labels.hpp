@@ -6,8 +6,8 @@
 #include <string_view>
 #include <vector>
 
-#include "framework/ops/detail/loss_volume.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
+#include "voxgrad/framework/ops/detail/loss_volume.hpp"
 
 namespace vg::detail {
 

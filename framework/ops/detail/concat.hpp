@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg::detail {
 

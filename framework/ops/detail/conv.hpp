@@ -3,9 +3,9 @@
 
 #include <optional>
 
-#include "framework/kernels/conv3d_problem.hpp"
-#include "framework/kernels/epilogue.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
+#include "voxgrad/framework/kernels/common/epilogue.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace vg::detail {
 
@@ -17,7 +17,7 @@ struct Convolution {
 };
 
 /// The three passes. <y, grad> is linear in x, w and grad, and each pass is its derivative by one of them: so the vjp
-/// of each pass is made of the other two. `conv_forward` waits for what comes next (framework/deferred.hpp).
+/// of each pass is made of the other two. `conv_forward` waits for what comes next (framework/autograd/lazy.hpp).
 Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c);
 Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolution& c);
 Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolution& c);

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <limits>
 
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::detail {
 

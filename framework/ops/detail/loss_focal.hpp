@@ -2,7 +2,7 @@
 // label y and p = softmax(logits)[y] it is -alpha[y] (1 - p)^gamma log p.
 #pragma once
 
-#include "framework/ops/detail/loss_volume.hpp"
+#include "voxgrad/framework/ops/detail/loss_volume.hpp"
 
 namespace vg::detail {
 
@@ -28,7 +28,8 @@ void focal_powers(T gamma, const T* q, T* power) {
   } else if (gamma == T{1}) {
     std::copy_n(q, W, power);
   } else {
-    for (std::int64_t i = 0; i < W; ++i) power[i] = fast_exp(gamma * fast_log(q[i] > least<T> ? q[i] : least<T>));
+    for (std::int64_t i = 0; i < W; ++i)
+      power[i] = fast_exp_flushed(gamma * fast_log(q[i] > least<T> ? q[i] : least<T>));
     for (std::int64_t i = 0; i < W; ++i) power[i] = q[i] > T{0} || gamma == T{0} ? power[i] : T{0};
   }
 }
@@ -41,7 +42,7 @@ void focal_block(const ClassVolume& v, double gamma, const double* alpha, std::i
   for (std::int64_t i = 0; i < W; ++i) q[i] = fast_log(total[i]);
   for (std::int64_t i = 0; i < n; ++i)
     if (v.counts(first + i)) log_p[i] = z[labels[i] * W + i] - q[i];
-  for (std::int64_t i = 0; i < W; ++i) q[i] = T{1} - fast_exp(log_p[i]);
+  for (std::int64_t i = 0; i < W; ++i) q[i] = T{1} - fast_exp_flushed(log_p[i]);
   for (std::int64_t i = 0; i < W; ++i) q[i] = q[i] > T{0} ? q[i] : T{0};  // a NaN stays in log_p
   focal_powers<W>(static_cast<T>(gamma), q, power);
   for (std::int64_t i = 0; i < n; ++i) {

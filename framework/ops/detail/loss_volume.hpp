@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "framework/memory.hpp"
-#include "framework/ops/detail/norm_softmax.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/detail/norm_softmax.hpp"
 
 namespace vg::detail {
 

@@ -7,10 +7,10 @@
 
 #include <fmt/format.h>
 
-#include "framework/error.hpp"
-#include "framework/tensor.hpp"
-#include "framework/threads.hpp"
-#include "framework/variable.hpp"
+#include "voxgrad/framework/autograd/variable.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/tensor.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::detail {
 

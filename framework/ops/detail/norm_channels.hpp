@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "framework/kernels/epilogue.hpp"
-#include "framework/kernels/far.hpp"
-#include "framework/kernels/pointwise.hpp"
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/epilogue.hpp"
+#include "voxgrad/framework/kernels/common/non_temporal.hpp"
+#include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
 
 namespace vg::detail {
 

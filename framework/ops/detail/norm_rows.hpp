@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstdint>
 
-#include "framework/memory.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::detail {
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "framework/memory.hpp"
-#include "framework/ops/detail/norm_math.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/fast_math.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::detail {
 
@@ -72,7 +72,7 @@ void softmax_sum(std::int64_t classes, T* z, T* e, T* total) {
   for (std::int64_t k = 0; k < classes; ++k) {
     for (std::int64_t v = 0; v < W; ++v) now[v] = z[k * W + v] - top[v];
     std::copy_n(now, W, z + k * W);
-    for (std::int64_t v = 0; v < W; ++v) now[v] = fast_exp(now[v]);
+    for (std::int64_t v = 0; v < W; ++v) now[v] = fast_exp_flushed(now[v]);
     for (std::int64_t v = 0; v < W; ++v) sum[v] += now[v];
     if (e) std::copy_n(now, W, e + k * W);
   }
@@ -127,7 +127,7 @@ void softmax_backward(const SoftmaxLayout& l, bool logarithm, const T* y, const 
           T now[w];
           for (std::int64_t v = 0; v < w; ++v) now[v] = gv[k * w + v];
           if (logarithm) {
-            for (std::int64_t v = 0; v < w; ++v) now[v] -= fast_exp(o[v]) * sum[v];
+            for (std::int64_t v = 0; v < w; ++v) now[v] -= fast_exp_flushed(o[v]) * sum[v];
           } else {
             for (std::int64_t v = 0; v < w; ++v) now[v] = o[v] * (now[v] - sum[v]);
           }

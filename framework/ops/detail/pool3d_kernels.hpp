@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "framework/kernels/pool.hpp"
-#include "framework/ops/conv3d.hpp"
-#include "framework/threads.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/pointwise/pool.hpp"
+#include "voxgrad/framework/ops/conv3d.hpp"
 
 namespace vg::detail {
 

@@ -6,8 +6,8 @@
 #include <array>
 #include <cstdint>
 
-#include "framework/ops/detail/map.hpp"
-#include "framework/shape.hpp"
+#include "voxgrad/framework/base/shape.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 
 namespace vg::detail {
 

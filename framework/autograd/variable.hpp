@@ -1,0 +1,153 @@
+// Variable: a tensor in a graph, and reverse-mode differentiation over it.
+//
+// An op computes its value and calls record(); its vjp *returns* the gradients of the inputs that need one, written
+// with ops on Variables, and the engine adds them up. So a gradient recorded with create_graph is a graph like any
+// other, and can be differentiated again. The graph is walked and torn down iteratively: its depth is bounded by memory
+// only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "voxgrad/framework/base/tensor.hpp"
+
+namespace vg {
+
+struct Node;
+struct Late;
+
+/// Options of the reverse pass.
+struct BackwardOptions {
+  /// Keep what the ops saved, so that the same graph can be walked again. Otherwise each op's saved values are freed as
+  /// soon as they are consumed.
+  bool retain_graph = false;
+  /// Record the gradients' own computation, so that they can be differentiated. Implies retain_graph. The grad() of a
+  /// leaf then refers to the leaf by its graph. A State drops such gradients with its leaves; a leaf of no State needs
+  /// zero_grad() before its last handle goes, or its memory is never freed. gradients() leaves nothing in the leaves.
+  bool create_graph = false;
+};
+
+/// A handle: copies are the same Variable. A default Variable holds nothing (defined() is false).
+class Variable {
+ public:
+  Variable() = default;
+  /// A constant (or, with requires_grad, a leaf whose gradient backward() collects). Throws TypeError for requires_grad
+  /// on i32.
+  Variable(const Tensor& value,
+           bool requires_grad = false);  // NOLINT: a Tensor is a constant wherever a Variable is wanted
+
+  bool defined() const { return body_ != nullptr; }
+  const Tensor& value() const;
+  const Shape& shape() const;
+  std::int64_t dim(int axis) const { return shape().at(axis); }
+  int rank() const { return shape().rank(); }
+  DType dtype() const;
+  std::int64_t numel() const { return shape().numel(); }
+  double item() const { return value().item(); }
+
+  bool requires_grad() const;
+  /// Whether it was made by no recorded op.
+  bool is_leaf() const;
+  /// The op that made it ("" for a leaf).
+  std::string_view op() const;
+  /// What backward() has added up for this leaf; undefined before.
+  const Variable& grad() const;
+  void zero_grad();
+  void set_grad(const Variable& grad);
+  /// The same value outside the graph.
+  Variable detach() const;
+
+  /// Adds the gradient of this one-element Variable to the grad() of every leaf that it depends on. With `seed`, of
+  /// <this, seed> instead, for any shape. Throws ValueError when nothing here requires a gradient, when the graph was
+  /// freed by an earlier pass, or when the seed does not fit.
+  void backward(const BackwardOptions& options = {}) const;
+  void backward(const Variable& seed, const BackwardOptions& options = {}) const;
+
+  /// Whether this handle is the only one, so that the value may be changed in place unseen.
+  bool unique() const { return body_.use_count() == 1; }
+  /// In-place access to a leaf. Throws ValueError for the result of an op.
+  Tensor& mutable_value();
+
+  /// Whether they are the same leaf, or results of the same op.
+  friend bool same(const Variable& a, const Variable& b);
+
+ private:
+  friend struct Node;
+  struct Body {
+    Tensor value;
+    std::shared_ptr<Node> node;  // null for a constant
+    std::shared_ptr<Late> late;  // null unless the value is lazy (deferred.hpp)
+  };
+  std::shared_ptr<Body> body_;
+  friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);
+  friend std::shared_ptr<const class Deferred> deferred_of(const Variable& v);
+  friend void settle(const Variable& v, Tensor value);
+  friend struct Late;
+};
+
+/// What a vjp sees.
+struct Pull {
+  const Variable& grad;    ///< gradient of the output, of its shape
+  const Variable& output;  ///< the output itself: use it here instead of capturing it, which would be a cycle;
+                           ///< without a value if the op did not save it
+  const Node& node;
+  const std::unordered_set<const Node*>* wanted;  ///< null: every input that requires a gradient
+  /// Whether input i needs a gradient; for one that does not, return an undefined Variable.
+  bool needs(std::size_t i) const;
+};
+using Grads = std::vector<Variable>;
+using Vjp = std::function<Grads(const Pull&)>;
+
+/// Makes the output of an op. When recording is on and an input requires a gradient, the output remembers the inputs
+/// and the vjp (which may capture the inputs it needs); otherwise both are dropped here. `op` must be a string literal.
+/// The vjp returns one gradient an input, in order, each of that input's shape and dtype, or undefined for zero
+/// (gradients() gives zeros then, backward() leaves grad() as it was).
+///
+/// A graph keeps the values that its vjps captured, and with Output::saved the op's own, for Pull::output. With
+/// Output::dropped that is freed with its last Variable: less memory for every op whose vjp does not read its output.
+enum class Output { saved, dropped };
+Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp,
+                Output output = Output::saved);
+
+/// Whether record() would keep a vjp for these inputs: an op that saves something extra for backward asks first.
+bool will_record(const std::vector<Variable>& inputs);
+
+/// Gradients of `output` (seeded with ones, or `seed`) with respect to `inputs`, any Variables of its graph, returned
+/// and not added to grad(). Only the part of the graph between them is walked. An input that the output does not depend
+/// on is a ValueError unless allow_unused, which gives an undefined Variable there.
+struct GradientsOptions {
+  bool retain_graph = false;
+  bool create_graph = false;
+  bool allow_unused = false;
+};
+std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs,
+                                const GradientsOptions& options = {});
+std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs, const Variable& seed,
+                                const GradientsOptions& options = {});
+
+/// Whether ops record now (this thread).
+bool recording();
+/// Turns recording off or on for a scope.
+class RecordingScope {
+ public:
+  explicit RecordingScope(bool on);
+  ~RecordingScope();
+  RecordingScope(const RecordingScope&) = delete;
+  RecordingScope& operator=(const RecordingScope&) = delete;
+
+ private:
+  bool before_;
+};
+struct NoGrad : RecordingScope {
+  NoGrad() : RecordingScope(false) {}
+};
+struct EnableGrad : RecordingScope {
+  EnableGrad() : RecordingScope(true) {}
+};
+
+}  // namespace vg

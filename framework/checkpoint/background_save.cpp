@@ -1,0 +1,73 @@
+#include "voxgrad/framework/checkpoint/background_save.hpp"
+
+#include <csignal>
+#include <system_error>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "voxgrad/framework/checkpoint/snapshot.hpp"
+
+namespace vg {
+
+namespace {
+
+// A thread inherits its maker's mask: signals stay with the threads that the program knows.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+}  // namespace
+
+BackgroundSave::~BackgroundSave() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void BackgroundSave::save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options) {
+  wait();
+  run([snapshot = std::make_shared<Snapshot>(checkpoint.snapshot()), path, options] {
+    snapshot->detach();
+    snapshot->save(path, options);
+  });
+}
+
+void BackgroundSave::run(std::function<void()> work) {
+  wait();
+  const BlockSignals blocked;
+  busy_ = true;
+  try {
+    thread_ = std::thread([this, work = std::move(work)]() mutable {
+      try {
+        work();
+      } catch (...) {
+        error_ = std::current_exception();
+      }
+      work = nullptr;  // what it holds is let go of before anybody is told
+      busy_ = false;
+    });
+  } catch (const std::system_error& e) {
+    busy_ = false;
+    throw IoError(fmt::format("[BackgroundSave] no thread could be started: {}", e.what()));
+  } catch (...) {
+    busy_ = false;
+    throw;
+  }
+}
+
+void BackgroundSave::wait() {
+  if (thread_.joinable()) thread_.join();
+  if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+}
+
+}  // namespace vg

@@ -1,0 +1,291 @@
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
+
+#include <functional>
+
+#include <fmt/format.h>
+
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/match.hpp"
+
+namespace vg {
+
+using checkpoint::Document;
+using checkpoint::match_description;
+using checkpoint::match_part;
+using checkpoint::match_states;
+using checkpoint::Move;
+using checkpoint::Problems;
+using checkpoint::SavedModel;
+
+namespace {
+
+// ------------------------------------------------------------------------------------------------------------- saving
+
+// "Module" is what a module is that does not override kind().
+void require_kinds(const std::string& path, const Description& d) {
+  if (d.kind == "Module")
+    throw ValueError(fmt::format(
+        "[checkpoint] save: {} has no kind(), by which vg::load tells modules apart and vg::load_model makes "
+        "them; add to it: std::string kind() const override {{ return \"MyNet\"; }}",
+        path.empty() ? "the model" : "the module " + in_quotes(path)));
+  for (const auto& [name, child] : d.children) require_kinds(path.empty() ? name : path + "." + name, child);
+}
+
+// Tensors are shared with the states, not copied.
+SavedModel saved_model(Module& model) {
+  SavedModel saved{model.description(), {}};
+  require_kinds("", saved.description);
+  for (const auto& [path, state] : model.states()) {
+    checkpoint::SavedState s{std::string(name_of(state.kind())), {}, {}};
+    for (const std::string& leaf : state.leaves()) {
+      s.leaves.emplace_back(leaf, state[leaf].value());
+      if (state.frozen(leaf)) s.frozen.push_back(leaf);
+    }
+    saved.states.emplace_back(path, std::move(s));
+  }
+  return saved;
+}
+
+// ------------------------------------------------------------------------------------------------------------ loading
+
+void throw_problems(const std::filesystem::path& path, const Problems& problems) {
+  if (problems.empty()) return;
+  throw ValueError(fmt::format("[checkpoint] load: {} does not fit and nothing was loaded; {} problem{}:\n  {}",
+                               path.string(), problems.size(), problems.size() == 1 ? "" : "s",
+                               fmt::join(problems, "\n  ")));
+}
+
+std::vector<Move> match_model(const SavedModel& saved, Module& model, const LoadOptions& options, LoadReport& report,
+                              Problems& problems) {
+  std::vector<Move> moves = match_states(saved, model.states(), options, report, problems);
+  if (!options.check_description || !options.strict || !options.whole()) return moves;
+  const std::size_t before = problems.size();
+  match_description(saved.description, model.description(), problems);
+  if (problems.size() != before)
+    problems.emplace_back(
+        "(where only descriptions differ: vg::LoadOptions{.check_description = false} loads all the same)");
+  return moves;
+}
+
+// What was done so far, undone in reverse order unless all of it is done. Loading parts that were checked should not
+// throw, but they are others' code, and memory can run out.
+class Undo {
+ public:
+  ~Undo() {
+    for (auto it = steps_.rbegin(); it != steps_.rend(); ++it) {
+      try {
+        (*it)();
+      } catch (...) {  // the first exception is on its way already
+      }
+    }
+  }
+  void add(std::function<void()> step) { steps_.push_back(std::move(step)); }
+  void done() { steps_.clear(); }
+
+ private:
+  std::vector<std::function<void()>> steps_;
+};
+
+void apply_model(const std::vector<Move>& moves, Undo& undo) {
+  struct Before {
+    State state;
+    std::string leaf;
+    Tensor value;
+    Variable grad;
+    bool frozen;
+  };
+  std::vector<Before> before;
+  for (const Move& m : moves)
+    before.push_back({m.state, m.leaf, m.state[m.leaf].value(), m.state[m.leaf].grad(), m.state.frozen(m.leaf)});
+  undo.add([before = std::move(before)]() mutable {
+    for (Before& b : before) {
+      Move{b.state, b.leaf, b.value, b.frozen}.apply();
+      if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
+    }
+  });
+  for (Move m : moves) m.apply();
+}
+
+void apply_part(const Bundle& saved, Saveable& part, Undo& undo) {
+  undo.add([&part, old = part.save_state()]() { part.load_state(old); });
+  part.load_state(saved);
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------- Checkpoint
+
+namespace {
+template <class T>
+void set_once(T*& place, T& thing, const char* name) {
+  if (place != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there is one already", name));
+  place = &thing;
+}
+
+std::string part_name(const std::string& name) { return "part " + in_quotes(name); }
+std::string model_name(const std::string& name) { return "model " + in_quotes(name); }
+std::string optimizer_name(const std::string& name) { return "optimizer " + in_quotes(name); }
+
+template <class T>
+const T* find(const std::vector<std::pair<std::string, T>>& named, const std::string& name) {
+  for (const auto& [key, thing] : named)
+    if (key == name) return &thing;
+  return nullptr;
+}
+
+template <class T>
+void add_once(std::vector<std::pair<std::string, T*>>& named, std::string name, T& thing, const std::string& shown) {
+  if (find(named, name) != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there is one already", shown));
+  named.emplace_back(std::move(name), &thing);
+}
+}  // namespace
+
+Checkpoint& Checkpoint::model(Module& m) {
+  set_once(model_, m, "model");
+  return *this;
+}
+Checkpoint& Checkpoint::model(std::string name, Module& m) {
+  const std::string shown = model_name(name);
+  return add_once(models_, std::move(name), m, shown), *this;
+}
+Checkpoint& Checkpoint::optimizer(std::string name, Saveable& o) {
+  const std::string shown = optimizer_name(name);
+  return add_once(optimizers_, std::move(name), o, shown), *this;
+}
+Checkpoint& Checkpoint::optimizer(Saveable& o) {
+  set_once(optimizer_, o, "optimizer");
+  return *this;
+}
+Checkpoint& Checkpoint::generator(random::Generator& g) {
+  set_once(generator_, g, "generator");
+  return *this;
+}
+Checkpoint& Checkpoint::part(std::string name, Saveable& p) {
+  const std::string shown = part_name(name);
+  return add_once(parts_, std::move(name), p, shown), *this;
+}
+
+void Checkpoint::throw_no_value(std::string_view name) {
+  throw ValueError(fmt::format("[checkpoint] progress: there is no value {} of the type asked for", in_quotes(name)));
+}
+
+void Checkpoint::save(const std::filesystem::path& path, const SaveOptions& options) const {
+  snapshot().save(path, options);
+}
+
+Snapshot Checkpoint::snapshot() const {
+  if (model_ == nullptr && models_.empty() && optimizer_ == nullptr && optimizers_.empty() && generator_ == nullptr &&
+      parts_.empty())
+    throw ValueError(
+        "[checkpoint] save: there is nothing to save: the checkpoint was given no model, optimizer, generator or part");
+  Document document;
+  document.progress = progress;
+  document.generator = (generator_ != nullptr ? *generator_ : random::default_generator()).key();
+  if (model_ != nullptr) document.model = saved_model(*model_);
+  for (const auto& [name, m] : models_) document.models.emplace_back(name, saved_model(*m));
+  if (optimizer_ != nullptr) document.optimizer = optimizer_->save_state();
+  for (const auto& [name, o] : optimizers_) document.optimizers.emplace_back(name, o->save_state());
+  for (const auto& [name, p] : parts_) document.parts.emplace_back(name, p->save_state());
+  return Snapshot(std::move(document));
+}
+
+LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions& options) {
+  if (!options.model.empty())
+    throw ValueError("[checkpoint] load: options: model is for vg::load; a Checkpoint takes all that it was given");
+  Document file = checkpoint::read(path);
+  Problems problems;
+  LoadReport report;
+  // Whether the file holds it and it is wanted; one without the other is a problem, or a line of the report.
+  const auto there = [&](bool saved, bool wanted, const std::string& name) {
+    if (saved && !wanted && options.strict)
+      problems.push_back(fmt::format("unexpected: the file holds {}, which this checkpoint was not given", name));
+    if (!saved && wanted && options.strict) problems.push_back(fmt::format("missing: the file holds no {}", name));
+    if (!options.strict && saved != wanted) (saved ? report.unexpected : report.missing).push_back(name);
+    return saved && wanted;
+  };
+  std::vector<Move> moves;
+  std::vector<std::pair<const Bundle*, Saveable*>> fitting;
+  const auto match = [&](const std::string& name, const Bundle& saved, Saveable& part) {
+    Problems found;
+    match_part(name, saved, part, found);
+    if (found.empty()) {
+      fitting.emplace_back(&saved, &part);
+      report.loaded.push_back(name);
+    }
+    Problems& to = options.strict ? problems : report.mismatched;
+    to.insert(to.end(), found.begin(), found.end());
+  };
+  // Calls both(name, saved, part) for each name that the file and this checkpoint hold.
+  const auto match_named = [&](const auto& saved, const auto& parts, const auto& name_of, const auto& both) {
+    for (const auto& [name, p] : parts) {
+      const auto* const one = find(saved, name);
+      if (there(one != nullptr, true, name_of(name))) both(name_of(name), *one, *p);
+    }
+    for (const auto& [name, one] : saved) there(true, find(parts, name) != nullptr, name_of(name));
+  };
+  if (there(file.model.has_value(), model_ != nullptr, "model"))
+    moves = match_model(*file.model, *model_, options, report, problems);
+  match_named(file.models, models_, model_name, [&](const std::string& name, const SavedModel& saved, Module& model) {
+    LoadReport its;
+    Problems found;
+    const auto more = match_model(saved, model, options, its, found);
+    moves.insert(moves.end(), more.begin(), more.end());
+    const auto add = [&](std::vector<std::string>& to, const std::vector<std::string>& lines) {
+      for (const std::string& line : lines) to.push_back(name + ": " + line);
+    };
+    add(problems, found);
+    add(report.loaded, its.loaded);
+    add(report.missing, its.missing);
+    add(report.unexpected, its.unexpected);
+    add(report.mismatched, its.mismatched);
+  });
+  if (there(file.optimizer.has_value(), optimizer_ != nullptr, "optimizer"))
+    match("optimizer", *file.optimizer, *optimizer_);
+  match_named(file.optimizers, optimizers_, optimizer_name, match);
+  // The default one is taken from the file where it is there; one that was named must be there.
+  const bool generator =
+      generator_ == nullptr ? file.generator.has_value() : there(file.generator.has_value(), true, "generator");
+  if (generator) report.loaded.emplace_back("generator");
+  match_named(file.parts, parts_, part_name, match);
+  throw_problems(path, problems);
+
+  Undo undo;
+  apply_model(moves, undo);
+  for (const auto& [saved, part] : fitting) apply_part(*saved, *part, undo);
+  undo.done();
+  if (generator) (generator_ != nullptr ? *generator_ : random::default_generator()).set_key(*file.generator);
+  progress = std::move(file.progress);
+  return report;
+}
+
+void save(Module& model, const std::filesystem::path& path, const SaveOptions& options) {
+  Document document;
+  document.model = saved_model(model);
+  Snapshot(std::move(document)).save(path, options);
+}
+
+LoadReport load(Module& model, const std::filesystem::path& path, const LoadOptions& options) {
+  const Document file = checkpoint::read(path);
+  Problems problems;
+  LoadReport report;
+  std::vector<Move> moves;
+  if (const SavedModel* saved = checkpoint::find_model(file, options.model, problems))
+    moves = match_model(*saved, model, options, report, problems);
+  throw_problems(path, problems);
+  Undo undo;
+  apply_model(moves, undo);
+  undo.done();
+  return report;
+}
+
+std::string LoadReport::str() const {
+  std::string text = fmt::format("{} loaded, {} missing, {} unexpected, {} mismatched", loaded.size(), missing.size(),
+                                 unexpected.size(), mismatched.size());
+  for (const auto& name : missing) text += "\n  missing: " + escaped(name);
+  for (const auto& name : unexpected) text += "\n  unexpected: " + escaped(name);
+  for (const auto& name : mismatched) text += "\n  mismatched: " + escaped(name);
+  return text;
+}
+
+}  // namespace vg

@@ -1,0 +1,263 @@
+#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "voxgrad/framework/checkpoint/snapshot.hpp"
+#include "voxgrad/framework/system/atomic_file.hpp"
+#include "voxgrad/framework/system/names_in.hpp"
+
+namespace vg {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::string_view prefix = "step-", suffix = ".json";
+constexpr const char* best_name = "best.json";
+
+std::string name_of_step(std::int64_t step) { return fmt::format("{}{:09}{}", prefix, step, suffix); }
+
+// Only names that name_of_step() gives: a copy that somebody put beside is theirs.
+std::optional<std::int64_t> step_of(const std::string& name) {
+  if (!name.starts_with(prefix) || !name.ends_with(suffix)) return {};
+  const char* const begin = name.data() + prefix.size();
+  const char* const end = name.data() + name.size() - suffix.size();
+  std::int64_t step = 0;
+  const auto [stop, error] = std::from_chars(begin, end, step);
+  if (error != std::errc() || stop != end || step < 1 || name != name_of_step(step)) return {};
+  return step;
+}
+
+std::vector<std::int64_t> steps_in(const fs::path& folder) {
+  std::vector<std::int64_t> steps;
+  int error = 0;
+  for (const std::string& name : detail::names_in(folder, error))
+    if (const auto step = step_of(name)) steps.push_back(*step);
+  if (error != 0 && error != ENOENT)
+    throw IoError(
+        fmt::format("[CheckpointFolder] cannot read {}: {}", folder.string(), std::generic_category().message(error)));
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+void sync(const fs::path& folder) {
+  const int fd = ::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+// With its parents, each flushed: a checkpoint is no safer than the folder it is in.
+void make(const fs::path& folder) {
+  std::error_code error;
+  if (folder.empty() || fs::is_directory(folder, error)) return;
+  make(folder.parent_path());
+  if (fs::create_directory(folder, error); error)
+    throw IoError(fmt::format("[CheckpointFolder] cannot make the folder {}: {}", folder.string(), error.message()));
+  sync(folder.parent_path());
+}
+
+// Best effort: a file system need not have links.
+void link_best(const fs::path& folder, std::int64_t best) {
+  std::error_code error;
+  const fs::path link = folder / best_name, target = name_of_step(best);
+  if (fs::read_symlink(link, error) == target) return;
+  if (!fs::exists(folder / target, error)) return;
+  if (fs::exists(fs::symlink_status(link, error)) && !fs::is_symlink(link, error)) return;  // a file of somebody's
+  fs::remove(link, error);
+  fs::create_symlink(target, link, error);
+}
+
+void settle(const fs::path& folder, std::int64_t step, std::int64_t best, int keep_last) {
+  if (best > 0) link_best(folder, best);
+  std::vector<std::int64_t> steps = steps_in(folder);
+  std::error_code error;
+  int kept = 0;
+  for (auto it = steps.rbegin(); it != steps.rend(); ++it) {
+    const bool last = *it <= step && kept < keep_last;
+    kept += last;
+    if (!last && *it != best) fs::remove(folder / name_of_step(*it), error);
+  }
+  sweep_temporaries(folder, prefix);
+}
+
+// What stays, once the checkpoint of `step` is safe. Whatever goes wrong here, the save has succeeded: what is left
+// lying goes after the next one.
+void try_settle(const fs::path& folder, std::int64_t step, std::int64_t best, int keep_last) noexcept {
+  try {
+    settle(folder, step, best, keep_last);
+  } catch (...) {
+  }
+}
+
+std::string listed(const std::vector<Resumed::Skipped>& skipped) {
+  std::string text;
+  for (const auto& s : skipped) text += fmt::format("\n  {}", s.why);
+  return text;
+}
+
+void set(Values& values, std::string_view name, Value value) {
+  for (auto& [key, v] : values)
+    if (key == name) {
+      v = std::move(value);
+      return;
+    }
+  values.emplace_back(name, std::move(value));
+}
+
+template <class T>
+std::optional<T> entry(const Values& values, std::string_view name) {
+  for (const auto& [key, v] : values)
+    if (key == name && std::holds_alternative<T>(v)) return std::get<T>(v);
+  return {};
+}
+
+}  // namespace
+
+CheckpointFolder::CheckpointFolder(fs::path folder, CheckpointFolderOptions options)
+    : folder_(std::move(folder)), options_(options) {
+  if (options_.keep_last < 1)
+    throw ValueError(fmt::format("[CheckpointFolder] keep_last: got {}; must be at least 1", options_.keep_last));
+}
+
+fs::path CheckpointFolder::path_of(std::int64_t step) const { return folder_ / name_of_step(step); }
+std::vector<std::int64_t> CheckpointFolder::steps() const { return steps_in(folder_); }
+
+void CheckpointFolder::take_folder() {
+  if (lock_) return;
+  make(folder_);
+  lock_.emplace(folder_.empty() ? fs::path(".") : folder_);
+}
+
+bool CheckpointFolder::take_over(std::int64_t step, Resumed& resumed, const LoadOptions& options) {
+  const fs::path path = path_of(step);
+  try {
+    checkpoint_.load(path, options);
+    const auto told = entry<std::int64_t>(checkpoint_.progress, "step");
+    if (told != step)
+      throw IoError(fmt::format("[CheckpointFolder] resume: {} is the checkpoint of {}", path.string(),
+                                told ? fmt::format("step {}", *told) : "no step"));
+  } catch (const IoError& e) {
+    resumed.skipped.push_back({path, e.what()});
+    return false;
+  }
+  resumed.step = step;
+  resumed.path = path;
+  return true;
+}
+
+Resumed CheckpointFolder::resume(const LoadOptions& options) {
+  wait();
+  take_folder();
+  const std::vector<std::int64_t> found = steps_in(folder_);
+  Resumed resumed;
+  for (auto it = found.rbegin(); it != found.rend() && !resumed; ++it) take_over(*it, resumed, options);
+  if (!resumed && !found.empty())
+    throw IoError(fmt::format("[CheckpointFolder] resume: none of the {} checkpoints of {} can be read:{}",
+                              found.size(), folder_.string(), listed(resumed.skipped)));
+  broken_.clear();
+  for (const auto& s : resumed.skipped) broken_.push_back(*step_of(s.path.filename().string()));
+  best_ = {entry<std::int64_t>(checkpoint_.progress, "best_step").value_or(0),
+           entry<double>(checkpoint_.progress, "best_metric").value_or(0)};
+  if (!options_.best || !resumed) best_ = {};
+  best_before_ = best_;
+  // A kill may have come between a save and what it removes, and a run that was at its end saves no more. What could
+  // not be read stays, and what is older than it with it, until there is a newer checkpoint.
+  if (resumed && resumed.skipped.empty())
+    try_settle(folder_, resumed.step, best_.step, options_.keep_last);
+  else if (resumed && best_.step > 0)
+    link_best(folder_, best_.step);
+  sweep_temporaries(folder_, prefix);
+  return resumed;
+}
+
+void CheckpointFolder::check_step(std::int64_t step) const {
+  if (step < 1) throw ValueError(fmt::format("[CheckpointFolder] save: step: got {}; must be at least 1", step));
+  for (const std::int64_t there : steps_in(folder_))
+    if (there > step && std::find(broken_.begin(), broken_.end(), there) == broken_.end())
+      throw ValueError(
+          fmt::format("[CheckpointFolder] save: step: got {}; {} holds step {}: resume() that run or clear() it first",
+                      step, folder_.string(), there));
+}
+
+CheckpointFolder::Mark CheckpointFolder::best_with(std::int64_t step, std::optional<double> metric) const {
+  if (!options_.best || !metric || std::isnan(*metric)) return best_;
+  const bool better = options_.best == Best::highest ? *metric > best_.metric : *metric < best_.metric;
+  return best_.step == 0 || better ? Mark{step, *metric} : best_;
+}
+
+void CheckpointFolder::note_progress(std::int64_t step, const Mark& best) {
+  set(checkpoint_.progress, "step", step);
+  if (best.step == 0) return;
+  set(checkpoint_.progress, "best_step", best.step);
+  set(checkpoint_.progress, "best_metric", best.metric);
+}
+
+void CheckpointFolder::start(std::int64_t step, std::optional<double> metric, bool in_background) {
+  wait();
+  check_step(step);
+  take_folder();
+  const Mark best = best_with(step, metric);
+  note_progress(step, best);
+  auto snapshot = std::make_shared<Snapshot>(checkpoint_.snapshot());
+  CheckpointFolderOptions options = options_;
+  options.save.allow_nan = true;  // require_finite decides
+  auto work = [snapshot, in_background, step, best, folder = folder_, path = path_of(step), options] {
+    if (in_background) snapshot->detach();
+    if (options.require_finite) snapshot->require_finite();
+    make(folder);
+    snapshot->save(path, options.save);
+    try_settle(folder, step, best.step, options.keep_last);
+  };
+  snapshot = nullptr;
+  if (in_background)
+    saving_.run(std::move(work));
+  else
+    work();
+  best_before_ = std::exchange(best_, best);
+}
+
+void CheckpointFolder::save(std::int64_t step, std::optional<double> metric) { start(step, metric, false); }
+void CheckpointFolder::save_in_background(std::int64_t step, std::optional<double> metric) {
+  start(step, metric, true);
+}
+
+void CheckpointFolder::check() {
+  if (!saving_.busy()) wait();
+}
+
+void CheckpointFolder::wait() {
+  try {
+    saving_.wait();
+  } catch (...) {
+    best_ = best_before_;  // the file that was to be the best is not there
+    throw;
+  }
+  best_before_ = best_;
+}
+
+void CheckpointFolder::clear() {
+  wait();
+  take_folder();
+  std::error_code error;
+  for (const std::int64_t step : steps_in(folder_))
+    if (fs::remove(path_of(step), error); error)
+      throw IoError(
+          fmt::format("[CheckpointFolder] clear: cannot remove {}: {}", path_of(step).string(), error.message()));
+  if (fs::is_symlink(folder_ / best_name, error)) fs::remove(folder_ / best_name, error);
+  sweep_temporaries(folder_, prefix);
+  best_ = best_before_ = {};
+  broken_.clear();
+}
+
+}  // namespace vg

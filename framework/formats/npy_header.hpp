@@ -1,0 +1,41 @@
+// The header of a .npy file: a literal of a Python dict, read as data by a parser that knows just that one dict.
+// Internal to framework/formats/.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "voxgrad/framework/base/tensor.hpp"
+#include "voxgrad/framework/formats/stored.hpp"
+
+namespace vg::detail {
+
+/// What is wrong with a header.
+struct NpyFault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct NpyHeader {
+  Stored type{};
+  bool swapped = false;
+  bool fortran_order = false;
+  Shape shape;
+  std::int64_t bytes = 0;  ///< of the data
+};
+
+/// The magic, the version, and the first two bytes of the length that follows.
+inline constexpr std::size_t npy_prefix_bytes = 10;
+/// numpy itself takes no longer header than 10000 bytes without being told to.
+inline constexpr std::int64_t longest_npy_header = 65535;
+
+/// How many bytes of length stand in a file that begins so: 2 (version 1) or 4 (2 and 3). Throws NpyFault.
+std::size_t npy_length_bytes(std::string_view prefix);
+/// "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", spaces, a newline. Throws NpyFault.
+NpyHeader parse_npy_header(std::string_view text);
+/// All that stands before a tensor's data, byte for byte numpy's.
+std::string make_npy_header(const Tensor& tensor);
+
+}  // namespace vg::detail

@@ -1,0 +1,244 @@
+// Makes pairs of the operands (bf16_pairs.hpp) and runs the direct algorithm over them; where there are none, rounds
+// the operands and runs f32's kernels: no pairs in the set, lanes over groups, an empty size, an axis whose stride or
+// dilation is beyond the volume, or an infinity or NaN that a pair's zero half would meet.
+#include "voxgrad/framework/kernels/bf16/bf16.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/bf16/pairs.hpp"
+#include "voxgrad/framework/kernels/bf16/row_chunks.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/pack.hpp"
+#include "voxgrad/framework/kernels/conv3d.hpp"
+#include "voxgrad/framework/kernels/cost_model.hpp"
+#include "voxgrad/framework/kernels/direct/direct.hpp"
+#include "voxgrad/framework/kernels/dispatch/bf16_set.hpp"
+
+namespace vg::kernels {
+
+using std::int64_t;
+
+namespace {
+
+/// The float of the bf16 nearest to x, in its bits.
+inline std::uint32_t rounded_bits(float x) {
+  const auto u = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t even = u + 0x7fffU + (u >> 16 & 1U);
+  const bool nan = (u & 0x7fffffffU) > 0x7f800000U;
+  return (nan ? u | 0x00400000U : even) & 0xffff0000U;
+}
+
+/// n floats rounded to bf16.
+class Rounded {
+ public:
+  Rounded(const float* x, int64_t n) : memory_(n) {
+    float* const y = memory_.data();
+    parallel_ranges(n, 65'536, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) y[i] = std::bit_cast<float>(rounded_bits(x[i]));
+    });
+  }
+  const float* data() { return memory_.data(); }
+
+ private:
+  memory::Scratch<float> memory_;
+};
+
+int64_t x_elements(const Conv3dProblem& p) { return p.batch * in_volume(p); }
+int64_t y_elements(const Conv3dProblem& p) { return p.batch * out_volume(p); }
+int64_t w_elements(const Conv3dProblem& p) { return taps(p) * (p.in_channels / p.groups) * p.out_channels; }
+
+/// Whether f32's Winograd kernels on rounded operands are the faster way: pairs halve the products, Winograd may save
+/// more. Tiles (AMX) are beyond its reach.
+bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k, Pass pass) {
+  constexpr double pairs = 1.9, rounding = 4;  // speed; a vector of an operand, in vector multiply-adds
+  if (k.gather_tiles != nullptr || !may_choose(p, pass)) return false;
+  const Cost cost = cost_of(p, k.lanes, pass);
+  const double vectors = static_cast<double>(x_elements(p) + w_elements(p)) / static_cast<double>(k.lanes);
+  return cost.least_winograd() + rounding * vectors < cost.direct / pairs;
+}
+
+/// The kernels for pairs, or null where they do not apply.
+const Bf16Kernels* kernels_for(const Conv3dProblem& p, Pass pass) {
+  const Bf16Kernels* const k = current_bf16_kernels();
+  if (k == nullptr || x_elements(p) == 0 || y_elements(p) == 0 || direct::lanes_over_groups(p, k->lanes) ||
+      prefers_winograd(p, *k, pass))
+    return nullptr;
+  return k;
+}
+
+/// Whether p is a 1x1x1 convolution as collapsed() leaves it. Its operands are used once or so: pairs of a part at a
+/// time stay in L2.
+bool is_row(const Conv3dProblem& p) {
+  if (p.batch != 1 || taps(p) != 1) return false;
+  for (int a = 0; a < 3; ++a)
+    if (p.stride[a] != 1 || p.lhs_dilation[a] != 1 || p.pad[a] != 0 || p.in_size[a] != p.out_size[a]) return false;
+  return p.in_size[0] == 1 && p.in_size[1] == 1;
+}
+
+constexpr int64_t row_part = 2048;  // positions; even
+
+Conv3dProblem part_of_row(const Conv3dProblem& p, int64_t positions) {
+  Conv3dProblem part = p;
+  part.in_size[2] = part.out_size[2] = positions;
+  return part;
+}
+
+// ---- forward and grad_input ----------------------------------------------------------------------------------------
+
+/// Tiles take their channels in equal steps of at most 16 pairs, and hardly pay for a few.
+constexpr int64_t tile_lanes = 16, tile_pairs = 16, least_pairs_for_tiles = 4;
+
+/// Pairs of channels of a group, filled up for tiles.
+int64_t pairs_of(int64_t channels, bool tiles) {
+  const int64_t pairs = ceil_div(channels, 2);
+  if (!tiles) return pairs;
+  const int64_t steps = ceil_div(pairs, tile_pairs);
+  return ceil_div(pairs, steps) * steps;
+}
+
+/// A gather over pairs: how they are made, and which kernel runs.
+struct PairGather {
+  const Bf16Kernels* k;
+  int axis;
+  int64_t pairs, lanes;  ///< of a group's channels; of the packed weights
+  bool few, tiles;
+
+  Conv3dProblem over_pairs(const Conv3dProblem& p) const { return gather_over_pairs(p, axis, pairs); }
+  GatherKernel<Bf16Pair> kernel() const { return few ? k->gather_few : tiles ? k->gather_tiles : k->gather_dense; }
+};
+
+PairGather pair_gather(const Bf16Kernels* k, const Conv3dProblem& p) {
+  PairGather g{k, gather_pairing(p), 0, 0, false, false};
+  const int64_t ci = p.in_channels / p.groups, pairs = ceil_div(ci, 2);
+  g.few = direct::gather_is_few(gather_over_pairs(p, g.axis, pairs), k->lanes);
+  g.tiles = k->gather_tiles != nullptr && !g.few && g.axis == channel_pairs && pairs >= least_pairs_for_tiles;
+  g.pairs = pairs_of(ci, g.tiles);
+  g.lanes = g.tiles ? tile_lanes : k->lanes;
+  return g;
+}
+
+/// The gather over p with packed weights; false, with nothing done, where it has to be emulated.
+bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, const Bf16Pair* packed, float* y) {
+  const Conv3dProblem q = g.over_pairs(p);
+  memory::Scratch<Bf16Pair> xp(x_elements(q));
+  if (g.axis == channel_pairs)
+    pair_channels(*g.k, p, g.pairs, x, xp.data());
+  else if (!pair_inputs(*g.k, p, g.axis, p.rhs_dilation[g.axis], x, xp.data()))
+    return false;
+  direct::gather_packed<Bf16Pair>(q, g.kernel(), g.lanes, xp.data(), packed, packed_size(q, g.few, g.lanes), y);
+  return true;
+}
+
+/// The gather over p (direct::gather's) by pairs; false where it has to be emulated.
+bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
+  const Bf16Kernels* const k = kernels_for(p, transpose ? Pass::grad_input : Pass::forward);
+  if (k == nullptr) return false;
+  const PairGather g = pair_gather(k, p);
+  const Conv3dProblem q = g.over_pairs(p);
+  memory::Scratch<Bf16Pair> packed(q.groups * packed_size(q, g.few, g.lanes));
+  {
+    memory::Scratch<Bf16Pair> wp(taps(q) * (q.in_channels / q.groups) * q.out_channels);
+    if (!pair_weights(*k, p, g.axis, g.pairs, transpose, w, wp.data())) return false;
+    pack(q, weights_of<Bf16Pair>(q, wp.data(), transpose), g.few, g.lanes, packed.data());
+  }
+  if (!is_row(p)) return gather_packed(g, p, x, packed.data(), y);
+  parallel_ranges(p.out_size[2], row_part, [&](int64_t begin, int64_t end) {
+    gather_packed(g, part_of_row(p, end - begin), x + begin * p.in_channels, packed.data(), y + begin * p.out_channels);
+  });
+  return true;
+}
+
+// ---- grad_weight ---------------------------------------------------------------------------------------------------
+
+WeightKernel<Bf16Pair> weight_kernel(const Bf16Kernels& k, const Conv3dProblem& q) {
+  return direct::weight_is_few(q, k.lanes, k.weight_lanes) ? k.weight_few : k.weight_dense;
+}
+
+/// Of a part of a row, where a pair of outputs meets just one pair of inputs.
+void grad_weight_part(const Bf16Kernels& k, const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
+  const Conv3dProblem q = part_of_row(p, ceil_div(p.out_size[2], 2));
+  memory::Scratch<Bf16Pair> xp(x_elements(q)), dyp(y_elements(q));
+  pair_outputs(k, transposed(p), 2, x, xp.data());
+  pair_outputs(k, p, 2, dy, dyp.data());
+  direct::grad_weight_by<Bf16Pair>(q, weight_kernel(k, q), k.lanes, false, xp.data(), dyp.data(), dw);
+}
+
+/// Parts are dealt, in order, to a number of sums that depends on the sizes only.
+void grad_weight_row(const Bf16Kernels& k, const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
+  const int64_t n = p.out_size[2], parts = ceil_div(n, row_part), size = w_elements(p);
+  const int64_t sums = std::clamp<int64_t>((int64_t{4} << 20) / size, 1, std::min<int64_t>(parts, 32));
+  memory::Scratch<float> of_sums(2 * sums * size);
+  parallel_for(sums, [&](int64_t s) {
+    float* const sum = of_sums.data() + 2 * s * size;
+    for (int64_t part = parts * s / sums, first = part; part < parts * (s + 1) / sums; ++part) {
+      const int64_t begin = part * row_part, count = std::min(row_part, n - begin);
+      float* const to = part == first ? sum : sum + size;
+      grad_weight_part(k, part_of_row(p, count), x + begin * p.in_channels, dy + begin * p.out_channels, to);
+      if (to != sum) current_table<float>().accumulate(size, to, sum);
+    }
+  });
+  std::copy_n(of_sums.data(), size, dw);
+  for (int64_t s = 1; s < sums; ++s) current_table<float>().accumulate(size, of_sums.data() + 2 * s * size, dw);
+}
+
+bool grad_weight_pairs(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
+  const Bf16Kernels* const k = kernels_for(p, Pass::grad_weight);
+  if (k == nullptr) return false;
+  if (is_row(p)) return grad_weight_row(*k, p, x, dy, dw), true;
+  const int axis = weight_pairing(p);
+  if (axis == channel_pairs) return false;
+  const Conv3dProblem q = weight_over_pairs(p, axis);
+  memory::Scratch<Bf16Pair> xp(x_elements(q)), dyp(y_elements(q));
+  if (!pair_inputs(*k, p, axis, p.stride[axis], x, xp.data())) return false;
+  if (!pair_outputs(*k, p, axis, dy, dyp.data())) return false;
+  direct::grad_weight_by<Bf16Pair>(q, weight_kernel(*k, q), k->lanes, false, xp.data(), dyp.data(), dw);
+  return true;
+}
+
+}  // namespace
+
+std::uint16_t to_bf16(float x) { return static_cast<std::uint16_t>(rounded_bits(x) >> 16); }
+float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
+
+namespace {
+
+/// Of input and outputs together: what is copied of a slab, and rounded or paired, takes at most 16 MiB.
+constexpr int64_t slab_elements = int64_t{4} << 20;
+
+void gather(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
+  each_slab(p, slab_elements, [&](const Slab& s) {
+    if (gather_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
+    Rounded xr(x + s.x, x_elements(s.p)), wr(w, w_elements(s.p));
+    if (transpose)
+      conv3d_grad_input<float>(transposed(s.p), xr.data(), wr.data(), y + s.y);
+    else
+      conv3d_forward<float>(s.p, xr.data(), wr.data(), y + s.y);
+  });
+}
+
+}  // namespace
+
+void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y) {
+  gather(p, false, x, w, y);
+}
+
+void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float* w, float* dx) {
+  gather(transposed(p), true, dy, w, dx);
+}
+
+void conv3d_grad_weight_bf16(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
+  const bool whole = fits_slab(p, slab_elements);
+  memory::Scratch<float> of_slab(whole ? 0 : w_elements(p));
+  float* to = dw;  // the first slab's; later ones are added
+  each_slab(p, slab_elements, [&](const Slab& s) {
+    const float *const xs = x + s.x, *const dys = dy + s.y;
+    if (!grad_weight_pairs(collapsed(s.p), xs, dys, to))
+      conv3d_grad_weight<float>(s.p, Rounded(xs, x_elements(s.p)).data(), Rounded(dys, y_elements(s.p)).data(), to);
+    if (to != dw) current_table<float>().accumulate(w_elements(p), to, dw);
+    to = of_slab.data();
+  });
+}
+
+}  // namespace vg::kernels

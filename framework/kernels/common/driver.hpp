@@ -1,0 +1,70 @@
+// What the drivers of the algorithms share: sizes of a problem, its class, the lists of a task. Internal.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/kernels/common/indirection.hpp"
+#include "voxgrad/framework/kernels/common/non_temporal.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
+
+namespace vg::kernels {
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+inline std::int64_t outputs(const Conv3dProblem& p) { return p.batch * p.out_size[0] * p.out_size[1] * p.out_size[2]; }
+
+inline std::int64_t taps(const Conv3dProblem& p) { return p.kernel_size[0] * p.kernel_size[1] * p.kernel_size[2]; }
+
+/// Elements of one sample.
+inline std::int64_t in_volume(const Conv3dProblem& p) {
+  return p.in_size[0] * p.in_size[1] * p.in_size[2] * p.in_channels;
+}
+inline std::int64_t out_volume(const Conv3dProblem& p) {
+  return p.out_size[0] * p.out_size[1] * p.out_size[2] * p.out_channels;
+}
+
+/// Below some ten microseconds of work, threads cost more than they give.
+inline bool is_small(const Conv3dProblem& p) {
+  return outputs(p) * taps(p) * (p.in_channels / p.groups) * p.out_channels < 200'000;
+}
+
+/// Enough tasks for many cores where the volume allows it, and enough outputs a task to fill tiles and reuse weights.
+inline std::int64_t positions_of(const Conv3dProblem& p) {
+  return std::clamp<std::int64_t>(outputs(p) / 32, 128, 1024);
+}
+
+/// Whether so little is computed for an output that the direct kernels' time is what writing it takes.
+inline bool waits_for_stores(const Conv3dProblem& p) { return p.groups == 1 && taps(p) * p.in_channels <= 128; }
+
+/// Whether an output is better stored past the caches: with the input it would not stay in them, and it is made of
+/// whole lines.
+template <class T>
+bool should_stream(const Conv3dProblem& p, const T* y) {
+  constexpr std::int64_t line = 64;
+  const std::int64_t voxel = p.out_channels * std::int64_t{sizeof(T)};
+  const std::int64_t bytes = outputs(p) * voxel + p.batch * in_volume(p) * std::int64_t{sizeof(T)};
+  return bytes > far_bytes && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
+}
+
+inline bool is_depthwise(const Conv3dProblem& p) {
+  return p.groups > 1 && p.groups == p.in_channels && p.groups == p.out_channels;
+}
+
+/// Memory for the lists of a task.
+class Lists {
+ public:
+  explicit Lists(const Plan& plan)
+      : taps_(plan.most_taps()), offsets_(2 * plan.most_positions()), most_(plan.most_positions()) {}
+  Tap* taps() { return taps_.data(); }
+  std::int64_t* x_off() { return offsets_.data(); }
+  std::int64_t* y_off() { return offsets_.data() + most_; }
+
+ private:
+  memory::Scratch<Tap> taps_;
+  memory::Scratch<std::int64_t> offsets_;
+  std::int64_t most_;
+};
+
+}  // namespace vg::kernels

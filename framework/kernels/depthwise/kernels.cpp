@@ -1,0 +1,8 @@
+// The depthwise kernels, compiled once per instruction set (cmake/kernels.cmake).
+#include "voxgrad/framework/kernels/simd/target.hpp"
+// after the vectors that it uses
+#include "voxgrad/framework/kernels/depthwise/depthwise-inl.hpp"
+
+namespace vg::kernels {
+const SlidingTables* const VOXGRAD_OF_TARGET(sliding) = &sliding_tables;
+}

@@ -1,0 +1,309 @@
+// Plans (conv3d_plan.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
+//
+// Tasks are boxes of about `positions_of` outputs, cut by shape; each writes its own outputs, so forward and grad_input
+// have no reductions. grad_weight deals the boxes, in order, to a number of slabs that depends on the shape only; a
+// slab sums its boxes into its own copy of dw, and the copies are added in order.
+#include "voxgrad/framework/kernels/direct/direct.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/kernel_table.hpp"
+#include "voxgrad/framework/kernels/common/pack.hpp"
+#include "voxgrad/framework/kernels/direct/pad_copy.hpp"
+#include "voxgrad/framework/kernels/direct/weight_lists.hpp"
+
+namespace vg::kernels::direct {
+
+using std::int64_t;
+
+namespace {
+
+/// The runs that an output or a position meets (conv3d_plan.hpp), and their rows.
+struct Runs {
+  int64_t count, rows;
+  explicit Runs(const Conv3dProblem& p) {
+    const int64_t phase = std::max<int64_t>(1, p.kernel_size[2] / p.lhs_dilation[2]);
+    const int64_t merged = p.groups == 1 && p.rhs_dilation[2] == p.lhs_dilation[2] ? phase : 1;
+    count = std::max<int64_t>(1, taps(p) / p.kernel_size[2] * phase / merged);
+    rows = merged * (p.in_channels / p.groups);
+  }
+};
+
+}  // namespace
+
+// FMAs of an output, and four steps a channel to sum its lanes.
+double gather_few_share(const Conv3dProblem& p, int64_t lanes) {
+  const int64_t co = p.out_channels / p.groups;
+  const Runs runs(p);
+  return static_cast<double>(runs.count * ceil_div(runs.rows, lanes) * co + 4 * co) /
+         static_cast<double>(runs.count * runs.rows * ceil_div(co, lanes));
+}
+
+bool gather_is_few(const Conv3dProblem& p, int64_t lanes) { return gather_few_share(p, lanes) <= 1; }
+
+// FMAs of a position; a smaller vector takes its share of a whole one's time. Lanes over the rows are added to dw one
+// by one, at the end of about so many positions.
+bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
+  const int64_t co = p.out_channels / p.groups;
+  const Runs runs(p);
+  const int64_t columns = co <= least_lanes ? least_lanes : ceil_div(co, lanes) * lanes;
+  const int64_t positions = std::clamp<int64_t>(outputs(p) / 64, 4, 256);
+  return positions * ceil_div(runs.rows, lanes) * lanes * co + lanes * runs.rows * co < positions * runs.rows * columns;
+}
+
+namespace {
+
+/// Whether lanes over the output channels of several groups pay: a group fills at most half a vector, and the input
+/// channels that a vector of output channels meets fit two (gather_grouped).
+bool is_grouped(const Conv3dProblem& p, int64_t lanes) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  if (p.groups == 1 || 2 * co > lanes) return false;
+  const int64_t groups = lanes % co == 0 ? lanes / co : (lanes - 2) / co + 2;
+  return std::min(groups, p.groups) * ci <= 2 * lanes;
+}
+
+// ---- forward and grad_input ----------------------------------------------------------------------------------------
+
+/// One call a chunk, for all channels: depthwise and small groups.
+template <class T>
+void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+  const KernelTable<T>& table = current_table<T>();
+  const bool depthwise = is_depthwise(p);
+  const auto kernel = depthwise ? table.gather_depthwise : table.gather_grouped;
+  const bool packs = transpose && !depthwise;  // a depthwise kernel is reversed by its taps alone
+  memory::Scratch<T> packed(packs ? taps(p) * p.in_channels / p.groups * p.out_channels : 0);
+  if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
+  const T* const rows = packs ? packed.data() : w;
+
+  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
+  const Plan& plan = *kept;
+  const int64_t last_tap = taps(p) - 1;
+  parallel_for(
+      plan.boxes(),
+      [&](int64_t task) {
+        const Box box = plan.box(task);
+        Lists lists(plan);
+        for (int64_t d = box.d_begin; d < box.d_end; ++d) {
+          const int64_t tap_count = plan.taps(box, d, false, lists.taps());
+          if (transpose && depthwise)
+            for (int64_t t = 0; t < tap_count; ++t) lists.taps()[t].w = last_tap - lists.taps()[t].w;
+          const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
+          kernel({x, rows, y, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions, 0, p.out_channels, 0,
+                  p.out_channels, p.in_channels / p.groups, p.out_channels / p.groups, false});
+        }
+      },
+      is_small(p));
+}
+
+}  // namespace
+
+bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthwise(p) || is_grouped(p, lanes); }
+
+template <class T>
+bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+  const KernelTable<T>& table = current_table<T>();
+  if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y), false;
+  const bool few = gather_is_few(p, table.lanes);
+  memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
+  pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
+  return gather_packed(p, few ? table.gather_few : table.gather_dense, table.lanes, x, packed.data(),
+                       packed_size(p, few, table.lanes), y, epilogue);
+}
+
+namespace {
+
+/// Whether most outputs meet no tap: more phases than taps in some dimension, as in grad_input of a stride beyond the
+/// kernel. They are zeroed as a whole, and skipped.
+bool is_sparse(const Conv3dProblem& p) {
+  int64_t phases = 1, used = 1;
+  for (int a = 0; a < 3; ++a) {
+    const int64_t step = p.lhs_dilation[a] / std::gcd(p.lhs_dilation[a], p.stride[a]);
+    phases *= step;
+    used *= std::min(step, p.kernel_size[a]);
+  }
+  return 2 * used < phases;
+}
+
+template <class T>
+void zero(int64_t n, T* y) {
+  parallel_ranges(n, int64_t{1} << 18, [&](int64_t begin, int64_t end) { std::fill(y + begin, y + end, T(0)); });
+}
+
+/// The outputs of a list, of which those that follow each other are one call.
+template <class T>
+void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_off, int64_t count, int64_t channels,
+                   T* y) {
+  for (int64_t begin = 0, end = 1; begin < count; begin = end++) {
+    while (end < count && y_off[end] == y_off[end - 1] + channels) ++end;
+    epilogue.apply(task, y_off[begin] / channels, end - begin, y + y_off[begin]);
+  }
+}
+
+}  // namespace
+
+template <class T>
+bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes, const T* x, const T* w,
+                   int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
+  const Plan& plan = *kept;
+  const bool sparse = is_sparse(p);
+  if (sparse) zero(p.batch * out_volume(p), y);
+  // Small volumes with many channels: cut the channels too.
+  const int64_t blocks = ceil_div(co, 2 * lanes);
+  const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
+  const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
+  const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // to whole voxels
+  const bool stream = !applies && waits_for_stores(p) && should_stream(p, y);
+  if (applies) epilogue.begin(plan.boxes());
+  parallel_for(
+      plan.boxes() * parts,
+      [&](int64_t task) {
+        const Box box = plan.box(task / parts);
+        const int64_t co_begin = task % parts * part_channels, co_end = std::min(co, co_begin + part_channels);
+        if (co_begin >= co_end) return;
+        Lists lists(plan);
+        for (int64_t d = box.d_begin; d < box.d_end; ++d) {
+          const int64_t tap_count = plan.taps(box, d, true, lists.taps());
+          if (tap_count == 0 && sparse) continue;
+          const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
+          for (int64_t g = 0; g < p.groups; ++g)
+            kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
+                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
+          if (applies) apply_to_list(epilogue, task, lists.y_off(), positions, p.out_channels, y);
+        }
+      },
+      is_small(p));
+  return applies;
+}
+
+// ---- grad_weight ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+/// How the sum over the volume is cut: `slabs` copies of dw, each of which takes its boxes in order; `parts` cuts the
+/// output channels (or the groups) where few slabs pay.
+struct Split {
+  int64_t slabs, parts, part_size;
+  bool by_group;  ///< part_size counts groups, else output channels
+};
+
+/// Of a box at least: its rows of weights are listed for a third of it at a time.
+constexpr int64_t weight_positions = 256;
+
+Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool over_groups, int64_t bytes) {
+  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
+  const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * bytes);
+  // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
+  const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / weight_positions;
+  Split s;
+  s.slabs = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
+  s.by_group = p.groups > 1 && !over_groups;
+  const int64_t block = s.by_group ? 1 : p.groups > 1 ? lanes : 2 * lanes;
+  const int64_t blocks = ceil_div(s.by_group ? p.groups : p.out_channels, block);
+  s.part_size = ceil_div(blocks, std::clamp<int64_t>(ceil_div(16, s.slabs), 1, blocks)) * block;
+  s.parts = ceil_div(s.by_group ? p.groups : p.out_channels, s.part_size);
+  return s;
+}
+
+template <class T>
+WeightKernel<T> weight_kernel(const Conv3dProblem& p) {
+  const KernelTable<T>& table = current_table<T>();
+  if (is_depthwise(p)) return table.weight_depthwise;
+  if (is_grouped(p, table.lanes)) return table.weight_grouped;
+  return weight_is_few(p, table.lanes, table.weight_lanes) ? table.weight_few : table.weight_dense;
+}
+
+/// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
+template <class T>
+void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kernel, int64_t begin, int64_t end,
+                  int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy,
+                  Sum<T>* dw) {
+  const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
+  WeightLists lists(plan, p.groups == 1);
+  lists.each(begin, end, after,
+             [&](const Tap* taps, int64_t tap_count, const int64_t* x_off, const int64_t* y_off, int64_t positions) {
+               if (!by_group)
+                 return kernel({x, dy, dw, taps, tap_count, x_off, y_off, positions, p.out_channels, part_begin,
+                                part_end, ci, co, lists.ahead});
+               for (int64_t g = part_begin; g < part_end; ++g)
+                 kernel({x + g * ci, dy + g * co, dw + g * co, taps, tap_count, x_off, y_off, positions, p.out_channels,
+                         0, co, ci, co, lists.ahead});
+             });
+}
+
+template <class T>
+void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
+  parallel_ranges(size, 4096, [&](int64_t begin, int64_t end) {
+    std::copy(slabs + begin, slabs + end, dw + begin);
+    for (int64_t s = 1; s < count; ++s)
+      current_table<T>().accumulate(end - begin, slabs + s * size + begin, dw + begin);
+  });
+}
+
+}  // namespace
+
+namespace {
+
+/// Gives false where a dy that is not finite met the zeros of the padding: then dw is wrong.
+template <class T>
+bool grad_weight_padded(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  const Conv3dProblem q = padded::problem_of(p);
+  grad_weight_by(q, weight_kernel<T>(q), current_table<T>().lanes, false, padded::inputs(p, x).data(), dy, dw);
+  return std::all_of(dw, dw + taps(p) * p.in_channels * p.out_channels, [](T v) { return std::isfinite(v); });
+}
+
+}  // namespace
+
+template <class T>
+void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+  const int64_t lanes = current_table<T>().lanes;
+  if (padded::applies(p, lanes, sizeof(T)) && grad_weight_padded(p, x, dy, dw)) return;
+  grad_weight_by(p, weight_kernel<T>(p), lanes, lanes_over_groups(p, lanes), x, dy, dw);
+}
+
+template <class T>
+void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
+                    const T* dy, Sum<T>* dw) {
+  const std::shared_ptr<const Plan> kept = plan_of(p, std::max(weight_positions, positions_of(p)));
+  const Plan& plan = *kept;
+  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
+  const Split split = split_of(p, plan, lanes, over_groups, sizeof(*dw));
+  memory::Scratch<Sum<T>> copies(split.slabs > 1 ? split.slabs * size : 0);
+  Sum<T>* const slabs = split.slabs > 1 ? copies.data() : dw;
+  const int64_t all = split.by_group ? p.groups : p.out_channels,
+                columns = split.by_group ? p.out_channels / p.groups : 1;
+  parallel_for(
+      split.slabs * split.parts,
+      [&](int64_t task) {
+        const int64_t slab = task / split.parts, part = task % split.parts;
+        const int64_t part_begin = part * split.part_size, part_end = std::min(all, part_begin + split.part_size);
+        Sum<T>* const to = slabs + slab * size;
+        const int64_t step = split.parts == 1 ? size : p.out_channels,
+                      width = split.parts == 1 ? size : (part_end - part_begin) * columns;
+        for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
+        const auto first_box = [&](int64_t index) { return boxes * index / split.slabs; };
+        const int64_t next = (task + 1) / split.parts;  // of this thread's next task, but at the end of its share
+        weight_boxes(p, plan, kernel, first_box(slab), first_box(slab + 1), first_box(next), split.by_group, part_begin,
+                     part_end, x, dy, to);
+      },
+      is_small(p));
+  if (split.slabs > 1) add_slabs(slabs, split.slabs, size, dw);
+}
+
+template bool gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
+template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
+template bool gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+                             const Epilogue<double>&);
+template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
+template bool gather_packed<Bf16Pair>(const Conv3dProblem&, GatherKernel<Bf16Pair>, int64_t, const Bf16Pair*,
+                                      const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
+template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WeightKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
+                                       const Bf16Pair*, float*);
+
+}  // namespace vg::kernels::direct

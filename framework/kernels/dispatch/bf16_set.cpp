@@ -1,0 +1,143 @@
+#include "voxgrad/framework/kernels/dispatch/bf16_set.hpp"
+
+#include <atomic>
+#include <cstdlib>
+#include <iterator>
+#include <mutex>
+
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/kernels/common/kernel_table.hpp"
+#include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
+
+#if defined(VOXGRAD_HAS_AVX512) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+namespace vg {
+
+namespace {
+
+using kernels::Bf16Kernels;
+
+#ifdef VOXGRAD_HAS_AVX512
+bool cpu_has_avx512_bf16() {
+  // the compiler's check of AVX-512 includes the operating system's
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512bf16");
+}
+
+// The CPU has the instructions, the system saves the tiles (XCR0), and it gives them to this process, which has to ask.
+bool cpu_has_amx() {
+#if defined(__linux__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c >> 27 & 1U) == 0) return false;  // OSXSAVE: xgetbv works
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & d >> 22 & 1U) == 0) return false;
+  unsigned low = 0, high = 0;
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low >> 17 & 3U) != 3U) return false;
+  constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
+// Made at the first use, which finds out what the CPU has.
+struct Tables {
+  bool avx512 = cpu_has_avx512_bf16();
+  bool amx = avx512 && cpu_has_amx();
+  Bf16Kernels amx_kernels{};
+  Tables() {
+    if (!amx) return;
+    amx_kernels = *kernels::avx512_bf16_kernels;
+    amx_kernels.gather_tiles = kernels::amx_gather_tiles;
+  }
+};
+
+const Tables& tables() {
+  static const Tables t;
+  return t;
+}
+#endif
+
+struct Set {
+  const char* name;
+  bool (*available)();
+  const Bf16Kernels* (*kernels)();
+};
+
+// Best first; what is chosen without being forced comes no later than "emulated".
+constexpr Set sets[] = {
+#ifdef VOXGRAD_HAS_AVX512
+    {"amx", [] { return tables().amx; }, [] { return &tables().amx_kernels; }},
+    {"avx512bf16", [] { return tables().avx512; }, [] { return kernels::avx512_bf16_kernels; }},
+#endif
+    {"emulated", [] { return true; }, []() -> const Bf16Kernels* { return nullptr; }},
+    {"portable", [] { return true; }, [] { return kernels::portable_bf16_kernels; }}};
+constexpr const Set* emulated = std::end(sets) - 2;
+
+const Set* find(const char* where, std::string_view name) {
+  if (name.empty()) return nullptr;
+  std::string names;
+  for (const Set& set : sets) {
+    if (!set.available()) continue;
+    if (name == set.name) return &set;
+    names += (names.empty() ? "" : ", ") + std::string(set.name);
+  }
+  throw ValueError(std::string("[") + where + "] name: got '" + std::string(name) + "'; this CPU can run " + names);
+}
+
+std::atomic<bool> decided{false};
+std::atomic<const Set*> forced_set{nullptr};  // null: none
+
+// The first use reads the environment; a wrong VOXGRAD_BF16_KERNELS throws at every use until a set is forced.
+const Set* forced() {
+  if (!decided.load(std::memory_order_acquire)) {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
+    if (!decided.load(std::memory_order_acquire)) {
+      const char* const name = std::getenv("VOXGRAD_BF16_KERNELS");
+      if (name != nullptr) forced_set.store(find("VOXGRAD_BF16_KERNELS", name), std::memory_order_release);
+      decided.store(true, std::memory_order_release);
+    }
+  }
+  return forced_set.load(std::memory_order_acquire);
+}
+
+const Set& current_set() {
+  if (const Set* set = forced()) return *set;
+  if (kernel_set() != "avx512") return *emulated;
+  const Set* set = sets;
+  while (!set->available()) ++set;
+  return *set;
+}
+
+}  // namespace
+
+std::vector<std::string> available_bf16_kernel_sets() {
+  std::vector<std::string> names;
+  for (const Set& set : sets)
+    if (set.available()) names.emplace_back(set.name);
+  return names;
+}
+
+std::string bf16_kernel_set() { return current_set().name; }
+
+void use_bf16_kernel_set(std::string_view name) {
+  const Set* const set = find("use_bf16_kernel_set", name);
+  forced_set.store(set, std::memory_order_release);
+  decided.store(true, std::memory_order_release);
+}
+
+Bf16KernelSetScope::Bf16KernelSetScope(std::string_view name) {
+  if (const Set* set = forced()) before_ = set->name;
+  use_bf16_kernel_set(name);
+}
+Bf16KernelSetScope::~Bf16KernelSetScope() { use_bf16_kernel_set(before_); }
+
+const kernels::Bf16Kernels* kernels::current_bf16_kernels() { return current_set().kernels(); }
+
+}  // namespace vg

@@ -1,0 +1,140 @@
+// Forward and grad_input by Winograd's algorithm, block by block (winograd_tiling.hpp): pass by pass, input to points,
+// products, products to outputs. Passes keep the scratch small: one has 16 of the 64 points (of wide tiles at most
+// 108 of 292, or all where they are few channels'), and its outputs are added up in place. Internal.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/epilogue.hpp"
+#include "voxgrad/framework/kernels/winograd/outputs.hpp"
+#include "voxgrad/framework/kernels/winograd/points.hpp"
+#include "voxgrad/framework/kernels/winograd/portions.hpp"
+#include "voxgrad/framework/kernels/winograd/prefetch.hpp"
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/uneven.hpp"
+
+namespace vg::kernels::winograd {
+
+/// Bytes of a tile in the pass that has the most points, before and after the products.
+inline std::int64_t tile_bytes(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  return points.most(points.of_pass()) * (Parts(p).rows() * p.in_channels + p.out_channels) *
+         static_cast<std::int64_t>(element);
+}
+
+/// Tiles of a block: half of L2 for the transforms of a pass, but enough for a register tile or two; of few tiles two
+/// blocks.
+inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  const std::int64_t most = points.has_wide_tiles() ? 16 : 32;  // their passes are long: more would not stay in L2
+  return std::min(std::clamp<std::int64_t>((std::int64_t{512} << 10) / tile_bytes(p, points, element), 16, most),
+                  std::max<std::int64_t>(8, ceil_div(tiles_of(p, points), 2)));
+}
+
+/// Wide tiles all slices at once, where a block of them then stays in L2, with the weights: with more channels what was
+/// asked for is gone when it is read.
+inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
+  if (!points.has_wide_tiles()) return points;
+  const Points all = points.at_once();
+  return 16 * tile_bytes(p, all, element) <= std::int64_t{600} << 10 ? all : points;
+}
+
+/// One side of a block: the volume, how its tiles are kept by point, and the transforms for so many channels.
+template <class T, class Element>
+struct BlockSide {
+  const Joined<Element>& volume;
+  const PointLayout& layout;
+  const WinogradTable<T>& table;
+};
+
+/// How many points are multiplied in a call of which each takes so many products of vectors: a call costs some hundred
+/// cycles, and what is asked for between two calls should not wait for each other.
+inline int points_at_once(std::int64_t products) {
+  return static_cast<int>(std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(1, products), 1, 16));
+}
+
+/// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
+/// WinogradScatter's.
+template <class T, class Product>
+void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
+                  const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
+                  WinogradLevels<T>* levels, const Portions& portions, Product&& product) {
+  const Points& points = tiling.points();
+  const int of_pass = tiling.of_pass(block);
+  for (int slice = 0; slice < tiling.slices(); slice += of_pass) {
+    const int slices = tiling.slices_of(block, slice, of_pass);
+    if (slices == 0) continue;
+    inputs_to_points(tiling, block, slice, slices, in.volume, in.layout, v, in.table.of_points(points.along).input);
+    const Points::Ahead ahead = points.ahead(slice, tiling.is_last(block, slice));
+    if (ahead.now || next != nullptr) prefetch.add_inputs(tiling, ahead.now ? block : *next, ahead, in.volume);
+    const int before = points.before(slice), count = points.points(slice, slices);
+    for (const Portion& portion : portions.of_pass(slice)) {
+      const int point = portion.point - before;
+      if (point >= count) break;  // of slices that are left out
+      product(portion, v + point * in.layout.point_stride, m + portion.value * out.layout.point_stride,
+              prefetch.share(point + portion.count, count));
+    }
+    prefetch.clear();
+    y.each_side(block, slice, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t channels_before) {
+      g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld + channels_before;
+      g.ld = out.layout.ld;
+      g.point_stride = out.layout.point_stride;
+      g.levels = levels;
+      out.table.of_points(points.along).output(g);
+    });
+  }
+}
+
+/// Whether gather_blocks applies it: to rows of outputs.
+template <class T>
+bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
+  return epilogue.any() && p.rhs_dilation[2] == 1;
+}
+
+/// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs.
+template <class T, class Products>
+void gather_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
+                   const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
+                   bool in_place = false) {
+  const Conv3dProblem& p = of.p;
+  const bool spreads = tiling.points().has_long_tiles() || tiling.points().has_wide_tiles();
+  // consecutive blocks share planes: a task takes some of them
+  const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
+  bool stream = p.rhs_dilation[2] == 1;
+  each_part(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
+  const bool applied = takes(p, epilogue);
+  const std::int64_t points = tiling.points().most(tiling.points().of_pass());
+  const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
+  const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
+                                     ceil_div(p.out_channels, out.table.lanes));
+  const Portions whole(tiling.points(), tiling.points().of_pass(), folded, at_once),
+      shorter(tiling.points(), tiling.points().of_short_pass(), folded, at_once);
+  if (applied) epilogue.begin(tasks);
+  parallel_for(
+      tasks,
+      [&](std::int64_t task) {
+        memory::Scratch<T> v(points * in.layout.point_stride);
+        memory::Scratch<T> m(in_place ? 0 : whole.values() * out.layout.point_stride);
+        BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
+        Prefetch prefetch(tiling.points());
+        BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
+        for (; !walk.done(); walk.step()) {
+          WinogradLevels<T> levels;
+          gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
+                          in_place ? v.data() : m.data(), &levels, tiling.is_whole(walk.block()) ? whole : shorter,
+                          products(walk.block()));
+          if (spreads && may_be_uneven(levels)) mend_uneven_tiles(of, tiling, walk.block(), levels, y);
+          if (applied || y.is_buffered())
+            y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {
+              if (applied) epilogue.apply(task, first, rows, at);
+            });
+        }
+        y.end(out.table);
+      },
+      is_small(p));
+}
+
+}  // namespace vg::kernels::winograd

@@ -1,0 +1,87 @@
+// The blocks are those of a dense convolution, and all channels are transformed together, whole vectors of them; only
+// the products know groups (body_winograd_groups.hpp). Weights by point lie as weights do: a row an input channel of
+// the groups, in it the output channels of all groups.
+#include "voxgrad/framework/kernels/winograd/groups.hpp"
+
+#include <algorithm>
+
+#include "voxgrad/framework/kernels/common/pack.hpp"
+#include "voxgrad/framework/kernels/winograd/blocks.hpp"
+#include "voxgrad/framework/kernels/winograd/weights.hpp"
+
+namespace vg::kernels::winograd {
+
+using std::int64_t;
+
+namespace {
+
+template <class T>
+class GroupWeights {
+ public:
+  GroupWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
+      : in_(p.in_channels / p.groups),
+        table_(winograd_table<T>(p.out_channels / p.groups)),
+        ld_(round_up(p.out_channels, table_.lanes) + table_.lanes),  // a group's last vector may pass the end
+        u_(tiling.points().all() * in_ * ld_) {
+    const Weights<T> from = weights_of(p, w, transpose);
+    each_weights(tiling.points(), [&](int slice, int slices) {
+      T* const u = u_.data() + tiling.points().before(slice) * in_ * ld_;
+      const auto convert = [&](const Weights<T>& weights, int64_t channels, T* to) {
+        weights_to_points<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, slices, to, in_ * ld_, ld_},
+                             table_);
+      };
+      // A row holds the outputs of all groups, but where it is made of columns: there by group, for the next writes
+      // over what whole vectors wrote beyond this one's channels.
+      if (!transpose) convert(from, p.out_channels, u);
+      const int64_t out = p.out_channels / p.groups;
+      for (int64_t group = 0; transpose && group < p.groups; ++group) convert(from.group(group), out, u + group * out);
+    });
+  }
+  const T* point(int index) { return u_.data() + index * in_ * ld_; }
+  int64_t point_stride() const { return in_ * ld_; }
+  int64_t ld() const { return ld_; }
+  const WinogradTable<T>& table() const { return table_; }
+
+ private:
+  int64_t in_;
+  const WinogradTable<T>& table_;
+  int64_t ld_;
+  memory::Scratch<T> u_;
+};
+
+}  // namespace
+
+template <class T>
+void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+                   const Joined<T>& y, const Epilogue<T>& epilogue) {
+  const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
+  GroupWeights<T> u(p, tiling, transpose, w);
+  const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
+  const PointLayout in(p.in_channels, tiling.most_input_tiles(), in_table.lanes),
+      out(p.out_channels, tiling.most_tiles(), out_table.lanes);
+  const bool folded = points.has_wide_tiles() && u.table().fold != nullptr;
+  const auto products = [&](const Tiling::Block& block) {
+    return [&, tiles = block.tiles()](const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+      const int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
+      if (folded) {
+        u.table().fold({portion.count, v, in.point_stride, in.ld, u.point(portion.point), u.point_stride(), u.ld(), m,
+                        out.point_stride, out.ld, tiles, p.groups, group_in, group_out, ahead.take()});
+        return;
+      }
+      ahead.run();
+      for (int i = 0; i < portion.count; ++i, v += in.point_stride, m += out.point_stride)
+        u.table().groups(
+            {v, in.ld, u.point(portion.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
+    };
+  };
+  // a group's inputs are read before its one vector of outputs is written
+  const bool in_place = !folded && p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
+  gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
+}
+
+template void gather_groups<float>(const Conv3dProblem&, const Points&, bool, const Joined<const float>&, const float*,
+                                   const Joined<float>&, const Epilogue<float>&);
+template void gather_groups<double>(const Conv3dProblem&, const Points&, bool, const Joined<const double>&,
+                                    const double*, const Joined<double>&, const Epilogue<double>&);
+
+}  // namespace vg::kernels::winograd

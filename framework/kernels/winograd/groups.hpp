@@ -1,0 +1,25 @@
+// Winograd's algorithm for groups of few channels, and for one group of half a vector. Internal.
+#pragma once
+
+#include "voxgrad/framework/kernels/common/concat_view.hpp"
+#include "voxgrad/framework/kernels/common/epilogue.hpp"
+#include "voxgrad/framework/kernels/common/problem.hpp"
+#include "voxgrad/framework/kernels/winograd/parts.hpp"
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
+
+namespace vg::kernels::winograd {
+
+/// One group whose outputs fill half a vector of the set in force: its vectors are as narrow (winograd_table.hpp). Not
+/// with five taps.
+template <class T>
+bool has_one_narrow_group(const Conv3dProblem& p) {
+  return p.groups == 1 && Parts(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
+}
+
+/// As winograd::gather; no axis has five taps.
+template <class T>
+void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+                   const Joined<T>& y, const Epilogue<T>& epilogue);
+
+}  // namespace vg::kernels::winograd

@@ -1,0 +1,68 @@
+// Kernels of five taps by Winograd's F(2, 3). Internal to framework/kernels.
+//
+// Along an axis, five taps are two kernels of three, two outputs apart: taps (0, 1, none) and (2, 3, 4). What the
+// second meets at a tile is what the first meets at the next one, so the inputs go to points once, and by point the
+// products are a convolution over tiles with two taps an axis: 8 products for 2 outputs instead of 10, 64 x 8 for 8
+// instead of 125 x 8 in three dimensions.
+#pragma once
+
+#include <cstdint>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/pack.hpp"
+
+namespace vg::kernels::winograd {
+
+/// How many kernels of at most three taps a problem's kernel is, along each axis; numbered row-major.
+struct Parts {
+  explicit Parts(const Conv3dProblem& p);
+
+  std::int64_t count[3];
+  std::int64_t all() const { return count[0] * count[1] * count[2]; }
+  /// Parts that meet other rows: along H and W.
+  std::int64_t rows() const { return count[0] * count[1]; }
+  /// Tiles more along D than a run's outputs take.
+  std::int64_t halo() const { return count[2] - 1; }
+  /// Which of the two a part is, along an axis.
+  std::int64_t along(int axis, std::int64_t part) const;
+};
+
+/// p with three taps where it has five: what a part's weights look like.
+Conv3dProblem shape_of_part(const Conv3dProblem& p);
+
+/// f(tap of the part, tap of the kernel) for those that there are.
+template <class F>
+void each_tap(const Conv3dProblem& p, std::int64_t part, const F& f) {
+  const Parts parts(p);
+  const Conv3dProblem q = shape_of_part(p);
+  std::int64_t first[3], have[3];
+  for (int a = 0; a < 3; ++a) {
+    first[a] = 2 * parts.along(a, part);
+    have[a] = parts.count[a] == 2 && first[a] == 0 ? 2 : q.kernel_size[a];
+  }
+  for (std::int64_t h = 0; h < have[0]; ++h)
+    for (std::int64_t w = 0; w < have[1]; ++w)
+      for (std::int64_t d = 0; d < have[2]; ++d)
+        f((h * q.kernel_size[1] + w) * q.kernel_size[2] + d,
+          ((first[0] + h) * p.kernel_size[1] + first[1] + w) * p.kernel_size[2] + first[2] + d);
+}
+
+/// The weights that the gather over p sees (packing.hpp), by part.
+template <class T>
+class PartWeights {
+ public:
+  PartWeights(const Conv3dProblem& p, bool transpose, const T* w);
+  Weights<T> of(std::int64_t part) const;
+
+ private:
+  Weights<T> from_;
+  std::int64_t part_size_;
+  memory::Scratch<T> copies_;  // empty where there is one part
+};
+
+/// Rows [row, row + rows) of a part's gradient, [tap of the part][row][output channel], into dw.
+template <class T>
+void put_part(const Conv3dProblem& p, std::int64_t part, std::int64_t row, std::int64_t rows, const T* taps, T* dw);
+
+}  // namespace vg::kernels::winograd

@@ -1,0 +1,86 @@
+// Tiles by point: where they are kept, and how they get there. Internal.
+#pragma once
+
+#include <cstdint>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/kernels/common/concat_view.hpp"
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/weights.hpp"
+
+namespace vg::kernels::winograd {
+
+/// What a block's points are kept in: point p, tile t at p * point_stride + t * ld. The odd line a point keeps the
+/// points out of each other's cache sets, and an odd line a tile does it for the tiles where there are many channels
+/// (512: the products of grad_weight at 4^3 take half the time).
+struct PointLayout {
+  std::int64_t ld, point_stride;
+  PointLayout(std::int64_t channels, std::int64_t tiles, std::int64_t lanes)
+      : ld(round_up(channels, lanes) + (channels >= 16 * lanes ? lanes : 0)), point_stride(tiles * ld + lanes) {}
+};
+
+/// Of tiles that are ld apart: 0, ld, 2 ld ..., `skip` tiles left out after each run.
+class Offsets {
+ public:
+  Offsets(std::int64_t n, std::int64_t ld) : Offsets(1, n, 0, ld) {}
+  Offsets(std::int64_t runs, std::int64_t depth, std::int64_t skip, std::int64_t ld) : offsets_(runs * depth) {
+    std::int64_t* to = offsets_.data();
+    for (std::int64_t r = 0; r < runs; ++r)
+      for (std::int64_t d = 0; d < depth; ++d) *to++ = (r * (depth + skip) + d) * ld;
+  }
+  const std::int64_t* data() { return offsets_.data(); }
+
+ private:
+  memory::Scratch<std::int64_t> offsets_;
+};
+
+/// A block to points, by `kernel` and the sides that `side(run)` gives.
+template <class T, class Kernel, class Side>
+void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const Kernel& kernel, const Side& side) {
+  for (std::int64_t run = b.run_begin; run < b.run_end; ++run) {
+    WinogradGather<T> g = side(run);
+    g.to = to + (run - b.run_begin) * g.tiles * layout.ld;
+    g.ld = layout.ld;
+    g.point_stride = layout.point_stride;
+    kernel(g);
+  }
+}
+
+/// The inputs of a block in some slices of a pass to points, for all parts of the kernel that meet other rows. Each
+/// tensor but the last has whole vectors of channels.
+template <class T, class Kernel>
+void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const Joined<const T>& x,
+                      const PointLayout& layout, T* to, const Kernel& kernel) {
+  const Parts& parts = tiling.parts();
+  const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo()) * layout.ld;
+  for (std::int64_t h = 0; h < parts.count[0]; ++h)
+    for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
+      each_part(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
+        to_points<T>(b, layout, to + before, kernel, [&](std::int64_t run) {
+          WinogradGather<T> g = tiling.input(b, run, slice, data, channels, h, w);
+          g.slices = slices;
+          return g;
+        });
+      });
+}
+
+/// The products of a block by point are a convolution over its tiles, of one tap a part: where the inputs of each part
+/// begin, and its rows of the weights by point.
+class PartTaps {
+ public:
+  PartTaps(const Tiling& tiling, const Tiling::Block& b, std::int64_t channels, std::int64_t ld)
+      : count_(tiling.parts().all()) {
+    const Parts& parts = tiling.parts();
+    const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo());
+    for (std::int64_t i = 0; i < count_; ++i)
+      taps_[i] = {(i / parts.count[2] * size + i % parts.count[2]) * ld, channels, i * channels};
+  }
+  const Tap* data() const { return taps_; }
+  std::int64_t size() const { return count_; }
+
+ private:
+  std::int64_t count_;
+  Tap taps_[8];
+};
+
+}  // namespace vg::kernels::winograd

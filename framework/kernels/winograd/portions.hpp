@@ -1,0 +1,56 @@
+// The products of a pass in the portions that are multiplied between two pieces of prefetching. Internal.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
+#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
+
+namespace vg::kernels::winograd {
+
+/// Points [point, point + count) of all, and where their products, or sums of them, begin among a pass's.
+struct Portion {
+  int point, count, value;
+};
+
+class Portions {
+ public:
+  /// `folded`: a slice of wide tiles each (WinogradFold). Else so many points at once.
+  Portions(const Points& points, int of_pass, bool folded, int at_once) : of_pass_(of_pass) {
+    for (int slice = 0; slice < points.slices(); slice += of_pass_) {
+      std::vector<Portion> portions;
+      int value = 0;
+      for (int s = slice; s < slice + of_pass_; ++s)
+        if (folded)
+          value = add_fold(points, s, value, portions);
+        else
+          value = add_points(points, s, value, at_once, portions);
+      values_ = std::max(values_, value);
+      passes_.push_back(std::move(portions));
+    }
+  }
+  const std::vector<Portion>& of_pass(int slice) const { return passes_[static_cast<std::size_t>(slice / of_pass_)]; }
+  /// Products or sums that are kept, in the pass that has the most.
+  int values() const { return values_; }
+
+ private:
+  static int add_fold(const Points& points, int slice, int value, std::vector<Portion>& to) {
+    const int count = points.points(slice, 1);
+    to.push_back({points.before(slice), count, value});
+    return value + wide::sums_of(count);
+  }
+  static int add_points(const Points& points, int slice, int value, int at_once, std::vector<Portion>& to) {
+    const int before = points.before(slice), count = points.points(slice, 1);
+    for (int point = 0; point < count; point += at_once)
+      to.push_back({before + point, std::min(at_once, count - point), value + point});
+    return value + count;
+  }
+
+  int of_pass_, values_ = 0;
+  std::vector<std::vector<Portion>> passes_;
+};
+
+}  // namespace vg::kernels::winograd

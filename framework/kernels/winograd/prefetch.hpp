@@ -1,0 +1,89 @@
+// What the next block reads, asked for while this one multiplies: without it, the transforms wait for memory (rows are
+// short and many). Spread over the products, so that it never fills the queues. Internal.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "voxgrad/framework/kernels/common/concat_view.hpp"
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+
+namespace vg::kernels::winograd {
+
+class Prefetch {
+ public:
+  /// Into L1, which on Zen 4 is what brings lines from memory in time for the long passes of wide tiles; or into L2.
+  explicit Prefetch(const Points& points) : to_l1_(points.has_wide_tiles()) {}
+
+  /// The rows of a side in some of its planes (by bits), as far as tiles of `step` elements and what they share reach.
+  template <class T>
+  void add(const WinogradGather<T>& g, std::int64_t step, unsigned planes) {
+    const std::int64_t end = std::min(g.depth, g.first + step * g.tiles + 2);
+    for (unsigned plane = 0; plane < 6; ++plane)
+      if ((planes >> plane & 1U) != 0)
+        for (const T* row : g.rows[plane]) add_row(g, row, end);
+  }
+  /// The inputs of all runs of a block.
+  template <class T>
+  void add_inputs(const Tiling& tiling, const Tiling::Block& block, const Points::Ahead& ahead,
+                  const Joined<const T>& x) {
+    if (ahead.planes == 0) return;
+    each_part(x, [&](const T* data, std::int64_t channels, std::int64_t) {
+      for (std::int64_t run = block.run_begin; run < block.run_end; ++run)
+        add(tiling.input(block, run, ahead.slice, data, channels), tiling.points().step(2), ahead.planes);
+    });
+  }
+  /// The `part`-th of `parts` equal pieces, with all before it: asked for at once, or by who multiplies.
+  class Share {
+   public:
+    Share(Prefetch& all, int part, int parts)
+        : all_(all), end_(all.rows_.size() * static_cast<std::size_t>(part) / static_cast<std::size_t>(parts)) {}
+    void run() const {
+      if (all_.to_l1_)
+        all_.ask<3>(end_);
+      else
+        all_.ask<2>(end_);
+    }
+    AskedRows take() const {
+      AskedRows rows{all_.rows_.data() + all_.next_, all_.rows_.data() + end_, 0};
+      for (; all_.next_ < end_; ++all_.next_) {
+        const AskedRow& row = all_.rows_[all_.next_];
+        rows.lines += (row.end - row.begin + 63) / 64;
+      }
+      return rows;
+    }
+
+   private:
+    Prefetch& all_;
+    std::size_t end_;
+  };
+  Share share(int part, int parts) { return Share(*this, part, parts); }
+  void clear() {
+    rows_.clear();
+    next_ = 0;
+  }
+
+ private:
+  /// A loop for each locality: from one for both clang 14 makes a prefetch whose locality is no constant, and crashes.
+  template <int Locality>
+  void ask(std::size_t end) {
+    for (; next_ < end; ++next_)
+      for (const char* p = rows_[next_].begin; p < rows_[next_].end; p += 64) __builtin_prefetch(p, 0, Locality);
+  }
+  template <class T>
+  void add_row(const WinogradGather<T>& g, const T* row, std::int64_t end) {
+    if (row == nullptr) return;
+    const std::int64_t first = std::max<std::int64_t>(0, g.first);
+    const char* const begin = reinterpret_cast<const char*>(row + first * g.stride);
+    // neighbouring runs share rows
+    for (std::size_t i = rows_.size(); i > 0 && rows_.size() - i < 8; --i)
+      if (rows_[i - 1].begin == begin) return;
+    rows_.push_back({begin, reinterpret_cast<const char*>(row + (end - 1) * g.stride + g.channels)});
+  }
+  bool to_l1_;
+  std::vector<AskedRow> rows_;
+  std::size_t next_ = 0;
+};
+
+}  // namespace vg::kernels::winograd

@@ -1,0 +1,304 @@
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+
+#include <algorithm>
+
+#include "voxgrad/framework/kernels/common/driver.hpp"
+
+namespace vg::kernels::winograd {
+
+using std::int64_t;
+
+namespace {
+
+/// The planes of a slice: a + sign * b; -1 is none.
+struct Slice {
+  int a, b, sign;
+};
+constexpr Slice input_slices[4] = {{0, 2, -1}, {1, 2, 1}, {2, 1, -1}, {1, 3, -1}};
+constexpr Slice gradient_slices[4] = {{0, -1, 1}, {0, 1, 1}, {0, 1, -1}, {-1, 1, -1}};
+constexpr Slice only_slice = {0, -1, 1};
+
+/// The elements of a short wide tile, by those of a whole one; its outputs' places.
+constexpr int short_elements[6] = {0, 1, 2, 1, 2, 3};
+constexpr int short_outputs[4] = {0, -1, -1, 1};
+
+/// The planes of a wide tile that a pass meets, by bits.
+constexpr unsigned input_passes[3] = {0b011110, 0b110011, 0b011110};
+constexpr unsigned gradient_passes[3] = {0b1111, 0b1001, 0b1111};
+constexpr unsigned all_planes = 0b111111;
+
+/// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
+template <class T, class Row>
+void take_rows(WinogradGather<T>& g, const Points& points, int of_pass, int slice, int rows, const Slice (&slices)[4],
+               const unsigned (&passes)[3], const Row& row) {
+  if (points.has_wide_tiles()) {
+    const unsigned planes = of_pass == wide::of_pass ? passes[slice / wide::of_pass] : all_planes;
+    for (int plane = 0; plane < 6; ++plane)
+      for (int r = 0; r < rows; ++r)
+        if ((planes >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
+    return;
+  }
+  const Slice s = points.slices() == 4 ? slices[slice] : only_slice;
+  g.sign = static_cast<T>(s.sign);
+  for (int r = 0; r < rows; ++r) {
+    g.rows[0][r] = row(s.a, r);
+    g.rows[1][r] = row(s.b, r);
+  }
+}
+
+/// How the outputs along an axis are cut.
+struct Cut {
+  int64_t step, dilation, phases, tiles;  // tiles of the longest phase
+};
+Cut cut_of(const Conv3dProblem& p, const Points& points, int axis) {
+  const int64_t step = points.step(axis), dilation = step > 1 ? p.rhs_dilation[axis] : 1, out = p.out_size[axis];
+  return {step, dilation, std::clamp<int64_t>(out, 1, dilation), ceil_div(ceil_div(out, dilation), step)};
+}
+
+/// Whether the last tile along an axis is a short one.
+bool ends_short(const Conv3dProblem& p, const Points& points, int axis) {
+  const int64_t left = p.out_size[axis] % 4;
+  return points.has_wide_tiles() && axis < 2 && cut_of(p, points, axis).phases == 1 && (left == 1 || left == 2);
+}
+
+/// Elements first, first + dilation ... below `size`; first < size + dilation.
+int64_t count_of(int64_t size, int64_t first, int64_t dilation) { return ceil_div(size - first, dilation); }
+
+/// The input that a phase's first output meets at the first tap: element `element` of those from `first` on.
+struct Start {
+  int64_t first, element;
+};
+Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
+  const int64_t at = phase - pad, first = (at % dilation + dilation) % dilation;
+  return {first, (at - first) / dilation};
+}
+
+}  // namespace
+
+Points::Points(const Conv3dProblem& p, Tiles tiles) : along(), pass() {
+  for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
+  if (tiles == Tiles::long_d && p.kernel_size[2] == 3) along[2] = 6;
+  if (tiles == Tiles::wide && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
+    along[0] = along[1] = along[2] = 6;
+  pass = has_wide_tiles() ? wide::of_pass : 1;
+}
+
+int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
+  int64_t tiles = p.batch;
+  for (int a = 0; a < 3; ++a) {
+    const Cut cut = cut_of(p, points, a);
+    tiles *= cut.phases * cut.tiles;
+  }
+  return tiles;
+}
+
+int64_t points_of_tiles(const Conv3dProblem& p, const Points& points) {
+  const int64_t tiles = tiles_of(p, points);
+  if (!points.has_wide_tiles() || tiles == 0) return tiles * points.all();
+  int64_t all[2], whole[2];
+  for (int a = 0; a < 2; ++a) {
+    all[a] = cut_of(p, points, a).tiles;
+    whole[a] = all[a] - (ends_short(p, points, a) ? 1 : 0);
+  }
+  const int64_t columns = tiles / (all[0] * all[1]);
+  int64_t n = 0;
+  for (int slice = 0; slice < points.slices(); ++slice)
+    n += points.points(slice, 1) * columns * (wide::is_complex_along_h(slice) ? whole : all)[0] *
+         (wide::is_complex_along_w(slice) ? whole : all)[1];
+  return n;
+}
+
+Tiling::Tiling(const Conv3dProblem& p, const Points& points, int64_t tiles) : p_(p), parts_(p), points_(points) {
+  for (int a = 0; a < 3; ++a) {
+    const Cut cut = cut_of(p, points, a);
+    step_[a] = cut.step;
+    tiles_[a] = cut.tiles;
+    dilation_[a] = cut.dilation;
+    phases_[a] = cut.phases;
+  }
+  for (int a = 0; a < 2; ++a) ends_short_[a] = ends_short(p, points, a);
+  const int64_t longest =
+      std::max<int64_t>(1, step_[2] > 1 ? tiles / 2 : tiles);  // two runs at least share columns' rows
+  depth_parts_ = std::max<int64_t>(1, ceil_div(tiles_[2], longest));
+  depth_ = ceil_div(tiles_[2], depth_parts_);
+  runs_ = std::max<int64_t>(1, tiles / std::max<int64_t>(1, depth_));
+  if (depth_ == 0) depth_parts_ = 0;
+  for (const bool short_h : {false, true})
+    for (const bool short_w : {false, true}) {
+      const Box box = box_of(short_h, short_w);
+      if (box.blocks == 0) continue;
+      boxes_[box_count_++] = box;
+      blocks_ += box.blocks;
+    }
+  if (box_count_ == 0) boxes_[box_count_++] = box_of(false, false);  // no tiles at all
+}
+
+Tiling::Box Tiling::box_of(bool short_h, bool short_w) const {
+  Box box{{short_h, short_w}, {}, {}, 0, 0, 0};
+  for (int a = 0; a < 2; ++a) {
+    const int64_t whole = tiles_[a] - (ends_short_[a] ? 1 : 0);
+    box.first[a] = box.is_short[a] ? whole : 0;
+    box.tiles[a] = box.is_short[a] ? tiles_[a] - whole : whole;
+  }
+  box.strip = std::clamp<int64_t>(runs_, 1, std::max<int64_t>(1, box.tiles[1]));
+  box.runs = p_.batch * phases_[0] * phases_[1] * phases_[2] * box.tiles[0] * box.tiles[1];
+  box.blocks = ceil_div(box.runs, runs_) * depth_parts_;
+  return box;
+}
+
+Tiling::Block Tiling::block(int64_t index) const {
+  int box = 0;
+  for (; box + 1 < box_count_ && index >= boxes_[box].blocks; ++box) index -= boxes_[box].blocks;
+  const int64_t runs = boxes_[box].runs, of_part = std::max<int64_t>(1, ceil_div(runs, runs_));
+  const int64_t part = index / of_part, first = index % of_part * runs_;
+  const int64_t begin = tiles_[2] * part / depth_parts_, end = tiles_[2] * (part + 1) / depth_parts_;
+  return {first, std::min(first + runs_, runs), begin, end - begin, box};
+}
+
+int Tiling::slices_of(const Block& b, int slice, int slices) const {
+  const Box& box = boxes_[b.box];
+  if (box.is_short[0] && wide::is_complex_along_h(slice)) return 0;
+  if (!box.is_short[1]) return slices;
+  // those of a pass that are real along W come first
+  return std::min(slices, std::max(0, wide::of_pass - 1 - slice % wide::of_pass));
+}
+
+Tiling::Place Tiling::place(int index, int64_t run) const {
+  // by sample and phase along H and W; by strip along W, row along H, phase along D; within the strip
+  const Box& box = boxes_[index];
+  const int64_t rows = box.tiles[0] * phases_[2], of_plane = rows * box.tiles[1];
+  const int64_t plane = run / of_plane, in_plane = run % of_plane;
+  const int64_t w0 = in_plane / (rows * box.strip) * box.strip, in_strip = in_plane - w0 * rows;
+  const int64_t width = std::min(box.strip, box.tiles[1] - w0), row = in_strip / width;
+  const int64_t h = box.first[0] + row / phases_[2], w = box.first[1] + w0 + in_strip % width;
+  return {plane / (phases_[0] * phases_[1]), plane / phases_[1] % phases_[0] + h * step_[0] * dilation_[0],
+          plane % phases_[1] + w * step_[1] * dilation_[1], row % phases_[2]};
+}
+
+BlockWalk::BlockWalk(const Tiling& tiling, int64_t begin, int64_t end)
+    : tiling_(tiling), at_(begin), end_(end), places_(2 * tiling.most_runs()) {
+  if (begin < end) now_ = placed(begin);
+  if (begin + 1 < end) next_ = placed(begin + 1);
+}
+
+void BlockWalk::step() {
+  ++at_;
+  now_ = next_;
+  if (at_ + 1 < end_) next_ = placed(at_ + 1);
+}
+
+Tiling::Block BlockWalk::placed(int64_t index) {
+  Tiling::Block b = tiling_.block(index);
+  Tiling::Place* const places = places_.data() + index % 2 * tiling_.most_runs();
+  for (int64_t run = b.run_begin; run < b.run_end; ++run) places[run - b.run_begin] = tiling_.place(b.box, run);
+  b.places = places;
+  return b;
+}
+
+template <class T, class Take>
+WinogradGather<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels, const Take& take) const {
+  const Place at = place(b, run);
+  WinogradGather<T> g{};
+  const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
+  g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
+  g.first = start.element + b.depth_begin * step_[2];
+  g.tiles = b.depth_tiles;
+  g.channels = channels;
+  g.stride = dilation_[2] * channels;
+  if (g.depth == 0) return g;  // all rows null
+  const int64_t row_size = p_.in_size[2] * channels;
+  const Box& box = boxes_[b.box];
+  const auto row = [&](int plane, int r) -> const T* {
+    if (box.is_short[0]) plane = short_elements[plane];
+    if (box.is_short[1]) r = short_elements[r];
+    const int64_t h = at.h - p_.pad[0] + plane * dilation_[0], w = at.w - p_.pad[1] + r * dilation_[1];
+    if (h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
+    return x + ((at.sample * p_.in_size[0] + h) * p_.in_size[1] + w) * row_size + start.first * channels;
+  };
+  take(g, row);
+  return g;
+}
+
+template <class T>
+WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
+                                int64_t part_w) const {
+  WinogradGather<T> g = inputs_by(b, run, x, channels, [&](WinogradGather<T>& to, const auto& row) {
+    take_rows(to, points_, of_pass(b), slice, points_.along[1], input_slices, input_passes,
+              [&](int plane, int r) -> const T* {
+                return plane < 0 ? nullptr
+                                 : row(plane + 2 * static_cast<int>(part_h), r + 2 * static_cast<int>(part_w));
+              });
+  });
+  g.slice = slice;
+  g.tiles += parts_.halo();
+  return g;
+}
+
+template <class T>
+WinogradGather<T> Tiling::all_inputs(const Block& b, int64_t run, const T* x, int64_t channels) const {
+  return inputs_by(b, run, x, channels, [&](WinogradGather<T>& to, const auto& row) {
+    for (int plane = 0; plane < step_[0] + p_.kernel_size[0] - 1; ++plane)
+      for (int r = 0; r < step_[1] + p_.kernel_size[1] - 1; ++r) to.rows[plane][r] = row(plane, r);
+  });
+}
+
+template <class T>
+WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
+  const Place at = place(b, run);
+  WinogradGather<T> g{};
+  g.slice = slice;
+  g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]);
+  g.first = b.depth_begin * step_[2];
+  g.tiles = b.depth_tiles;
+  g.channels = p_.out_channels;
+  g.stride = dilation_[2] * p_.out_channels;
+  const int64_t row_size = p_.out_size[2] * p_.out_channels;
+  const Box& box = boxes_[b.box];
+  const auto row = [&](int plane, int r) -> const T* {
+    if (box.is_short[0] && plane < 4) plane = short_outputs[plane];
+    if (box.is_short[1]) r = short_outputs[r];
+    if (r < 0) return nullptr;
+    const int64_t h = at.h + plane * dilation_[0], w = at.w + r * dilation_[1];
+    if (plane < 0 || h >= p_.out_size[0] || w >= p_.out_size[1]) return nullptr;
+    return dy + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size + at.phase * p_.out_channels;
+  };
+  take_rows(g, points_, of_pass(b), slice, static_cast<int>(step_[1]), gradient_slices, gradient_passes, row);
+  return g;
+}
+
+template <class T>
+WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, int64_t channels) const {
+  const Place at = place(b, run);
+  WinogradScatter<T> g{};
+  g.tiles = b.depth_tiles;
+  g.channels = channels;
+  g.stride = dilation_[2] * channels;
+  g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
+  g.slice = slices() == 1 ? -1 : slice;
+  g.slices = slices_of(b, slice, of_pass(b));
+  g.last = is_last(b, slice);
+  if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
+  const int64_t row_size = p_.out_size[2] * channels;
+  const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];
+  const Box& box = boxes_[b.box];
+  for (int i = 0; i < step_[0]; ++i)
+    for (int j = 0; j < step_[1]; ++j) {
+      const int row = box.is_short[0] ? short_outputs[i] : i, column = box.is_short[1] ? short_outputs[j] : j;
+      const int64_t h = at.h + row * dilation_[0], w = at.w + column * dilation_[1];
+      if (row >= 0 && column >= 0 && h < p_.out_size[0] && w < p_.out_size[1])
+        g.y[i][j] = y + ((at.sample * p_.out_size[0] + h) * p_.out_size[1] + w) * row_size + d * channels;
+    }
+  return g;
+}
+
+template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t, int64_t) const;
+template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t,
+                                              int64_t) const;
+template WinogradGather<float> Tiling::all_inputs(const Block&, int64_t, const float*, int64_t) const;
+template WinogradGather<double> Tiling::all_inputs(const Block&, int64_t, const double*, int64_t) const;
+template WinogradGather<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;
+template WinogradGather<double> Tiling::gradient(const Block&, int64_t, int, const double*) const;
+template WinogradScatter<float> Tiling::output(const Block&, int64_t, int, float*, int64_t) const;
+template WinogradScatter<double> Tiling::output(const Block&, int64_t, int, double*, int64_t) const;
+
+}  // namespace vg::kernels::winograd

@@ -1,0 +1,484 @@
+// The transforms of wide tiles: Winograd's F(4, 3) in all three dimensions, with its polynomials at 0, infinity and the
+// fourth roots of unity. Included only by winograd_*.cpp, after body_winograd.hpp; everything has internal linkage.
+//
+// In one dimension the six points of a tile are three pairs, each of two combinations of its elements:
+//   unit, at 1 and -1:        x: (q + p, q - p), p = x1 + x3, q = x2 + x4   w: (w0 + w2 +- w1) / 4
+//   ends, at 0 and infinity:  x: (x0 - x4, x5 - x1)                         w: (w0, w2)
+//   turn, at i and -i:        x: (x4 - x2, x1 - x3), a complex number       w: ((w0 - w2) / 2, -w1 / 2)
+//   y = (s + z + r, t + j, s - r, t - j + f) of the products (s + t) / 2 and (s - t) / 2, z and f, r + i j.
+// All else are signs: the transforms are sums, exact on small integers, and the error is smaller than that of F(2, 3)
+// (half of direct sums at 16 channels). Other points (LongTile) need no complex numbers, and have twice its error.
+//
+// Dimensions nest, as ever. A product of real points is a real one. A complex point takes three real products
+// (Gauss):   r = c (a + b) - b (c + d),  j = c (a + b) + a (d - c)   are (a + i b) (c + i d).
+// Where two dimensions are complex, four numbers e00, e01, e10, e11 are two complex ones, z = e00 - e11 + i (e01 + e10)
+// and z' = e00 + e11 + i (e10 - e01): at (i, i) and (i, -i). In all 292 products for 64 outputs: 4.56 an output instead
+// of 27, of 8 with square and of 6 with long tiles.
+//
+// A slice is a pair along H and one along W: 28 points where both are real, else 36. The slices of a pair along H share
+// combined planes, made in L1 for some tiles at a time. They are a pass, and so are all slices where all points of a
+// block stay in L2: then inputs are read once, and outputs written once.
+#pragma once
+
+#include <cstdint>
+
+#include "voxgrad/framework/kernels/winograd/transforms/complex_products-inl.hpp"
+#include "voxgrad/framework/kernels/winograd/transforms/real-inl.hpp"
+#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
+
+namespace vg::kernels {
+namespace {
+
+/// In the order of passes, slices and, along D, points.
+enum class Pair { unit, ends, turn };
+
+/// Points of a slice.
+constexpr std::int64_t points_of(Pair h, Pair w) {
+  return wide::points_of(3 * static_cast<int>(h) + static_cast<int>(w));
+}
+/// What is kept of their products: some are folded (body_winograd_wide_products.hpp).
+template <class T>
+constexpr std::int64_t values_of(Pair h, Pair w) {
+  return folds<T> ? wide::sums_of(static_cast<int>(points_of(h, w))) : points_of(h, w);
+}
+/// f(constant<Pair>) for each pair, `first` to `first + n - 1`.
+template <Pair P>
+struct PairIs {
+  static constexpr Pair value = P;
+};
+template <class F>
+inline void each_pair(int first, int n, const F& f) {
+  if (first <= 0 && 0 < first + n) f(PairIs<Pair::unit>());
+  if (first <= 1 && 1 < first + n) f(PairIs<Pair::ends>());
+  if (first <= 2 && 2 < first + n) f(PairIs<Pair::turn>());
+}
+
+// ---- x and gradients to points ----------------------------------------------------------------------------------
+
+/// Both combinations of a pair: first of get(0) to get(5), elements of x, or get(0) to get(3), of a gradient. A
+/// gradient's are the transpose of what outputs are: (s + t, s - t), (g0, g3), (g0 - g2, g1 - g3).
+template <int Size, Pair P, class V, class Get>
+inline __attribute__((always_inline)) void combine(const Get& get, V& first, V& second) {
+  constexpr bool x = Size == 6;
+  if constexpr (P == Pair::unit) {
+    const V p = get(1) + get(3), q = x ? get(2) + get(4) : get(0) + get(2);
+    first = q + p;
+    second = q - p;
+  } else if constexpr (P == Pair::ends) {
+    first = x ? get(0) - get(4) : get(0);
+    second = x ? get(5) - get(1) : get(3);
+  } else {
+    first = x ? get(4) - get(2) : get(0) - get(2);
+    second = get(1) - get(3);
+  }
+}
+
+/// What Gauss' three products take of a number: of x (a + b, a, b); of a gradient the transpose of (r, j).
+template <int Size, class T, class V>
+inline __attribute__((always_inline)) void store_complex(T* to, std::int64_t point, V re, V im) {
+  using S = Simd<T>;
+  S::store(to, re + im);
+  S::store(to + point, Size == 6 ? re : im);
+  S::store(to + 2 * point, Size == 6 ? im : S::zero() - re);
+}
+
+/// The six points along D of one number.
+template <int Size, class V>
+inline __attribute__((always_inline)) void depth_points(const V (&q)[Size][4], int e, V (&v)[6]) {
+  const auto get = [&](int k) __attribute__((always_inline)) { return q[k][e]; };
+  combine<Size, Pair::unit>(get, v[0], v[1]);
+  combine<Size, Pair::ends>(get, v[2], v[3]);
+  combine<Size, Pair::turn>(get, v[4], v[5]);
+}
+
+/// A tile of a slice whose numbers are real along H and W: 4 x 7 points.
+template <int Size, class T, class V>
+inline __attribute__((always_inline)) void store_real(const V (&q)[Size][4], T* to, std::int64_t point) {
+#pragma GCC unroll 4
+  for (int e = 0; e < 4; ++e, to += 7 * point) {
+    V v[6];
+    depth_points<Size>(q, e, v);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) Simd<T>::store(to + k * point, v[k]);
+    store_complex<Size>(to + 4 * point, point, v[4], v[5]);
+  }
+}
+
+/// A gradient's numbers, where the products make its points along D (body_winograd_wide_sums.hpp).
+template <class T, class V>
+inline __attribute__((always_inline)) void store_numbers(const V (&q)[4][4], T* to, std::int64_t point) {
+#pragma GCC unroll 4
+  for (int e = 0; e < 4; ++e)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) Simd<T>::store(to + (4 * e + k) * point, q[k][e]);
+}
+
+/// Of one whose numbers are two complex ones: 2 x 18 points.
+template <int Size, class T, class V>
+inline __attribute__((always_inline)) void store_complexes(const V (&q)[Size][4], T* to, std::int64_t point) {
+#pragma GCC unroll 2
+  for (int e = 0; e < 4; e += 2, to += 18 * point) {
+    V re[6], im[6];
+    depth_points<Size>(q, e, re);
+    depth_points<Size>(q, e + 1, im);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) store_complex<Size>(to + 3 * k * point, point, re[k], im[k]);
+    to_complex(re[4], re[5], im[4], im[5]);
+    store_complex<Size>(to + 12 * point, point, re[4], re[5]);
+    store_complex<Size>(to + 15 * point, point, im[4], im[5]);
+  }
+}
+
+constexpr int wide_step = 4;
+
+/// The combined planes of some tiles, two a pair along H, of `Pairs` pairs: row r of plane h at (h * Size + r) *
+/// columns
+/// * lanes, column by column. 14 to 23 KB in L1.
+template <class T, int Size, int Pairs>
+struct CombinedPlanes {
+  using S = Simd<T>;
+  static constexpr int tiles = Pairs == 1 ? 4 : 2;
+  static constexpr std::int64_t columns = wide_step * tiles + Size - wide_step;
+  alignas(64) T values[2 * Pairs * Size * columns * S::lanes];
+  T* row(int h, int r) { return values + (h * Size + r) * columns * S::lanes; }
+};
+
+/// Row r of all of them, from depth `first` on; `Inside`: no row is outside.
+template <bool Inside, Pair... Hs, class T, int Size, int Pairs, class Io>
+inline __attribute__((always_inline)) void combine_columns(const WinogradGather<T>& g, int r, std::int64_t depth,
+                                                           std::int64_t n, std::int64_t channel, const Io& io, T* to,
+                                                           const CombinedPlanes<T, Size, Pairs>&) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  constexpr std::int64_t row = Size * CombinedPlanes<T, Size, Pairs>::columns * S::lanes;
+  const T* plane[Size];
+  bool inside[Size];
+#pragma GCC unroll 6
+  for (int h = 0; h < Size; ++h) {
+    inside[h] = Inside || g.rows[h][r] != nullptr;
+    plane[h] = inside[h] ? g.rows[h][r] + channel : nullptr;
+  }
+  const std::int64_t stride = g.stride, end = (depth + n) * stride;
+  for (std::int64_t at = depth * stride; at < end; at += stride, to += S::lanes) {
+    V x[Size];
+#pragma GCC unroll 6
+    for (int h = 0; h < Size; ++h) x[h] = Inside || inside[h] ? io.load(plane[h] + at) : S::zero();
+    T* next = to;
+    const auto put_pair = [&](auto pair) __attribute__((always_inline)) {
+      V a, b;
+      combine<Size, decltype(pair)::value>(
+          [&](int h) __attribute__((always_inline)) { return x[h]; }, a, b);
+      S::store(next, a);
+      S::store(next + row, b);
+      next += 2 * row;
+    };
+    (put_pair(PairIs<Hs>()), ...);
+  }
+}
+
+template <Pair... Hs, class T, int Size, int Pairs, class Io>
+inline void combine_row(const WinogradGather<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
+                        const Io& io, CombinedPlanes<T, Size, Pairs>& to) {
+  using S = Simd<T>;
+  const std::int64_t begin = first < 0 ? (-first < n ? -first : n) : 0;
+  const std::int64_t end = g.depth - first < n ? (g.depth - first > begin ? g.depth - first : begin) : n;
+  const auto clear = [&](std::int64_t from, std::int64_t until) {
+    for (int h = 0; h < 2 * Pairs; ++h)
+      for (std::int64_t k = from; k < until; ++k) S::store(to.row(h, r) + k * S::lanes, S::zero());
+  };
+  bool inside = true, outside = true;
+  for (int h = 0; h < Size; ++h) (g.rows[h][r] != nullptr ? outside : inside) = false;
+  if (outside) return clear(0, n);
+  clear(0, begin);
+  T* const at = to.row(0, r) + begin * S::lanes;
+  if (inside)
+    combine_columns<true, Hs...>(g, r, first + begin, end - begin, channel, io, at, to);
+  else
+    combine_columns<false, Hs...>(g, r, first + begin, end - begin, channel, io, at, to);
+  clear(end, n);
+}
+
+/// Tiles of a slice to points.
+template <Pair H, Pair W, int Size, std::int64_t Columns, class T>
+__attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T* to, std::int64_t point,
+                                          std::int64_t ld) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  constexpr int kept = Size - wide_step;
+  V q[Size][4];
+  const auto load = [&](int k, std::int64_t column) __attribute__((always_inline)) {
+    const T* const at = planes + column * S::lanes;
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h)
+      combine<Size, W>(
+          [&](int r) __attribute__((always_inline)) { return S::load(at + (h * Size + r) * Columns * S::lanes); },
+          q[k][2 * h], q[k][2 * h + 1]);
+    if constexpr (H == Pair::turn && W == Pair::turn) {
+      to_complex(q[k][0], q[k][1], q[k][2], q[k][3]);
+    } else if constexpr (H == Pair::turn) {
+      const V e01 = q[k][1];
+      q[k][1] = q[k][2];
+      q[k][2] = e01;
+    }
+  };
+#pragma GCC unroll 2
+  for (int k = 0; k < kept; ++k) load(k, k);
+  for (std::int64_t t = 0; t < tiles; ++t, to += ld) {
+#pragma GCC unroll 6
+    for (int k = kept; k < Size; ++k) load(k, wide_step * t + k);
+    if constexpr (Size == 4 && folds<T>)
+      store_numbers(q, to, point);
+    else if constexpr (points_of(H, W) == wide::real_points)
+      store_real<Size>(q, to, point);
+    else
+      store_complexes<Size>(q, to, point);
+#pragma GCC unroll 2
+    for (int k = 0; k < kept; ++k)
+#pragma GCC unroll 4
+      for (int e = 0; e < 4; ++e) q[k][e] = q[k + wide_step][e];
+  }
+}
+
+/// Slices of the run's tiles: some of one pair along H, or all of several.
+template <int Size, Pair... Hs, class T>
+void wide_pass(const WinogradGather<T>& g) {
+  constexpr int pairs = sizeof...(Hs);
+  using Planes = CombinedPlanes<T, Size, pairs>;
+  Planes planes;
+  const int first = pairs == 1 ? g.slice % 3 : 0, count = pairs == 1 ? g.slices : 3;
+  each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
+    for (std::int64_t t = 0; t < g.tiles; t += Planes::tiles) {
+      const std::int64_t tiles = g.tiles - t < Planes::tiles ? g.tiles - t : Planes::tiles;
+      for (int r = 0; r < Size; ++r)
+        combine_row<Hs...>(g, r, g.first + wide_step * t, wide_step * tiles + Size - wide_step, c, io, planes);
+      T* to = g.to + t * g.ld + c;
+      int row = 0;
+      const auto slices_of = [&](auto h) __attribute__((always_inline)) {
+        each_pair(first, count, [&](auto w) {
+          constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+          wide_slice<H, W, Size, Planes::columns>(planes.row(row, 0), tiles, to, g.point_stride, g.ld);
+          to += (Size == 4 && folds<T> ? wide::numbers : points_of(H, W)) * g.point_stride;
+        });
+        row += 2;
+      };
+      (slices_of(PairIs<Hs>()), ...);
+    }
+  });
+}
+
+template <class T, int Size>
+void wide_points(const WinogradGather<T>& g) {
+  if constexpr (Size == 6)
+    if (g.slices == wide::slices) return wide_pass<Size, Pair::unit, Pair::ends, Pair::turn>(g);
+  each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
+}
+
+// ---- products to outputs ----------------------------------------------------------------------------------------
+
+/// (r, j) of Gauss' three products.
+template <class T, class V>
+inline __attribute__((always_inline)) void load_complex(const T* m, std::int64_t point, V& re, V& im) {
+  using S = Simd<T>;
+  to_number(S::load(m), S::load(m + point), S::load(m + 2 * point), re, im);
+}
+
+/// The four sums of some points along D, by their products.
+template <Fold F, class T, class V>
+inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t point, V (&sums)[fold_sums]) {
+  using S = Simd<T>;
+  if constexpr (folds<T>) {
+#pragma GCC unroll 4
+    for (int j = 0; j < fold_sums; ++j) sums[j] = S::load(m + j * point);
+    m += fold_sums * point;
+  } else {
+    constexpr int points = fold_points(F);
+    V v[points];
+#pragma GCC unroll 7
+    for (int k = 0; k < points; ++k) v[k] = S::load(m + k * point);
+    fold_products<F>(v, sums);
+    m += fold_points(F) * point;
+  }
+}
+
+/// Both parts of a complex number along H or W, D's inverse done.
+template <class T, class V>
+inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t point, V (&re)[4], V (&im)[4]) {
+  V units[4], ends[4], turns[4];
+  load_sums<Fold::unit>(m, point, units);
+  load_sums<Fold::ends>(m, point, ends);
+  load_sums<Fold::turn>(m, point, turns);
+  const auto outputs = [&](int part, V(&y)[4]) __attribute__((always_inline)) {
+    const V s = units[2 * part], t = units[2 * part + 1], r = turns[2 * part], j = turns[2 * part + 1];
+    y[0] = s + ends[part] + r;
+    y[1] = t + j;
+    y[2] = s - r;
+    y[3] = t - j + ends[2 + part];
+  };
+  outputs(0, re);
+  outputs(1, im);
+}
+
+/// The numbers e of a slice, D's inverse done.
+template <Pair H, Pair W, class T, class V>
+inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t point, V (&e)[4][4]) {
+  if constexpr (points_of(H, W) == wide::real_points) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) load_sums<Fold::real>(m, point, e[i]);
+  } else {
+    load_pair(m, point, e[0], e[1]);
+    load_pair(m, point, e[2], e[3]);
+  }
+  if constexpr (H == Pair::turn && W == Pair::turn) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) from_complex(e[0][k], e[1][k], e[2][k], e[3][k]);
+  } else if constexpr (H == Pair::turn) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) {
+      const V e01 = e[2][k];
+      e[2][k] = e[1][k];
+      e[1][k] = e01;
+    }
+  }
+}
+/// Number (h, w) of a pass at depth k, a vector each.
+template <class T, int Pairs>
+struct PassNumbers {
+  using S = Simd<T>;
+  alignas(64) T values[2 * Pairs * 6 * 4 * S::lanes];
+  T* at(int h, int w, int k) { return values + ((h * 6 + w) * 4 + k) * S::lanes; }
+  void clear() {
+    for (int i = 0; i < 2 * Pairs * 6 * 4; ++i) S::store(values + i * S::lanes, S::zero());
+  }
+};
+
+/// Those of a slice, the first at `to`.
+template <Pair H, Pair W, class T>
+__attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* to) {
+  typename Simd<T>::V e[4][4];
+  load_slice<H, W>(m, point, e);
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) Simd<T>::store(to + ((i / 2 * 6 + i % 2) * 4 + k) * Simd<T>::lanes, e[i][k]);
+}
+
+/// W's inverse of row h at depth k.
+template <class T, int Pairs, class V>
+inline __attribute__((always_inline)) void row_outputs(PassNumbers<T, Pairs>& numbers, int h, int k, V (&e)[4]) {
+  V m[6];
+#pragma GCC unroll 6
+  for (int w = 0; w < 6; ++w) m[w] = Simd<T>::load(numbers.at(h, w, k));
+  wide_outputs(m, e);
+}
+
+/// What becomes of a pass at depth k: f(h, w, value, How) for each of the outputs that it writes or adds to.
+template <class T, class Put>
+inline __attribute__((always_inline)) void put_all(PassNumbers<T, 3>& numbers, int k, const Put& f) {
+  typename Simd<T>::V e[6][4];
+#pragma GCC unroll 6
+  for (int h = 0; h < 6; ++h) row_outputs(numbers, h, k, e[h]);
+#pragma GCC unroll 4
+  for (int w = 0; w < 4; ++w) {
+    const typename Simd<T>::V column[6] = {e[0][w], e[1][w], e[2][w], e[3][w], e[4][w], e[5][w]};
+    typename Simd<T>::V y[4];
+    wide_outputs(column, y);
+#pragma GCC unroll 4
+    for (int h = 0; h < 4; ++h) f(h, w, y[h], How<Into::set>());
+  }
+}
+template <Pair H, class T, class Put>
+inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, int k, const Put& f) {
+  typename Simd<T>::V e[2][4];
+#pragma GCC unroll 2
+  for (int h = 0; h < 2; ++h) row_outputs(numbers, h, k, e[h]);
+#pragma GCC unroll 4
+  for (int w = 0; w < 4; ++w) {
+    if constexpr (H == Pair::unit) {
+      const auto s = e[0][w] + e[1][w], t = e[0][w] - e[1][w];
+      f(0, w, s, How<Into::set>());
+      f(1, w, t, How<Into::set>());
+      f(2, w, s, How<Into::set>());
+      f(3, w, t, How<Into::set>());
+    } else if constexpr (H == Pair::ends) {
+      f(0, w, e[0][w], How<Into::add>());
+      f(3, w, e[1][w], How<Into::add>());
+    } else {
+      f(0, w, e[0][w], How<Into::add>());
+      f(1, w, e[1][w], How<Into::add>());
+      f(2, w, e[0][w], How<Into::subtract>());
+      f(3, w, e[1][w], How<Into::subtract>());
+    }
+  }
+}
+
+/// Adds the numbers of a pass to the outputs; the first pass writes them.
+template <bool IsLast, Pair... Hs, class T>
+void wide_output_pass(const WinogradScatter<T>& g) {
+  constexpr int pairs = sizeof...(Hs);
+  const int along_w = pairs == 1 ? g.slices : 3;
+  const std::int64_t point = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
+  T* y[4][4];
+  bool all_inside = true;
+  for (int h = 0; h < 4; ++h)
+    for (int w = 0; w < 4; ++w) {
+      y[h][w] = g.y[h][w];
+      all_inside = all_inside && y[h][w] != nullptr;
+    }
+  const auto put_tiles = [&](std::int64_t c, auto io, auto inside) {
+    PassNumbers<T, pairs> numbers;
+    if (along_w < 3) numbers.clear();
+    LevelCheck<T, IsLast> check;
+    const T* from = g.from + c;
+    for (std::int64_t t = 0; t < tiles; ++t, from += ld) {
+      const T* m = from;
+      int row = 0;
+      const auto numbers_of = [&](auto h) __attribute__((always_inline)) {
+        each_pair(0, along_w, [&](auto w) {
+          constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+          wide_numbers<H, W>(m, point, numbers.at(row, 2 * static_cast<int>(W), 0));
+          m += values_of<T>(H, W) * point;
+        });
+        row += 2;
+      };
+      (numbers_of(PairIs<Hs>()), ...);
+      for (int k = 0; k < 4 && wide_step * t + k < depth; ++k) {
+        const std::int64_t at = (wide_step * t + k) * stride + c;
+        const auto f = [&](int h, int w, auto v, auto how) __attribute__((always_inline)) {
+          if (decltype(inside)::value == 0 && y[h][w] == nullptr) return;
+          const auto sum = put<decltype(how)::value>(io, y[h][w] + at, v);
+          if constexpr (IsLast) {
+            check.add(sum);
+            // corners of the first and last depth, the middle of the others
+            const bool outer = k == 0 || k == 3;
+            if (outer ? h % 3 == 0 && w % 3 == 0 : h % 3 != 0 && w % 3 != 0) check.take(t, h / 2 * 2 + w / 2, sum);
+          }
+        };
+        if constexpr (pairs == 3)
+          put_all(numbers, k, f);
+        else
+          put_pair<Hs...>(numbers, k, f);
+      }
+      check.end_tile(t);
+    }
+    check.report(io.n, g.levels);
+  };
+  each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
+    if (all_inside)
+      put_tiles(c, io, Int<1>());
+    else
+      put_tiles(c, io, Int<0>());
+  });
+}
+
+template <class T>
+void wide_output(const WinogradScatter<T>& g) {
+  if (g.slices == wide::slices) return wide_output_pass<true, Pair::unit, Pair::ends, Pair::turn>(g);
+  if (g.last && g.slice == 3) return wide_output_pass<true, Pair::ends>(g);  // short along H
+  each_pair(g.slice / 3, 1, [&](auto h) {
+    constexpr Pair H = decltype(h)::value;
+    wide_output_pass<H == Pair::turn, H>(g);
+  });
+}
+
+}  // namespace
+}  // namespace vg::kernels

@@ -1,0 +1,127 @@
+// Products of wide tiles in grad_weight where there are 32 vector registers: the transpose of
+// body_winograd_wide_products.hpp. Included only by winograd_*.cpp; everything has internal linkage.
+//
+// The gradient's transform ends in registers: of a number's four outputs along D come its seven points (six of a pair
+// of points of a complex number) as they are multiplied. So 144 vectors a tile go to memory and back instead of 292. A
+// register tile has all these points and four rows of weights, and sums over the tiles of a block; each row block makes
+// the points anew, by additions that cost nothing beside the products.
+#pragma once
+
+#include <cstdint>
+
+#include "voxgrad/framework/kernels/winograd/transforms/complex_products-inl.hpp"
+
+namespace vg::kernels {
+namespace {
+
+constexpr int fold_rows = 4;
+/// Vectors that a group of points is made of: a number's four outputs, or both parts'.
+constexpr int fold_inputs(Fold f) { return f == Fold::real ? 4 : 8; }
+
+/// The transpose of to_number.
+template <class V>
+inline __attribute__((always_inline)) void from_number(V re, V im, V& k, V& second, V& third) {
+  k = re + im;
+  second = im;
+  third = -re;
+}
+
+/// What the products of a tile take of a gradient, k along D at g[k]; of its imaginary part at g[4 + k].
+template <Fold F, class V>
+inline __attribute__((always_inline)) void expand(const V (&g)[fold_inputs(F)], V (&e)[fold_points(F)]) {
+  if constexpr (F == Fold::real) {
+    const V p = g[1] + g[3], q = g[0] + g[2];
+    e[0] = q + p;
+    e[1] = q - p;
+    e[2] = g[0];
+    e[3] = g[3];
+    from_number(g[0] - g[2], g[1] - g[3], e[4], e[5], e[6]);
+  } else if constexpr (F == Fold::unit) {
+    const V p = g[1] + g[3], q = g[0] + g[2], p2 = g[5] + g[7], q2 = g[4] + g[6];
+    from_number(q + p, q2 + p2, e[0], e[1], e[2]);
+    from_number(q - p, q2 - p2, e[3], e[4], e[5]);
+  } else if constexpr (F == Fold::ends) {
+    from_number(g[0], g[4], e[0], e[1], e[2]);
+    from_number(g[3], g[7], e[3], e[4], e[5]);
+  } else {
+    V re = g[0] - g[2], im = g[1] - g[3], re2 = g[4] - g[6], im2 = g[5] - g[7];
+    to_complex(re, im, re2, im2);
+    from_number(re, im, e[0], e[1], e[2]);
+    from_number(re2, im2, e[3], e[4], e[5]);
+  }
+}
+
+template <Fold F, int Rows, class T>
+__attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v, const T* g, T* u, const char* ask,
+                                        std::int64_t lines) {
+  using S = Simd<T>;
+  using V = typename S::V;
+  constexpr int points = fold_points(F), inputs = fold_inputs(F);
+  const std::int64_t v_ld = a.v_ld, v_point = a.v_point, g_ld = a.g_ld, g_point = a.g_point;
+  V sum[points][Rows];
+#pragma GCC unroll 7
+  for (int p = 0; p < points; ++p)
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) sum[p][r] = S::zero();
+  for (std::int64_t t = 0; t < a.tiles; ++t, v += v_ld, g += g_ld) {
+    if (t < lines) __builtin_prefetch(ask + 64 * t);
+    V in[inputs], e[points];
+    const T* g_at = g;
+#pragma GCC unroll 8
+    for (int k = 0; k < inputs; ++k) {
+      in[k] = S::load(g_at);
+      g_at = opaque(g_at + g_point);
+    }
+    expand<F>(in, e);
+    const T* v_at = v;
+#pragma GCC unroll 7
+    for (int p = 0; p < points; ++p) {
+#pragma GCC unroll 4
+      for (int r = 0; r < Rows; ++r) sum[p][r] = S::fma(S::set1(v_at[r]), e[p], sum[p][r]);
+      v_at = opaque(v_at + v_point);
+    }
+  }
+#pragma GCC unroll 7
+  for (int p = 0; p < points; ++p) {
+#pragma GCC unroll 4
+    for (int r = 0; r < Rows; ++r) {
+      T* const at = u + r * a.u_ld;
+      S::store(at, a.first ? sum[p][r] : S::load(at) + sum[p][r]);
+    }
+    u = opaque(u + a.u_point);
+  }
+}
+
+template <Fold F, class T>
+inline void sum_rows(const WinogradFoldSums<T>& a, const T*& v, const T* g, T*& u, Asking& asking) {
+  for (std::int64_t c = 0; c < a.out; c += Simd<T>::lanes)
+    in_tiles<fold_rows>(a.in, [&](std::int64_t row, auto rows) {
+      std::int64_t lines;
+      const char* const ask = asking.begin_part(lines);
+      sum_tile<F, rows.value>(a, v + row, g + c, u + row * a.u_ld + c, ask, lines);
+    });
+  v += fold_points(F) * a.v_point;
+  u += fold_points(F) * a.u_point;
+}
+
+template <class T>
+void winograd_fold_sums(const WinogradFoldSums<T>& a) {
+  const bool real = a.points == wide::real_points;
+  const std::int64_t vectors = (a.out + Simd<T>::lanes - 1) / Simd<T>::lanes;
+  Asking asking(a.asked, (real ? 4 : 6) * vectors * ((a.in + fold_rows - 1) / fold_rows));
+  const T* v = a.v;
+  T* u = a.u;
+  for (int i = 0; i < 4; ++i) {
+    const T* const g = a.g + i * 4 * a.g_point;
+    if (real) {
+      sum_rows<Fold::real>(a, v, g, u, asking);
+    } else if (i % 2 == 0) {
+      sum_rows<Fold::unit>(a, v, g, u, asking);
+      sum_rows<Fold::ends>(a, v, g, u, asking);
+      sum_rows<Fold::turn>(a, v, g, u, asking);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace vg::kernels

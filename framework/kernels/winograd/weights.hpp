@@ -1,0 +1,67 @@
+// Weights by point for Winograd convolutions, and gradients back to taps. Internal.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/kernel_table.hpp"
+#include "voxgrad/framework/kernels/common/pack.hpp"
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+
+namespace vg::kernels::winograd {
+
+inline std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
+
+/// Where output channels of some slices (each_weights) are written, whole vectors of them: point p, row r at u + p *
+/// point_stride + r * u_stride. Up to 2 * lanes of them, round_up(channels, lanes) apart, are packed as gather_dense
+/// wants a block.
+template <class T>
+struct WeightBlock {
+  std::int64_t row_begin, row_end, co_begin, channels;
+  int slice, slices;
+  T* u;
+  std::int64_t point_stride, u_stride;
+};
+
+/// Taps of a part (winograd_parts.hpp), of which `p` is the shape, to points; rows are the gather's input channels, of
+/// which row_begin stands at block.u. The vectors are those of `table`.
+template <class T>
+void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
+                       const WeightBlock<T>& block, const WinogradTable<T>& table = current_winograd_table<T>());
+
+/// f(slice, slices that are made together): one by one, but of wide tiles all.
+template <class F>
+void each_weights(const Points& points, const F& f) {
+  const int together = points.has_wide_tiles() ? points.slices() : 1;
+  for (int slice = 0; slice < points.slices(); slice += together) f(slice, together);
+}
+
+/// All weights by point, each point packed as gather_dense wants; rows are (part of the kernel, input channel).
+template <class T>
+class PointWeights {
+ public:
+  PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w);
+  const T* point(std::int64_t index) { return u_.data() + index * point_stride_; }
+  std::int64_t point_stride() const { return point_stride_; }
+
+ private:
+  std::int64_t lanes_, point_stride_;
+  memory::Scratch<T> u_;
+};
+
+/// Gradients by point, of some rows and channels in all slices: point i, row r at u + i * point_stride + r * stride.
+template <class T>
+struct PointRows {
+  std::int64_t rows, channels;
+  const T* u;
+  std::int64_t point_stride, stride;
+};
+
+/// By taps: tap t, row r at dw + t * tap_stride + r * row_stride.
+template <class T>
+void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, std::int64_t tap_stride,
+                    std::int64_t row_stride);
+
+}  // namespace vg::kernels::winograd

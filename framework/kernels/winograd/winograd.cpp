@@ -1,0 +1,148 @@
+// Forward and grad_input transform the weights once, then each task takes blocks of tiles (winograd_tiling.hpp), pass
+// by pass: input to points, one product a point (the direct dense body with a single tap), products to outputs. Passes
+// keep the scratch small: one has 16 of the 64 points, and its outputs are added up in place.
+#include "voxgrad/framework/kernels/winograd/winograd.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/common/kernel_table.hpp"
+#include "voxgrad/framework/kernels/winograd/blocks.hpp"
+#include "voxgrad/framework/kernels/winograd/few_tiles.hpp"
+#include "voxgrad/framework/kernels/winograd/groups.hpp"
+#include "voxgrad/framework/kernels/winograd/points.hpp"
+#include "voxgrad/framework/kernels/winograd/strided.hpp"
+#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/weights.hpp"
+
+namespace vg::kernels::winograd {
+
+using std::int64_t;
+
+namespace {
+
+/// The products of a block by point: a convolution over its tiles (PartTaps), or folded (WinogradFold).
+template <class T>
+class DenseProducts {
+ public:
+  DenseProducts(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, const PointLayout& in,
+                const PointLayout& out, PointWeights<T>& u)
+      : v_off_(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld),
+        m_off_(block.tiles(), out.ld),
+        parts_(tiling, block, p.in_channels, in.ld),
+        args_{.x = nullptr,
+              .w = nullptr,
+              .y = nullptr,
+              .taps = parts_.data(),
+              .tap_count = parts_.size(),
+              .x_off = v_off_.data(),
+              .y_off = m_off_.data(),
+              .positions = block.tiles(),
+              .w_rows = parts_.size() * p.in_channels,
+              .co_end = p.out_channels,
+              .repeats = {1, in.point_stride, u.point_stride(), out.point_stride}},
+        fold_{0,       nullptr,          in.point_stride, in.ld,         nullptr, u.point_stride(), 0,
+              nullptr, out.point_stride, out.ld,          block.tiles(), 1,       p.in_channels,    0,
+              {}},
+        folded_(tiling.points().has_wide_tiles() ? current_winograd_table<T>().fold : nullptr),
+        u_(u) {}
+  void operator()(const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+    if (folded_ != nullptr) return fold(portion, v, m, ahead);
+    ahead.run();
+    args_.x = v;
+    args_.w = u_.point(portion.point);
+    args_.y = m;
+    args_.repeats.count = portion.count;
+    current_table<T>().gather_dense(args_);
+  }
+
+ private:
+  /// By the blocks in which the weights are packed.
+  void fold(const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+    const int64_t lanes = current_table<T>().lanes, block = 2 * lanes;
+    fold_.points = portion.count;
+    fold_.v = v;
+    fold_.asked = ahead.take();
+    for (int64_t c = 0; c < args_.co_end; c += block) {
+      fold_.u = u_.point(portion.point) + c * fold_.in;
+      fold_.m = m + c;
+      fold_.u_ld = std::min(block, round_up(args_.co_end - c, lanes));
+      fold_.out = fold_.u_ld;  // zeros beyond the channels
+      folded_(fold_);
+      fold_.asked = {};
+    }
+  }
+
+  Offsets v_off_, m_off_;
+  PartTaps parts_;
+  GatherArgs<T> args_;
+  WinogradFold<T> fold_;
+  void (*folded_)(const WinogradFold<T>&);
+  PointWeights<T>& u_;
+};
+
+}  // namespace
+
+bool applies(const Conv3dProblem& p, Pass pass) {
+  if (is_strided(p, pass)) return true;
+  bool three = false;
+  for (int a = 0; a < 3; ++a) {
+    if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
+    if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3 && p.kernel_size[a] != 5) return false;
+    three = three || p.kernel_size[a] > 1;
+  }
+  return three && (p.groups == 1 || (pass != Pass::grad_weight && Parts(p).all() == 1));
+}
+
+namespace {
+
+template <class T>
+void gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
+                  const Joined<T>& y, const Epilogue<T>& epilogue) {
+  const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
+  PointWeights<T> u(p, tiling, transpose, w);
+  const WinogradTable<T>& table = current_winograd_table<T>();
+  const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
+      out(p.out_channels, tiling.most_tiles(), table.lanes);
+  gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, table}, {y, out, table}, epilogue,
+                   [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
+}
+
+template <class T>
+bool is_grouped(const Conv3dProblem& p) {
+  return p.groups > 1 || has_one_narrow_group<T>(p);
+}
+
+}  // namespace
+
+template <class T>
+bool takes_joined(const Conv3dProblem& p, Tiles tiles) {
+  return !is_strided(p, Pass::forward) && !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
+}
+
+template <class T>
+bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
+            const Joined<T>& y, const Epilogue<T>& epilogue) {
+  if (is_strided(p, Pass::forward)) return gather_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
+  const bool grouped = is_grouped<T>(p);
+  const Points points = passes_of(p, Points(p, tiles), sizeof(T));
+  if (!grouped && takes_few_tiles(p, points, sizeof(T)))
+    return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
+  if (grouped)
+    gather_groups(p, points, transpose, x, w, y, epilogue);
+  else
+    gather_dense(p, points, transpose, x, w, y, epilogue);
+  return takes(p, epilogue);
+}
+
+template bool takes_joined<float>(const Conv3dProblem&, Tiles);
+template bool gather<float>(const Conv3dProblem&, Tiles, bool, const Joined<const float>&, const float*,
+                            const Joined<float>&, const Epilogue<float>&);
+template bool takes_joined<double>(const Conv3dProblem&, Tiles);
+template bool gather<double>(const Conv3dProblem&, Tiles, bool, const Joined<const double>&, const double*,
+                             const Joined<double>&, const Epilogue<double>&);
+
+}  // namespace vg::kernels::winograd

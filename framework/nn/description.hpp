@@ -1,0 +1,84 @@
+// Plain data that says what a thing is made of: options of a layer, settings of an optimizer. Checkpoints print it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "voxgrad/framework/base/tensor.hpp"
+
+namespace vg {
+
+namespace detail {
+using ValueVariant = std::variant<bool, std::int64_t, double, std::string, std::vector<std::int64_t>,
+                                  std::vector<double>, std::vector<std::string>>;
+}
+
+/// A std::variant of these types. A class of its own because libstdc++ 12 destroys what is not there when copying a
+/// variant of strings and vectors runs out of memory; so a copy is made as a new value is, and then moved.
+struct Value : detail::ValueVariant {
+  using detail::ValueVariant::ValueVariant;
+  using detail::ValueVariant::operator=;
+  Value(const Value& other)
+      : detail::ValueVariant(std::visit([](const auto& v) { return detail::ValueVariant(v); },
+                                        static_cast<const detail::ValueVariant&>(other))) {}
+  Value(Value&&) noexcept = default;
+  Value& operator=(const Value& other) { return *this = Value(other); }
+  Value& operator=(Value&&) noexcept = default;
+  ~Value() = default;
+};
+/// Ordered, names unique.
+using Values = std::vector<std::pair<std::string, Value>>;
+
+/// std::vector<std::pair<std::string, T>>, of a T that holds such a vector itself. The special members are written out
+/// because the constexpr ones of a plain vector make clang 14 ask for T before it is complete.
+template <class T>
+struct Named : std::vector<std::pair<std::string, T>> {
+  using Base = std::vector<std::pair<std::string, T>>;
+  using Base::Base;
+  using Base::operator=;
+  Named() {}
+  Named(const Named& other) : Base(other) {}
+  Named(Named&& other) noexcept : Base(std::move(other)) {}
+  Named& operator=(const Named& other) { return Base::operator=(other), *this; }
+  Named& operator=(Named&& other) noexcept { return Base::operator=(std::move(other)), *this; }
+  ~Named() {}
+};
+
+/// A module's kind ("Conv3d"), its options by the names of its options aggregate, and its named submodules.
+struct Description {
+  std::string kind;
+  Values options;
+  Named<Description> children;
+};
+
+/// What an object saves itself as: values, tensors and named parts.
+struct Bundle {
+  Values values;
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  Named<Bundle> parts;
+
+  /// The value of that name and type, tensor or part. Throws IoError naming what is missing or of another type.
+  template <class T>
+  const T& get(std::string_view name) const;
+  const Tensor& tensor(std::string_view name) const;
+  const Bundle& part(std::string_view name) const;
+  bool has_value(std::string_view name) const;
+  bool has_tensor(std::string_view name) const;
+};
+
+/// Anything that a checkpoint can hold beside a model: optimizers, schedules, loaders, histories.
+class Saveable {
+ public:
+  virtual ~Saveable() = default;
+  virtual Bundle save_state() const = 0;
+  /// The problems that loading `state` would meet, one line each; empty when it fits. Changes nothing.
+  virtual std::vector<std::string> check_state(const Bundle& state) const = 0;
+  /// Takes the state over. Called only after check_state() was empty.
+  virtual void load_state(const Bundle& state) = 0;
+};
+
+}  // namespace vg

@@ -1,0 +1,228 @@
+// Module: a tree of states and submodules with one walk, visit(). Parameters, to, zero_grad, summary, save and load all
+// derive from it. A module of your own:
+//
+//   struct Net : vg::Module {
+//     vg::Conv3d conv{{.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3}};
+//     vg::Linear head{{.in_size = {4}, .out_features = 2}};
+//     vg::Variable update(const vg::Variable& x) override { return head(vg::global_avg_pool3d(conv(x))); }
+//     void visit(vg::Visitor& v) override { v("conv", conv); v("head", head); }
+//   };
+//
+// One of several inputs or outputs is a MultiModule (below). A module can be moved, not copied: vg::clone
+// (layers/registry/clone.hpp) makes a second one with states of its own.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/state.hpp"
+
+namespace vg {
+
+class Module;
+
+/// Several inputs or outputs of a module.
+using Variables = std::vector<Variable>;
+
+/// Is told of every call of the modules that it was set on.
+class ModuleObserver {
+ public:
+  virtual ~ModuleObserver() = default;
+  virtual void before(const Module&) {}
+  virtual void after(const Module&, std::span<const Variable> outputs) = 0;
+  /// In place of after(), when the call throws.
+  virtual void failed(const Module&) noexcept {}
+};
+
+/// Receives the states and submodules that a module names.
+class Visitor {
+ public:
+  virtual ~Visitor() = default;
+  virtual void state(std::string_view name, State& state) = 0;
+  virtual void module(std::string_view name, Module& module) = 0;
+  /// A module that is held by a pointer, which a visitor may replace (vg::clone).
+  virtual void held(std::string_view name, std::shared_ptr<Module>& m) { module(name, *m); }
+
+  void operator()(std::string_view name, State& s) { state(name, s); }
+  void operator()(std::string_view name, Module& m) { module(name, m); }
+  template <class M>
+  void operator()(std::string_view name, const std::shared_ptr<M>& m) {
+    if (m) (*this)(name, *m);
+  }
+  template <class M>
+  void operator()(std::string_view name, std::shared_ptr<M>& m) {
+    if (!m) return;
+    std::shared_ptr<Module> now = m;
+    held(name, now);
+    if (now != m) m = std::dynamic_pointer_cast<M>(now);
+  }
+  template <class M>
+  void operator()(std::string_view name, std::optional<M>& m) {
+    if (m) (*this)(name, *m);
+  }
+  /// Elements are named "name.0", "name.1", ...
+  template <class M>
+  void operator()(std::string_view name, std::vector<M>& ms) {
+    for (std::size_t i = 0; i < ms.size(); ++i) (*this)(std::string(name) + "." + std::to_string(i), ms[i]);
+  }
+};
+
+/// Within a call an exception of voxgrad says in which module it was thrown: "in layers.6 (Conv3d): [conv3d] ...".
+class Module {
+ public:
+  Module() = default;
+  /// Only for vg::clone; elsewhere copying throws ValueError, for the copy would share its states with the original.
+  Module(const Module& other);
+  Module& operator=(const Module&) = delete;
+  Module(Module&&) = default;
+  Module& operator=(Module&&) = default;
+  virtual ~Module() = default;
+
+  /// Calls update(), by way of update_last(). In training mode a submodule that is called but that visit() does not
+  /// name, and that has something to train or a mode, is a ValueError.
+  Variable operator()(Variable x);
+  /// Several inputs, several outputs: calls update_all(). Of a module that has one of each, the same as (*this)(x).
+  Variables call(Variables inputs);
+  virtual Variable update(const Variable& x) = 0;
+  /// The same, of an x that may be the last handle of its value: for layers that save a pass over memory when it is.
+  virtual Variable update_last(Variable x) { return update(x); }
+  /// What call() computes; unless overridden (MultiModule) update() of the one input, ValueError for another number.
+  virtual Variables update_all(Variables inputs);
+  /// Names every state and submodule, always in the same order.
+  virtual void visit(Visitor&) {}
+  /// "Conv3d"; for a module of your own, any name. One that is to be saved must have one.
+  virtual std::string kind() const { return "Module"; }
+  /// The options it was made with, by name.
+  virtual Values options() const { return {}; }
+  /// Whether update() depends on training(), as in Dropout and BatchNorm: then an optimizer's step() throws ValueError
+  /// when the module was never in training mode.
+  virtual bool has_training_mode() const { return false; }
+
+  /// Extents of one sample, channels last, without the batch axis; empty when not fixed. An extent may be vg::any.
+  const std::vector<std::int64_t>& in_size() const { return in_size_; }
+  const std::vector<std::int64_t>& out_size() const { return out_size_; }
+  /// Tells a layer that was made without in_size what comes in; Sequential calls it with the layer before's out_size. A
+  /// layer whose sizes are known checks that they fit (ValueError).
+  virtual void build(const std::vector<std::int64_t>& in_size);
+
+  /// All states by dotted path, each once however often it is reachable. Throws ValueError, naming the path, for one
+  /// that was moved from.
+  States states();
+  States states(StateKind kind) { return states().filter(kind); }
+  States parameters() { return states(StateKind::param); }
+  void zero_grad();
+  /// Converts every floating state to f32 or f64.
+  void to(DType dtype);
+  /// Training or evaluation (Dropout, BatchNorm), for the whole tree. New modules are in evaluation mode, as in
+  /// brainstate.
+  void train(bool on = true);
+  void eval() { train(false); }
+  bool training() const { return training_; }
+
+  /// Freezes all parameters and running statistics of the tree (State::freeze): no gradient is computed for them, no
+  /// optimizer changes them, and a BatchNorm whose statistics are frozen normalises by them in training mode too.
+  /// Checkpoints keep what is frozen. Call it when the model is built.
+  void freeze();
+  void unfreeze();
+  /// Those whose path, or path and leaf ("conv.weight.bias"), fits `pattern` (path_fits), as in the optimizers' groups:
+  /// freeze("encoder"), freeze("layers.*.weight"), freeze("**.bias"). Throws ValueError when nothing fits.
+  void freeze(std::string_view pattern);
+  void unfreeze(std::string_view pattern);
+
+  /// Sets who is told of the calls in this tree (nullptr: nobody). Summary uses it; the observer must outlive its use.
+  void observe(ModuleObserver* observer);
+  /// Kind, options and children of the whole tree. Throws ValueError, naming the path, for a module that visits itself.
+  Description description();
+  /// A table: path, kind, output shape, parameters (those that are frozen), multiply-adds, memory of the output; from
+  /// one evaluation on zeros of shape `input` (with the batch axis), in the model's dtype. With parameters, also
+  /// step_bytes().
+  std::string summary(const Shape& input) { return summary(std::vector<Shape>{input}); }
+  /// The same for a module of several inputs.
+  std::string summary(const std::vector<Shape>& inputs);
+  /// The most bytes that a training step on such an input holds at once, from forward to the last gradient: the input,
+  /// the parameters, their gradients, what is kept for the reverse pass, workspaces; without an optimizer's moments.
+  /// Predicted from steps on one and on two samples of zeros (for it grows with the batch evenly), which leave no
+  /// trace. 0 when nothing is trained.
+  std::int64_t step_bytes(const Shape& input) { return step_bytes(std::vector<Shape>{input}); }
+  std::int64_t step_bytes(const std::vector<Shape>& inputs);
+
+ protected:
+  void set_sizes(std::vector<std::int64_t> in, std::vector<std::int64_t> out) {
+    in_size_ = std::move(in);
+    out_size_ = std::move(out);
+  }
+  /// Whether somebody is told of its calls, which should be as they are written then.
+  bool observed() const { return observer_ != nullptr; }
+
+ private:
+  friend class FitScope;
+  friend class NanFinder;
+  class Call;
+  template <class F>
+  auto called(F&& f);
+  void locate(detail::InModule& error) noexcept;
+  void check_named(const Call* outer);
+  void freeze_those(std::string_view what, std::string_view pattern, bool on);
+  std::shared_ptr<bool> trained_once();
+
+  std::vector<std::int64_t> in_size_, out_size_;
+  bool training_ = false;
+  ModuleObserver* observer_ = nullptr;
+  std::shared_ptr<bool> trained_once_;  // null: it was never in training mode, and no States share it
+  const Module* named_by_ = nullptr;    // the caller for which check_named() has found it named
+};
+
+/// A module of several inputs or outputs, called by call(): a VAE, a net with deep supervision, one with a condition.
+///
+///   struct Film : vg::MultiModule {
+///     vg::Variables update_all(vg::Variables in) override { return {conv(in[0]) * scale(in[1])}; }
+///     ...
+///   };
+///   vg::Variable y = film.call({image, age})[0];
+class MultiModule : public Module {
+ public:
+  Variables update_all(Variables inputs) override = 0;
+  /// For one input and one output. Throws ValueError where update_all() gives another number.
+  Variable update(const Variable& x) override;
+};
+
+namespace detail {
+
+/// Where this thread may copy modules; the copies share their states with the originals until they get their own.
+class CopyingModules {
+ public:
+  CopyingModules();
+  ~CopyingModules();
+  CopyingModules(const CopyingModules&) = delete;
+  CopyingModules& operator=(const CopyingModules&) = delete;
+
+ private:
+  bool before_;
+};
+
+}  // namespace detail
+
+/// An extent that is not fixed.
+inline constexpr std::int64_t any = -1;
+
+/// Training mode (or evaluation) for a scope; afterwards each module of the tree, which must still be there, is in its
+/// own mode of before. brainstate's `fit`.
+class FitScope {
+ public:
+  explicit FitScope(Module& module, bool fit = true);
+  ~FitScope();
+  FitScope(const FitScope&) = delete;
+  FitScope& operator=(const FitScope&) = delete;
+
+ private:
+  std::vector<std::pair<Module*, bool>> before_;
+};
+
+}  // namespace vg

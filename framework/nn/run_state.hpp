@@ -1,0 +1,48 @@
+// What a run of a module depends on beside its input and its parameters, so that it can be run again as if for the
+// first time, and leave no trace. Internal.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "voxgrad/framework/autograd/autocast.hpp"
+#include "voxgrad/framework/base/random.hpp"
+#include "voxgrad/framework/nn/state.hpp"
+
+namespace vg {
+
+class RunState {
+ public:
+  struct Leaf {
+    std::string path, name;
+    State state;
+    Variable variable;
+  };
+  explicit RunState(const States& states);
+
+  /// The leaves that take gradients, as they were.
+  const std::vector<Leaf>& trained() const { return trained_; }
+
+  /// For a scope: the other leaves, the default generator and the Autocast as they were; afterwards as they are now.
+  class Scope {
+   public:
+    explicit Scope(const RunState& run);
+    ~Scope();
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    const RunState& run_;
+    std::vector<Tensor> now_;
+    random::Generator generator_;
+    random::GeneratorScope generator_scope_;
+    Autocast compute_;
+  };
+
+ private:
+  std::vector<Leaf> trained_, kept_;
+  random::Key key_;
+  Compute compute_;
+};
+
+}  // namespace vg

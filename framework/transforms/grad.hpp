@@ -1,0 +1,60 @@
+// Functional gradients with respect to states and arguments, after brainstate.transform.grad.
+//
+//   auto step = vg::grad([&](const vg::Args& a) { return vg::cross_entropy(model(a[0]), labels); },
+//   model.parameters()); auto [grads, loss, aux] = step({x}); optimizer.update(grads.states);
+#pragma once
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "voxgrad/framework/nn/state.hpp"
+
+namespace vg {
+
+using Args = std::vector<Variable>;
+
+/// Gradients by path and leaf, in the structure of the States asked for.
+class StateGrads {
+ public:
+  struct Entry {
+    std::string path;
+    std::vector<std::pair<std::string, Variable>> leaves;
+  };
+  std::vector<Entry> entries;
+  /// Throws ValueError naming the path or leaf.
+  const Variable& at(std::string_view path, std::string_view leaf) const;
+};
+
+/// What a function to be differentiated returns: a value, and anything else to hand through.
+struct ValueAux {
+  Variable value;
+  std::vector<Variable> aux{};
+  ValueAux(Variable v) : value(std::move(v)) {}  // NOLINT
+  ValueAux(Variable v, std::vector<Variable> a) : value(std::move(v)), aux(std::move(a)) {}
+};
+using Differentiable = std::function<ValueAux(const Args&)>;
+
+struct GradOptions {
+  std::vector<int> argnums{};  ///< arguments to differentiate by, too
+  bool check_states = true;    ///< a state that f does not use is a ValueError; otherwise its gradient is zeros
+  bool create_graph = false;   ///< so that the result can be differentiated again
+};
+
+/// In brainstate's order: gradients, value, aux.
+struct GradResult {
+  struct Grads {
+    StateGrads states;
+    std::vector<Variable> args;  ///< one an entry of argnums
+  } grads;
+  Variable value;
+  std::vector<Variable> aux;
+};
+
+/// A function that returns the gradient of f, whose value has one element. Throws ValueError for a bad argnum or an
+/// unused state.
+std::function<GradResult(const Args&)> grad(Differentiable f, States states, GradOptions options = {});
+/// The same for a value of any shape, seeded with ones.
+std::function<GradResult(const Args&)> vector_grad(Differentiable f, States states, GradOptions options = {});
+
+}  // namespace vg

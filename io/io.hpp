@@ -1,6 +1,0 @@
-// Everything in io/.
-#pragma once
-
-#include "io/nifti.hpp"
-#include "io/npz.hpp"
-#include "io/safetensors.hpp"

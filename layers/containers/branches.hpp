@@ -1,0 +1,59 @@
+// Branches: modules side by side on the same input, for skip connections and residuals within a Sequential.
+#pragma once
+
+#include <concepts>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "voxgrad/layers/layer.hpp"
+
+namespace vg {
+
+struct BranchesOptions {
+  std::string join = "add";  ///< or "concat": along the channels, in order
+  std::string name{};
+};
+
+///   vg::Branches({.join = "concat"}, vg::Identity(), inner)   // a U-Net's skip connection: x beside inner(x)
+///   vg::Branches({}, block, vg::Identity())                   // a residual: block(x) + x
+///
+/// What the modules make of the input, added or concatenated. All must give the same shape, but for the channels of a
+/// concatenation; ValueError where they differ, when built or when called. Children are named branches.0, branches.1,
+/// ...
+class Branches : public Layer {
+ public:
+  /// Throws ValueError for another join.
+  explicit Branches(BranchesOptions options = {});
+  /// Moves the modules in, or shares those given as std::shared_ptr.
+  template <class... Ms>
+  requires(sizeof...(Ms) > 0 &&
+           ((std::derived_from<Ms, Module> || std::convertible_to<Ms, std::shared_ptr<Module>>)&&...))
+      Branches(BranchesOptions options, Ms... modules)
+      : Branches(std::move(options)) {
+    (push_back(std::move(modules)), ...);
+  }
+
+  template <std::derived_from<Module> M>
+  void push_back(M module) {
+    push_back(std::make_shared<M>(std::move(module)));
+  }
+  /// Throws ValueError for nullptr, and when the sizes do not fit.
+  void push_back(std::shared_ptr<Module> module);
+  std::size_t size() const { return branches_.size(); }
+
+  Variable update(const Variable& x) override;
+  void visit(Visitor& v) override { v("branches", branches_); }
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "Branches"; }
+  Values options() const override;
+
+ private:
+  Size joined(const std::vector<std::shared_ptr<Module>>& branches) const;
+  void require_some(const char* what) const;
+
+  bool concat_;
+  std::vector<std::shared_ptr<Module>> branches_;
+};
+
+}  // namespace vg

@@ -1,0 +1,36 @@
+// SqueezeExcite3d: channels weighted by what the whole volume says.
+#pragma once
+
+#include <optional>
+
+#include "voxgrad/layers/init/init.hpp"
+#include "voxgrad/layers/linear.hpp"
+
+namespace vg {
+
+struct SqueezeExcite3dOptions {
+  Size in_size{};                              ///< (H, W, D, C); spatial extents may be vg::any
+  std::int64_t reduction = 16;                 ///< the hidden layer has max(1, C / reduction) features
+  Initializer w_init = init::KaimingNormal();  ///< of both linear layers
+  std::string name{};
+};
+
+/// x * sigmoid(excite(relu(squeeze(mean of x over space)))), a factor a channel: "Squeeze-and-Excitation Networks" (Hu
+/// et al. 2018), in three dimensions as MONAI's ChannelSELayer. x (B, H, W, D, C), or one sample of in_size.
+class SqueezeExcite3d : public Layer {
+ public:
+  explicit SqueezeExcite3d(SqueezeExcite3dOptions options = {});
+  std::optional<Linear> squeeze, excite;  ///< there once the layer is built; both have a bias
+
+  Variable update(const Variable& x) override;
+  void visit(Visitor& v) override;
+  void build(const Size& in_size) override;
+  std::string kind() const override { return "SqueezeExcite3d"; }
+  Values options() const override;
+
+ private:
+  std::int64_t reduction_;
+  Initializer w_init_;
+};
+
+}  // namespace vg

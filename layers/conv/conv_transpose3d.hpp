@@ -1,0 +1,45 @@
+// ConvTranspose3d: brainstate.nn.ConvTranspose3d in C++.
+#pragma once
+
+#include "voxgrad/layers/conv/conv3d.hpp"
+
+namespace vg {
+
+struct ConvTranspose3dOptions {
+  Size in_size{};
+  std::int64_t out_channels = 0;  ///< required
+  Extent3 kernel_size{};          ///< required
+  Extent3 stride = 1;             ///< the dilation of the input: how many times larger the output is
+  Padding padding = "SAME";       ///< explicit pads are added to the dilated input (the opposite of PyTorch's)
+  Extent3 rhs_dilation = 1;
+  std::int64_t groups = 1;
+  Initializer w_init = init::XavierNormal();
+  Initializer b_init = std::nullopt;
+  Initializer w_mask = std::nullopt;
+  bool channel_first = false;
+  Compute compute = Compute::automatic;
+  std::string name{};
+};
+
+/// Transposed convolution: the kernel, flipped in space, over the input dilated by `stride`. x (B, H, W, D, C) ->
+/// (B, H', W', D', out_channels), with SAME of extent H * stride, with VALID (H - 1) * stride + max(k, stride) for an
+/// effective kernel k. Kernel (kh, kw, kd, out_channels, in_channels / groups). Everything else as Conv3d.
+class ConvTranspose3d : public ConvLayer3d {
+ public:
+  explicit ConvTranspose3d(ConvTranspose3dOptions options);
+  std::string kind() const override { return "ConvTranspose3d"; }
+  Values options() const override;
+
+ protected:
+  Shape kernel_shape(std::int64_t in_channels) const override;
+  Triple spatial_out(const Triple& in) const override;
+  Variable convolve(const Variable& x) override;
+
+ private:
+  std::array<Pads, 3> pads() const;
+
+  Triple kernel_, stride_, rhs_dilation_;
+  Padding padding_;
+};
+
+}  // namespace vg

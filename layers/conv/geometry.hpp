@@ -1,0 +1,85 @@
+// The spatial arguments of layers over volumes: three extents, paddings.
+#pragma once
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/ops/conv3d.hpp"
+
+namespace vg {
+
+/// Extents of one sample, channels last: (H, W, D, C). An extent may be vg::any where a layer allows it.
+using Size = std::vector<std::int64_t>;
+/// (before, after) of one axis.
+using Pads = std::pair<std::int64_t, std::int64_t>;
+
+template <class T>
+concept Integer = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool>;
+
+/// One number for all three spatial axes, or a list of 1 or 3 of them. The layer checks it, and names the argument.
+class Extent3 {
+ public:
+  Extent3() = default;  ///< not given
+  Extent3(Integer auto all) : entries_{static_cast<std::int64_t>(all)} {}
+  Extent3(std::initializer_list<std::int64_t> entries) : entries_(entries) {}
+  Extent3(std::vector<std::int64_t> entries) : entries_(std::move(entries)) {}
+  Extent3(const Triple& entries) : entries_(entries.begin(), entries.end()) {}
+
+  bool given() const { return !entries_.empty(); }
+  /// The three entries. Throws TypeError unless there are 1 or 3, ValueError unless each is at least 1; both begin with
+  /// [where] and name the argument.
+  Triple checked(std::string_view where, std::string_view argument) const;
+  /// As it was given.
+  const std::vector<std::int64_t>& entries() const { return entries_; }
+
+ private:
+  std::vector<std::int64_t> entries_;
+};
+
+/// "SAME", "VALID", one int for all sides, 3 ints (one an axis, both sides), one (before, after) for all axes, or 3 of
+/// them. Negative numbers crop.
+class Padding {
+ public:
+  enum class Mode : std::uint8_t { same, valid, explicit_pads };
+
+  Padding() = default;  ///< not given
+  Padding(const char* mode) : text_(mode) {}
+  Padding(std::string mode) : text_(std::move(mode)) {}
+  Padding(Integer auto all) : pads_(3, {static_cast<std::int64_t>(all), static_cast<std::int64_t>(all)}) {}
+  Padding(std::initializer_list<std::int64_t> sides) : Padding(std::vector<std::int64_t>(sides)) {}
+  Padding(std::initializer_list<Pads> pads) : pads_(pads) {}
+  Padding(const std::vector<std::int64_t>& sides);
+  Padding(std::vector<Pads> pads) : pads_(std::move(pads)) {}
+
+  /// Throws ValueError, beginning with [where], for any other text or number of entries.
+  void check(std::string_view where) const;
+  Mode mode() const;
+  /// The explicit pads. Only for that mode.
+  std::array<Pads, 3> explicit_pads() const;
+  /// (before, after) an axis for windows of `kernel` effective extents over `in`. SAME: ceil(in / stride) outputs, the
+  /// odd one of the padding after.
+  std::array<Pads, 3> resolve(const Triple& in, const Triple& kernel, const Triple& stride) const;
+  /// "SAME", "VALID", or (before, after) of each axis as 6 numbers.
+  Value describe() const;
+
+ private:
+  std::string text_;
+  std::vector<Pads> pads_;
+  bool ints_ = false;  // given as a list of ints
+};
+
+/// 1 + (size - 1) * dilation an axis.
+Triple dilated(const Triple& size, const Triple& dilation);
+/// Throws ValueError, beginning with [where], for an extent that is neither positive nor vg::any.
+void check_extents(std::string_view where, const Size& in_size);
+/// The same, also unless there are `entries` extents and the last one, the channels, is fixed.
+void check_size(std::string_view where, const Size& in_size, std::size_t entries);
+/// "(8, any, 8, 4)"
+std::string size_text(const Size& size);
+
+}  // namespace vg

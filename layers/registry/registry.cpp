@@ -1,0 +1,113 @@
+#include "voxgrad/layers/registry/registry.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/quote.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/framework/checkpoint/match.hpp"
+#include "voxgrad/layers/registry/registry_options.hpp"
+
+namespace vg {
+
+namespace {
+
+struct Registry {
+  std::mutex lock;
+  std::map<std::string, ModuleFactory, std::less<>> factories;
+};
+
+Registry& known() {
+  static Registry of_the_process;
+  return of_the_process;
+}
+
+using checkpoint::SavedModel;
+using vg::in_quotes;
+
+std::int64_t values_of(const SavedModel& saved) {
+  std::int64_t values = 0;
+  for (const auto& [path, state] : saved.states)
+    for (const auto& [leaf, t] : state.leaves) values += t.numel();
+  return values;
+}
+
+// The file's dtypes, where they are floating: a model may have been saved as f64.
+void take_dtypes(const SavedModel& saved, Module& model) {
+  std::map<std::string, State, std::less<>> states;  // States looks through all of them for each path
+  for (const auto& [path, state] : model.states()) states.emplace(path, state);
+  for (const auto& [path, from] : saved.states) {
+    const auto found = states.find(path);
+    if (found == states.end()) continue;
+    State& state = found->second;
+    for (const auto& [leaf, t] : from.leaves)
+      if (state.has(leaf) && is_float(t.dtype()) && is_float(state[leaf].dtype()) && t.shape() == state[leaf].shape())
+        state.replace(leaf, t);
+  }
+}
+
+}  // namespace
+
+void register_module(std::string kind, ModuleFactory factory) {
+  if (!factory) throw ValueError(fmt::format("[register_module] factory: got none for {}", in_quotes(kind)));
+  const std::lock_guard guard(known().lock);
+  if (registry::find_layer(kind) != nullptr || known().factories.contains(kind))
+    throw ValueError(fmt::format("[register_module] kind: {} is registered already", in_quotes(kind)));
+  known().factories.emplace(std::move(kind), std::move(factory));
+}
+
+std::vector<std::string> registered_modules() {
+  std::vector<std::string> kinds = registry::layer_kinds();
+  const std::lock_guard guard(known().lock);
+  for (const auto& [kind, factory] : known().factories) kinds.push_back(kind);
+  std::sort(kinds.begin(), kinds.end());
+  return kinds;
+}
+
+std::unique_ptr<Module> make_module(const Description& d) {
+  if (const registry::Maker make = registry::find_layer(d.kind)) return make(d);
+  ModuleFactory factory;
+  {
+    const std::lock_guard guard(known().lock);
+    const auto it = known().factories.find(d.kind);
+    if (it != known().factories.end()) factory = it->second;
+  }
+  if (!factory)
+    throw ValueError(fmt::format("[make_module] kind: {} is not registered; see vg::register_module. Registered are {}",
+                                 in_quotes(d.kind), fmt::join(registered_modules(), ", ")));
+  std::unique_ptr<Module> made = factory(d);
+  if (!made) throw ValueError(fmt::format("[make_module] the factory of {} gave nullptr", in_quotes(d.kind)));
+  return made;
+}
+
+std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std::string& name) {
+  const checkpoint::Document file = checkpoint::read(path);
+  const auto fail = [&](const std::string& what) {
+    return ValueError(fmt::format("[load_model] {}: {}", path.string(), what));
+  };
+  checkpoint::Problems problems;
+  const SavedModel* const saved = checkpoint::find_model(file, name, problems);
+  if (saved == nullptr) throw fail(problems[0]);
+  std::unique_ptr<Module> model;
+  try {
+    const registry::LimitScope limit(values_of(*saved));
+    model = make_module(saved->description);
+  } catch (const std::invalid_argument& e) {
+    throw fail(e.what());
+  }
+  take_dtypes(*saved, *model);
+  LoadReport report;
+  auto moves = checkpoint::match_states(*saved, model->states(), {}, report, problems);
+  checkpoint::match_description(saved->description, model->description(), problems);
+  if (!problems.empty())
+    throw fail(fmt::format("the model made from its description is not the one that was saved; {} problem{}:\n  {}",
+                           problems.size(), problems.size() == 1 ? "" : "s", fmt::join(problems, "\n  ")));
+  for (checkpoint::Move& move : moves) move.apply();
+  return model;
+}
+
+}  // namespace vg

@@ -1,0 +1,71 @@
+// Options of a description as what layers are made from.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "voxgrad/framework/autograd/autocast.hpp"
+#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/module.hpp"
+#include "voxgrad/layers/conv/geometry.hpp"
+#include "voxgrad/layers/init/init.hpp"
+
+namespace vg::registry {
+
+/// Each throws ValueError for an option that is missing or of another type, naming kind and option.
+class Options {
+ public:
+  explicit Options(const Description& d) : description_(d) {}
+
+  bool has(std::string_view name) const { return find(name) != nullptr; }
+  bool flag(std::string_view name) const;
+  std::int64_t integer(std::string_view name) const;
+  int axis(std::string_view name) const;
+  double real(std::string_view name) const;
+  const std::string& text(std::string_view name) const;
+  const std::vector<std::int64_t>& integers(std::string_view name) const;
+  const std::vector<double>& reals(std::string_view name) const;
+  Extent3 extent(std::string_view name) const { return integers(name); }
+  Padding padding() const;
+  Compute compute() const;
+  std::vector<int> axes(std::string_view name) const;
+
+  /// Zeros that are called what the option says, or nothing for "None". They are taken from the LimitScope.
+  Initializer blank(std::string_view name) const;
+  /// The mask of a layer, by its name of old, from "w_mask_shape" and "w_mask_values".
+  Initializer mask() const;
+
+ private:
+  const Value* find(std::string_view name) const;
+  template <class T>
+  const T& get(std::string_view name, std::string_view type) const;
+  int checked_axis(std::string_view name, std::int64_t axis) const;
+
+  const Description& description_;
+};
+
+/// Within it, all that this thread's make_module() makes has at most so many values of parameters together
+/// (and 2^18 more).
+class LimitScope {
+ public:
+  explicit LimitScope(std::int64_t values);
+  ~LimitScope();
+  LimitScope(const LimitScope&) = delete;
+  LimitScope& operator=(const LimitScope&) = delete;
+
+ private:
+  std::int64_t limit_before_, taken_before_;
+};
+/// Throws ValueError unless so many values are left in the scope.
+void check_limit(const std::string& kind, std::int64_t values);
+/// The same, and they are left no longer: before memory is taken for them.
+void take_from_limit(const std::string& kind, std::int64_t values);
+
+/// The layers of this library by kind; nullptr for another.
+using Maker = std::unique_ptr<Module> (*)(const Description&);
+Maker find_layer(std::string_view kind);
+std::vector<std::string> layer_kinds();
+
+}  // namespace vg::registry

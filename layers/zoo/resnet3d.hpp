@@ -1,0 +1,28 @@
+// ResNet3d: residual networks over volumes or video.
+#pragma once
+
+#include "voxgrad/layers/layers.hpp"
+
+namespace vg::zoo {
+
+struct ResNet3dOptions {
+  Size in_size{};                                       ///< required: (H, W, D, C); of video (T, H, W, C)
+  std::int64_t classes = 0;                             ///< required
+  std::vector<std::int64_t> blocks{2, 2, 2, 2};         ///< a stage
+  std::vector<std::int64_t> widths{64, 128, 256, 512};  ///< channels of each stage
+  Extent3 stem_kernel{3, 7, 7};                         ///< odd extents
+  Extent3 stem_stride{1, 2, 2};
+  Initializer w_init = init::KaimingNormal(2, "fan_out");
+};
+
+/// A stem of conv - BatchNorm - ReLU, stages of ResidualBlock3d (all but the first begin with stride 2), the mean over
+/// space, and a linear layer: (B, H, W, D, C) -> (B, classes).
+Sequential ResNet3d(const ResNet3dOptions& options);
+
+/// torchvision's r3d_18 (Tran et al. 2018): two blocks a stage, the default. 33,371,472 parameters with 3 channels and
+/// 400 classes, as torchvision gives them.
+Sequential ResNet3d18(const ResNet3dOptions& options);
+/// The same with one block a stage: 14,566,992 parameters.
+Sequential ResNet3d10(ResNet3dOptions options);
+
+}  // namespace vg::zoo

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+
+#include "voxgrad/optim/optimizer.hpp"
+
+namespace vg {
+
+/// See optim/optimizer.hpp for those that every optimizer takes.
+struct AdamOptions {
+  Schedule lr = 1e-3;
+  std::array<double, 2> betas = {0.9, 0.999};  ///< each in [0, 1)
+  double eps = 1e-8;                           ///< outside the root; at least 0
+  double weight_decay = 0.0;                   ///< L2: added to the gradient
+  std::optional<double> clip_norm{};
+  std::optional<double> clip_value{};
+  std::vector<ParamGroup> groups{};
+};
+
+struct AdamWOptions {
+  Schedule lr = 1e-3;
+  std::array<double, 2> betas = {0.9, 0.999};  ///< each in [0, 1)
+  double eps = 1e-8;                           ///< outside the root; at least 0
+  double weight_decay = 1e-2;                  ///< decoupled: p *= 1 - lr * weight_decay
+  std::optional<double> clip_norm{};
+  std::optional<double> clip_value{};
+  std::vector<ParamGroup> groups{};
+};
+
+namespace detail {
+/// What Adam and AdamW share. Keeps "exp_avg" and "exp_avg_sq".
+class AdamFamily : public Optimizer {
+ protected:
+  AdamFamily(std::string kind, const States& states, Common common, std::array<double, 2> betas, double eps,
+             bool decoupled);
+
+ private:
+  Values own_settings() const override;
+  std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::array<double, 2> betas_;
+  double eps_;
+  bool decoupled_;
+};
+}  // namespace detail
+
+/// Adam (Kingma and Ba 2015), torch.optim.Adam without amsgrad; t counts this parameter's updates from 1, g is the
+/// clipped gradient:
+///   g += weight_decay * p;  m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
+///   p -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+class Adam final : public detail::AdamFamily {
+ public:
+  explicit Adam(const States& states, AdamOptions options = {});
+};
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019), torch.optim.AdamW: instead of g += weight_decay * p,
+///   p -= lr * weight_decay * p
+class AdamW final : public detail::AdamFamily {
+ public:
+  explicit AdamW(const States& states, AdamWOptions options = {});
+};
+
+}  // namespace vg

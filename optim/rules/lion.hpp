@@ -1,0 +1,34 @@
+#pragma once
+
+#include <array>
+
+#include "voxgrad/optim/optimizer.hpp"
+
+namespace vg {
+
+/// See optim/optimizer.hpp for those that every optimizer takes.
+struct LionOptions {
+  Schedule lr = 1e-4;                         ///< the paper: 3 to 10 times below AdamW's
+  std::array<double, 2> betas = {0.9, 0.99};  ///< each in [0, 1)
+  double weight_decay = 0.0;                  ///< decoupled: p *= 1 - lr * weight_decay
+  std::optional<double> clip_norm{};
+  std::optional<double> clip_value{};
+  std::vector<ParamGroup> groups{};
+};
+
+/// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2); g is the clipped gradient,
+/// sign(0) = 0:
+///   p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p);  m = beta2 * m + (1 - beta2) * g
+/// Keeps "exp_avg", half of what Adam keeps.
+class Lion final : public Optimizer {
+ public:
+  explicit Lion(const States& states, LionOptions options = {});
+
+ private:
+  Values own_settings() const override;
+  std::vector<Kept> moments() const override { return {{"exp_avg"}}; }
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::array<double, 2> betas_;
+};
+
+}  // namespace vg

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <array>
+
+#include "voxgrad/optim/optimizer.hpp"
+
+namespace vg {
+
+/// See optim/optimizer.hpp for those that every optimizer takes.
+struct NAdamOptions {
+  Schedule lr = 2e-3;
+  std::array<double, 2> betas = {0.9, 0.999};  ///< each in [0, 1)
+  double eps = 1e-8;                           ///< outside the root; at least 0
+  double momentum_decay = 4e-3;                ///< psi below; at least 0
+  double weight_decay = 0.0;                   ///< L2: added to the gradient,
+  bool decoupled_weight_decay = false;         ///< unless this: p *= 1 - lr * weight_decay, as in AdamW
+  std::optional<double> clip_norm{};
+  std::optional<double> clip_value{};
+  std::vector<ParamGroup> groups{};
+};
+
+/// NAdam, Adam with Nesterov's momentum (Dozat 2016), torch.optim.NAdam; t counts this parameter's updates from 1, g is
+/// the clipped gradient, mu(t) = beta1 * (1 - 0.96^(t * psi) / 2), and c the product of mu(1) ... mu(t):
+///   g += weight_decay * p;  m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
+///   d = (1 - mu(t)) / (1 - c) * g + mu(t + 1) / (1 - c * mu(t + 1)) * m
+///   p -= lr * d / (sqrt(v / (1 - beta2^t)) + eps)
+/// Keeps "exp_avg", "exp_avg_sq" and the number "mu_product", c: a schedule may move beta1 meanwhile.
+class NAdam final : public Optimizer {
+ public:
+  explicit NAdam(const States& states, NAdamOptions options = {});
+
+ private:
+  Values own_settings() const override;
+  std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
+  std::vector<Kept> scalars() const override { return {{"mu_product", 1.0}}; }
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::array<double, 2> betas_;
+  double eps_, momentum_decay_;
+  bool decoupled_;
+};
+
+}  // namespace vg

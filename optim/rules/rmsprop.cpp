@@ -1,0 +1,62 @@
+#include "voxgrad/optim/rules/rmsprop.hpp"
+
+#include <cmath>
+#include <tuple>
+
+#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/optim/fused.hpp"
+
+namespace vg {
+
+RMSProp::RMSProp(const States& states, RMSPropOptions options)
+    : Optimizer("RMSProp", states, common_of(options)),
+      alpha_(options.alpha),
+      eps_(options.eps),
+      momentum_(options.momentum),
+      centered_(options.centered) {
+  detail::require_decay(kind(), "alpha", alpha_);
+  detail::require_rate(kind(), "eps", eps_);
+  detail::require_decay(kind(), "momentum", momentum_);
+}
+
+Values RMSProp::own_settings() const {
+  return {{"alpha", alpha_}, {"eps", eps_}, {"momentum", momentum_}, {"centered", centered_}};
+}
+
+std::vector<Kept> RMSProp::moments() const {
+  std::vector<Kept> kept{{"square_avg"}};
+  if (centered_) kept.push_back({"grad_avg"});
+  if (keeps_momentum()) kept.push_back({"momentum_buffer"});
+  return kept;
+}
+
+template <bool centered, bool heavy>
+LeafLoop RMSProp::loop(const LeafUpdate& u) const {
+  return detail::element_loop<1 + centered + heavy>(u, u.weight_decay, [&](auto as) {
+    return [alpha = as(alpha_), fresh = as(1 - alpha_), eps = as(eps_), momentum = as(u.momentum.value_or(momentum_)),
+            lr = as(u.lr)](auto d, auto& p, auto& square, auto&... others) {
+      const auto kept = std::tie(others...);  // the mean if centered, the buffer if heavy
+      square = alpha * square + fresh * d * d;
+      auto spread = square;
+      if constexpr (centered) {
+        auto& mean = std::get<0>(kept);
+        mean += fresh * (d - mean);
+        spread -= mean * mean;
+        spread = spread < 0 ? 0 : spread;  // rounding only; NaN passes
+      }
+      auto direction = d / (std::sqrt(spread) + eps);
+      if constexpr (heavy) {
+        auto& buf = std::get<sizeof...(others) - 1>(kept);
+        direction = buf = momentum * buf + direction;
+      }
+      p -= lr * direction;
+    };
+  });
+}
+
+LeafLoop RMSProp::update_leaf(const LeafUpdate& u) const {
+  if (centered_) return keeps_momentum() ? loop<true, true>(u) : loop<true, false>(u);
+  return keeps_momentum() ? loop<false, true>(u) : loop<false, false>(u);
+}
+
+}  // namespace vg

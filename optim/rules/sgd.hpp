@@ -1,0 +1,34 @@
+#pragma once
+
+#include "voxgrad/optim/optimizer.hpp"
+
+namespace vg {
+
+/// See optim/optimizer.hpp for those that every optimizer takes.
+struct SGDOptions {
+  Schedule lr = 1e-3;
+  double momentum = 0.0;      ///< in [0, 1)
+  bool nesterov = false;      ///< needs a momentum
+  double weight_decay = 0.0;  ///< L2: added to the gradient
+  std::optional<double> clip_norm{};
+  std::optional<double> clip_value{};
+  std::vector<ParamGroup> groups{};
+};
+
+/// Stochastic gradient descent, torch.optim.SGD without dampening; with g the clipped gradient:
+///   g += weight_decay * p;  buf = momentum * buf + g;  p -= lr * buf          (nesterov: p -= lr * (g + momentum *
+///   buf))
+/// Without momentum, p -= lr * g and nothing is kept. Keeps "momentum_buffer".
+class SGD final : public Optimizer {
+ public:
+  explicit SGD(const States& states, SGDOptions options = {});
+
+ private:
+  Values own_settings() const override;
+  std::vector<Kept> moments() const override;
+  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  double momentum_;
+  bool nesterov_;
+};
+
+}  // namespace vg

@@ -1,0 +1,44 @@
+// Files kept from each version of the format: they must give every bit for ever.
+#include <catch2/catch.hpp>
+
+#include "support/checkpoint_versions.hpp"
+#include "support/data_file.hpp"
+#include "support/temp_dir.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
+
+using namespace test;
+
+TEST_CASE("checkpoint: kept files of every version load to the same bits") {
+  VersionsRun made;
+  for (const std::string name : {"checkpoint-v1.json", "checkpoint-v2.json", "checkpoint-v2-base64.json"}) {
+    INFO(name);
+    const std::filesystem::path path = data_file(name);
+    VersionsRun run;
+    for (const auto& [where, state] : run.model.states())
+      for (const std::string& leaf : state.leaves())
+        vg::State(state).set(leaf, vg::Tensor::zeros(state[leaf].shape(), state[leaf].dtype()));
+    run.optimizer.step = 0;
+    run.optimizer.momentum = vg::Tensor::zeros({3});
+    run.generator.set_key({1, 1});
+    run.checkpoint.progress.clear();
+    run.checkpoint.load(path);
+    CHECK(bits(run.model) == bits(made.model));
+    CHECK(run.optimizer.step == 12);
+    CHECK(bytes_of(run.optimizer.momentum) == bytes_of(made.optimizer.momentum));
+    CHECK(run.generator.key() == made.generator.key());
+    CHECK(run.checkpoint.progress == made.checkpoint.progress);
+    const auto document = vg::checkpoint::read(path);
+    CHECK(document.version == (name == "checkpoint-v1.json" ? 1 : 2));
+    CHECK(document.summed == (document.version > 1));
+  }
+}
+
+TEST_CASE("checkpoint: today's file is the kept one") {
+  const TempDir folder;
+  VersionsRun run;
+  run.checkpoint.save(folder / "now.json", {.allow_nan = true});
+  CHECK(read_bytes(folder / "now.json") == read_bytes(data_file("checkpoint-v2.json")));
+  run.checkpoint.save(folder / "now.json", {.encoding = vg::Encoding::base64, .allow_nan = true});
+  CHECK(read_bytes(folder / "now.json") == read_bytes(data_file("checkpoint-v2-base64.json")));
+  CHECK(read_bytes(data_file("checkpoint-v1.json")).find("crc32") == std::string::npos);
+}

@@ -1,0 +1,192 @@
+// How an algorithm is chosen for Conv3d, and plans that are kept.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/conv3d_cases.hpp"
+#include "tests/support/run_self.hpp"
+#include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/kernels/algorithm.hpp"
+#include "voxgrad/framework/kernels/autotune.hpp"
+#include "voxgrad/framework/kernels/common/indirection.hpp"
+#include "voxgrad/framework/kernels/conv3d.hpp"
+#include "voxgrad/framework/kernels/cost_model.hpp"
+
+using namespace vg::test;
+using std::int64_t;
+
+TEST_CASE("conv3d choice: wide and long tiles where they save products", "[conv3d][choice]") {
+  using vg::kernels::Algorithm;
+  using vg::kernels::Pass;
+  const vg::Conv3dAlgorithmScope scope("auto");
+  const auto chosen = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::algorithm_of(p, 16, pass); };
+  for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
+    CHECK(chosen(cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
+    CHECK(chosen(cubic(8, {28, 28, 28}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
+    CHECK(chosen(with_kernel(cubic(8, {28, 28, 28}, 64, 64, 3, 1, 1), {1, 3, 3}), pass) == Algorithm::winograd4);
+    CHECK(chosen(cubic(8, {14, 14, 14}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);  // with short tiles
+    CHECK(chosen(cubic(1, {40, 40, 40}, 32, 32, 5, 1, 2), pass) == Algorithm::winograd);       // five taps
+    CHECK(chosen(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), pass) == Algorithm::winograd);        // mostly weights
+    CHECK(chosen(cubic(1, {40, 40, 40}, 2, 64, 3, 1, 1), pass) == Algorithm::direct);
+  }
+  CHECK(chosen(cubic(1, {6, 6, 6}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd);  // 8^3 outputs for 6^3
+  // short sums: the errors of long tiles would be the larger part
+  const auto flat = [](int64_t channels) {
+    return with_kernel(cubic(8, {32, 32, 32}, channels, 32, 3, 1, 1), {1, 3, 3});
+  };
+  CHECK(chosen(flat(16), Pass::forward) == Algorithm::winograd);
+  CHECK(chosen(flat(64), Pass::forward) == Algorithm::winograd4);
+}
+
+TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost", "[conv3d][choice]") {
+  for (const int64_t lanes : {4, 8, 16}) {
+    INFO("lanes " << lanes);
+    for (const int64_t c : {16, 32, 64, 128})
+      CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 3, 1, 1), lanes));
+    CHECK(vg::kernels::use_winograd(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), lanes));
+    CHECK(vg::kernels::use_winograd(with_kernel(cubic(1, {8, 56, 56}, 64, 144, 3, 1, 1), {1, 3, 3}), lanes));
+    for (const int64_t c : {16, 32, 64}) CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 5, 1, 2), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 1, 32, 3, 1, 1), lanes));
+    CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(32, {14, 14, 14}, 32, 64, 3, 2, 1), lanes));  // 7^3: tiles of 8^3
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 3, 1), lanes));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 1, 1, 0), lanes));
+    CHECK(!vg::kernels::use_winograd(with_kernel(cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), {3, 1, 1}), lanes));
+  }
+}
+
+TEST_CASE("conv3d choice: small volumes, and those that wait for their stores", "[conv3d][choice]") {
+  using vg::kernels::Pass;
+  const auto winograd = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::use_winograd(p, 16, pass); };
+  for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
+    CHECK(winograd(cubic(2, {4, 4, 4}, 16, 16, 3, 1, 1), pass));
+    // along H alone its rows are read twice, and far volumes are not streamed
+    const auto along_h = [](int64_t size, int64_t channels) {
+      return with_kernel(cubic(1, {size, size, size}, channels, channels, 3, 1, 1), {3, 1, 1});
+    };
+    CHECK(!winograd(along_h(48, 32), pass));
+    CHECK(winograd(along_h(16, 128), pass));
+  }
+  // half vectors are for outputs: grad_weight transforms whole ones
+  CHECK(winograd(cubic(1, {8, 8, 8}, 8, 8, 3, 1, 1), Pass::forward));
+  CHECK(!winograd(cubic(1, {8, 8, 8}, 8, 8, 3, 1, 1), Pass::grad_weight));
+}
+
+TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
+  const Conv3dProblem p = cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1);
+  const vg::Conv3dAlgorithmScope automatic("auto");
+  CHECK(vg::kernels::may_choose(p));
+  CHECK(!vg::kernels::may_choose(cubic(1, {7, 7, 7}, 8, 8, 3, 3, 1)));
+  {
+    const vg::Conv3dAlgorithmScope scope("winograd");
+    CHECK(vg::kernels::use_winograd(p, 16));
+    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 3, 1), 16));
+    CHECK(!vg::kernels::may_choose(p));
+  }
+  const vg::Conv3dAlgorithmScope scope("direct");
+  CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 64, 64, 3, 1, 1), 16));
+}
+
+TEST_CASE("conv3d tune: the faster way is measured once", "[conv3d][choice]") {
+  const Conv3dProblem p = cubic(1, {3, 5, 17}, 8, 8, 3, 1, 1);
+  int slow = 0, fast = 0;
+  const auto slow_run = [&] { ++slow, std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
+  const auto fast_run = [&] { ++fast; };
+  using vg::kernels::Pass;
+  CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, slow_run, fast_run));
+  CHECK(slow == 2);
+  CHECK(fast == 2);
+  CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, fast_run, slow_run));  // remembered: nothing runs
+  CHECK(slow == 2);
+  CHECK(!vg::kernels::faster_is_second(p, Pass::grad_input, 4, fast_run, slow_run));  // another pass
+  CHECK(!vg::kernels::faster_is_second(p, Pass::forward, 8, fast_run, slow_run));     // another dtype
+}
+
+// Run by the next test in processes of their own: the environment counts at the first use.
+TEST_CASE("conv3d choice: print what the environment makes of it", "[.conv3d-environment]") {
+  try {
+    std::printf("<%s, %s>\n", vg::conv3d_algorithm().c_str(), vg::kernels::is_tuning() ? "tuning" : "estimating");
+    const Conv3dProblem p = cubic(1, {8, 8, 8}, 16, 16, 3, 1, 1);
+    vg::memory::Scratch<float> x(8 * 8 * 8 * 16), w(27 * 16 * 16), y(8 * 8 * 8 * 16);
+    std::fill_n(x.data(), 8 * 8 * 8 * 16, 1.0F);
+    std::fill_n(w.data(), 27 * 16 * 16, 1.0F);
+    for (int i = 0; i < 3; ++i) {
+      vg::kernels::conv3d_forward<float>(p, x.data(), w.data(), y.data());
+      std::printf("<%g>", static_cast<double>(y.data()[((4 * 8 + 4) * 8 + 4) * 16]));
+    }
+  } catch (const vg::ValueError& e) {
+    std::printf("<ValueError: %s>\n", e.what());
+  }
+}
+
+TEST_CASE("conv3d choice: VOXGRAD_CONV3D and VOXGRAD_TUNE", "[conv3d][choice]") {
+  const auto with = [](const std::string& environment) { return run_self(environment, "[.conv3d-environment]"); };
+  CHECK_THAT(with("VOXGRAD_CONV3D= VOXGRAD_TUNE="),
+             Catch::Contains("<auto, estimating>") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_CONV3D=direct VOXGRAD_TUNE=0"),
+             Catch::Contains("<direct, estimating>") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_CONV3D=winograd"), Catch::Contains("<winograd, ") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_TUNE=1"), Catch::Contains("<auto, tuning>") && Catch::Contains("<432><432><432>"));
+  CHECK_THAT(with("VOXGRAD_CONV3D=fft"),
+             Catch::Contains("<ValueError: ") && Catch::Contains("fft") && Catch::Contains("direct"));
+}
+
+TEST_CASE("conv3d plans: made once for a shape", "[conv3d][choice]") {
+  const Conv3dProblem p = cubic(1, {5, 6, 7}, 3, 4, 3, 1, 1);
+  const auto plan = vg::kernels::plan_of(p, 128);
+  CHECK(vg::kernels::plan_of(p, 128) == plan);
+  CHECK(vg::kernels::plan_of(p, 256) != plan);
+  CHECK(vg::kernels::plan_of(cubic(2, {5, 6, 7}, 3, 4, 3, 1, 1), 128) != plan);
+  for (int64_t n = 1; n <= 70; ++n) vg::kernels::plan_of(cubic(n, {3, 3, 3}, 1, 1, 1, 1, 0), 128);
+  const auto again = vg::kernels::plan_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
+  CHECK(again != plan);
+  CHECK(again->boxes() == plan->boxes());
+}
+
+/// A tensor of more than 2^31 elements: x and y of 8.6 GB each, so behind a flag: voxgrad_tests "[.huge]". All is zero
+/// but a few elements at the far end, so that each result is known.
+TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
+  const int64_t channels = 8, h = 640, w = 640, d = 656, voxels = h * w * d, n = voxels * channels;
+  REQUIRE(n > int64_t{1} << 31);
+  const Conv3dProblem p = cubic(1, {h, w, d}, channels, channels, 3, 1, 1);
+  vg::memory::Scratch<float> x(n), y(n), weights(27 * channels * channels), dw(27 * channels * channels);
+  for (int64_t i = 0; i < 27 * channels * channels; ++i) weights.data()[i] = static_cast<float>(i % 61 - 30);
+  const int64_t far = ((h - 2) * w + w - 2) * d + d - 2;  // the voxel whose neighbours are the last
+  for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
+    const vg::Conv3dAlgorithmScope scope(algorithm);
+    INFO(algorithm);
+    const float most = algorithm == "winograd4" ? 1e-4F : 0.0F;  // the others are exact on these numbers
+    std::fill_n(x.data(), n, 0.0F);
+    x.data()[far * channels + 3] = 2;
+    const auto weight = [&](int64_t tap, int64_t ci, int64_t co) {
+      return weights.data()[(tap * channels + ci) * channels + co];
+    };
+    const auto check_neighbours = [&](const float* out, bool forward) {
+      int wrong = 0;
+      for (int64_t tap = 0; tap < 27; ++tap)  // input i meets output i + 1 - k
+        for (int64_t c = 0; c < channels; ++c) {
+          const int64_t k[3] = {tap / 9 - 1, tap / 3 % 3 - 1, tap % 3 - 1};
+          const int64_t at = far + (forward ? -1 : 1) * ((k[0] * w + k[1]) * d + k[2]);
+          wrong += !(std::abs(out[at * channels + c] - 2 * (forward ? weight(tap, 3, c) : weight(tap, c, 3))) <= most);
+        }
+      CHECK(wrong == 0);
+    };
+    vg::kernels::conv3d_forward<float>(p, x.data(), weights.data(), y.data());
+    check_neighbours(y.data(), true);
+    vg::kernels::conv3d_grad_input<float>(p, x.data(), weights.data(), y.data());
+    check_neighbours(y.data(), false);
+    std::fill_n(y.data(), n, 0.0F);
+    y.data()[(far + 1) * channels + 5] = 3;  // meets x at tap k = i - o + 1 = 0 along D
+    vg::kernels::conv3d_grad_weight<float>(p, x.data(), y.data(), dw.data());
+    for (int64_t i = 0; i < 27 * channels * channels; ++i)
+      if (!(std::abs(dw.data()[i] - (i == (12 * channels + 3) * channels + 5 ? 6.0F : 0.0F)) <= most))
+        FAIL("dw[" << i << "] is " << dw.data()[i]);
+  }
+}
