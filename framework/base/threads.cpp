@@ -229,7 +229,7 @@ void set_num_threads(int n) {
 }
 
 // A thread begins with the same part of the tasks each time, so that it finds what it wrote in the op before in its own
-// cache: between cores that share none, a line takes six times longer (benchmarks/README.md).
+// cache: between cores that share none, a line takes six times longer (benchmarks/NOTES.md).
 void parallel_for(std::int64_t tasks, TaskRef task, bool serial) {
   auto threads = static_cast<int>(std::min<std::int64_t>(tasks, num_threads()));
   Team* const team = serial || threads <= 1 || place.size != 0 ? nullptr : this_threads_team();
