@@ -21,6 +21,7 @@
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
 #include "voxgrad/layers/layers.hpp"
 #include "voxgrad/layers/registry/registry.hpp"

@@ -1,12 +1,11 @@
 // bf16 passes with AVX512-BF16, compiled with its flags (cmake/kernels.cmake).
-defined(__AVX512BF16__)
 #include "voxgrad/framework/kernels/simd/avx512bf16.hpp"
 // after the Simd that the bodies use
 #include "voxgrad/framework/kernels/bf16/pairs-inl.hpp"
 
-    namespace vg::kernels {
-  namespace {
-  constexpr Bf16Kernels table = make_bf16_kernels(nullptr);
-  }
-  const Bf16Kernels* const avx512_bf16_kernels = &table;
+namespace vg::kernels {
+namespace {
+constexpr Bf16Kernels table = make_bf16_kernels(nullptr);
+}
+const Bf16Kernels* const avx512_bf16_kernels = &table;
 }  // namespace vg::kernels

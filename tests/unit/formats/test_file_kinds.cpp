@@ -8,6 +8,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
+#include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
 #include "voxgrad/framework/system/file_signature.hpp"
 
@@ -76,7 +77,7 @@ TEST_CASE("file kinds: known by their first bytes", "[io]") {
 }
 
 TEST_CASE("file kinds: text of a file is escaped where a terminal would obey it", "[io]") {
-  using escaped;
+  using vg::escaped;
   CHECK(escaped("a\x1b[2Jb\n\x7f") == "a\\x1b[2Jb\\x0a\\x7f");
   CHECK(escaped("\u0085\u009b31m") == "\\u0085\\u009b31m");                         // C1: next line, control sequence
   CHECK(escaped("x\u202etxt.exe\u2066\u200f") == "x\\u202etxt.exe\\u2066\\u200f");  // turn the direction

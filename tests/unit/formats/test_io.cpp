@@ -16,6 +16,7 @@
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
 
 using test::message_of;
