@@ -9,7 +9,7 @@ set(VOXGRAD_AMX -mamx-tile -mamx-bf16)
 
 # An object library LIBRARY_SET of the sources, and what LIBRARY has to know of it. SIMD: the header of the vectors in framework/kernels/simd.
 function(voxgrad_kernel_objects library set simd flags)
-  add_library(${library}_${set} OBJECT ${ARGN})
+  add_library(${library}_${set} OBJECT EXCLUDE_FROM_ALL ${ARGN})
   voxgrad_library_settings(${library}_${set})
   set_target_properties(${library}_${set} PROPERTIES DISABLE_PRECOMPILE_HEADERS ON)
   target_compile_definitions(${library}_${set} PRIVATE VOXGRAD_TARGET=${set} VOXGRAD_SIMD="voxgrad/framework/kernels/simd/${simd}.hpp")

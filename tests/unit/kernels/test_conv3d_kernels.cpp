@@ -579,7 +579,6 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
   }
 }
 
-// In grad_weight a NaN may also reach taps that only padding separates from it (ARCHITECTURE.md).
 TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[conv3d][kernels][winograd]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string name =
