@@ -1,11 +1,10 @@
-// The one header of voxgrad.
+// The one header of voxgrad. xtensor is apart: <voxgrad/xtensor.hpp>.
 #pragma once
 
 #include "voxgrad/data/data.hpp"
 #include "voxgrad/evaluation/evaluation.hpp"
 #include "voxgrad/framework/autograd/autocast.hpp"
-#include "voxgrad/framework/autograd/lazy.hpp"
-#include "voxgrad/framework/base/array.hpp"
+#include "voxgrad/framework/autograd/fusion.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/finite.hpp"
 #include "voxgrad/framework/base/memory.hpp"

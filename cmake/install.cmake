@@ -2,7 +2,7 @@
 include(CMakePackageConfigHelpers)
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/voxgrad)
 set(header_dir ${CMAKE_INSTALL_INCLUDEDIR}/voxgrad)
-install(FILES ${PROJECT_SOURCE_DIR}/voxgrad.hpp DESTINATION ${header_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/voxgrad.hpp ${PROJECT_SOURCE_DIR}/xtensor.hpp DESTINATION ${header_dir})
 foreach(folder IN ITEMS framework layers optim data evaluation)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${header_dir} FILES_MATCHING PATTERN "*.hpp")
 endforeach()

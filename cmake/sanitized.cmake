@@ -17,7 +17,7 @@ endfunction()
 # of g++'s time there; it is left to the fuzz targets, which have the scalar kernels with it.
 voxgrad_sanitized_library(voxgrad_sanitized ${VOXGRAD_SOURCES})
 set(wide_targets ${VOXGRAD_WIDE_KERNEL_TARGETS})
-voxgrad_kernels(voxgrad_sanitized)
+voxgrad_kernels(voxgrad_sanitized ON)  # whose tests see the portable set's Winograd
 foreach(target IN LISTS VOXGRAD_KERNEL_TARGETS)
   voxgrad_sanitizers(${target})
   target_compile_options(${target} PRIVATE -fno-sanitize-address-use-after-scope)

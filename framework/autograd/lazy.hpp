@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "voxgrad/framework/autograd/fusion.hpp"
 #include "voxgrad/framework/autograd/variable.hpp"
 #include "voxgrad/framework/kernels/common/activation.hpp"
 
@@ -58,20 +59,5 @@ void record_unfused(const Variable& y, std::string_view op, const std::vector<Va
 std::shared_ptr<const Deferred> deferred_of(const Variable& v);
 /// compute() in another way, which gives more than the value: v gets it, unless another thread has come first.
 void settle(const Variable& v, Tensor value);
-
-/// Whether values may wait and ops be taken in: not in a FusionScope(false), nor under a NanFinder.
-bool fuses();
-
-/// Turns fusion off (or on again) on this thread for a scope: every op then computes by itself.
-class FusionScope {
- public:
-  explicit FusionScope(bool on);
-  ~FusionScope();
-  FusionScope(const FusionScope&) = delete;
-  FusionScope& operator=(const FusionScope&) = delete;
-
- private:
-  bool before_;
-};
 
 }  // namespace vg

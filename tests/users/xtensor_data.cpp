@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
+#include <voxgrad/xtensor.hpp>
 #include <xtensor/xbuilder.hpp>
 #include <xtensor/xmath.hpp>
 #include <xtensor/xrandom.hpp>

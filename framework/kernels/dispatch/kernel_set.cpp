@@ -18,7 +18,7 @@ struct Set {
   const kernels::KernelTables* const* tables;
   const kernels::SlidingTables* const* sliding;
   const kernels::SlidingTables* const* narrow_sliding;  // of half the vectors; null where there is none
-  const kernels::WinogradTables* const* winograd;
+  const kernels::WinogradTables* const* winograd;       // null where there is none
   const kernels::WinogradTables* const* narrow_winograd;
   bool (*cpu_has)();
 };
@@ -43,8 +43,12 @@ constexpr Set sets[] = {
 #ifdef VOXGRAD_HAS_AVX2
     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, nullptr, &kernels::avx2_winograd, nullptr, cpu_has_avx2},
 #endif
+#ifdef VOXGRAD_PORTABLE_WINOGRAD
     {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, &kernels::scalar_winograd, nullptr,
      [] { return true; }}};
+#else
+    {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, nullptr, nullptr, [] { return true; }}};
+#endif
 
 const Set& find(const char* where, std::string_view name) {
   std::string names;
@@ -97,6 +101,7 @@ KernelSetScope::KernelSetScope(std::string_view name) : before_(kernel_set()) { 
 KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
 
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
+bool kernels::has_winograd_tables() { return current_set().winograd != nullptr; }
 const kernels::WinogradTables& kernels::current_winograd_tables() { return **current_set().winograd; }
 const kernels::WinogradTables* kernels::current_narrow_winograd_tables() {
   const auto narrow = current_set().narrow_winograd;

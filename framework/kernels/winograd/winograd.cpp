@@ -87,6 +87,7 @@ class DenseProducts {
 }  // namespace
 
 bool applies(const Conv3dProblem& p, Pass pass) {
+  if (!has_winograd_tables()) return false;
   if (is_strided(p, pass)) return true;
   bool three = false;
   for (int a = 0; a < 3; ++a) {

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include <voxgrad/voxgrad.hpp>
+#include <voxgrad/xtensor.hpp>
 #include <xtensor/xmath.hpp>
 #include <xtensor/xnoalias.hpp>
 #include <xtensor/xview.hpp>

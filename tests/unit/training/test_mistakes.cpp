@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <voxgrad/voxgrad.hpp>
+#include <voxgrad/xtensor.hpp>
 
 #include "support/temp_dir.hpp"
 

@@ -191,6 +191,9 @@ extern const WinogradTables* const
     avx512_half_width_winograd;  // of half its vectors: what groups take, the rest is null
 
 /// Of the set in force (kernel_set.hpp).
+/// Whether the current kernel set has Winograd: the portable one of a build for x86-64 has none, since every CPU there
+/// has a better set (VOXGRAD_PORTABLE_WINOGRAD).
+bool has_winograd_tables();
 const WinogradTables& current_winograd_tables();
 /// Those of its half vectors, another set's whole ones; null where there are none.
 const WinogradTables* current_narrow_winograd_tables();
