@@ -1,4 +1,4 @@
-// Checks a pass's result: a sample of its elements, in double, straight from the definition in conv3d_problem.hpp.
+// Checks a pass's result: a sample of its elements, in double, straight from the definition in problem.hpp.
 #pragma once
 
 #include <algorithm>
@@ -17,7 +17,7 @@ inline constexpr const char* pass_names[] = {"forward", "grad_input", "grad_weig
 
 template <class T>
 struct Tensors {
-  const T *x, *w, *y;  ///< in conv3d_problem.hpp's layouts; y, x and w are the results of the three passes
+  const T *x, *w, *y;  ///< in problem.hpp's layouts; y, x and w are the results of the three passes
 };
 
 struct Error {

@@ -81,7 +81,7 @@ class Variable {
   struct Body {
     Tensor value;
     std::shared_ptr<Node> node;  // null for a constant
-    std::shared_ptr<Late> late;  // null unless the value is lazy (deferred.hpp)
+    std::shared_ptr<Late> late;  // null unless the value is lazy (lazy.hpp)
   };
   std::shared_ptr<Body> body_;
   friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);

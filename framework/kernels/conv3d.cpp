@@ -1,4 +1,4 @@
-// The three passes: to the algorithm that conv3d_choice.cpp names, or that a measurement does (conv3d_tune.hpp).
+// The three passes: to the algorithm that cost_model.cpp names, or that a measurement does (autotune.hpp).
 #include "voxgrad/framework/kernels/conv3d.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The reference for every Conv3d kernel: seven nested loops straight from the relation in conv3d_problem.hpp. Stays for
+// The reference for every Conv3d kernel: seven nested loops straight from the relation in problem.hpp. Stays for
 // ever.
 #pragma once
 

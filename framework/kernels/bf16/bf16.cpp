@@ -1,4 +1,4 @@
-// Makes pairs of the operands (bf16_pairs.hpp) and runs the direct algorithm over them; where there are none, rounds
+// Makes pairs of the operands (pairs.hpp) and runs the direct algorithm over them; where there are none, rounds
 // the operands and runs f32's kernels: no pairs in the set, lanes over groups, an empty size, an axis whose stride or
 // dilation is beyond the volume, or an infinity or NaN that a pair's zero half would meet.
 #include "voxgrad/framework/kernels/bf16/bf16.hpp"

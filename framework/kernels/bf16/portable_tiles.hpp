@@ -1,5 +1,5 @@
-// AMX's tiles in plain C++, slow: what body_tiles.hpp does is tested with it on any CPU. Included by
-// kernels_portable_bf16.cpp alone; everything has internal linkage.
+// AMX's tiles in plain C++, slow: what tiles-inl.hpp does is tested with it on any CPU. Included by
+// kernels_portable.cpp alone; everything has internal linkage.
 #pragma once
 
 #include <cstdint>

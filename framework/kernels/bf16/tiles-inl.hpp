@@ -1,6 +1,6 @@
 // gather_dense by matrix tiles (AMX): 2 x 2 tiles of 16 outputs x 16 output channels take, at a step, up to 16 pairs of
 // input channels of 32 outputs (A, the rows of x as they lie) times those rows of packed weights (B). Included only by
-// kernels_*.cpp; everything has internal linkage.
+// kernels.cpp; everything has internal linkage.
 //
 // The rows of a tile must lie at equal distances: so positions are taken in runs whose offsets grow evenly, along D
 // inside a volume, along W at its edges. A run is cut into near-equal chunks of at most 32; a chunk's tiles have just

@@ -1,5 +1,5 @@
 // The sliding bodies: depthwise, small groups and stems at stride 1. Included only by sliding_*.cpp, after one
-// simd_*.hpp; everything has internal linkage.
+// header of simd/; everything has internal linkage.
 //
 // Lanes run over output channels. The driver has copied ("filled") the input channels that the lanes meet into
 // contiguous, zero-padded rows, so here are no edges, no masks but at the stores, and no cache-set conflicts of large
@@ -106,7 +106,7 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
   for (int m = 0; m < MR; ++m, y += a.y_stride) store_channels(y, acc[m][0], a.channels);
 }
 
-/// f(Int<kd>()), for the numbers of taps along D that a row may have (sliding.cpp): each is a set of kernels to
+/// f(Int<kd>()), for the numbers of taps along D that a row may have (depthwise.cpp): each is a set of kernels to
 /// compile.
 template <class F>
 inline void with_taps_along(std::int64_t kd, const F& f) {

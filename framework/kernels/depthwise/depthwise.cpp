@@ -1,7 +1,7 @@
 // A vector of output channels meets, for the j-th input channel of its groups, a fixed choice of input channels. The
 // driver copies these for a block of W x D and as many planes of H as the kernel has (`Ring`), one such copy a vector
 // and j: contiguous, zeros where D is padded. Rows outside the input in H and W are left out of the taps instead. The
-// kernels (body_sliding.hpp) then slide along D.
+// kernels (depthwise-inl.hpp) then slide along D.
 //
 // A task is a batch, a block of W x D, a run of planes of H, and up to four vectors of output channels: what is
 // contiguous in a voxel is read once (a line of each voxel at a time costs 5 to 11 ns a line, more than its 27 FMAs).

@@ -1,7 +1,7 @@
-// The gather bodies: forward and grad_input of every convolution. Included only by kernels_*.cpp, after one simd_*.hpp;
-// everything has internal linkage.
+// The gather bodies: forward and grad_input of every convolution. Included only by kernels.cpp, after one header of
+// simd/; everything has internal linkage.
 //
-// The driver hands over lists of outputs that share their taps (conv3d_plan.hpp), so there are no edges here: padding,
+// The driver hands over lists of outputs that share their taps (indirection.hpp), so there are no edges here: padding,
 // stride, both dilations and rows that are too short for a tile have all become offsets.
 //  * dense: a register tile of MR outputs x NV vectors of output channels lives across all taps and input channels;
 //    each step broadcasts one input element an output and multiplies it with NV vectors of packed weights. The weights

@@ -1,4 +1,4 @@
-// Plans (conv3d_plan.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
+// Plans (indirection.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
 //
 // Tasks are boxes of about `positions_of` outputs, cut by shape; each writes its own outputs, so forward and grad_input
 // have no reductions. grad_weight deals the boxes, in order, to a number of slabs that depends on the shape only; a
@@ -23,7 +23,7 @@ using std::int64_t;
 
 namespace {
 
-/// The runs that an output or a position meets (conv3d_plan.hpp), and their rows.
+/// The runs that an output or a position meets (indirection.hpp), and their rows.
 struct Runs {
   int64_t count, rows;
   explicit Runs(const Conv3dProblem& p) {

@@ -1,5 +1,5 @@
 // Small groups: lanes run over the output channels of several groups, so that none idle. Included only by
-// kernels_*.cpp, after body_gather.hpp; everything has internal linkage.
+// kernels.cpp, after dense-inl.hpp; everything has internal linkage.
 //
 // A vector of output channels meets, for the q-th input channel of the groups, a permutation of a vector (or two) of
 // input channels that is the same for every position and tap: one load, then for each q a permutation and an FMA.

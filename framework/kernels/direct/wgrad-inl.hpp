@@ -1,4 +1,4 @@
-// The grad_weight bodies. Included only by kernels_*.cpp, after body_gather.hpp; everything has internal linkage.
+// The grad_weight bodies. Included only by kernels.cpp, after dense-inl.hpp; everything has internal linkage.
 //
 // As for the gather bodies, the driver hands over lists of positions that share their taps, so every tap pairs all of
 // them.

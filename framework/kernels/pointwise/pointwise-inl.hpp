@@ -1,4 +1,4 @@
-// Pointwise and per-channel loops on contiguous ranges. Included only by kernels_*.cpp, after one simd_*.hpp;
+// Pointwise and per-channel loops on contiguous ranges. Included only by kernels.cpp, after one header of simd/;
 // everything has internal linkage.
 //
 // Plain loops are left to the compiler's vectoriser. Reductions over rows of channels-last data sum in double: values

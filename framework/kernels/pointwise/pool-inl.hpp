@@ -1,5 +1,5 @@
 // Max pooling, a row of outputs at a time: a vector of channels and the places of its maxima stay in registers over a
-// window. Included only by kernels_*.cpp, after one simd_*.hpp; everything has internal linkage.
+// window. Included only by kernels.cpp, after one header of simd/; everything has internal linkage.
 #pragma once
 
 #include <cstdint>

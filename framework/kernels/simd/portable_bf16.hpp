@@ -1,5 +1,5 @@
 // bf16 pairs in the compiler's portable vectors: slow, it shows that the pairs are right on a CPU without bf16.
-// Included by kernels_portable_bf16.cpp alone; everything has internal linkage.
+// Included by kernels_portable.cpp alone; everything has internal linkage.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"

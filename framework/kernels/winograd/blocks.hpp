@@ -1,4 +1,4 @@
-// Forward and grad_input by Winograd's algorithm, block by block (winograd_tiling.hpp): pass by pass, input to points,
+// Forward and grad_input by Winograd's algorithm, block by block (tiling.hpp): pass by pass, input to points,
 // products, products to outputs. Passes keep the scratch small: one has 16 of the 64 points (of wide tiles at most
 // 108 of 292, or all where they are few channels'), and its outputs are added up in place. Internal.
 #pragma once

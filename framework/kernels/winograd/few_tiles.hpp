@@ -1,5 +1,5 @@
 // Winograd for few tiles and many channels, where the weights are the larger part. Internal; winograd.cpp and
-// winograd_grad_weight.cpp choose.
+// grad_weight.cpp choose.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::int64_t 
 template <class T>
 void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
 
-/// Returns false where dw is not worth it (winograd_sums.hpp).
+/// Returns false where dw is not worth it (sums.hpp).
 template <class T>
 bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 

@@ -1,6 +1,6 @@
 // The blocks are those of a dense convolution, and all channels are transformed together, whole vectors of them; only
-// the products know groups (body_winograd_groups.hpp). Weights by point lie as weights do: a row an input channel of
-// the groups, in it the output channels of all groups.
+// the products know groups (winograd/transforms/grouped-inl.hpp). Weights by point lie as weights do: a row an input
+// channel of the groups, in it the output channels of all groups.
 #include "voxgrad/framework/kernels/winograd/groups.hpp"
 
 #include <algorithm>

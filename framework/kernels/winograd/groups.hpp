@@ -10,7 +10,7 @@
 
 namespace vg::kernels::winograd {
 
-/// One group whose outputs fill half a vector of the set in force: its vectors are as narrow (winograd_table.hpp). Not
+/// One group whose outputs fill half a vector of the set in force: its vectors are as narrow (table.hpp). Not
 /// with five taps.
 template <class T>
 bool has_one_narrow_group(const Conv3dProblem& p) {

@@ -1,5 +1,5 @@
 // Winograd's F(2, 2) for convolutions of stride 2 and three taps along each axis, and for those of input dilation 2,
-// which their gradients by x and transposed convolutions are (body_winograd_strided.hpp). Internal; winograd.cpp
+// which their gradients by x and transposed convolutions are (strided-inl.hpp). Internal; winograd.cpp
 // chooses.
 #pragma once
 
@@ -21,7 +21,7 @@ std::int64_t strided_tiles(const Conv3dProblem& p);
 template <class T>
 bool gather_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
-/// Returns false where dw is not worth it (winograd_sums.hpp).
+/// Returns false where dw is not worth it (sums.hpp).
 template <class T>
 bool grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 

@@ -1,4 +1,4 @@
-// What both sides of a convolution of stride 2 share (winograd_strided.cpp, winograd_strided_grad_weight.cpp): its
+// What both sides of a convolution of stride 2 share (strided.cpp, strided_grad_weight.cpp): its
 // points and products, its blocks of tiles, and their way to points. Internal.
 #pragma once
 

@@ -1,6 +1,6 @@
 // How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
 //
-// A tile is 2 outputs wide in each dimension with three taps (or five: winograd_parts.hpp), 1 in the others; long tiles
+// A tile is 2 outputs wide in each dimension with three taps (or five: parts.hpp), 1 in the others; long tiles
 // are 4 wide along D, wide ones in all three dimensions (the last one of H and W may be a short one of 2, or none:
 // Box). Tiles that are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose
 // transforms stay in L2 between the transforms and the products. Runs are ordered by sample, then by strips along W,
@@ -27,7 +27,7 @@ enum class Tiles { square, long_d, wide };
 
 /// Points along each axis, and how they are cut into slices, which are worked on one after the other. A slice is a
 /// point along H, and its outputs are added up by themselves. Of wide tiles it is a pair along H and one along W, and
-/// three slices are a pass, or all: their outputs are added up together (body_winograd_wide.hpp).
+/// three slices are a pass, or all: their outputs are added up together (complex-inl.hpp).
 struct Points {
   Points(const Conv3dProblem& p, Tiles tiles);
 

@@ -25,7 +25,7 @@ struct WeightBlock {
   std::int64_t point_stride, u_stride;
 };
 
-/// Taps of a part (winograd_parts.hpp), of which `p` is the shape, to points; rows are the gather's input channels, of
+/// Taps of a part (parts.hpp), of which `p` is the shape, to points; rows are the gather's input channels, of
 /// which row_begin stands at block.u. The vectors are those of `table`.
 template <class T>
 void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,

@@ -1,4 +1,4 @@
-// Forward and grad_input transform the weights once, then each task takes blocks of tiles (winograd_tiling.hpp), pass
+// Forward and grad_input transform the weights once, then each task takes blocks of tiles (tiling.hpp), pass
 // by pass: input to points, one product a point (the direct dense body with a single tap), products to outputs. Passes
 // keep the scratch small: one has 16 of the 64 points, and its outputs are added up in place.
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"

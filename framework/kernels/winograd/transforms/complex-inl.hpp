@@ -1,5 +1,6 @@
 // The transforms of wide tiles: Winograd's F(4, 3) in all three dimensions, with its polynomials at 0, infinity and the
-// fourth roots of unity. Included only by winograd_*.cpp, after body_winograd.hpp; everything has internal linkage.
+// fourth roots of unity. Included only by winograd/transforms/kernels.cpp, after real-inl.hpp; everything has internal
+// linkage.
 //
 // In one dimension the six points of a tile are three pairs, each of two combinations of its elements:
 //   unit, at 1 and -1:        x: (q + p, q - p), p = x1 + x3, q = x2 + x4   w: (w0 + w2 +- w1) / 4
@@ -36,7 +37,7 @@ enum class Pair { unit, ends, turn };
 constexpr std::int64_t points_of(Pair h, Pair w) {
   return wide::points_of(3 * static_cast<int>(h) + static_cast<int>(w));
 }
-/// What is kept of their products: some are folded (body_winograd_wide_products.hpp).
+/// What is kept of their products: some are folded (complex_products-inl.hpp).
 template <class T>
 constexpr std::int64_t values_of(Pair h, Pair w) {
   return folds<T> ? wide::sums_of(static_cast<int>(points_of(h, w))) : points_of(h, w);
@@ -104,7 +105,7 @@ inline __attribute__((always_inline)) void store_real(const V (&q)[Size][4], T* 
   }
 }
 
-/// A gradient's numbers, where the products make its points along D (body_winograd_wide_sums.hpp).
+/// A gradient's numbers, where the products make its points along D (complex_sums-inl.hpp).
 template <class T, class V>
 inline __attribute__((always_inline)) void store_numbers(const V (&q)[4][4], T* to, std::int64_t point) {
 #pragma GCC unroll 4

@@ -1,5 +1,5 @@
-// Products of wide tiles where there are 32 vector registers (body_winograd_wide.hpp has the transforms). Included only
-// by winograd_*.cpp; everything has internal linkage.
+// Products of wide tiles where there are 32 vector registers (complex-inl.hpp has the transforms). Included only
+// by winograd/transforms/kernels.cpp; everything has internal linkage.
 //
 // A register tile has all points along D of one number, for four tiles: seven points of a real one, of a complex one
 // the six of a pair of points. So the inverse begins in registers: seven products become four outputs along D, six

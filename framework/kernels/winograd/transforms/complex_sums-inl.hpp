@@ -1,5 +1,5 @@
 // Products of wide tiles in grad_weight where there are 32 vector registers: the transpose of
-// body_winograd_wide_products.hpp. Included only by winograd_*.cpp; everything has internal linkage.
+// complex_products-inl.hpp. Included only by winograd/transforms/kernels.cpp; everything has internal linkage.
 //
 // The gradient's transform ends in registers: of a number's four outputs along D come its seven points (six of a pair
 // of points of a complex number) as they are multiplied. So 144 vectors a tile go to memory and back instead of 292. A

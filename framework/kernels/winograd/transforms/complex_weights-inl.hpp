@@ -1,5 +1,5 @@
-// The weights' side of wide tiles (body_winograd_wide.hpp): taps to points, and back by the transpose. Included only by
-// winograd_*.cpp; everything has internal linkage.
+// The weights' side of wide tiles (complex-inl.hpp): taps to points, and back by the transpose. Included only by
+// winograd/transforms/kernels.cpp; everything has internal linkage.
 //
 // H and W first: the nine taps of a depth become 36 numbers, all of them at once; then, slice by slice, D and what
 // Gauss' products take of complex numbers.

@@ -1,5 +1,5 @@
-// Products by point where channels come in groups (body_winograd.hpp has the transforms). Included only by
-// winograd_*.cpp; everything has internal linkage.
+// Products by point where channels come in groups (real-inl.hpp has the transforms). Included only by
+// winograd/transforms/kernels.cpp; everything has internal linkage.
 //
 // A group's outputs are a vector or a few, and the sum over its inputs is short (8 where there are 8 channels a group):
 // a call a product would cost more than the product, so one call does all groups and tiles of a point. A register tile

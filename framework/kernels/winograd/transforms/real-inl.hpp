@@ -1,6 +1,6 @@
 // The transforms of Winograd's F(2, 3) in one to three dimensions, with F(4, 3) along D for long tiles (wide ones have
-// their own: body_winograd_wide.hpp). Included only by winograd_*.cpp, after one simd_*.hpp; everything has internal
-// linkage. What they surround, the products by point, are the direct bodies.
+// their own: complex-inl.hpp). Included only by winograd/transforms/kernels.cpp, after one header of simd/; everything
+// has internal linkage. What they surround, the products by point, are the direct bodies.
 //
 // In one dimension two outputs of a 3-tap kernel take 4 products instead of 6:
 //   y = A' [(G w) * (B' x)],   B' x = (x0 - x2, x1 + x2, x2 - x1, x1 - x3),   A' m = (m0 + m1 + m2, m1 - m2 - m3),

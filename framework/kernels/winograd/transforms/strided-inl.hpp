@@ -1,5 +1,5 @@
 // The transforms of convolutions of stride 2 with three taps, and of their transposes (input dilation 2), by Winograd's
-// F(2, 2). Included only by winograd_*.cpp, after body_winograd.hpp; everything has internal linkage.
+// F(2, 2). Included only by winograd/transforms/kernels.cpp, after real-inl.hpp; everything has internal linkage.
 //
 // In one dimension two outputs y0, y1 of x0 to x4 take five products instead of six: even elements meet two taps, which
 // is F(2, 2), odd ones a single tap:

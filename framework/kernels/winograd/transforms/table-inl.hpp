@@ -1,5 +1,5 @@
-// The weights' side of Winograd's F(2, 3) (body_winograd.hpp): taps to points by G, and back by its transpose. Included
-// only by winograd_*.cpp; everything has internal linkage.
+// The weights' side of Winograd's F(2, 3) (real-inl.hpp): taps to points by G, and back by its transpose. Included
+// only by winograd/transforms/kernels.cpp; everything has internal linkage.
 //
 // As the tiles, weights are worked on by slice, one point along H: its plane of taps is combined from up to three as it
 // is loaded, then D and W are transformed in registers (16 vectors). Back, all slices together make one plane of taps

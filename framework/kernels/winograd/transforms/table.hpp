@@ -1,6 +1,6 @@
 // What an instruction set provides for Winograd convolutions, besides its direct kernels. Plain data and pointers, as
 // in kernel_table.hpp. Points of an axis: 4 where the kernel has 3 taps, or 6 along D with long tiles, and 1 where it
-// has one (left as it is). Wide tiles have 6 along each, and are another algorithm (body_winograd_wide.hpp).
+// has one (left as it is). Wide tiles have 6 along each, and are another algorithm (complex-inl.hpp).
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ struct WinogradGather {
 };
 
 /// How far apart the outputs of a block's tiles are, as far as the output transforms see it at no cost: bounds, by
-/// single channels of a few outputs (winograd_uneven.hpp).
+/// single channels of a few outputs (uneven.hpp).
 template <class T>
 struct WinogradLevels {
   T most = 0;                                    ///< the largest sum over a tile of the squares of a channel's outputs
@@ -95,7 +95,7 @@ struct AskedRows {
 
 /// Products of all tiles in a slice of wide tiles, and sums of them: of seven points along D, where the slice's numbers
 /// are real along H and W, or of six, of which three times as many make two complex numbers: four sums each time
-/// (body_winograd_wide_products.hpp). Point p, tile t at v + p * v_point + t * v_ld; sum j, tile t at m + j * m_point +
+/// (complex_products-inl.hpp). Point p, tile t at v + p * v_point + t * v_ld; sum j, tile t at m + j * m_point +
 /// t * m_ld. In groups as WinogradGroups'.
 template <class T>
 struct WinogradFold {
@@ -135,7 +135,7 @@ struct WinogradTiles {
   void (*output)(const WinogradScatter<T>&);
 };
 
-/// Convolutions of stride 2, and those of input dilation 2 (body_winograd_strided.hpp).
+/// Convolutions of stride 2, and those of input dilation 2 (strided-inl.hpp).
 template <class T>
 struct WinogradStrided {
   /// x to 125 points, dy to 27 for grad_weight, the input of dilation 2 to 64.

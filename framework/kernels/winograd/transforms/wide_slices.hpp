@@ -1,4 +1,4 @@
-// What a slice of wide tiles is (body_winograd_wide.hpp): three pairs of points along H by three along W, of which the
+// What a slice of wide tiles is (complex-inl.hpp): three pairs of points along H by three along W, of which the
 // last ones are complex. Numbers that the drivers share with the bodies. Internal.
 #pragma once
 
