@@ -12,18 +12,16 @@ function(voxgrad_sanitized_library name)
   voxgrad_library_settings(${name})
   voxgrad_sanitizers(${name})
 endfunction()
+voxgrad_sanitized_library(voxgrad_sanitized ${VOXGRAD_SOURCES})
+voxgrad_kernels(voxgrad_sanitized ON)  # whose tests see the portable set's Winograd
 # AddressSanitizer's checks as calls take half the time of g++ that they take inline. The kernels, where they are made
 # most, have them inline: their tests take a quarter of the time. What looks for uses of a variable after its scope takes half
-# of g++'s time there; it is left to the fuzz targets, which have the scalar kernels with it.
-voxgrad_sanitized_library(voxgrad_sanitized ${VOXGRAD_SOURCES})
-set(wide_targets ${VOXGRAD_WIDE_KERNEL_TARGETS})
-voxgrad_kernels(voxgrad_sanitized ON)  # whose tests see the portable set's Winograd
-foreach(target IN LISTS VOXGRAD_KERNEL_TARGETS)
+# of g++'s time there; it is left to the fuzz targets, which have the portable kernels with it.
+target_compile_options(voxgrad_sanitized PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=asan-instrumentation-with-call-threshold=0>)
+foreach(target IN LISTS voxgrad_sanitized_kernels)
   voxgrad_sanitizers(${target})
   target_compile_options(${target} PRIVATE -fno-sanitize-address-use-after-scope)
 endforeach()
-set(VOXGRAD_SANITIZED_OBJECTS voxgrad_sanitized ${VOXGRAD_KERNEL_TARGETS})
+set(VOXGRAD_SANITIZED_OBJECTS voxgrad_sanitized ${voxgrad_sanitized_kernels})
 list(TRANSFORM VOXGRAD_SANITIZED_OBJECTS REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>")
-set(VOXGRAD_WIDE_KERNEL_TARGETS ${wide_targets})
-target_compile_options(voxgrad_sanitized PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=asan-instrumentation-with-call-threshold=0>)
 add_custom_target(sanitized)

@@ -39,8 +39,8 @@ struct Node {
   Node* next_due = nullptr;
 
   static const std::shared_ptr<Node>& of(const Variable& v) { return v.body_->node; }
-  /// Lets `handle` be (value, node), in place where it is the only handle. Without a node it becomes undefined or
-  /// empty.
+  /// Makes `handle` the output `value` of `node`, in place where it is the only handle; without a node, a handle of
+  /// nothing.
   static void assign(Variable& handle, const Tensor& value, const std::shared_ptr<Node>& node);
   static Input input(const Variable& v);
 };

@@ -1,8 +1,8 @@
-// exp, tanh, the logistic function and the normal distribution for float without a branch or a call, so that the
+// exp, log, tanh, the logistic function and the normal distribution for float without a branch or a call, so that the
 // compiler turns a loop over them into vector instructions of any set: the C library's take ten times as long. Relative
 // error below 2e-7 (2 ulp; of the distribution 5e-7 from -3 on, 3e-6 at -9); NaN and infinities as usual, denormal
-// results included. For double they are the C library's. Coefficients of exp and tanh: Cephes (S. L. Moshier), expf.c
-// and tanhf.c. Always inlined: each instruction set has its own.
+// results included. For double they are the C library's. Coefficients of exp, log and tanh: Cephes (S. L. Moshier),
+// expf.c, logf.c and tanhf.c. Always inlined: each instruction set has its own.
 #pragma once
 
 #include <bit>

@@ -40,33 +40,18 @@ void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<
   });
 }
 
-/// The largest |v| of finite numbers, by lanes that the compiler knows.
-template <class T>
-T largest(const T* v, int64_t n) {
-  constexpr int lanes = 16;
-  T most[lanes] = {}, result = 0;
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
-    for (int j = 0; j < lanes; ++j) most[j] = std::abs(v[i + j]) > most[j] ? std::abs(v[i + j]) : most[j];
-  for (; i < n; ++i) result = std::max(result, std::abs(v[i]));
-  for (const T m : most) result = std::max(result, m);
-  return result;
-}
-
-/// The same, infinite where one is not finite.
+/// The largest |v|, infinite where one is not finite.
 template <class T>
 T largest_or_infinity(const T* v, int64_t n) {
-  const bool finite = std::all_of(v, v + n, [](T a) { return std::isfinite(a); });
-  return finite ? largest(v, n) : std::numeric_limits<T>::infinity();
+  const T most = current_winograd_table<T>().largest(1, n, v, n);
+  return std::isfinite(most) ? most : std::numeric_limits<T>::infinity();
 }
 
 /// The largest |output| of each voxel of a block's tiles, in a group.
 template <class T>
 class OutputLevels {
  public:
-  /// `finite`: whether all outputs are.
-  OutputLevels(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y,
-               bool finite)
+  OutputLevels(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y)
       : groups_(p.groups),
         outputs_(tile_outputs(tiling)),
         levels_(static_cast<std::size_t>(block.tiles() * groups_ * outputs_), none) {
@@ -76,7 +61,7 @@ class OutputLevels {
       for (int64_t c = 0; c < channels; c += of_group) {
         const int64_t n = std::min(of_group, channels - c);
         T& level = levels_[index(tile, (before + c) / of_group, output)];
-        level = std::max(level, finite ? largest(at + c, n) : largest_or_infinity(at + c, n));
+        level = std::max(level, largest_or_infinity(at + c, n));
       }
     });
   }
@@ -290,9 +275,8 @@ void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling
     zeros.move_to(tile);
     mending.clear(tile, zeros);
   }
-  const bool finite = std::isfinite(found.total);
-  if (!finite || !(std::sqrt(found.most) <= T(ordinary) * of.ordinary())) {
-    const OutputLevels<T> levels(q, tiling, block, y, finite);
+  if (!std::isfinite(found.total) || !(std::sqrt(found.most) <= T(ordinary) * of.ordinary())) {
+    const OutputLevels<T> levels(q, tiling, block, y);
     for (int64_t tile = 0; tile < block.tiles(); ++tile) mending.compute_if_uneven(tile, levels);
   }
   if (!mending.any()) return;
