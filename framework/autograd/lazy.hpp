@@ -25,17 +25,17 @@ using kernels::Activation;
 enum class Asked { maybe, never };
 
 /// How a value is computed.
-class Deferred {
+class LazyOp {
  public:
-  Deferred(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {}
-  virtual ~Deferred() = default;
+  LazyOp(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {}
+  virtual ~LazyOp() = default;
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
 
   virtual Tensor compute() const = 0;
   /// act(self) as one op, where self is the Variable that waits for this; undefined where that is not known how to do.
   virtual Variable with_activation(const Variable& /*self*/, const Activation&, Asked) const { return {}; }
-  /// self + other, of the same shape and dtype, as one op (again deferred); undefined likewise.
+  /// self + other, of the same shape and dtype, as one op (lazy again); undefined likewise.
   virtual Variable with_sum(const Variable& /*self*/, const Variable& /*other*/) const { return {}; }
 
  private:
@@ -47,7 +47,7 @@ class Deferred {
 /// an input unseen, else it is computed at once: a Tensor or a view that shares an input's memory, or a pointer from
 /// Tensor::data(), may write to it. A write that comes later and is seen (Tensor::data(), Variable::mutable_value())
 /// computes the value first. The vjp must not read Pull::output.
-Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
+Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
                          Vjp vjp);
 
 /// Tells what y, just recorded by an op that took a value in, is without: the op by itself, whose first input is that
@@ -55,9 +55,9 @@ Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> ho
 /// that took something in is called where nothing is recorded.
 void record_unfused(const Variable& y, std::string_view op, const std::vector<Variable>& inputs, Vjp vjp);
 
-/// How `v` will be computed; null when it has been, or was never deferred.
-std::shared_ptr<const Deferred> deferred_of(const Variable& v);
+/// How `v` will be computed; null when it has been, or was never lazy.
+std::shared_ptr<const LazyOp> lazy_op_of(const Variable& v);
 /// compute() in another way, which gives more than the value: v gets it, unless another thread has come first.
-void settle(const Variable& v, Tensor value);
+void materialize(const Variable& v, Tensor value);
 
 }  // namespace vg

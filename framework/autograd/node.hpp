@@ -49,8 +49,8 @@ inline bool needs_gradient(const Node* node) { return node != nullptr && node->r
 inline bool needs_gradient(const std::shared_ptr<Node>& node) { return needs_gradient(node.get()); }
 inline bool needs_gradient(const Node::Input& input) { return needs_gradient(input.node.get()); }
 
-/// An output of this node. `late`: null unless the value is lazy.
-Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);
+/// An output of this node. `lazy`: null unless the value is lazy.
+Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<LazyValue> lazy);
 
 /// While a vjp runs on this thread: of which op, and of which node the result is (another one where the op was fused).
 class VjpScope {

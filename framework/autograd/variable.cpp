@@ -15,18 +15,18 @@
 namespace vg {
 
 // A lazy value. Threads that share it may read it at the same time.
-struct Late : Storage::Reader {
+struct LazyValue : Storage::Reader {
   const Shape shape;
   const DType dtype;
 
-  explicit Late(std::shared_ptr<const Deferred> rule)
+  explicit LazyValue(std::shared_ptr<const LazyOp> rule)
       : shape(rule->shape()), dtype(rule->dtype()), how_(std::move(rule)) {}
 
   const Tensor& value() {
-    return settle([](const Deferred& how) { return how.compute(); });
+    return materialize([](const LazyOp& how) { return how.compute(); });
   }
   template <class Compute>
-  const Tensor& settle(const Compute& compute) {
+  const Tensor& materialize(const Compute& compute) {
     if (done_.load(std::memory_order_acquire)) return value_;
     const std::lock_guard lock(mutex_);
     if (!how_) return value_;
@@ -39,7 +39,7 @@ struct Late : Storage::Reader {
     return value_;
   }
   /// How it will be computed; null when it has been.
-  std::shared_ptr<const Deferred> how() {
+  std::shared_ptr<const LazyOp> how() {
     if (done_.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(mutex_);
     return how_;
@@ -55,13 +55,13 @@ struct Late : Storage::Reader {
   void read_now() override { value(); }
 
   /// Whether a value may be lazy that reads these: nobody may write to one of them unseen.
-  static bool may_read_later(const std::vector<Variable>& inputs);
-  static void read_later(const std::shared_ptr<Late>& late, const std::vector<Variable>& inputs);
+  static bool can_watch(const std::vector<Variable>& inputs);
+  static void add_readers(const std::shared_ptr<LazyValue>& lazy, const std::vector<Variable>& inputs);
 
  private:
   std::mutex mutex_;
   std::atomic<bool> done_{false};
-  std::shared_ptr<const Deferred> how_;  // until then
+  std::shared_ptr<const LazyOp> how_;  // until then
   std::vector<std::weak_ptr<Reader>> readers_;
   Tensor value_;
 };
@@ -69,8 +69,8 @@ struct Late : Storage::Reader {
 Node::Input Node::input(const Variable& v) {
   if (!v.defined()) return {};
   const Variable::Body& body = *v.body_;
-  if (body.late && body.late->how()) return {body.node, nullptr, 0};
-  Storage* const memory = (body.late ? body.late->value() : body.value).storage().get();
+  if (body.lazy && body.lazy->how()) return {body.node, nullptr, 0};
+  Storage* const memory = (body.lazy ? body.lazy->value() : body.value).storage().get();
   return {body.node, memory, memory->save()};
 }
 
@@ -83,21 +83,21 @@ void Node::assign(Variable& handle, const Tensor& value, const std::shared_ptr<N
   }
 }
 
-bool Late::may_read_later(const std::vector<Variable>& inputs) {
+bool LazyValue::can_watch(const std::vector<Variable>& inputs) {
   return std::none_of(inputs.begin(), inputs.end(), [](const Variable& v) {
     if (!v.defined()) return false;
-    return v.body_->late ? !v.body_->late->how() && v.body_->late->value().may_be_written()
+    return v.body_->lazy ? !v.body_->lazy->how() && v.body_->lazy->value().may_be_written()
                          : v.body_->value.may_be_written();
   });
 }
 
-void Late::read_later(const std::shared_ptr<Late>& late, const std::vector<Variable>& inputs) {
+void LazyValue::add_readers(const std::shared_ptr<LazyValue>& lazy, const std::vector<Variable>& inputs) {
   for (const Variable& v : inputs) {
     if (!v.defined()) continue;
-    if (v.body_->late)
-      v.body_->late->add_reader(late);
+    if (v.body_->lazy)
+      v.body_->lazy->add_reader(lazy);
     else
-      v.body_->value.storage()->add_reader(late);
+      v.body_->value.storage()->add_reader(lazy);
   }
 }
 
@@ -163,9 +163,9 @@ void check_saved(const VjpScope& now, const Tensor& value, bool was_late) {
 
 }  // namespace
 
-Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late) {
+Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<LazyValue> lazy) {
   Variable v;
-  v.body_ = std::make_shared<Variable::Body>(Variable::Body{std::move(value), std::move(node), std::move(late)});
+  v.body_ = std::make_shared<Variable::Body>(Variable::Body{std::move(value), std::move(node), std::move(lazy)});
   return v;
 }
 
@@ -181,19 +181,19 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
 
 const Tensor& Variable::value() const {
   if (!body_) throw ValueError("[Variable] value(): the variable is undefined");
-  const Tensor& value = body_->late ? body_->late->value() : body_->value;
+  const Tensor& value = body_->lazy ? body_->lazy->value() : body_->value;
   if (VjpScope::current() != nullptr && value.storage()->has_versions())
-    check_saved(*VjpScope::current(), value, body_->late != nullptr);
+    check_saved(*VjpScope::current(), value, body_->lazy != nullptr);
   return value;
 }
 
 const Shape& Variable::shape() const {
   if (!body_) return value().shape();  // throws
-  return body_->late ? body_->late->shape : body_->value.shape();
+  return body_->lazy ? body_->lazy->shape : body_->value.shape();
 }
 DType Variable::dtype() const {
   if (!body_) return value().dtype();  // throws
-  return body_->late ? body_->late->dtype : body_->value.dtype();
+  return body_->lazy ? body_->lazy->dtype : body_->value.dtype();
 }
 
 bool Variable::requires_grad() const { return body_ && needs_gradient(body_->node); }
@@ -224,9 +224,9 @@ Tensor& Variable::mutable_value() {
   if (!is_leaf())
     throw ValueError(fmt::format("[Variable] mutable_value(): the result of op {} must not be changed in place", op()));
   if (!body_) throw ValueError("[Variable] mutable_value(): the variable is undefined");
-  if (body_->late) {  // of an op that recorded nothing
-    body_->value = body_->late->value();
-    body_->late = nullptr;
+  if (body_->lazy) {  // of an op that recorded nothing
+    body_->value = body_->lazy->value();
+    body_->lazy = nullptr;
   }
   if (unique() && body_->value.unique()) body_->value.storage()->forget();
   return body_->value;
@@ -280,23 +280,23 @@ Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs,
 
 bool fuses() { return fusion_on && OpWatch::current() == nullptr; }
 
-Variable record_deferred(std::string_view op, std::shared_ptr<const Deferred> how, std::vector<Variable> inputs,
+Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
                          Vjp vjp) {
-  if (!fuses() || !Late::may_read_later(inputs))
+  if (!fuses() || !LazyValue::can_watch(inputs))
     return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
   std::shared_ptr<Node> node;
   if (will_record(inputs)) node = record_node(op, how->shape(), how->dtype(), inputs, std::move(vjp));
-  auto late = std::make_shared<Late>(std::move(how));
-  Late::read_later(late, inputs);
-  return make_variable({}, std::move(node), std::move(late));
+  auto lazy = std::make_shared<LazyValue>(std::move(how));
+  LazyValue::add_readers(lazy, inputs);
+  return make_variable({}, std::move(node), std::move(lazy));
 }
 
-std::shared_ptr<const Deferred> deferred_of(const Variable& v) {
-  return v.defined() && v.body_->late && fuses() ? v.body_->late->how() : nullptr;
+std::shared_ptr<const LazyOp> lazy_op_of(const Variable& v) {
+  return v.defined() && v.body_->lazy && fuses() ? v.body_->lazy->how() : nullptr;
 }
 
-void settle(const Variable& v, Tensor value) {
-  v.body_->late->settle([&](const Deferred&) { return std::move(value); });
+void materialize(const Variable& v, Tensor value) {
+  v.body_->lazy->materialize([&](const LazyOp&) { return std::move(value); });
 }
 
 void record_unfused(const Variable& y, std::string_view op, const std::vector<Variable>& inputs, Vjp vjp) {

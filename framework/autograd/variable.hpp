@@ -19,7 +19,7 @@
 namespace vg {
 
 struct Node;
-struct Late;
+struct LazyValue;
 
 /// Options of the reverse pass.
 struct BackwardOptions {
@@ -81,13 +81,13 @@ class Variable {
   struct Body {
     Tensor value;
     std::shared_ptr<Node> node;  // null for a constant
-    std::shared_ptr<Late> late;  // null unless the value is lazy (lazy.hpp)
+    std::shared_ptr<LazyValue> lazy;  // null unless the value is lazy (lazy.hpp)
   };
   std::shared_ptr<Body> body_;
-  friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<Late> late);
-  friend std::shared_ptr<const class Deferred> deferred_of(const Variable& v);
-  friend void settle(const Variable& v, Tensor value);
-  friend struct Late;
+  friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<LazyValue> lazy);
+  friend std::shared_ptr<const class LazyOp> lazy_op_of(const Variable& v);
+  friend void materialize(const Variable& v, Tensor value);
+  friend struct LazyValue;
 };
 
 /// What a vjp sees.

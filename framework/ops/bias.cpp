@@ -73,10 +73,10 @@ ActivationGrads activation_grads(const Activation& activation, const Tensor& y, 
   return {x, of_bias};
 }
 
-class DeferredBias : public Deferred {
+class LazyBias : public LazyOp {
  public:
-  DeferredBias(Variable x, Variable bias) : Deferred(x.shape(), x.dtype()), sum_{std::move(x), std::move(bias)} {}
-  const detail::PendingBias& sum() const { return sum_; }
+  LazyBias(Variable x, Variable bias) : LazyOp(x.shape(), x.dtype()), sum_{std::move(x), std::move(bias)} {}
+  const detail::LazyBiasTerms& sum() const { return sum_; }
   Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Asked::never); }
 
   Variable with_activation(const Variable& self, const Activation& activation, Asked again) const override {
@@ -93,17 +93,17 @@ class DeferredBias : public Deferred {
   }
 
  private:
-  detail::PendingBias sum_;
+  detail::LazyBiasTerms sum_;
 };
 
 }  // namespace
 
 namespace detail {
 
-std::optional<PendingBias> pending_bias(const Variable& v) { return bias_of(deferred_of(v).get()); }
+std::optional<LazyBiasTerms> lazy_bias(const Variable& v) { return bias_of(lazy_op_of(v).get()); }
 
-std::optional<PendingBias> bias_of(const Deferred* how) {
-  const auto* sum = dynamic_cast<const DeferredBias*>(how);
+std::optional<LazyBiasTerms> bias_of(const LazyOp* how) {
+  const auto* sum = dynamic_cast<const LazyBias*>(how);
   return sum != nullptr ? std::optional(sum->sum()) : std::nullopt;
 }
 
@@ -126,7 +126,7 @@ Variable bias_add(const Variable& x, const Variable& bias) {
       bias.numel() != x.dim(-1))
     throw ValueError(fmt::format("[bias_add] bias: got shape {}; must have one entry for each channel of x, {}",
                                  bias.shape().str(), x.shape().str()));
-  return record_deferred("bias_add", std::make_shared<DeferredBias>(x, bias), {x, bias},
+  return record_lazy("bias_add", std::make_shared<LazyBias>(x, bias), {x, bias},
                          [shape = bias.shape()](const Pull& pull) -> Grads {
                            return {pull.grad, pull.needs(1) ? bias_grad(pull.grad, shape) : Variable()};
                          });

@@ -60,7 +60,7 @@ bool takes(const std::vector<Variable>& parts, const Convolution& c, Pass pass) 
 
 // The parts of x, where all passes take them; else x.
 std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
-  const std::vector<Variable> parts = c.bf16 ? std::vector<Variable>() : pending_concat(x);
+  const std::vector<Variable> parts = c.bf16 ? std::vector<Variable>() : lazy_concat(x);
   const bool taken = !parts.empty() && takes(parts, c, Pass::forward) && takes(parts, c, Pass::grad_input) &&
                      takes(parts, c, Pass::grad_weight);
   return taken ? parts : std::vector<Variable>{x};
@@ -116,10 +116,10 @@ Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Co
 
 // A convolution may wait: a normalisation takes its statistics, and a bias and an activation are added, where its
 // outputs are in a cache.
-class DeferredConv : public Deferred {
+class LazyConv : public LazyOp {
  public:
-  DeferredConv(std::vector<Variable> x, Variable w, const Convolution& c)
-      : Deferred(y_shape(c.p), w.dtype()), x_(std::move(x)), w_(std::move(w)), c_(c) {}
+  LazyConv(std::vector<Variable> x, Variable w, const Convolution& c)
+      : LazyOp(y_shape(c.p), w.dtype()), x_(std::move(x)), w_(std::move(w)), c_(c) {}
   Tensor compute() const override {
     return dispatch_float("conv3d", dtype(), [&](auto type) { return compute<decltype(type)>({}); });
   }
@@ -137,8 +137,8 @@ class DeferredConv : public Deferred {
   Convolution c_;
 };
 
-std::shared_ptr<const DeferredConv> pending_conv(const Variable& v) {
-  return std::dynamic_pointer_cast<const DeferredConv>(deferred_of(v));
+std::shared_ptr<const LazyConv> lazy_conv(const Variable& v) {
+  return std::dynamic_pointer_cast<const LazyConv>(lazy_op_of(v));
 }
 
 }  // namespace
@@ -160,10 +160,10 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
   constexpr std::int64_t most_elements = std::int64_t{1} << 40;
   const bool may_be_lazy = y_shape(c.p).numel() < most_elements;
   for (const Variable& part : parts) part.value();  // just one convolution is lazy, however many follow each other
-  const auto how = std::make_shared<DeferredConv>(parts, w, c);
+  const auto how = std::make_shared<LazyConv>(parts, w, c);
   Tensor value = may_be_lazy ? Tensor() : how->compute();
   count_multiply_adds_of(c.p);
-  const Variable y = may_be_lazy ? record_deferred("conv3d", how, inputs, vjp)
+  const Variable y = may_be_lazy ? record_lazy("conv3d", how, inputs, vjp)
                                  : record("conv3d", std::move(value), inputs, vjp, Output::dropped);
   if (joined) record_unfused(y, "conv3d", {x, w}, vjp_by(x));
   return y;
@@ -209,18 +209,18 @@ Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolu
       Output::dropped);
 }
 
-std::optional<kernels::Moments> pending_moments(const Variable& v) {
-  const auto conv = pending_conv(v);
+std::optional<kernels::Moments> lazy_moments(const Variable& v) {
+  const auto conv = lazy_conv(v);
   if (!conv) return std::nullopt;
   kernels::Moments moments = conv->no_moments();
   dispatch_float("conv3d", v.dtype(),
-                 [&](auto type) { settle(v, conv->compute(kernels::Epilogue<decltype(type)>(moments))); });
+                 [&](auto type) { materialize(v, conv->compute(kernels::Epilogue<decltype(type)>(moments))); });
   return moments;
 }
 
 template <class T>
 Tensor mapped_convolution(const Variable& v, const kernels::ChannelMap<T>& map) {
-  const auto conv = v.unique() ? pending_conv(v) : nullptr;
+  const auto conv = v.unique() ? lazy_conv(v) : nullptr;
   return conv ? conv->compute(kernels::Epilogue<T>(map)) : Tensor();
 }
 template Tensor mapped_convolution(const Variable&, const kernels::ChannelMap<float>&);

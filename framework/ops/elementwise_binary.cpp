@@ -79,9 +79,9 @@ Tensor with_number(std::string_view op, const Variable& a, double b, F f) {
 // a + b where one of them waits for what comes next and takes the sum in.
 Variable fused_sum(const Variable& a, const Variable& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
-  const auto first = deferred_of(a);
+  const auto first = lazy_op_of(a);
   if (Variable y = first ? first->with_sum(a, b) : Variable(); y.defined()) return y;
-  const auto second = deferred_of(b);
+  const auto second = lazy_op_of(b);
   return second ? second->with_sum(b, a) : Variable();
 }
 

@@ -86,7 +86,7 @@ Variable composed_gelu_erf_grad(const Variable& x, const Variable& grad) {
 }
 
 Variable gelu_erf(Variable x) {
-  const auto how = x.unique() ? deferred_of(x) : nullptr;
+  const auto how = x.unique() ? lazy_op_of(x) : nullptr;
   Tensor y = by_kernel(x.value(), [](std::int64_t, std::int64_t n, auto* from, auto* to) {
     using T = std::remove_pointer_t<decltype(to)>;
     kernels::gelu<T>(n, from, to);

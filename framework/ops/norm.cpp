@@ -259,9 +259,9 @@ Vjp vjp_of(const Norm& n) {
 }
 
 // A normalisation of channels whose pass over the data waits for what comes next: a sum, an activation.
-class DeferredNorm : public Deferred {
+class LazyNorm : public LazyOp {
  public:
-  explicit DeferredNorm(Norm n) : Deferred(n.x.shape(), n.x.dtype()), n_(std::move(n)) {}
+  explicit LazyNorm(Norm n) : LazyOp(n.x.shape(), n.x.dtype()), n_(std::move(n)) {}
   Tensor compute() const override {
     const Tensor y = mapped_value(n_, {});
     return y.defined() ? y : forward_value(n_);
@@ -286,7 +286,7 @@ class DeferredNorm : public Deferred {
     if (n_.residual.defined()) return {};
     Norm n = n_;
     n.residual = other;
-    const Variable sum = record_deferred("norm_sum", std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+    const Variable sum = record_lazy("norm_sum", std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
     record_unfused(sum, "add", {self, other}, [](const Pull& pull) -> Grads { return {pull.grad, pull.grad}; });
     return sum;
   }
@@ -298,7 +298,7 @@ class DeferredNorm : public Deferred {
 // The normalisation of `x`: of n.x, or that and a bias which was taken in.
 Variable record_norm(const Norm& n, const Variable& x) {
   if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), Output::dropped);
-  const Variable y = record_deferred(n.op, std::make_shared<DeferredNorm>(n), n.inputs(), vjp_of(n));
+  const Variable y = record_lazy(n.op, std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
   if (n.pre.defined()) {
     Norm unfused = n;
     unfused.x = x;
@@ -310,7 +310,7 @@ Variable record_norm(const Norm& n, const Variable& x) {
 
 // x of an op on channels: where it is the sum of a volume and a number a channel, that is taken apart.
 void take_bias_in(Norm& n) {
-  if (const auto sum = detail::pending_bias(n.x)) {
+  if (const auto sum = detail::lazy_bias(n.x)) {
     n.x = sum->x;
     n.pre = sum->bias;
   }
@@ -325,7 +325,7 @@ void measure(Norm& n, Tensor* mean, Tensor* var) {
   double *m = n.stats.data<double>(), *v = m + n.view.stats();
   dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
-    const auto taken = detail::pending_moments(n.x);
+    const auto taken = detail::lazy_moments(n.x);
     detail::group_moments(n.view, taken ? *taken : detail::moments_of(n.view, n.x.value().data<T>()),
                           data_or_null<T>(n.pre), m, v, n.channel_means.data<double>());
     for (std::int64_t i = 0; i < n.view.stats(); ++i) {

@@ -143,7 +143,7 @@ Variable max_pool3d(Variable x, const Pool3dArgs& args) {
   // Rounding keeps order: the largest sum is the sum of the largest. That adds to an eighth of the volume or less, and
   // has as little to sum up for the bias' gradient.
   if (x.unique())
-    if (const auto sum = detail::pending_bias(x)) return bias_add(max_of_windows("max_pool3d", sum->x, g), sum->bias);
+    if (const auto sum = detail::lazy_bias(x)) return bias_add(max_of_windows("max_pool3d", sum->x, g), sum->bias);
   return max_of_windows("max_pool3d", x, g);
 }
 

@@ -94,10 +94,10 @@ Variable squeeze(const Variable& x, int axis) {
 namespace {
 
 // One along the channels waits: a convolution reads the parts where they are.
-class DeferredConcat : public Deferred {
+class LazyConcat : public LazyOp {
  public:
-  DeferredConcat(std::vector<Variable> parts, std::size_t axis, const Shape& shape)
-      : Deferred(shape, parts[0].dtype()), parts_(std::move(parts)), axis_(axis) {}
+  LazyConcat(std::vector<Variable> parts, std::size_t axis, const Shape& shape)
+      : LazyOp(shape, parts[0].dtype()), parts_(std::move(parts)), axis_(axis) {}
   const std::vector<Variable>& parts() const { return parts_; }
   Tensor compute() const override {
     const OpScope scope("concat");
@@ -144,13 +144,13 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
       if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
     return grads;
   };
-  const auto how = std::make_shared<DeferredConcat>(parts, at, shape);
-  if (at + 1 == shape.size()) return record_deferred("concat", how, parts, vjp);
+  const auto how = std::make_shared<LazyConcat>(parts, at, shape);
+  if (at + 1 == shape.size()) return record_lazy("concat", how, parts, vjp);
   return record("concat", how->compute(), parts, vjp, Output::dropped);
 }
 
-std::vector<Variable> detail::pending_concat(const Variable& v) {
-  const auto how = std::dynamic_pointer_cast<const DeferredConcat>(deferred_of(v));
+std::vector<Variable> detail::lazy_concat(const Variable& v) {
+  const auto how = std::dynamic_pointer_cast<const LazyConcat>(lazy_op_of(v));
   return how ? how->parts() : std::vector<Variable>();
 }
 

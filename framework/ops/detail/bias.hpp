@@ -14,14 +14,14 @@
 
 namespace vg::detail {
 
-struct PendingBias {
+struct LazyBiasTerms {
   Variable x, bias;
 };
 
 /// What `v` will be the sum of (bias_add), if it is one and not computed yet.
-std::optional<PendingBias> pending_bias(const Variable& v);
+std::optional<LazyBiasTerms> lazy_bias(const Variable& v);
 /// The same of how a value will be, or was, computed; null is none.
-std::optional<PendingBias> bias_of(const Deferred* how);
+std::optional<LazyBiasTerms> bias_of(const LazyOp* how);
 
 /// Elements of a task: a whole number of voxels, in L2.
 inline std::int64_t voxels_of_task(std::int64_t channels) {

@@ -8,6 +8,6 @@
 namespace vg::detail {
 
 /// What `v` will be the concatenation of along its last axis (concat), if it is one and not computed yet; else empty.
-std::vector<Variable> pending_concat(const Variable& v);
+std::vector<Variable> lazy_concat(const Variable& v);
 
 }  // namespace vg::detail

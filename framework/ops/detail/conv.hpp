@@ -23,7 +23,7 @@ Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolut
 Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolution& c);
 
 /// The sums over v's voxels, if v will be a convolution: it is computed with them, and v has its value then.
-std::optional<kernels::Moments> pending_moments(const Variable& v);
+std::optional<kernels::Moments> lazy_moments(const Variable& v);
 
 /// What the map makes of v, in the pass that computes v, if v will be a convolution that only the caller can ask for.
 /// Else undefined. T is v's.

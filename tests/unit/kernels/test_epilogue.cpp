@@ -230,11 +230,11 @@ double distance(const Variable& a, const Variable& b) { return max(abs(a - b)).i
 
 TEST_CASE("a convolution waits, unless its input may change", "[fusion]") {
   const Variable w = weights(1, false);
-  CHECK(deferred_of(conv3d(volume(1, false), w, same)) != nullptr);
-  CHECK(deferred_of(conv3d(volume(1, true) + 1.0, w, same)) != nullptr);
+  CHECK(lazy_op_of(conv3d(volume(1, false), w, same)) != nullptr);
+  CHECK(lazy_op_of(conv3d(volume(1, true) + 1.0, w, same)) != nullptr);
   Tensor memory = random::normal({1, 1}, {2, 5, 6, 7, 4});
   const Variable y = conv3d(Variable(memory), w, same);
-  CHECK(deferred_of(y) == nullptr);
+  CHECK(lazy_op_of(y) == nullptr);
   const Variable want = conv3d(volume(1, false), w, same);
   memory.data<float>()[0] = 100;
   CHECK(y.value().values() == want.value().values());
