@@ -22,7 +22,7 @@ using kernels::Activation;
 
 /// Whether a value may still be asked for by itself when the op after has taken it in. Where it is not, the convolution
 /// that it comes from may give no result of its own either.
-enum class Asked { maybe, never };
+enum class Donated { no, yes };
 
 /// How a value is computed.
 class LazyOp {
@@ -34,7 +34,7 @@ class LazyOp {
 
   virtual Tensor compute() const = 0;
   /// act(self) as one op, where self is the Variable that waits for this; undefined where that is not known how to do.
-  virtual Variable with_activation(const Variable& /*self*/, const Activation&, Asked) const { return {}; }
+  virtual Variable with_activation(const Variable& /*self*/, const Activation&, Donated) const { return {}; }
   /// self + other, of the same shape and dtype, as one op (lazy again); undefined likewise.
   virtual Variable with_sum(const Variable& /*self*/, const Variable& /*other*/) const { return {}; }
 

@@ -23,12 +23,12 @@ namespace {
 using std::int64_t;
 
 // Where x is a convolution to come that is not asked for again, in the pass that computes it.
-Tensor biased(const Variable& x, const Variable& bias, const Activation& activation, Asked again) {
+Tensor biased(const Variable& x, const Variable& bias, const Activation& activation, Donated donated) {
   return dispatch_float("bias_add", x.dtype(), [&](auto type) {
     using T = decltype(type);
     const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : x.numel() / channels;
     kernels::ChannelMap<T> map{rows, channels, nullptr, nullptr, bias.value().data<T>(), activation};
-    if (again == Asked::never)
+    if (donated == Donated::yes)
       if (Tensor y = detail::mapped_convolution<T>(x, map); y.defined()) return y;
     Tensor y(x.shape(), x.dtype());
     const T* const from = x.value().data<T>();
@@ -77,14 +77,14 @@ class LazyBias : public LazyOp {
  public:
   LazyBias(Variable x, Variable bias) : LazyOp(x.shape(), x.dtype()), sum_{std::move(x), std::move(bias)} {}
   const detail::LazyBiasTerms& sum() const { return sum_; }
-  Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Asked::never); }
+  Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Donated::yes); }
 
-  Variable with_activation(const Variable& self, const Activation& activation, Asked again) const override {
+  Variable with_activation(const Variable& self, const Activation& activation, Donated donated) const override {
     const auto vjp = [activation, shape = sum_.bias.shape()](const Pull& pull) -> Grads {
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
     };
-    Tensor value = biased(sum_.x, sum_.bias, activation, again);  // before another handle of x is made
+    Tensor value = biased(sum_.x, sum_.bias, activation, donated);  // before another handle of x is made
     const Variable y = record("bias_activation", std::move(value), {sum_.x, sum_.bias}, vjp, Output::saved);
     record_unfused(y, "activation", {self}, [activation](const Pull& pull) -> Grads {
       return {detail::through_activation(activation, pull.output.value(), pull.grad)};

@@ -175,7 +175,7 @@ namespace {
 // x's op with the activation in it, if x waits and its op knows how.
 Variable taken_in(const Variable& x, const Activation& activation) {
   const auto how = lazy_op_of(x);
-  return how ? how->with_activation(x, activation, x.unique() ? Asked::never : Asked::maybe) : Variable();
+  return how ? how->with_activation(x, activation, x.unique() ? Donated::yes : Donated::no) : Variable();
 }
 
 }  // namespace

@@ -267,8 +267,8 @@ class LazyNorm : public LazyOp {
     return y.defined() ? y : forward_value(n_);
   }
 
-  Variable with_activation(const Variable& self, const Activation& activation, Asked again) const override {
-    Tensor y = again == Asked::never ? mapped_value(n_, activation) : Tensor();
+  Variable with_activation(const Variable& self, const Activation& activation, Donated donated) const override {
+    Tensor y = donated == Donated::yes ? mapped_value(n_, activation) : Tensor();
     Norm n = n_;
     n.activation = activation;
     if (!y.defined()) y = forward_value(n);
