@@ -29,7 +29,7 @@ Tensor biased(const Variable& x, const Variable& bias, const Activation& activat
     const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : x.numel() / channels;
     kernels::ChannelMap<T> map{rows, channels, nullptr, nullptr, bias.value().data<T>(), activation};
     if (donated == Donated::yes)
-      if (Tensor y = detail::mapped_convolution<T>(x, map); y.defined()) return y;
+      if (Tensor y = detail::conv_with_epilogue<T>(x, map); y.defined()) return y;
     Tensor y(x.shape(), x.dtype());
     const T* const from = x.value().data<T>();
     T* const to = y.data<T>();

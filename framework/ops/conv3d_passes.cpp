@@ -219,11 +219,11 @@ std::optional<kernels::Moments> lazy_moments(const Variable& v) {
 }
 
 template <class T>
-Tensor mapped_convolution(const Variable& v, const kernels::ChannelMap<T>& map) {
+Tensor conv_with_epilogue(const Variable& v, const kernels::ChannelMap<T>& map) {
   const auto conv = v.unique() ? lazy_conv(v) : nullptr;
   return conv ? conv->compute(kernels::Epilogue<T>(map)) : Tensor();
 }
-template Tensor mapped_convolution(const Variable&, const kernels::ChannelMap<float>&);
-template Tensor mapped_convolution(const Variable&, const kernels::ChannelMap<double>&);
+template Tensor conv_with_epilogue(const Variable&, const kernels::ChannelMap<float>&);
+template Tensor conv_with_epilogue(const Variable&, const kernels::ChannelMap<double>&);
 
 }  // namespace vg::detail

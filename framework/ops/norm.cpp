@@ -71,12 +71,12 @@ struct Norm {
   Tensor stats{};          // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not kept for rows
   Tensor channel_means{};  // f64 (batch, channels), where they are not constant
   // what ops before and after were taken in (framework/autograd/lazy.hpp); never of rows
-  Variable pre{}, residual{};  // a number a channel added to x, a volume added to the result,
+  Variable conv_bias{}, residual{};  // a number a channel added to x, a volume added to the result,
   Activation activation{};     // and what is applied last
 
   enum Input : std::size_t { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
   const Variable& input(std::size_t i) const {
-    const Variable* all[inputs_count] = {&x, &pre, &scale, &bias, &residual};
+    const Variable* all[inputs_count] = {&x, &conv_bias, &scale, &bias, &residual};
     return *all[i];
   }
   std::vector<Variable> inputs() const {
@@ -98,7 +98,7 @@ const T* data_or_null(const Variable& v) {
 
 template <class T>
 detail::NormNumbers<T> Norm::numbers() const {
-  return {means(), rstds(), data_or_null<T>(pre), data_or_null<T>(scale), data_or_null<T>(bias), activation};
+  return {means(), rstds(), data_or_null<T>(conv_bias), data_or_null<T>(scale), data_or_null<T>(bias), activation};
 }
 
 void check_param(std::string_view op, std::string_view name, const Variable& param, const Variable& x,
@@ -143,7 +143,7 @@ Tensor mapped_value(const Norm& n, const Activation& activation) {
     detail::NormNumbers<T> numbers = n.numbers<T>();
     numbers.activation = activation;
     detail::NormMap<T> map(n.view, numbers);
-    return detail::mapped_convolution<T>(n.x, map.of(0, n.view.rows));
+    return detail::conv_with_epilogue<T>(n.x, map.of(0, n.view.rows));
   });
 }
 
@@ -182,7 +182,7 @@ void fused_channels(const Norm& n, const Variable& grad, const Variable& output,
     if (wanted[Norm::of_bias]) out[Norm::of_bias].data<T>()[i] = static_cast<T>(total);
     if (wanted[Norm::of_pre])
       out[Norm::of_pre].data<T>()[i] =
-          static_cast<T>(gradient.pre(i, sum_g, n.constant ? nullptr : n.channel_means.data<double>()));
+          static_cast<T>(gradient.conv_bias(i, sum_g, n.constant ? nullptr : n.channel_means.data<double>()));
   }
   if (wanted[Norm::of_residual]) out[Norm::of_residual] = masked.defined() ? masked : grad.value();
 }
@@ -299,27 +299,27 @@ class LazyNorm : public LazyOp {
 Variable record_norm(const Norm& n, const Variable& x) {
   if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), Output::dropped);
   const Variable y = record_lazy(n.op, std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
-  if (n.pre.defined()) {
+  if (n.conv_bias.defined()) {
     Norm unfused = n;
     unfused.x = x;
-    unfused.pre = {};
+    unfused.conv_bias = {};
     record_unfused(y, n.op, unfused.inputs(), vjp_of(unfused));
   }
   return y;
 }
 
 // x of an op on channels: where it is the sum of a volume and a number a channel, that is taken apart.
-void take_bias_in(Norm& n) {
+void absorb_bias(Norm& n) {
   if (const auto sum = detail::lazy_bias(n.x)) {
     n.x = sum->x;
-    n.pre = sum->bias;
+    n.conv_bias = sum->bias;
   }
 }
 
 // Fills n.stats from x.
-void measure(Norm& n, Tensor* mean, Tensor* var) {
+void compute_statistics(Norm& n, Tensor* mean, Tensor* var) {
   const OpScope scope(n.op);
-  take_bias_in(n);
+  absorb_bias(n);
   n.stats = Tensor(Shape{2, n.view.stats()}, f64);
   n.channel_means = Tensor(Shape{n.view.batch, n.view.channels()}, f64);
   double *m = n.stats.data<double>(), *v = m + n.view.stats();
@@ -327,7 +327,7 @@ void measure(Norm& n, Tensor* mean, Tensor* var) {
     using T = decltype(type);
     const auto taken = detail::lazy_moments(n.x);
     detail::group_moments(n.view, taken ? *taken : detail::moments_of(n.view, n.x.value().data<T>()),
-                          data_or_null<T>(n.pre), m, v, n.channel_means.data<double>());
+                          data_or_null<T>(n.conv_bias), m, v, n.channel_means.data<double>());
     for (std::int64_t i = 0; i < n.view.stats(); ++i) {
       if (mean) mean->data<T>()[i] = static_cast<T>(m[i]);
       if (var) var->data<T>()[i] = static_cast<T>(v[i]);
@@ -361,7 +361,7 @@ Variable group_norm(const Variable& x, std::int64_t groups, const Variable& scal
         fmt::format("[group_norm] groups: got {}; must be at least 1 and divide the {} channels", groups, channels));
   Norm n{"group_norm", {x.dim(0), product(x.shape(), 1, x.rank() - 1), groups, channels / groups}, x, scale, bias, eps};
   check_norm(n);
-  measure(n, nullptr, nullptr);
+  compute_statistics(n, nullptr, nullptr);
   return record_norm(n, x);
 }
 
@@ -383,7 +383,7 @@ BatchNormResult batch_norm(const Variable& x, const Variable& scale, const Varia
   if (x.numel() == 0)
     throw ValueError(fmt::format("[batch_norm] x: got shape {}; must have at least one element", x.shape().str()));
   BatchNormResult result{{}, Tensor(Shape{channels}, x.dtype()), Tensor(Shape{channels}, x.dtype())};
-  measure(n, &result.mean, &result.var);
+  compute_statistics(n, &result.mean, &result.var);
   result.output = record_norm(n, x);
   return result;
 }
@@ -398,7 +398,7 @@ Variable normalize(const Variable& x, const Tensor& mean, const Tensor& var, con
   check_param(n.op, "mean", Variable(mean), x, channels);
   check_param(n.op, "var", Variable(var), x, channels);
   if (!mean.defined() || !var.defined()) throw ValueError("[normalize] mean, var: undefined; both must be given");
-  take_bias_in(n);
+  absorb_bias(n);
   n.stats = Tensor(Shape{2, channels}, f64);
   for (std::int64_t i = 0; i < channels; ++i) {
     n.stats.data<double>()[i] = mean.value_at(i);

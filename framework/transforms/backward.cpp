@@ -19,13 +19,13 @@ namespace {
 using NodeSet = std::unordered_set<const Node*>;
 
 // The part of a graph between an output and the inputs asked for.
-struct Region {
+struct Subgraph {
   NodeSet wanted;   // nodes from which an input can be reached
   NodeSet unfused;  // nodes to be walked as if they had taken nothing in, because an input asked for is within them
 };
 
 // The op of n as a pass walks it: n, or what n is without what it took in.
-const Node& walked(const Node& n, bool create_graph, const NodeSet* unfused) {
+const Node& effective_node(const Node& n, bool create_graph, const NodeSet* unfused) {
   return n.unfused && (create_graph || (unfused && unfused->count(&n) != 0)) ? *n.unfused : n;
 }
 
@@ -47,17 +47,17 @@ void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
                                name_of(grad.dtype()), grad.shape().str(), name_of(input.dtype), input.shape.str()));
 }
 
-// The reverse pass: to every node that requires a gradient, or only to those of a region. What a pass has collected is
+// The reverse pass: to every node that requires a gradient, or only to those of a subgraph. What a pass has collected is
 // kept here and not in the nodes, so passes may share nodes: one within a vjp (checkpointing), or one a thread over the
 // same weights. Gradients that are recorded are those of the ops as they were written: they depend on each value that a
 // user can have a handle of.
 class Engine {
  public:
-  Engine(const Variable& root, Variable seed, bool retain, bool create, const Region* region)
+  Engine(const Variable& root, Variable seed, bool retain, bool create, const Subgraph* subgraph)
       : retain_(retain || create),
         create_(create),
-        wanted_(region ? &region->wanted : nullptr),
-        unfused_(region ? &region->unfused : nullptr) {
+        wanted_(subgraph ? &subgraph->wanted : nullptr),
+        unfused_(subgraph ? &subgraph->unfused : nullptr) {
     push(Node::of(root), std::move(seed));
   }
 
@@ -113,7 +113,7 @@ class Engine {
   }
 
   void step(const std::shared_ptr<Node>& self, Variable& grad) {
-    const Node& node = walked(*self, create_, unfused_);
+    const Node& node = effective_node(*self, create_, unfused_);
     if (self->consumed)
       throw ValueError(fmt::format(
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
@@ -170,8 +170,8 @@ Variable checked_seed(const Variable& output, const Variable& seed, std::string_
 }
 
 // Whether n took in one of the targets, itself or by what it took in. Of a node that a walk has freed nobody knows what
-// it took in; it is then met in the region, and refused.
-bool took_in(const Node& n, const NodeSet& targets) {
+// it took in; it is then met in the subgraph, and refused.
+bool was_fused(const Node& n, const NodeSet& targets) {
   for (const Node* at = &n; at->unfused != nullptr;) {
     at = at->unfused->inputs[0].node.get();
     if (!needs_gradient(at)) return false;
@@ -180,11 +180,11 @@ bool took_in(const Node& n, const NodeSet& targets) {
   return false;
 }
 
-Region region_between(const Variable& root, const std::vector<Variable>& inputs, bool create) {
+Subgraph subgraph_between(const Variable& root, const std::vector<Variable>& inputs, bool create) {
   NodeSet targets;
   for (const Variable& v : inputs) targets.insert(Node::of(v).get());
-  Region region;
-  const auto inputs_of = [&](const Node* n) -> const auto& { return walked(*n, create, &region.unfused).inputs; };
+  Subgraph subgraph;
+  const auto inputs_of = [&](const Node* n) -> const auto& { return effective_node(*n, create, &subgraph.unfused).inputs; };
   const Node* first = Node::of(root).get();
   NodeSet seen{first};
   std::vector<const Node*> nodes{first};
@@ -193,20 +193,20 @@ Region region_between(const Variable& root, const std::vector<Variable>& inputs,
     if (node->consumed)
       throw ValueError(fmt::format(
           "[gradients] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node->op));
-    if (took_in(*node, targets)) region.unfused.insert(node);
+    if (was_fused(*node, targets)) subgraph.unfused.insert(node);
     for (const Node::Input& input : inputs_of(node))
       if (const Node* n = input.node.get(); needs_gradient(n) && seen.insert(n).second) nodes.push_back(n);
   }
   for (const Node* target : targets)
-    if (seen.count(target) != 0) region.wanted.insert(target);
+    if (seen.count(target) != 0) subgraph.wanted.insert(target);
   std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->id < b->id; });
   for (const Node* n : nodes) {
     const auto& from = inputs_of(n);
     if (std::any_of(from.begin(), from.end(),
-                    [&](const auto& input) { return region.wanted.count(input.node.get()) != 0; }))
-      region.wanted.insert(n);
+                    [&](const auto& input) { return subgraph.wanted.count(input.node.get()) != 0; }))
+      subgraph.wanted.insert(n);
   }
-  return region;
+  return subgraph;
 }
 
 }  // namespace
@@ -253,8 +253,8 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (!inputs[i].requires_grad())
       throw ValueError(fmt::format("[gradients] inputs: number {} does not require a gradient", i));
-  const Region region = region_between(output, inputs, options.create_graph);
-  const NodeSet& wanted = region.wanted;
+  const Subgraph subgraph = subgraph_between(output, inputs, options.create_graph);
+  const NodeSet& wanted = subgraph.wanted;
   if (!options.allow_unused)
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (!wanted.count(Node::of(inputs[i]).get()))
@@ -264,7 +264,7 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
                         i));
   std::vector<Variable> found(inputs.size());
   if (!wanted.count(Node::of(output).get())) return found;
-  Engine engine(output, std::move(first), options.retain_graph, options.create_graph, &region);
+  Engine engine(output, std::move(first), options.retain_graph, options.create_graph, &subgraph);
   engine.run([&](const std::shared_ptr<Node>& n, const Variable& grad) {
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (Node::of(inputs[i]) == n) found[i] = grad;

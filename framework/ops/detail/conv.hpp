@@ -28,6 +28,6 @@ std::optional<kernels::Moments> lazy_moments(const Variable& v);
 /// What the map makes of v, in the pass that computes v, if v will be a convolution that only the caller can ask for.
 /// Else undefined. T is v's.
 template <class T>
-Tensor mapped_convolution(const Variable& v, const kernels::ChannelMap<T>& map);
+Tensor conv_with_epilogue(const Variable& v, const kernels::ChannelMap<T>& map);
 
 }  // namespace vg::detail

@@ -52,10 +52,10 @@ kernels::Moments moments_of(const NormView& v, const T* x) {
   return moments;
 }
 
-/// Mean and biased variance of each group of each sample of x + pre (a number a channel, or null), and the mean of each
+/// Mean and biased variance of each group of each sample of x + conv_bias (a number a channel, or null), and the mean of each
 /// channel of each sample. Samples of the moments may be parts of the view's.
 template <class T>
-void group_moments(const NormView& v, const kernels::Moments& moments, const T* pre, double* mean, double* var,
+void group_moments(const NormView& v, const kernels::Moments& moments, const T* conv_bias, double* mean, double* var,
                    double* channel_mean) {
   struct Part {
     double rows;
@@ -72,7 +72,7 @@ void group_moments(const NormView& v, const kernels::Moments& moments, const T* 
     const double *centre = piece.numbers.data(), *sum = centre + c, *squares = sum + c,
                  n = static_cast<double>(piece.rows);
     for (std::int64_t i = 0; i < c; ++i) {
-      at[i] = centre[i] + sum[i] / n + (pre ? static_cast<double>(pre[i]) : 0.0);
+      at[i] = centre[i] + sum[i] / n + (conv_bias ? static_cast<double>(conv_bias[i]) : 0.0);
       at[c + i] = std::max(squares[i] - sum[i] * (sum[i] / n), 0.0);
     }
     parts[static_cast<std::size_t>(piece.sample / parts_of_sample)].push_back({n, at, at + c});
@@ -106,16 +106,16 @@ struct SplitMean {
   double low;
 };
 
-/// The numbers of a normalisation: of x + pre, by statistics of each sample's groups, scaled and shifted a channel, and
-/// activated. pre, scale and bias may be null.
+/// The numbers of a normalisation: of x + conv_bias, by statistics of each sample's groups, scaled and shifted a channel, and
+/// activated. conv_bias, scale and bias may be null.
 template <class T>
 struct NormNumbers {
   const double *mean, *rstd;
-  const T *pre, *scale, *bias;
+  const T *conv_bias, *scale, *bias;
   kernels::Activation activation;
 
   double centre(const NormView& v, std::int64_t b, std::int64_t i) const {
-    return mean[b * v.groups + i / v.width] - (pre ? static_cast<double>(pre[i]) : 0.0);
+    return mean[b * v.groups + i / v.width] - (conv_bias ? static_cast<double>(conv_bias[i]) : 0.0);
   }
   double gain(const NormView& v, std::int64_t b, std::int64_t i) const {
     return rstd[b * v.groups + i / v.width] * (scale ? static_cast<double>(scale[i]) : 1.0);
@@ -165,7 +165,7 @@ void norm_pieces(const NormView& v, F&& f) {
   });
 }
 
-/// y = act((x + pre - mean) * rstd * scale + bias + residual); residual may be null.
+/// y = act((x + conv_bias - mean) * rstd * scale + bias + residual); residual may be null.
 template <class T>
 void norm_apply(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* residual, T* y) {
   NormMap<T> map(v, numbers);
@@ -174,7 +174,7 @@ void norm_apply(const NormView& v, const NormNumbers<T>& numbers, const T* x, co
   });
 }
 
-/// For each sample and channel: the sum of g', and of g' * (x + pre - mean), where g' is g times the activation's slope
+/// For each sample and channel: the sum of g', and of g' * (x + conv_bias - mean), where g' is g times the activation's slope
 /// at x; or, where the result y is given, at y, and then g' is kept in `masked`.
 template <class T>
 void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* g, const T* y, T* masked,
@@ -241,8 +241,8 @@ class NormGradient {
     });
   }
 
-  /// The sum of dx over channel i, given its sum of g' and the mean of x + pre in each sample.
-  double pre(std::int64_t i, const double* sum_g, const double* channel_mean) {
+  /// The sum of dx over channel i, given its sum of g' and the mean of x + conv_bias in each sample.
+  double conv_bias(std::int64_t i, const double* sum_g, const double* channel_mean) {
     const std::int64_t c = v_.channels();
     const auto rows = static_cast<double>(v_.rows);
     double total = 0;
