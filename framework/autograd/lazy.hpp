@@ -46,7 +46,7 @@ class LazyOp {
 /// record() for a value that may be lazy: one that reads nothing but its inputs. It is lazy where nobody can write to
 /// an input unseen, else it is computed at once: a Tensor or a view that shares an input's memory, or a pointer from
 /// Tensor::data(), may write to it. A write that comes later and is seen (Tensor::data(), Variable::mutable_value())
-/// computes the value first. The vjp must not read Pull::output.
+/// computes the value first. The vjp must not read VjpContext::output.
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
                          Vjp vjp);
 

@@ -237,7 +237,7 @@ bool same(const Variable& a, const Variable& b) {
   return a.body_->node == b.body_->node;
 }
 
-bool Pull::needs(std::size_t i) const {
+bool VjpContext::needs(std::size_t i) const {
   const Node::Input& input = node.inputs[i];
   return needs_gradient(input) && (wanted == nullptr || wanted->count(input.node.get()) != 0);
 }
@@ -263,14 +263,14 @@ thread_local bool fusion_on = true;
 
 }  // namespace
 
-Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp, Output output) {
+Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp, SaveOutput save_output) {
   if (value.unique()) value.storage()->pointers_dropped();  // the op's own, who is done with them
   if (!will_record(inputs)) {
     if (OpWatch* const watch = OpWatch::current()) watch->made(op, value, inputs, 0);
     return Variable(value);
   }
   auto node = record_node(op, value.shape(), value.dtype(), inputs, std::move(vjp));
-  if (output == Output::saved) {
+  if (save_output == SaveOutput::yes) {
     node->output = value;
     node->output_version = value.storage()->save();
   }
@@ -283,7 +283,7 @@ bool fuses() { return fusion_on && OpWatch::current() == nullptr; }
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
                          Vjp vjp) {
   if (!fuses() || !LazyValue::can_watch(inputs))
-    return record(op, how->compute(), std::move(inputs), std::move(vjp), Output::dropped);
+    return record(op, how->compute(), std::move(inputs), std::move(vjp), SaveOutput::no);
   std::shared_ptr<Node> node;
   if (will_record(inputs)) node = record_node(op, how->shape(), how->dtype(), inputs, std::move(vjp));
   auto lazy = std::make_shared<LazyValue>(std::move(how));

@@ -62,11 +62,11 @@ class Variable {
   /// The same value outside the graph.
   Variable detach() const;
 
-  /// Adds the gradient of this one-element Variable to the grad() of every leaf that it depends on. With `seed`, of
+  /// Adds the gradient of this one-element Variable to the grad() of every leaf that it depends on. With `cotangent`, of
   /// <this, seed> instead, for any shape. Throws ValueError when nothing here requires a gradient, when the graph was
-  /// freed by an earlier pass, or when the seed does not fit.
+  /// freed by an earlier pass, or when the cotangent does not fit.
   void backward(const BackwardOptions& options = {}) const;
-  void backward(const Variable& seed, const BackwardOptions& options = {}) const;
+  void backward(const Variable& cotangent, const BackwardOptions& options = {}) const;
 
   /// Whether this handle is the only one, so that the value may be changed in place unseen.
   bool unique() const { return body_.use_count() == 1; }
@@ -91,7 +91,7 @@ class Variable {
 };
 
 /// What a vjp sees.
-struct Pull {
+struct VjpContext {
   const Variable& grad;    ///< gradient of the output, of its shape
   const Variable& output;  ///< the output itself: use it here instead of capturing it, which would be a cycle;
                            ///< without a value if the op did not save it
@@ -101,23 +101,23 @@ struct Pull {
   bool needs(std::size_t i) const;
 };
 using Grads = std::vector<Variable>;
-using Vjp = std::function<Grads(const Pull&)>;
+using Vjp = std::function<Grads(const VjpContext&)>;
 
 /// Makes the output of an op. When recording is on and an input requires a gradient, the output remembers the inputs
 /// and the vjp (which may capture the inputs it needs); otherwise both are dropped here. `op` must be a string literal.
 /// The vjp returns one gradient an input, in order, each of that input's shape and dtype, or undefined for zero
 /// (gradients() gives zeros then, backward() leaves grad() as it was).
 ///
-/// A graph keeps the values that its vjps captured, and with Output::saved the op's own, for Pull::output. With
-/// Output::dropped that is freed with its last Variable: less memory for every op whose vjp does not read its output.
-enum class Output { saved, dropped };
+/// A graph keeps the values that its vjps captured, and with SaveOutput::yes the op's own, for VjpContext::output. With
+/// SaveOutput::no that is freed with its last Variable: less memory for every op whose vjp does not read its output.
+enum class SaveOutput { no, yes };
 Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp,
-                Output output = Output::saved);
+                SaveOutput save_output = SaveOutput::yes);
 
 /// Whether record() would keep a vjp for these inputs: an op that saves something extra for backward asks first.
 bool will_record(const std::vector<Variable>& inputs);
 
-/// Gradients of `output` (seeded with ones, or `seed`) with respect to `inputs`, any Variables of its graph, returned
+/// Gradients of `output` (seeded with ones, or `cotangent`) with respect to `inputs`, any Variables of its graph, returned
 /// and not added to grad(). Only the part of the graph between them is walked. An input that the output does not depend
 /// on is a ValueError unless allow_unused, which gives an undefined Variable there.
 struct GradientsOptions {
@@ -127,7 +127,7 @@ struct GradientsOptions {
 };
 std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs,
                                 const GradientsOptions& options = {});
-std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs, const Variable& seed,
+std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs, const Variable& cotangent,
                                 const GradientsOptions& options = {});
 
 /// Whether ops record now (this thread).

@@ -80,13 +80,13 @@ class LazyBias : public LazyOp {
   Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Donated::yes); }
 
   Variable with_activation(const Variable& self, const Activation& activation, Donated donated) const override {
-    const auto vjp = [activation, shape = sum_.bias.shape()](const Pull& pull) -> Grads {
+    const auto vjp = [activation, shape = sum_.bias.shape()](const VjpContext& pull) -> Grads {
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
     };
     Tensor value = biased(sum_.x, sum_.bias, activation, donated);  // before another handle of x is made
-    const Variable y = record("bias_activation", std::move(value), {sum_.x, sum_.bias}, vjp, Output::saved);
-    record_unfused(y, "activation", {self}, [activation](const Pull& pull) -> Grads {
+    const Variable y = record("bias_activation", std::move(value), {sum_.x, sum_.bias}, vjp, SaveOutput::yes);
+    record_unfused(y, "activation", {self}, [activation](const VjpContext& pull) -> Grads {
       return {detail::through_activation(activation, pull.output.value(), pull.grad)};
     });
     return y;
@@ -127,7 +127,7 @@ Variable bias_add(const Variable& x, const Variable& bias) {
     throw ValueError(fmt::format("[bias_add] bias: got shape {}; must have one entry for each channel of x, {}",
                                  bias.shape().str(), x.shape().str()));
   return record_lazy("bias_add", std::make_shared<LazyBias>(x, bias), {x, bias},
-                         [shape = bias.shape()](const Pull& pull) -> Grads {
+                         [shape = bias.shape()](const VjpContext& pull) -> Grads {
                            return {pull.grad, pull.needs(1) ? bias_grad(pull.grad, shape) : Variable()};
                          });
 }

@@ -67,7 +67,7 @@ std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
 }
 
 // Of the parts, then of w.
-Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const Pull& pull) {
+Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const VjpContext& pull) {
   const std::size_t count = parts.size();
   bool needs_parts = false;
   for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);
@@ -149,12 +149,12 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
   std::vector<Variable> inputs = parts;
   inputs.push_back(w);
   const auto vjp_by = [w, c](const Variable& input) -> Vjp {
-    return [input, w, c](const Pull& pull) -> Grads {
+    return [input, w, c](const VjpContext& pull) -> Grads {
       return {pull.needs(0) ? conv_grad_input(pull.grad, w, c) : Variable{},
               pull.needs(1) ? conv_grad_weight(input, pull.grad, c) : Variable{}};
     };
   };
-  const auto vjp_by_parts = [parts, w, c](const Pull& pull) { return grads_of_joined(parts, w, c, pull); };
+  const auto vjp_by_parts = [parts, w, c](const VjpContext& pull) { return grads_of_joined(parts, w, c, pull); };
   const Vjp vjp = joined ? Vjp(vjp_by_parts) : vjp_by(x);
   // an output that no memory holds is this call's error
   constexpr std::int64_t most_elements = std::int64_t{1} << 40;
@@ -164,7 +164,7 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
   Tensor value = may_be_lazy ? Tensor() : how->compute();
   count_multiply_adds_of(c.p);
   const Variable y = may_be_lazy ? record_lazy("conv3d", how, inputs, vjp)
-                                 : record("conv3d", std::move(value), inputs, vjp, Output::dropped);
+                                 : record("conv3d", std::move(value), inputs, vjp, SaveOutput::no);
   if (joined) record_unfused(y, "conv3d", {x, w}, vjp_by(x));
   return y;
 }
@@ -182,11 +182,11 @@ Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolut
   });
   return record(
       "conv3d_grad_input", std::move(dx), {grad, w},
-      [grad, w, c](const Pull& pull) -> Grads {
+      [grad, w, c](const VjpContext& pull) -> Grads {
         return {pull.needs(0) ? conv_forward(pull.grad, w, c) : Variable{},
                 pull.needs(1) ? conv_grad_weight(pull.grad, grad, c) : Variable{}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
@@ -202,11 +202,11 @@ Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolu
   });
   return record(
       "conv3d_grad_weight", std::move(dw), {x, grad},
-      [x, grad, c](const Pull& pull) -> Grads {
+      [x, grad, c](const VjpContext& pull) -> Grads {
         return {pull.needs(0) ? conv_grad_input(grad, pull.grad, c) : Variable{},
                 pull.needs(1) ? conv_forward(x, pull.grad, c) : Variable{}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 std::optional<kernels::Moments> lazy_moments(const Variable& v) {

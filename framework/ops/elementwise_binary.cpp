@@ -91,45 +91,45 @@ Variable add(const Variable& a, const Variable& b) {
   if (Variable y = fused_sum(a, b); y.defined()) return y;
   return record(
       "add", broadcast_any("add", a, b, plus), {a, b},
-      [sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
+      [sa = a.shape(), sb = b.shape()](const VjpContext& p) -> Grads {
         return {p.needs(0) ? sum_to(p.grad, sa) : Variable(), p.needs(1) ? sum_to(p.grad, sb) : Variable()};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable sub(const Variable& a, const Variable& b) {
   return record(
       "sub", broadcast_any("sub", a, b, minus), {a, b},
-      [sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
+      [sa = a.shape(), sb = b.shape()](const VjpContext& p) -> Grads {
         return {p.needs(0) ? sum_to(p.grad, sa) : Variable(), p.needs(1) ? neg(sum_to(p.grad, sb)) : Variable()};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable mul(const Variable& a, const Variable& b) {
   return record(
       "mul", broadcast_any("mul", a, b, times), {a, b},
-      [a, b](const Pull& p) -> Grads {
+      [a, b](const VjpContext& p) -> Grads {
         return {p.needs(0) ? sum_to(mul(p.grad, b), a.shape()) : Variable(),
                 p.needs(1) ? sum_to(mul(p.grad, a), b.shape()) : Variable()};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable div(const Variable& a, const Variable& b) {
   return record(
       "div", broadcast_float("div", a, b, [](auto x, auto y) { return x / y; }), {a, b},
-      [a, b](const Pull& p) -> Grads {
+      [a, b](const VjpContext& p) -> Grads {
         const Variable ga = div(p.grad, b);
         return {p.needs(0) ? sum_to(ga, a.shape()) : Variable(),
                 p.needs(1) ? sum_to(neg(mul(ga, div(a, b))), b.shape()) : Variable()};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable pow(const Variable& a, const Variable& b) {
   Tensor y = broadcast_float("pow", a, b, [](auto x, auto e) { return std::pow(x, e); });
-  return record("pow", std::move(y), {a, b}, [a, b](const Pull& p) -> Grads {
+  return record("pow", std::move(y), {a, b}, [a, b](const VjpContext& p) -> Grads {
     Variable ga, gb;
     const Variable zero = Tensor::zeros({}, a.dtype()), one = Tensor::ones({}, a.dtype());
     if (p.needs(0)) {  // for b = 0 the slope is 0, also at a = 0, where a^-1 is infinite
@@ -152,11 +152,11 @@ Variable pow(const Variable& a, double b) {
                       : detail::map("pow", a.value(), [b](auto x) { return std::pow(x, static_cast<decltype(x)>(b)); });
   return record(
       "pow", std::move(y), {a},
-      [a, b](const Pull& p) -> Grads {
+      [a, b](const VjpContext& p) -> Grads {
         if (b == 0) return {Variable()};
         return {mul(mul(p.grad, pow(a, b - 1)), b)};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 namespace {
@@ -166,7 +166,7 @@ template <class F>
 Variable extremum(std::string_view op, const Variable& a, const Variable& b, F f, bool larger_wins) {
   return record(
       op, broadcast_any(op, a, b, f), {a, b},
-      [a = a.detach(), b = b.detach(), op, larger_wins](const Pull& p) -> Grads {
+      [a = a.detach(), b = b.detach(), op, larger_wins](const VjpContext& p) -> Grads {
         const auto share = [larger_wins](auto x, auto y) {
           using T = decltype(x);
           return x == y ? T(0.5) : (x > y) == larger_wins ? T(1) : T(0);
@@ -176,7 +176,7 @@ Variable extremum(std::string_view op, const Variable& a, const Variable& b, F f
         if (p.needs(1)) grads[1] = sum_to(mul(p.grad, Variable(broadcast_float(op, b, a, share))), b.shape());
         return grads;
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace
@@ -186,20 +186,20 @@ Variable minimum(const Variable& a, const Variable& b) { return extremum("minimu
 
 Variable add(const Variable& a, double b) {
   return record(
-      "add", with_number("add", a, b, plus), {a}, [](const Pull& p) -> Grads { return {p.grad}; }, Output::dropped);
+      "add", with_number("add", a, b, plus), {a}, [](const VjpContext& p) -> Grads { return {p.grad}; }, SaveOutput::no);
 }
 
 Variable mul(const Variable& a, double b) {
   return record(
-      "mul", with_number("mul", a, b, times), {a}, [b](const Pull& p) -> Grads { return {mul(p.grad, b)}; },
-      Output::dropped);
+      "mul", with_number("mul", a, b, times), {a}, [b](const VjpContext& p) -> Grads { return {mul(p.grad, b)}; },
+      SaveOutput::no);
 }
 
 Variable operator/(const Variable& a, double b) {
   check_float("div", a);
   return record(
       "div", with_number("div", a, b, [](auto x, auto v) { return static_cast<decltype(x)>(x / v); }), {a},
-      [b](const Pull& p) -> Grads { return {p.grad / b}; }, Output::dropped);
+      [b](const VjpContext& p) -> Grads { return {p.grad / b}; }, SaveOutput::no);
 }
 
 Variable operator/(double a, const Variable& b) { return div(Tensor::scalar(a, b.dtype()), b); }
@@ -258,12 +258,12 @@ Variable where(const Variable& condition, const Variable& a, const Variable& b) 
                       [&](auto tag) { return select<decltype(tag)>(condition.value(), a.value(), b.value(), shape); });
   return record(
       "where", std::move(y), {a, b},
-      [condition, sa = a.shape(), sb = b.shape()](const Pull& p) -> Grads {
+      [condition, sa = a.shape(), sb = b.shape()](const VjpContext& p) -> Grads {
         const Variable zero = Tensor::zeros({}, p.grad.dtype());
         return {p.needs(0) ? sum_to(where(condition, p.grad, zero), sa) : Variable(),
                 p.needs(1) ? sum_to(where(condition, zero, p.grad), sb) : Variable()};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable cast(const Variable& x, DType dtype) {
@@ -272,8 +272,8 @@ Variable cast(const Variable& x, DType dtype) {
   Tensor y = x.value().to(dtype);
   if (!is_float(dtype) || !is_float(x.dtype())) return Variable(y);
   return record(
-      "cast", std::move(y), {x}, [from = x.dtype()](const Pull& p) -> Grads { return {cast(p.grad, from)}; },
-      Output::dropped);
+      "cast", std::move(y), {x}, [from = x.dtype()](const VjpContext& p) -> Grads { return {cast(p.grad, from)}; },
+      SaveOutput::no);
 }
 
 void add_in_place(Tensor& into, const Tensor& x) {

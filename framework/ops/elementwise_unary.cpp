@@ -42,7 +42,7 @@ Variable neg(const Variable& x) {
       return -v;
   });
   return record(
-      "neg", std::move(y), {x}, [](const Pull& p) -> Grads { return {neg(p.grad)}; }, Output::dropped);
+      "neg", std::move(y), {x}, [](const VjpContext& p) -> Grads { return {neg(p.grad)}; }, SaveOutput::no);
 }
 
 namespace {
@@ -61,16 +61,16 @@ Variable abs(const Variable& x) {
   });
   return record(
       "abs", std::move(y), {x},
-      [x = x.detach()](const Pull& p) -> Grads {
+      [x = x.detach()](const VjpContext& p) -> Grads {
         return {piecewise(p.grad, x, [](auto g, auto v) { return g * sign_of(v); })};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable sign(const Variable& x) {
   return record(
-      "sign", detail::map_any(x.value(), sign_of), {x}, [](const Pull&) -> Grads { return {Variable()}; },
-      Output::dropped);
+      "sign", detail::map_any(x.value(), sign_of), {x}, [](const VjpContext&) -> Grads { return {Variable()}; },
+      SaveOutput::no);
 }
 
 Variable square(const Variable& x) {
@@ -82,60 +82,60 @@ Variable square(const Variable& x) {
   });
   return record(
       "square", std::move(y), {x},
-      [x](const Pull& p) -> Grads {
+      [x](const VjpContext& p) -> Grads {
         return {fused(
             p.grad, x, [](auto g, auto v) { return 2 * (g * v); },
             [](const Variable& g, const Variable& v) { return mul(mul(g, v), 2.0); })};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable sqrt(const Variable& x) {
   return record("sqrt", map("sqrt", x.value(), [](auto v) { return std::sqrt(v); }), {x},
-                [](const Pull& p) -> Grads { return {div(p.grad, mul(p.output, 2.0))}; });
+                [](const VjpContext& p) -> Grads { return {div(p.grad, mul(p.output, 2.0))}; });
 }
 
 Variable rsqrt(const Variable& x) {
   return record("rsqrt", map("rsqrt", x.value(), [](auto v) { return 1 / std::sqrt(v); }), {x},
-                [](const Pull& p) -> Grads { return {mul(mul(p.grad, mul(square(p.output), p.output)), -0.5)}; });
+                [](const VjpContext& p) -> Grads { return {mul(mul(p.grad, mul(square(p.output), p.output)), -0.5)}; });
 }
 
 Variable exp(const Variable& x) {
   return record("exp", map("exp", x.value(), [](auto v) { return fast_exp(v); }), {x},
-                [](const Pull& p) -> Grads { return {mul(p.grad, p.output)}; });
+                [](const VjpContext& p) -> Grads { return {mul(p.grad, p.output)}; });
 }
 
 Variable expm1(const Variable& x) {
   return record("expm1", map("expm1", x.value(), [](auto v) { return std::expm1(v); }), {x},
-                [](const Pull& p) -> Grads { return {mul(p.grad, add(p.output, 1.0))}; });
+                [](const VjpContext& p) -> Grads { return {mul(p.grad, add(p.output, 1.0))}; });
 }
 
 Variable log(const Variable& x) {
   return record(
       "log", map("log", x.value(), [](auto v) { return std::log(v); }), {x},
-      [x](const Pull& p) -> Grads { return {div(p.grad, x)}; }, Output::dropped);
+      [x](const VjpContext& p) -> Grads { return {div(p.grad, x)}; }, SaveOutput::no);
 }
 
 Variable log1p(const Variable& x) {
   return record(
       "log1p", map("log1p", x.value(), [](auto v) { return std::log1p(v); }), {x},
-      [x](const Pull& p) -> Grads { return {div(p.grad, add(x, 1.0))}; }, Output::dropped);
+      [x](const VjpContext& p) -> Grads { return {div(p.grad, add(x, 1.0))}; }, SaveOutput::no);
 }
 
 Variable sin(const Variable& x) {
   return record(
       "sin", map("sin", x.value(), [](auto v) { return std::sin(v); }), {x},
-      [x](const Pull& p) -> Grads { return {mul(p.grad, cos(x))}; }, Output::dropped);
+      [x](const VjpContext& p) -> Grads { return {mul(p.grad, cos(x))}; }, SaveOutput::no);
 }
 
 Variable cos(const Variable& x) {
   return record(
       "cos", map("cos", x.value(), [](auto v) { return std::cos(v); }), {x},
-      [x](const Pull& p) -> Grads { return {neg(mul(p.grad, sin(x)))}; }, Output::dropped);
+      [x](const VjpContext& p) -> Grads { return {neg(mul(p.grad, sin(x)))}; }, SaveOutput::no);
 }
 
 Variable tanh(const Variable& x) {
-  return record("tanh", map("tanh", x.value(), [](auto v) { return fast_tanh(v); }), {x}, [](const Pull& p) -> Grads {
+  return record("tanh", map("tanh", x.value(), [](auto v) { return fast_tanh(v); }), {x}, [](const VjpContext& p) -> Grads {
     return {fused(
         p.grad, p.output, [](auto g, auto y) { return g * (1 - y * y); },
         [](const Variable& g, const Variable& y) { return mul(g, add(neg(square(y)), 1.0)); })};
@@ -145,13 +145,13 @@ Variable tanh(const Variable& x) {
 Variable erf(const Variable& x) {
   return record(
       "erf", map("erf", x.value(), [](auto v) { return std::erf(v); }), {x},
-      [x](const Pull& p) -> Grads { return {mul(mul(p.grad, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi)}; },
-      Output::dropped);
+      [x](const VjpContext& p) -> Grads { return {mul(mul(p.grad, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi)}; },
+      SaveOutput::no);
 }
 
 Variable sigmoid(const Variable& x) {
   return record("sigmoid", map("sigmoid", x.value(), [](auto v) { return logistic(v); }), {x},
-                [](const Pull& p) -> Grads {
+                [](const VjpContext& p) -> Grads {
                   return {fused(
                       p.grad, p.output, [](auto g, auto y) { return g * (y * (1 - y)); },
                       [](const Variable& g, const Variable& y) { return mul(g, sub(y, square(y))); })};
@@ -162,12 +162,12 @@ Variable softplus(const Variable& x) {
   const auto f = [](auto v) { return (v > 0 ? v : decltype(v)(0)) + std::log1p(fast_exp(-std::abs(v))); };
   return record(
       "softplus", map("softplus", x.value(), f), {x},
-      [x](const Pull& p) -> Grads {
+      [x](const VjpContext& p) -> Grads {
         return {fused(
             p.grad, x, [](auto g, auto v) { return g * logistic(v); },
             [](const Variable& g, const Variable& v) { return mul(g, sigmoid(v)); })};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 namespace {
@@ -185,7 +185,7 @@ Variable relu(Variable x) {
   // A NaN stays one: a network that diverges should be seen to.
   return record(
       "relu", map("relu", x.value(), [](auto v) { return v < 0 ? decltype(v)(0) : v; }), {x},
-      [](const Pull& p) -> Grads {
+      [](const VjpContext& p) -> Grads {
         return {piecewise(p.grad, p.output.detach(), [](auto g, auto y) { return y > 0 ? g : decltype(g)(0); })};
       });
 }
@@ -196,12 +196,12 @@ Variable leaky_relu(Variable x, double negative_slope) {
   const auto f = [negative_slope](auto v) { return v > 0 ? v : v * static_cast<decltype(v)>(negative_slope); };
   return record(
       "leaky_relu", map("leaky_relu", x.value(), f), {x},
-      [x = x.detach(), negative_slope](const Pull& p) -> Grads {
+      [x = x.detach(), negative_slope](const VjpContext& p) -> Grads {
         return {piecewise(p.grad, x, [negative_slope](auto g, auto v) {
           return v > 0 ? g : g * static_cast<decltype(g)>(negative_slope);
         })};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable clip(const Variable& x, double low, double high) {
@@ -212,19 +212,19 @@ Variable clip(const Variable& x, double low, double high) {
   };
   return record(
       "clip", map("clip", x.value(), f), {x},
-      [x = x.detach(), low, high](const Pull& p) -> Grads {
+      [x = x.detach(), low, high](const VjpContext& p) -> Grads {
         return {piecewise(p.grad, x, [low, high](auto g, auto v) {
           using T = decltype(v);
           return v >= static_cast<T>(low) && v <= static_cast<T>(high) ? g : T(0);
         })};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable silu(const Variable& x) {
   return record(
       "silu", map("silu", x.value(), [](auto v) { return v * logistic(v); }), {x},
-      [x](const Pull& p) -> Grads {
+      [x](const VjpContext& p) -> Grads {
         const auto slope = [](auto g, auto v) {
           const auto s = logistic(v);
           return g * (s * (1 + v * (1 - s)));
@@ -234,7 +234,7 @@ Variable silu(const Variable& x) {
           return mul(g, mul(s, add(mul(v, add(neg(s), 1.0)), 1.0)));
         })};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace vg

@@ -85,10 +85,10 @@ Variable gather(const Variable& x, const Tensor& indices, int axis) {
   });
   return record(
       "gather", std::move(y), {x, indices},
-      [indices = Variable(indices), at, extent = l.extent](const Pull& p) -> Grads {
+      [indices = Variable(indices), at, extent = l.extent](const VjpContext& p) -> Grads {
         return {scatter_add(p.grad, indices.value(), static_cast<int>(at), extent), {}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable scatter_add(const Variable& x, const Tensor& indices, int axis, std::int64_t extent) {
@@ -123,10 +123,10 @@ Variable scatter_add(const Variable& x, const Tensor& indices, int axis, std::in
   });
   return record(
       "scatter_add", std::move(y), {x, indices},
-      [indices = Variable(indices), at](const Pull& p) -> Grads {
+      [indices = Variable(indices), at](const VjpContext& p) -> Grads {
         return {gather(p.grad, indices.value(), static_cast<int>(at)), {}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace vg

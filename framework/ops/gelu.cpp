@@ -32,13 +32,13 @@ Variable gelu_tanh(const Variable& x) {
   };
   return record(
       "gelu", detail::map("gelu", x.value(), f), {x},
-      [x, slope](const Pull& p) -> Grads {
+      [x, slope](const VjpContext& p) -> Grads {
         if (!recording()) return {Variable(detail::map2("gelu", p.grad.value(), x.value(), slope))};
         const Variable t = tanh(mul(add(x, mul(pow(x, 3.0), gelu_k)), gelu_c));
         const Variable inner = mul(add(mul(square(x), 3 * gelu_k), 1.0), gelu_c);
         return {mul(mul(p.grad, 0.5), add(add(t, 1.0), mul(mul(x, inner), add(neg(square(t)), 1.0))))};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 template <class F>
@@ -94,19 +94,19 @@ Variable gelu_erf(Variable x) {
   if (const auto sum = detail::bias_of(how.get()))
     return record(
         "bias_gelu", std::move(y), {sum->x, sum->bias},
-        [x, shape = sum->bias.shape()](const Pull& p) -> Grads {
+        [x, shape = sum->bias.shape()](const VjpContext& p) -> Grads {
           if (!recording()) return gelu_erf_grads(x.value(), p.grad.value(), shape);
           const Variable dx = composed_gelu_erf_grad(x, p.grad);
           return {dx, p.needs(1) ? sum_to(dx, shape) : Variable()};
         },
-        Output::dropped);
+        SaveOutput::no);
   return record(
       "gelu", std::move(y), {x},
-      [x](const Pull& p) -> Grads {
+      [x](const VjpContext& p) -> Grads {
         if (!recording()) return {Variable(gelu_erf_grad(x.value(), p.grad.value()))};
         return {composed_gelu_erf_grad(x, p.grad)};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace

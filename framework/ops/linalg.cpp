@@ -98,7 +98,7 @@ Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
     dispatch_float("matmul", a.dtype(), [&](auto tag) { multiply_all<decltype(tag)>(ma, mb, c, batch); });
   return record(
       "matmul", std::move(c), {a, b},
-      [a, ta, b, tb](const Pull& p) -> Grads {
+      [a, ta, b, tb](const VjpContext& p) -> Grads {
         Grads grads(2);
         if (p.needs(0))
           grads[0] = sum_to(ta ? product(b, tb, p.grad, true) : product(p.grad, false, b, !tb), a.shape());
@@ -106,7 +106,7 @@ Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
           grads[1] = sum_to(tb ? product(p.grad, true, a, ta) : product(a, !ta, p.grad, false), b.shape());
         return grads;
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace

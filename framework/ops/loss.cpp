@@ -152,11 +152,11 @@ Variable class_loss(ClassLoss l) {
   const Variable logits = l.logits, labels = l.labels;
   return record(
       op, std::move(value), {logits, labels},
-      [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
+      [l = std::move(l), sums = std::move(sums)](const VjpContext& pull) -> Grads {
         if (recording() && l.logits.numel() > 0) return {composed_grad(l, sums, pull.grad), {}};
         return {fused_grad(l, sums, pull.grad.item()), {}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace

@@ -73,11 +73,11 @@ Variable focal_loss(const Variable& logits, const Tensor& labels, const FocalOpt
   l.scale = sums.positions > 0 ? scale : 0;
   return record(
       "focal_loss", std::move(value), {logits, labels},
-      [l = std::move(l)](const Pull& pull) -> Grads {
+      [l = std::move(l)](const VjpContext& pull) -> Grads {
         if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad), {}};
         return {fused_grad(l, pull.grad.item()), {}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable sigmoid_focal_loss(const Variable& x, const Variable& target, double alpha, double gamma) {

@@ -132,11 +132,11 @@ Variable tversky_loss(const Variable& logits, const Tensor& labels, const Tversk
   Tensor value = Tensor::scalar(value_of(l, sums), logits.dtype());
   return record(
       "tversky_loss", std::move(value), {logits, labels},
-      [l = std::move(l), sums = std::move(sums)](const Pull& pull) -> Grads {
+      [l = std::move(l), sums = std::move(sums)](const VjpContext& pull) -> Grads {
         if (recording() && l.logits.numel() > 0) return {composed_grad(l, pull.grad), {}};
         return {fused_grad(l, sums, pull.grad.item()), {}};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace vg

@@ -51,7 +51,7 @@ Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int 
     using T = decltype(type);
     if (y.numel() > 0) detail::softmax_forward(layout_of(x.shape(), a), logarithm, x.value().data<T>(), y.data<T>());
   });
-  return record(op, std::move(y), {x}, [op, logarithm, a](const Pull& pull) -> Grads {
+  return record(op, std::move(y), {x}, [op, logarithm, a](const VjpContext& pull) -> Grads {
     const Variable &out = pull.output, &g = pull.grad;
     if (!recording()) return {softmax_grad(op, logarithm, out.value(), g.value(), a)};
     return {logarithm ? g - exp(out) * sum(g, {a}, true) : out * (g - sum(g * out, {a}, true))};
@@ -241,7 +241,7 @@ NormGrads composed_backward(const Norm& n, const Variable& grad, const Wanted& w
   return grads;
 }
 
-Grads norm_vjp(const Norm& n, const Pull& pull) {
+Grads norm_vjp(const Norm& n, const VjpContext& pull) {
   Wanted wanted{};
   std::size_t at = 0;
   for (std::size_t i = 0; i < wanted.size(); ++i)
@@ -255,7 +255,7 @@ Grads norm_vjp(const Norm& n, const Pull& pull) {
 }
 
 Vjp vjp_of(const Norm& n) {
-  return [n](const Pull& pull) -> Grads { return norm_vjp(n, pull); };
+  return [n](const VjpContext& pull) -> Grads { return norm_vjp(n, pull); };
 }
 
 // A normalisation of channels whose pass over the data waits for what comes next: a sum, an activation.
@@ -275,8 +275,8 @@ class LazyNorm : public LazyOp {
     // with a residual the sign is read from the result
     const bool saved = masks_gradient(n);
     const Variable result =
-        record("norm_activation", std::move(y), n.inputs(), vjp_of(n), saved ? Output::saved : Output::dropped);
-    record_unfused(result, "activation", {self}, [n, saved](const Pull& pull) -> Grads {
+        record("norm_activation", std::move(y), n.inputs(), vjp_of(n), saved ? SaveOutput::yes : SaveOutput::no);
+    record_unfused(result, "activation", {self}, [n, saved](const VjpContext& pull) -> Grads {
       return {detail::through_activation(n.activation, saved ? pull.output.value() : forward_value(n), pull.grad)};
     });
     return result;
@@ -287,7 +287,7 @@ class LazyNorm : public LazyOp {
     Norm n = n_;
     n.residual = other;
     const Variable sum = record_lazy("norm_sum", std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
-    record_unfused(sum, "add", {self, other}, [](const Pull& pull) -> Grads { return {pull.grad, pull.grad}; });
+    record_unfused(sum, "add", {self, other}, [](const VjpContext& pull) -> Grads { return {pull.grad, pull.grad}; });
     return sum;
   }
 
@@ -297,7 +297,7 @@ class LazyNorm : public LazyOp {
 
 // The normalisation of `x`: of n.x, or that and a bias which was taken in.
 Variable record_norm(const Norm& n, const Variable& x) {
-  if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), Output::dropped);
+  if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), SaveOutput::no);
   const Variable y = record_lazy(n.op, std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
   if (n.conv_bias.defined()) {
     Norm unfused = n;

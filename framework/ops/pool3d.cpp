@@ -72,8 +72,8 @@ Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
     detail::pool_pick(g, x.value().data<T>(), index.data<std::int32_t>(), y.data<T>());
   });
   return record(
-      "pool_pick", std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; },
-      Output::dropped);
+      "pool_pick", std::move(y), {x}, [index, g](const VjpContext& pull) -> Grads { return {put(pull.grad, index, g)}; },
+      SaveOutput::no);
 }
 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g) {
@@ -84,8 +84,8 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
     detail::pool_put(g, grad.value().data<T>(), index.data<std::int32_t>(), dx.data<T>());
   });
   return record(
-      "pool_put", std::move(dx), {grad}, [index, g](const Pull& pull) -> Grads { return {pick(pull.grad, index, g)}; },
-      Output::dropped);
+      "pool_put", std::move(dx), {grad}, [index, g](const VjpContext& pull) -> Grads { return {pick(pull.grad, index, g)}; },
+      SaveOutput::no);
 }
 
 // Means over windows, and their adjoint: linear, and each is the other's vjp.
@@ -99,8 +99,8 @@ Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& 
     detail::window_mean(g, x.value().data<T>(), y.data<T>());
   });
   return record(
-      op, std::move(y), {x}, [op, g](const Pull& pull) -> Grads { return {spread(op, pull.grad, g)}; },
-      Output::dropped);
+      op, std::move(y), {x}, [op, g](const VjpContext& pull) -> Grads { return {spread(op, pull.grad, g)}; },
+      SaveOutput::no);
 }
 
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g) {
@@ -111,8 +111,8 @@ Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry&
     detail::window_spread(g, grad.value().data<T>(), dx.data<T>());
   });
   return record(
-      op, std::move(dx), {grad}, [op, g](const Pull& pull) -> Grads { return {gathered(op, pull.grad, g)}; },
-      Output::dropped);
+      op, std::move(dx), {grad}, [op, g](const VjpContext& pull) -> Grads { return {gathered(op, pull.grad, g)}; },
+      SaveOutput::no);
 }
 
 }  // namespace
@@ -132,8 +132,8 @@ Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeom
     detail::max_pool(g, x.value().data<T>(), y.data<T>(), keep ? index.data<std::int32_t>() : nullptr);
   });
   return record(
-      op, std::move(y), {x}, [index, g](const Pull& pull) -> Grads { return {put(pull.grad, index, g)}; },
-      Output::dropped);
+      op, std::move(y), {x}, [index, g](const VjpContext& pull) -> Grads { return {put(pull.grad, index, g)}; },
+      SaveOutput::no);
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ Tensor by_channel(const Tensor& v, const Tensor& g, const Tensor& slope, F f) {
 }
 
 // What depends on x's sign is a constant of the gradient's own gradient.
-Grads prelu_grads(const Pull& p, const Variable& x, const Variable& slope) {
+Grads prelu_grads(const VjpContext& p, const Variable& x, const Variable& slope) {
   Variable dx, da;
   const Variable zero(Tensor::scalar(0, x.dtype()));
   if (!recording()) {
@@ -72,8 +72,8 @@ Variable prelu(const Variable& x, const Variable& slope) {
   if (x.rank() == 0) return reshape(prelu(reshape(x, {1}), slope), {});  // a slope has an axis, so x needs one
   Tensor y = by_channel(x.value(), x.value(), slope.value(), [](auto v, auto, auto a) { return v > 0 ? v : a * v; });
   return record(
-      "prelu", std::move(y), {x, slope}, [x, slope](const Pull& p) -> Grads { return prelu_grads(p, x, slope); },
-      Output::dropped);
+      "prelu", std::move(y), {x, slope}, [x, slope](const VjpContext& p) -> Grads { return prelu_grads(p, x, slope); },
+      SaveOutput::no);
 }
 
 Variable elu(const Variable& x, double alpha) {
@@ -81,7 +81,7 @@ Variable elu(const Variable& x, double alpha) {
   Tensor y = detail::map("elu", x.value(),
                          [alpha](auto v) { return v > 0 ? v : static_cast<decltype(v)>(alpha) * std::expm1(v); });
   // Below 0 the slope is alpha e^x = y + alpha: the output suffices, and its sign is that of the input.
-  return record("elu", std::move(y), {x}, [alpha](const Pull& p) -> Grads {
+  return record("elu", std::move(y), {x}, [alpha](const VjpContext& p) -> Grads {
     if (!recording())
       return {Variable(detail::map2("elu", p.grad.value(), p.output.value(), [alpha](auto g, auto v) {
         return v > 0 ? g : g * (v + static_cast<decltype(v)>(alpha));
@@ -101,7 +101,7 @@ Variable softplus(const Variable& x, double beta, double threshold) {
   });
   return record(
       "softplus", std::move(y), {x},
-      [x, beta, threshold](const Pull& p) -> Grads {
+      [x, beta, threshold](const VjpContext& p) -> Grads {
         if (!recording())
           return {Variable(detail::map2("softplus", p.grad.value(), x.value(), [beta, threshold](auto g, auto v) {
             using T = decltype(v);
@@ -112,7 +112,7 @@ Variable softplus(const Variable& x, double beta, double threshold) {
         const Variable linear = greater(u.detach(), Variable(Tensor::scalar(threshold, x.dtype())));
         return {where(linear, p.grad, p.grad * sigmoid(u))};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 }  // namespace vg

@@ -115,7 +115,7 @@ Variable extreme(std::string_view op, const Variable& x, const Axes& axes, bool 
   check_count(op, x.shape(), plan);
   // The shares of equal extremes are constants of the graph.
   return record(op, fold<Fold>(op, x.value(), plan), {x},
-                [x = x.detach(), axes, kept = plan.kept](const Pull& p) -> Grads {
+                [x = x.detach(), axes, kept = plan.kept](const VjpContext& p) -> Grads {
                   const Variable best = reshape(p.output.detach(), kept.vec());
                   const Variable is_best = cast(equal(x, best), x.dtype());
                   return {mul(div(is_best, sum(is_best, axes, true)), reshape(p.grad, kept.vec()))};
@@ -128,10 +128,10 @@ Variable sum(const Variable& x, const Axes& axes, bool keepdims) {
   const Plan plan = plan_of("sum", x.shape(), axes, keepdims);
   return record(
       "sum", fold<detail::SumFold>("sum", x.value(), plan), {x},
-      [shape = x.shape(), kept = plan.kept](const Pull& p) -> Grads {
+      [shape = x.shape(), kept = plan.kept](const VjpContext& p) -> Grads {
         return {broadcast_to(reshape(p.grad, kept.vec()), shape)};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable mean(const Variable& x, const Axes& axes, bool keepdims) {
@@ -161,7 +161,7 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims) {
         detail::map("logsumexp", top.value(), [](auto v) { return std::isfinite(v) ? v : decltype(v)(0); });
     y = add(log(sum(exp(sub(x, m)), axes, true)), m).value().reshape(plan.result);
   }
-  return record("logsumexp", std::move(y), {x}, [x, kept = plan.kept](const Pull& p) -> Grads {
+  return record("logsumexp", std::move(y), {x}, [x, kept = plan.kept](const VjpContext& p) -> Grads {
     return {mul(exp(sub(x, reshape(p.output, kept.vec()))), reshape(p.grad, kept.vec()))};
   });
 }
@@ -177,11 +177,11 @@ Variable var(const Variable& x, const Axes& axes, bool keepdims) {
   }
   return record(
       "var", std::move(y), {x},
-      [x, axes, kept = plan.kept, n = plan.count](const Pull& p) -> Grads {
+      [x, axes, kept = plan.kept, n = plan.count](const VjpContext& p) -> Grads {
         const Variable g = mul(reshape(p.grad, kept.vec()), 2.0 / static_cast<double>(n));
         return {mul(sub(x, mean(x, axes, true)), g)};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Tensor argmax(const Tensor& x, int axis) {

@@ -122,8 +122,8 @@ Variable along(std::string_view op, const Variable& x, int axis, const Shared& m
   });
   return record(
       op, std::move(y), {x},
-      [op, axis, map, back](const Pull& pull) -> Grads { return {along(op, pull.grad, axis, map, !back)}; },
-      Output::dropped);
+      [op, axis, map, back](const VjpContext& pull) -> Grads { return {along(op, pull.grad, axis, map, !back)}; },
+      SaveOutput::no);
 }
 
 std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }

@@ -39,7 +39,7 @@ Tensor gathered(const Tensor& x, const Shape& shape, std::int64_t offset, const 
 Variable reshape(const Variable& x, const std::vector<std::int64_t>& shape) {
   return record(
       "reshape", x.value().reshape(shape), {x},
-      [from = x.shape()](const Pull& p) -> Grads { return {reshape(p.grad, from.vec())}; }, Output::dropped);
+      [from = x.shape()](const VjpContext& p) -> Grads { return {reshape(p.grad, from.vec())}; }, SaveOutput::no);
 }
 
 Variable transpose(const Variable& x, const std::vector<int>& axes) {
@@ -63,7 +63,7 @@ Variable transpose(const Variable& x, const std::vector<int>& axes) {
   const OpScope scope("transpose");
   return record(
       "transpose", gathered(x.value(), shape, 0, strides), {x},
-      [inverse](const Pull& p) -> Grads { return {transpose(p.grad, inverse)}; }, Output::dropped);
+      [inverse](const VjpContext& p) -> Grads { return {transpose(p.grad, inverse)}; }, SaveOutput::no);
 }
 
 Variable broadcast_to(const Variable& x, const Shape& shape) {
@@ -74,7 +74,7 @@ Variable broadcast_to(const Variable& x, const Shape& shape) {
   const OpScope scope("broadcast_to");
   return record(
       "broadcast_to", gathered(x.value(), shape, 0, detail::broadcast_strides(x.shape(), shape)), {x},
-      [from = x.shape()](const Pull& p) -> Grads { return {sum_to(p.grad, from)}; }, Output::dropped);
+      [from = x.shape()](const VjpContext& p) -> Grads { return {sum_to(p.grad, from)}; }, SaveOutput::no);
 }
 
 Variable expand_dims(const Variable& x, int axis) {
@@ -138,7 +138,7 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
     const std::int64_t start = pieces.empty() ? 0 : pieces.back().stop;
     pieces.push_back({start, start + part.shape()[at], 1});
   }
-  const Vjp vjp = [pieces, at](const Pull& p) -> Grads {
+  const Vjp vjp = [pieces, at](const VjpContext& p) -> Grads {
     Grads grads(pieces.size());
     for (std::size_t i = 0; i < pieces.size(); ++i)
       if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
@@ -146,7 +146,7 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
   };
   const auto how = std::make_shared<LazyConcat>(parts, at, shape);
   if (at + 1 == shape.size()) return record_lazy("concat", how, parts, vjp);
-  return record("concat", how->compute(), parts, vjp, Output::dropped);
+  return record("concat", how->compute(), parts, vjp, SaveOutput::no);
 }
 
 std::vector<Variable> detail::lazy_concat(const Variable& v) {
@@ -202,8 +202,8 @@ Variable embed(const Variable& x, const Region& r, const Shape& shape) {
   const auto [offset, strides] = within(r, shape);
   copy_strided(x.dtype(), x.shape(), y.raw(), offset, strides, x.value().raw(), 0, contiguous_strides(x.shape()));
   return record(
-      "slice_adjoint", std::move(y), {x}, [r](const Pull& p) -> Grads { return {slice_region(p.grad, r)}; },
-      Output::dropped);
+      "slice_adjoint", std::move(y), {x}, [r](const VjpContext& p) -> Grads { return {slice_region(p.grad, r)}; },
+      SaveOutput::no);
 }
 
 Variable slice_region(const Variable& x, const Region& r) {
@@ -211,7 +211,7 @@ Variable slice_region(const Variable& x, const Region& r) {
   const OpScope scope("slice");
   return record(
       "slice", gathered(x.value(), r.shape, offset, strides), {x},
-      [r, shape = x.shape()](const Pull& p) -> Grads { return {embed(p.grad, r, shape)}; }, Output::dropped);
+      [r, shape = x.shape()](const VjpContext& p) -> Grads { return {embed(p.grad, r, shape)}; }, SaveOutput::no);
 }
 
 }  // namespace
@@ -271,12 +271,12 @@ Variable pad(const Variable& x, const std::vector<std::pair<std::int64_t, std::i
     throw ValueError(fmt::format("[pad] value: got {} for an i32 Variable; must be a whole number", value));
   return record(
       "pad", padded(x.value(), widths, value), {x},
-      [widths](const Pull& p) -> Grads {
+      [widths](const VjpContext& p) -> Grads {
         auto back = widths;
         for (auto& [before, after] : back) before = -before, after = -after;
         return {pad(p.grad, back)};
       },
-      Output::dropped);
+      SaveOutput::no);
 }
 
 Variable flip(const Variable& x, const std::vector<int>& axes) {
@@ -293,7 +293,7 @@ Variable flip(const Variable& x, const std::vector<int>& axes) {
   const OpScope scope("flip");
   return record(
       "flip", gathered(x.value(), x.shape(), offset, strides), {x},
-      [axes](const Pull& p) -> Grads { return {flip(p.grad, axes)}; }, Output::dropped);
+      [axes](const VjpContext& p) -> Grads { return {flip(p.grad, axes)}; }, SaveOutput::no);
 }
 
 Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const std::vector<int>& axes) {
@@ -319,8 +319,8 @@ Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const 
     value = next;
   }
   return record(
-      "roll", std::move(value), {x}, [back, axes](const Pull& p) -> Grads { return {roll(p.grad, back, axes)}; },
-      Output::dropped);
+      "roll", std::move(value), {x}, [back, axes](const VjpContext& p) -> Grads { return {roll(p.grad, back, axes)}; },
+      SaveOutput::no);
 }
 
 }  // namespace vg

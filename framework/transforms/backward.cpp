@@ -53,12 +53,12 @@ void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
 // user can have a handle of.
 class Engine {
  public:
-  Engine(const Variable& root, Variable seed, bool retain, bool create, const Subgraph* subgraph)
+  Engine(const Variable& root, Variable cotangent, bool retain, bool create, const Subgraph* subgraph)
       : retain_(retain || create),
         create_(create),
         wanted_(subgraph ? &subgraph->wanted : nullptr),
         unfused_(subgraph ? &subgraph->unfused : nullptr) {
-    push(Node::of(root), std::move(seed));
+    push(Node::of(root), std::move(cotangent));
   }
 
   // Calls finish(node, gradient) for each node reached, before its own vjp runs.
@@ -96,7 +96,7 @@ class Engine {
     return needs_gradient(input) && (!wanted_ || wanted_->count(input.node.get()) != 0);
   }
 
-  static Grads pull(const Node& node, const Node& self, const Pull& p) {
+  static Grads pull(const Node& node, const Node& self, const VjpContext& p) {
     const VjpScope scope(node, self);
     const OpScope op_scope(node.op);
     OpWatch* const watch = OpWatch::current();
@@ -119,7 +119,7 @@ class Engine {
           "[backward] the graph was freed by an earlier pass (at op {}); give that pass retain_graph", node.op));
     if (std::none_of(node.inputs.begin(), node.inputs.end(), [&](const auto& n) { return wanted(n); })) return;
     Node::assign(output_, self->output, self);
-    Grads grads = pull(node, *self, Pull{grad, output_, node, wanted_});
+    Grads grads = pull(node, *self, VjpContext{grad, output_, node, wanted_});
     Node::assign(output_, {}, nullptr);
     if (grads.size() != node.inputs.size())
       throw ValueError(fmt::format("[{}] vjp: returned {} gradients; the op has {} inputs", node.op, grads.size(),
@@ -149,7 +149,7 @@ class Engine {
 
 namespace {
 
-Variable checked_seed(const Variable& output, const Variable& seed, std::string_view where) {
+Variable checked_cotangent(const Variable& output, const Variable& cotangent, std::string_view where) {
   if (!output.defined()) throw ValueError(fmt::format("[{}] output: the variable is undefined", where));
   if (!output.requires_grad())
     throw ValueError(
@@ -157,16 +157,16 @@ Variable checked_seed(const Variable& output, const Variable& seed, std::string_
                     "from parameters that are not frozen or a Variable(tensor, true), without detach() or value() on "
                     "the way",
                     where, recording() ? "" : " (vg::NoGrad is on here)"));
-  if (!seed.defined()) {
+  if (!cotangent.defined()) {
     if (output.numel() != 1)
-      throw ValueError(fmt::format("[{}] output: its shape is {}; without a seed it must have exactly one element",
+      throw ValueError(fmt::format("[{}] output: its shape is {}; without a cotangent it must have exactly one element",
                                    where, output.shape().str()));
     return Variable(Tensor::ones(output.shape(), output.dtype()));
   }
-  if (seed.shape() != output.shape() || seed.dtype() != output.dtype())
-    throw ValueError(fmt::format("[{}] seed: got {} {}; must be {} {} as the output", where, name_of(seed.dtype()),
-                                 seed.shape().str(), name_of(output.dtype()), output.shape().str()));
-  return seed;
+  if (cotangent.shape() != output.shape() || cotangent.dtype() != output.dtype())
+    throw ValueError(fmt::format("[{}] cotangent: got {} {}; must be {} {} as the output", where, name_of(cotangent.dtype()),
+                                 cotangent.shape().str(), name_of(output.dtype()), output.shape().str()));
+  return cotangent;
 }
 
 // Whether n took in one of the targets, itself or by what it took in. Of a node that a walk has freed nobody knows what
@@ -213,8 +213,8 @@ Subgraph subgraph_between(const Variable& root, const std::vector<Variable>& inp
 
 void Variable::backward(const BackwardOptions& options) const { backward(Variable{}, options); }
 
-void Variable::backward(const Variable& seed, const BackwardOptions& options) const {
-  Engine engine(*this, checked_seed(*this, seed, "backward"), options.retain_graph, options.create_graph, nullptr);
+void Variable::backward(const Variable& cotangent, const BackwardOptions& options) const {
+  Engine engine(*this, checked_cotangent(*this, cotangent, "backward"), options.retain_graph, options.create_graph, nullptr);
   // The leaves get theirs at the end: an error on the way leaves every grad() as it was.
   struct Leaf {
     std::shared_ptr<Node> node;
@@ -247,9 +247,9 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
   return gradients(output, inputs, Variable{}, options);
 }
 
-std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs, const Variable& seed,
+std::vector<Variable> gradients(const Variable& output, const std::vector<Variable>& inputs, const Variable& cotangent,
                                 const GradientsOptions& options) {
-  Variable first = checked_seed(output, seed, "gradients");
+  Variable first = checked_cotangent(output, cotangent, "gradients");
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (!inputs[i].requires_grad())
       throw ValueError(fmt::format("[gradients] inputs: number {} does not require a gradient", i));

@@ -10,7 +10,7 @@ namespace vg {
 namespace {
 
 Grads pull_again(const std::function<Variable(const Variable&)>& f, const Variable& x, const RunState& before,
-                 const Pull& pull) {
+                 const VjpContext& pull) {
   for (const RunState::Leaf& l : before.trained())
     if (!same(l.state[l.name], l.variable))
       throw ValueError(
@@ -51,7 +51,7 @@ Variable recompute(std::function<Variable(const Variable&)> f, const Variable& x
   for (const RunState::Leaf& l : before.trained()) inputs.push_back(l.variable);
   return record(
       "recompute", y, std::move(inputs),
-      [f = std::move(f), x, before](const Pull& pull) { return pull_again(f, x, before, pull); }, Output::dropped);
+      [f = std::move(f), x, before](const VjpContext& pull) { return pull_again(f, x, before, pull); }, SaveOutput::no);
 }
 
 Variable recompute(Module& block, const Variable& x) {

@@ -16,11 +16,11 @@ vg::Variable swish(const vg::Variable& x, const vg::Variable& beta) {
   }
   return vg::record(
       "swish", y, {x, beta},
-      [x, beta](const vg::Pull& p) {
+      [x, beta](const vg::VjpContext& p) {
         const vg::Variable s = vg::sigmoid(x * beta), slope = x * s * (1.0 - s) * p.grad;
         return vg::Grads{p.grad * s + slope * beta, vg::sum(vg::reshape(slope * x, {-1, beta.dim(0)}), {0})};
       },
-      vg::Output::dropped);
+      vg::SaveOutput::no);
 }
 
 class Swish : public vg::Module {

@@ -21,7 +21,7 @@ namespace {
 
 Variable leaf(double v) { return Variable(Tensor::scalar(v, f64), true); }
 
-using Throws = std::function<Grads(const Pull&)>;
+using Throws = std::function<Grads(const VjpContext&)>;
 Variable with_vjp(const Variable& x, Throws vjp) { return record("odd", x.value().clone(), {x}, std::move(vjp)); }
 
 }  // namespace
@@ -76,7 +76,7 @@ TEST_CASE("a captured op result may be the gradient", "[autograd]") {
   const Variable x = leaf(2);
   Variable slope = exp(leaf(1));  // the result of a recorded op
   const double expected = slope.item() + 1;
-  Variable y = with_vjp(x, [s = slope](const Pull&) -> Grads { return {s}; }) + x;
+  Variable y = with_vjp(x, [s = slope](const VjpContext&) -> Grads { return {s}; }) + x;
   slope = {};
   y.backward();
   CHECK(x.grad().item() == Approx(expected));
@@ -126,7 +126,7 @@ TEST_CASE("gradients with respect to what lies in between", "[autograd]") {
 TEST_CASE("gradients walks only what lies between", "[autograd]") {
   const Variable x = leaf(2), other = leaf(3);
   int calls = 0;
-  const Variable counted = with_vjp(other, [&](const Pull& p) -> Grads {
+  const Variable counted = with_vjp(other, [&](const VjpContext& p) -> Grads {
     ++calls;
     return {p.grad};
   });
@@ -153,7 +153,7 @@ TEST_CASE("a pass refuses outputs and seeds that do not fit", "[autograd]") {
   CHECK_THROWS_AS(Variable().backward(), ValueError);
   CHECK_THROWS_WITH((x * 2.0).backward(), Catch::Contains("(2,)") && Catch::Contains("exactly one element"));
   CHECK_THROWS_WITH((x * 2.0).backward(Variable(Tensor::ones({3}, f64))),
-                    Catch::StartsWith("[backward] seed: got f64 (3,)"));
+                    Catch::StartsWith("[backward] cotangent: got f64 (3,)"));
   CHECK_THROWS_AS((x * 2.0).backward(Variable(Tensor::ones({2}))), ValueError);
   CHECK_THROWS_WITH(gradients(sum(x), {constant}), Catch::StartsWith("[gradients] inputs: number 0 does not require"));
   CHECK_THROWS_AS(gradients(sum(x), {Variable()}), ValueError);
@@ -267,7 +267,7 @@ TEST_CASE("a temporary is destroyed with the expression, not with the graph's en
 TEST_CASE("an exception in a vjp leaves nothing half done", "[autograd]") {
   const Variable x = leaf(2), w = leaf(3);
   bool fail = true;
-  const Variable odd = with_vjp(x, [&](const Pull& p) -> Grads {
+  const Variable odd = with_vjp(x, [&](const VjpContext& p) -> Grads {
     if (fail) throw std::runtime_error("in the vjp");
     return {p.grad};
   });
@@ -286,10 +286,10 @@ TEST_CASE("an exception in a vjp leaves nothing half done", "[autograd]") {
 TEST_CASE("a vjp that returns nonsense is reported by the name of its op", "[autograd]") {
   const Variable x = leaf(2);
   const auto run = [&](Throws vjp) { with_vjp(x, std::move(vjp)).backward(); };
-  CHECK_THROWS_WITH(run([](const Pull&) -> Grads { return {}; }), Catch::StartsWith("[odd] vjp: returned 0 gradients"));
-  CHECK_THROWS_WITH(run([](const Pull&) -> Grads { return {Variable(Tensor::ones({2}, f64))}; }),
+  CHECK_THROWS_WITH(run([](const VjpContext&) -> Grads { return {}; }), Catch::StartsWith("[odd] vjp: returned 0 gradients"));
+  CHECK_THROWS_WITH(run([](const VjpContext&) -> Grads { return {Variable(Tensor::ones({2}, f64))}; }),
                     Catch::StartsWith("[odd] vjp: the gradient of input 0 is f64 (2,); must be f64 ()"));
-  CHECK_THROWS_AS(run([](const Pull&) -> Grads { return {Variable(Tensor::ones({}))}; }), ValueError);
+  CHECK_THROWS_AS(run([](const VjpContext&) -> Grads { return {Variable(Tensor::ones({}))}; }), ValueError);
   CHECK_FALSE(x.grad().defined());
 }
 
@@ -301,7 +301,7 @@ TEST_CASE("a pass within a vjp does not disturb the pass outside", "[autograd]")
     NoGrad off;
     Tensor value = inner(a, b).value();
     EnableGrad on;
-    return record("checkpoint", value, {a, b}, [a, b, inner](const Pull& p) -> Grads {
+    return record("checkpoint", value, {a, b}, [a, b, inner](const VjpContext& p) -> Grads {
       EnableGrad again;
       const Variable fresh(a.value(), true);
       return gradients(inner(fresh, b), {fresh, b}, p.grad);

@@ -55,7 +55,7 @@ namespace {
 
 // x^2, whose vjp forgets the factor 2 at one element.
 Variable wrong_square(const Variable& x) {
-  return record("wrong_square", square(x.detach()).value(), {x}, [x](const Pull& p) -> Grads {
+  return record("wrong_square", square(x.detach()).value(), {x}, [x](const VjpContext& p) -> Grads {
     Tensor slope = mul(x, 2.0).value().clone();
     slope.data<double>()[4] /= 2;
     return {mul(p.grad, Variable(slope))};
@@ -65,7 +65,7 @@ Variable wrong_square(const Variable& x) {
 // A right gradient that cannot be differentiated again: it takes x as a constant.
 Variable first_order_square(const Variable& x) {
   return record("first_order_square", square(x.detach()).value(), {x},
-                [x](const Pull& p) -> Grads { return {mul(p.grad, mul(x.detach(), 2.0))}; });
+                [x](const VjpContext& p) -> Grads { return {mul(p.grad, mul(x.detach(), 2.0))}; });
 }
 
 const Tensor x6 = Tensor::of<double>({2, 3}, {0.5, 1, 1.5, 2, 2.5, 3});
@@ -159,7 +159,7 @@ struct Scaled : Module {
   Scaled() { weight.add("scale", Tensor::of<double>({2}, {1.5, -0.5})); }
   Variable update(const Variable& x) override {
     const Variable y = x * weight["scale"] * x;
-    return wrong ? record("wrong", y.value().clone(), {y}, [](const Pull& p) { return Grads{p.grad * 1.01}; }) : y;
+    return wrong ? record("wrong", y.value().clone(), {y}, [](const VjpContext& p) { return Grads{p.grad * 1.01}; }) : y;
   }
   void visit(Visitor& v) override { v("weight", weight); }
 };
