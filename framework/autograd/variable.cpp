@@ -266,7 +266,7 @@ thread_local bool fusion_on = true;
 Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp, SaveOutput save_output) {
   if (value.unique()) value.storage()->pointers_dropped();  // the op's own, who is done with them
   if (!will_record(inputs)) {
-    if (OpWatch* const watch = OpWatch::current()) watch->made(op, value, inputs, 0);
+    if (OpObserver* const observer = OpObserver::current()) observer->on_output(op, value, inputs, 0);
     return Variable(value);
   }
   auto node = record_node(op, value.shape(), value.dtype(), inputs, std::move(vjp));
@@ -274,11 +274,11 @@ Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs,
     node->output = value;
     node->output_version = value.storage()->save();
   }
-  if (OpWatch* const watch = OpWatch::current()) watch->made(op, value, inputs, node->id);
+  if (OpObserver* const observer = OpObserver::current()) observer->on_output(op, value, inputs, node->id);
   return make_variable(std::move(value), std::move(node), nullptr);
 }
 
-bool fuses() { return fusion_on && OpWatch::current() == nullptr; }
+bool fuses() { return fusion_on && OpObserver::current() == nullptr; }
 
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
                          Vjp vjp) {
@@ -307,7 +307,7 @@ void record_unfused(const Variable& y, std::string_view op, const std::vector<Va
 FusionScope::FusionScope(bool on) : before_(fusion_on) { fusion_on = on; }
 FusionScope::~FusionScope() { fusion_on = before_; }
 
-OpWatch* set_op_watch(OpWatch* next) { return std::exchange(OpWatch::current_, next); }
+OpObserver* set_op_observer(OpObserver* next) { return std::exchange(OpObserver::current_, next); }
 
 bool recording() { return recording_on; }
 RecordingScope::RecordingScope(bool on) : before_(recording_on) { recording_on = on; }

@@ -38,11 +38,11 @@ NanFinder::NanFinder(Module& model, NanFinderOptions options) : model_(model), o
     return true;
   });
   for (const auto& [module, before] : observed_) module->observer_ = this;
-  watch_before_ = set_op_watch(this);
+  observer_before_ = set_op_observer(this);
 }
 
 NanFinder::~NanFinder() {
-  set_op_watch(watch_before_);
+  set_op_observer(observer_before_);
   for (const auto& [module, before] : observed_) module->observer_ = before;
 }
 
@@ -89,7 +89,7 @@ void NanFinder::check_inputs(std::string_view op, const std::vector<Variable>& i
                         leaf_name(inputs[i])));
 }
 
-void NanFinder::made(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs,
+void NanFinder::on_output(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs,
                      std::uint64_t node) {
   if (node != 0) made_[node] = here();
   const auto at = find_non_finite(value, options_.infinities);
@@ -101,7 +101,7 @@ void NanFinder::made(std::string_view op, const Tensor& value, const std::vector
   found(p.op, p.place, true, fmt::format("the gradient of op {}{} made {}, in its op {}", p.op, in(p.place), what, op));
 }
 
-void NanFinder::collected(const Variable& of, std::uint64_t node, const Variable& grad) {
+void NanFinder::on_gradient(const Variable& of, std::uint64_t node, const Variable& grad) {
   const auto at = find_non_finite(grad.value(), options_.infinities);
   if (!at) return;
   const auto it = made_.find(node);
@@ -117,7 +117,7 @@ void NanFinder::begin_vjp(std::string_view op, std::uint64_t node) {
   pulls_.push_back({op, it == made_.end() ? nullptr : it->second});
 }
 
-void NanFinder::returned(const Grads& grads) {
+void NanFinder::on_vjp_result(const Grads& grads) {
   const Pulling& p = pulls_.back();
   for (std::size_t i = 0; i < grads.size(); ++i)
     if (grads[i].defined())

@@ -31,7 +31,7 @@ struct NanFinderOptions {
 /// no op made, a parameter or an input, that one. A step takes about as much longer as reading each result once. The
 /// model must stay where it is; who observes it otherwise (Module::observe) is told nothing meanwhile. Outside of such
 /// a scope an op pays one branch.
-class NanFinder : private OpWatch, private ModuleObserver {
+class NanFinder : private OpObserver, private ModuleObserver {
  public:
   explicit NanFinder(Module& model, NanFinderOptions options = {});
   ~NanFinder() override;
@@ -48,10 +48,10 @@ class NanFinder : private OpWatch, private ModuleObserver {
     Place place;
   };
 
-  void made(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs, std::uint64_t node) override;
-  void collected(const Variable& of, std::uint64_t node, const Variable& grad) override;
+  void on_output(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs, std::uint64_t node) override;
+  void on_gradient(const Variable& of, std::uint64_t node, const Variable& grad) override;
   void begin_vjp(std::string_view op, std::uint64_t node) override;
-  void returned(const Grads& grads) override;
+  void on_vjp_result(const Grads& grads) override;
   void end_vjp() noexcept override;
   void before(const Module& module) override;
   void after(const Module& module, std::span<const Variable> outputs) override;
@@ -72,7 +72,7 @@ class NanFinder : private OpWatch, private ModuleObserver {
   std::vector<Pulling> pulls_;                                 // vjps being computed
   std::unordered_map<std::uint64_t, Place> made_;              // by node, for the way back
   std::vector<std::pair<Module*, ModuleObserver*>> observed_;  // and by whom before
-  OpWatch* watch_before_;
+  OpObserver* observer_before_;
 };
 
 }  // namespace vg

@@ -70,7 +70,7 @@ class Engine {
       const std::shared_ptr<Node> node = std::move(heap_.back());
       heap_.pop_back();
       Variable grad = std::move(pending_.extract(node.get()).mapped());
-      if (OpWatch* const watch = OpWatch::current()) watch->collected(make_variable({}, node, nullptr), node->id, grad);
+      if (OpObserver* const observer = OpObserver::current()) observer->on_gradient(make_variable({}, node, nullptr), node->id, grad);
       finish(node, grad);
       step(node, grad);
     }
@@ -99,16 +99,16 @@ class Engine {
   static Grads pull(const Node& node, const Node& self, const VjpContext& p) {
     const VjpScope scope(node, self);
     const OpScope op_scope(node.op);
-    OpWatch* const watch = OpWatch::current();
-    if (watch == nullptr) return node.vjp(p);
+    OpObserver* const observer = OpObserver::current();
+    if (observer == nullptr) return node.vjp(p);
     struct End {
-      OpWatch* told;
+      OpObserver* told;
       ~End() { told->end_vjp(); }
     };
-    watch->begin_vjp(node.op, node.id);
-    const End end{watch};
+    observer->begin_vjp(node.op, node.id);
+    const End end{observer};
     Grads grads = node.vjp(p);
-    end.told->returned(grads);
+    end.told->on_vjp_result(grads);
     return grads;
   }
 
