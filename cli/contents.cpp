@@ -18,17 +18,17 @@ using vg::checkpoint::Document;
 
 std::string joined(const std::string& a, const std::string& b) { return a.empty() ? b : a + "." + b; }
 
-void add_values(const std::string& name, const vg::Values& values, Contents& out) {
+void add_values(const std::string& name, const vg::Attributes& values, Contents& out) {
   for (const auto& [key, value] : values) out.facts.emplace_back(joined(name, key), text_of(value));
 }
 
-void add_bundle(const std::string& name, const vg::Bundle& bundle, Contents& out) {
+void add_bundle(const std::string& name, const vg::StateDict& bundle, Contents& out) {
   add_values(name, bundle.values, out);
   for (const auto& [key, tensor] : bundle.tensors) out.tensors.emplace_back(joined(name, key), tensor);
   for (const auto& [key, part] : bundle.parts) add_bundle(joined(name, key), part, out);
 }
 
-void add_description(const std::string& name, const vg::Description& d, Contents& out) {
+void add_description(const std::string& name, const vg::ModuleConfig& d, Contents& out) {
   out.facts.emplace_back(name, d.kind);
   add_values(name, d.options, out);
   for (const auto& [key, child] : d.children) add_description(joined(name, key), child, out);

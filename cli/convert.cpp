@@ -21,7 +21,7 @@ std::vector<std::pair<std::string, std::string>> metadata_of(const Contents& con
 /// A file that knows no model as a checkpoint: one part, the texts as its values.
 vg::checkpoint::Document document_of(Contents contents) {
   if (contents.document) return std::move(*contents.document);
-  vg::Bundle bundle;
+  vg::StateDict bundle;
   for (auto& [key, text] : contents.facts) bundle.values.emplace_back(key, std::move(text));
   bundle.tensors = std::move(contents.tensors);
   vg::checkpoint::Document document;

@@ -18,7 +18,7 @@ struct Way {
 };
 
 /// The option as three numbers; ones where there is none.
-Factors factors(const vg::Description& d, std::string_view option) {
+Factors factors(const vg::ModuleConfig& d, std::string_view option) {
   Factors out{1, 1, 1};
   for (const auto& [name, value] : d.options) {
     const auto* list = std::get_if<std::vector<std::int64_t>>(&value);
@@ -28,7 +28,7 @@ Factors factors(const vg::Description& d, std::string_view option) {
   return out;
 }
 
-void walk(const vg::Description& d, Way& way) {
+void walk(const vg::ModuleConfig& d, Way& way) {
   const Way before = way;
   const Factors stride = factors(d, "stride"), scale = factors(d, "scale");
   const bool up = d.kind == "ConvTranspose3d";
@@ -53,7 +53,7 @@ void walk(const vg::Description& d, Way& way) {
 
 }  // namespace
 
-std::array<std::int64_t, 3> multiples_of(const vg::Description& description) {
+std::array<std::int64_t, 3> multiples_of(const vg::ModuleConfig& description) {
   Way way;
   walk(description, way);
   std::array<std::int64_t, 3> out{};

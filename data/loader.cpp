@@ -44,7 +44,7 @@ Tensor stack_part(const std::vector<Sample>& samples, const std::vector<std::int
 
 /// The value of that name and type, or nothing with a line in `problems`.
 template <class T>
-const T* find(const Bundle& state, std::string_view name, std::vector<std::string>& problems) {
+const T* find(const StateDict& state, std::string_view name, std::vector<std::string>& problems) {
   for (const auto& [key, value] : state.values)
     if (key == name && std::holds_alternative<T>(value)) return &std::get<T>(value);
   problems.push_back(fmt::format("[DataLoader] value \"{}\" is missing or of another type", name));
@@ -52,7 +52,7 @@ const T* find(const Bundle& state, std::string_view name, std::vector<std::strin
 }
 
 template <class T>
-void require_same(const Bundle& state, std::string_view name, const T& wanted, std::vector<std::string>& problems) {
+void require_same(const StateDict& state, std::string_view name, const T& wanted, std::vector<std::string>& problems) {
   const T* saved = find<T>(state, name, problems);
   if (saved != nullptr && *saved != wanted)
     problems.push_back(fmt::format("[DataLoader] {}: the state has {}; this loader has {}", name, *saved, wanted));
@@ -143,8 +143,8 @@ DataLoader::Iterator& DataLoader::Iterator::operator++() {
   return *this;
 }
 
-Bundle DataLoader::save_state() const {
-  Bundle state;
+StateDict DataLoader::save_state() const {
+  StateDict state;
   state.values = {{"epoch", epoch_},
                   {"position", position_},
                   {"seed", std::bit_cast<std::int64_t>(options_.seed)},
@@ -155,7 +155,7 @@ Bundle DataLoader::save_state() const {
   return state;
 }
 
-std::vector<std::string> DataLoader::differences(const Bundle& state) const {
+std::vector<std::string> DataLoader::differences(const StateDict& state) const {
   std::vector<std::string> problems;
   require_same(state, "size", size_, problems);
   require_same(state, "batch_size", options_.batch_size, problems);
@@ -164,7 +164,7 @@ std::vector<std::string> DataLoader::differences(const Bundle& state) const {
   return problems;
 }
 
-std::vector<std::string> DataLoader::check_state(const Bundle& state) const {
+std::vector<std::string> DataLoader::check_state(const StateDict& state) const {
   std::vector<std::string> problems;
   const std::vector<std::string> different = differences(state);
   const bool counts = different.empty() || !other_settings_;  // the position
@@ -183,7 +183,7 @@ std::vector<std::string> DataLoader::check_state(const Bundle& state) const {
   return problems;
 }
 
-void DataLoader::load_state(const Bundle& state) {
+void DataLoader::load_state(const StateDict& state) {
   options_.seed = std::bit_cast<std::uint64_t>(state.get<std::int64_t>("seed"));
   epoch_ = state.get<std::int64_t>("epoch");
   position_ = state.get<std::int64_t>("position");

@@ -40,7 +40,7 @@ struct DataLoaderOptions {
 /// A cursor over endless epochs of batches. `next()` gives one batch; `for (const vg::Batch& batch : loader)` gives
 /// what is left of the current epoch, which is all of it unless it was entered before. With the state saved after a
 /// batch and loaded into a loader over the same data, the batches that follow are the same.
-class DataLoader : public Saveable {
+class DataLoader : public Stateful {
  public:
   /// Throws ValueError for an empty pointer, a batch size below 1, or when an epoch has no batch.
   DataLoader(std::shared_ptr<const Dataset> dataset, DataLoaderOptions options);
@@ -91,15 +91,15 @@ class DataLoader : public Saveable {
 
   /// Epoch, position and seed (which loading takes over), and what must be the same unless other settings are allowed:
   /// the dataset's size, batch_size, shuffle, drop_last.
-  Bundle save_state() const override;
-  std::vector<std::string> check_state(const Bundle& state) const override;
-  void load_state(const Bundle& state) override;
+  StateDict save_state() const override;
+  std::vector<std::string> check_state(const StateDict& state) const override;
+  void load_state(const StateDict& state) override;
   /// Lets load_state() take the state of a loader with another dataset size or other options: more data, another batch
   /// size. Those here stay. Within an epoch the position means nothing then: the next epoch begins.
   void allow_other_settings(bool on = true) { other_settings_ = on; }
 
  private:
-  std::vector<std::string> differences(const Bundle& state) const;
+  std::vector<std::string> differences(const StateDict& state) const;
   Sample sample(std::int64_t index) const;
 
   std::shared_ptr<const Dataset> dataset_;

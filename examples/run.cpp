@@ -32,7 +32,7 @@ void SettingsCheck::same(const std::string& name, const std::string& was, const 
   if (was != now) problems_.push_back(fmt::format("{}: the checkpoint's run has {}, asked for {}", name, was, now));
 }
 
-void SettingsCheck::same_data(const vg::Bundle& state, std::int64_t now) {
+void SettingsCheck::same_data(const vg::StateDict& state, std::int64_t now) {
   if (!state.has_value("data_crc32")) return;  // of a run before there was one
   const auto was = state.get<std::int64_t>("data_crc32");
   if (was != now)

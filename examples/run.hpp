@@ -25,7 +25,7 @@ class SettingsCheck {
  public:
   void same(const std::string& name, const std::string& was, const std::string& now);
   /// Against the state's "data_crc32", where it has one.
-  void same_data(const vg::Bundle& state, std::int64_t now);
+  void same_data(const vg::StateDict& state, std::int64_t now);
   /// A line for each difference, and one that says what to do.
   std::vector<std::string> problems() const;
 

@@ -29,7 +29,7 @@ struct LeakyReLU : Module {
   Variable update_last(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
   double negative_slope() const { return options_.negative_slope; }
   std::string kind() const override { return "LeakyReLU"; }
-  Values options() const override { return {{"negative_slope", options_.negative_slope}}; }
+  Attributes options() const override { return {{"negative_slope", options_.negative_slope}}; }
 
  private:
   LeakyReLUOptions options_;
@@ -44,7 +44,7 @@ struct GELU : Module {
   Variable update(const Variable& x) override { return gelu(x, options_.approximate); }
   Variable update_last(Variable x) override { return gelu(std::move(x), options_.approximate); }
   std::string kind() const override { return "GELU"; }
-  Values options() const override { return {{"approximate", options_.approximate}}; }
+  Attributes options() const override { return {{"approximate", options_.approximate}}; }
 
  private:
   GELUOptions options_;
@@ -75,7 +75,7 @@ struct Softmax : Module {
   explicit Softmax(SoftmaxOptions options = {}) : options_(options) {}
   Variable update(const Variable& x) override { return softmax(x, options_.axis); }
   std::string kind() const override { return "Softmax"; }
-  Values options() const override { return {{"axis", std::int64_t{options_.axis}}}; }
+  Attributes options() const override { return {{"axis", std::int64_t{options_.axis}}}; }
 
  private:
   SoftmaxOptions options_;

@@ -19,7 +19,7 @@ Variable AdaptivePoolLayer3d::update(const Variable& x) {
   return batch ? y : without_batch(y);
 }
 
-Values AdaptivePoolLayer3d::options() const {
+Attributes AdaptivePoolLayer3d::options() const {
   return {{"output_size", detail::list(output_size_)}, {"in_size", in_size()}, {"name", name()}};
 }
 

@@ -18,7 +18,7 @@ class AdaptivePoolLayer3d : public Layer {
  public:
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   explicit AdaptivePoolLayer3d(std::string name) : Layer(std::move(name)) {}

@@ -23,7 +23,7 @@ void DropoutLayer::visit(Visitor& v) {
   if (random) v("random", *random);
 }
 
-Values DropoutLayer::options() const {
+Attributes DropoutLayer::options() const {
   return {
       {"prob", prob_}, {"random", random.has_value() ? std::string("own") : std::string("default")}, {"name", name()}};
 }

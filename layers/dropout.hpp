@@ -21,7 +21,7 @@ class DropoutLayer : public Layer {
 
   Variable update(const Variable& x) override;
   void visit(Visitor& v) override;
-  Values options() const override;
+  Attributes options() const override;
   bool has_training_mode() const override { return prob_ != 1; }
 
  protected:

@@ -17,7 +17,7 @@ bool fits(const Shape& x, std::size_t first, const Size& size) {
 
 namespace detail {
 
-Values with(Values values, Values more) {
+Attributes with(Attributes values, Attributes more) {
   for (auto& v : more) values.push_back(std::move(v));
   return values;
 }

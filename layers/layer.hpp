@@ -42,7 +42,7 @@ class Layer : public Module {
 bool fits(const Shape& x, std::size_t first, const Size& size);
 namespace detail {
 /// For options(): one list of them after the other, and extents as they are kept.
-Values with(Values values, Values more);
+Attributes with(Attributes values, Attributes more);
 std::vector<std::int64_t> list(const Triple& extents);
 }  // namespace detail
 /// x with a batch axis of 1 in front, and back.

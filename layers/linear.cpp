@@ -54,8 +54,8 @@ Variable Linear::update(const Variable& x) {
   return reshape(y, shape);
 }
 
-Values Linear::options() const {
-  Values values = detail::with({{"in_size", in_size()},
+Attributes Linear::options() const {
+  Attributes values = detail::with({{"in_size", in_size()},
                                 {"out_features", options_.out_features},
                                 {"w_init", w_init_},
                                 {"b_init", b_init_},

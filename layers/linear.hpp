@@ -29,7 +29,7 @@ class Linear : public Layer {
   void visit(Visitor& v) override { v("weight", weight); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Linear"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   LinearOptions options_;

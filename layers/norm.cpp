@@ -53,7 +53,7 @@ Variable NormLayer::in_groups(const Variable& x, std::int64_t groups) const {
   return batch ? y : without_batch(y);
 }
 
-Values NormLayer::norm_options() const {
+Attributes NormLayer::norm_options() const {
   return {{"epsilon", epsilon_}, {"bias_init", bias_text_}, {"scale_init", scale_text_}, {"name", name()}};
 }
 
@@ -123,7 +123,7 @@ Variable BatchNorm3d::update(const Variable& x) {
   return finish(result.output);
 }
 
-Values BatchNorm3d::options() const {
+Attributes BatchNorm3d::options() const {
   return with({{"in_size", in_size()}, {"momentum", momentum_}, {"affine", affine_}}, norm_options());
 }
 
@@ -161,8 +161,8 @@ Variable GroupNorm::update(const Variable& x) {
   return in_groups(x, num_groups_ ? *num_groups_ : x.dim(-1) / *group_size_);
 }
 
-Values GroupNorm::options() const {
-  Values values{{"in_size", in_size()}};
+Attributes GroupNorm::options() const {
+  Attributes values{{"in_size", in_size()}};
   if (num_groups_) values.emplace_back("num_groups", *num_groups_);
   if (group_size_) values.emplace_back("group_size", *group_size_);
   return with(with(std::move(values), {{"use_bias", use_bias_}, {"use_scale", use_scale_}}), norm_options());
@@ -190,7 +190,7 @@ Variable InstanceNorm3d::update(const Variable& x) {
   return in_groups(x, x.dim(-1));
 }
 
-Values InstanceNorm3d::options() const {
+Attributes InstanceNorm3d::options() const {
   return {{"in_size", in_size()}, {"epsilon", epsilon()}, {"affine", affine_}, {"name", name()}};
 }
 
@@ -254,7 +254,7 @@ Variable LayerNorm::update(const Variable& x) {
   return y;
 }
 
-Values LayerNorm::options() const {
+Attributes LayerNorm::options() const {
   const auto list = [](const std::vector<int>& axes) { return std::vector<std::int64_t>(axes.begin(), axes.end()); };
   return with({{"in_size", in_size()},
                {"reduction_axes", list(reduction_axes_)},

@@ -27,7 +27,7 @@ class NormLayer : public Layer {
   /// Groups of channels normalised, scaled and shifted. x is one sample of in_size, or has a batch axis.
   Variable in_groups(const Variable& x, std::int64_t groups) const;
   double epsilon() const { return epsilon_; }
-  Values norm_options() const;
+  Attributes norm_options() const;
 
  private:
   double epsilon_;
@@ -58,7 +58,7 @@ class BatchNorm3d : public NormLayer {
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "BatchNorm3d"; }
-  Values options() const override;
+  Attributes options() const override;
   bool has_training_mode() const override { return !running_mean.frozen() && !running_var.frozen(); }
 
  private:
@@ -86,7 +86,7 @@ class GroupNorm : public NormLayer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "GroupNorm"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   std::optional<std::int64_t> num_groups_, group_size_;
@@ -108,7 +108,7 @@ class InstanceNorm3d : public NormLayer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "InstanceNorm3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   bool affine_;
@@ -133,7 +133,7 @@ class LayerNorm : public NormLayer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "LayerNorm"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   std::vector<int> reduction_axes_, feature_axes_;

@@ -62,7 +62,7 @@ Variable PoolLayer3d::update_last(Variable x) {
   return batch ? y : without_batch(y);
 }
 
-Values PoolLayer3d::options() const {
+Attributes PoolLayer3d::options() const {
   return {{"kernel_size", detail::list(kernel_)},
           {"stride", detail::list(stride_)},
           {"padding", padding_.describe()},

@@ -31,7 +31,7 @@ class PoolLayer3d : public Layer {
   Variable update(const Variable& x) override { return update_last(x); }
   Variable update_last(Variable x) override;
   void build(const Size& in_size) override;
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   PoolLayer3d(std::string name, Padding padding) : Layer(std::move(name)), padding_(std::move(padding)) {}
@@ -82,7 +82,7 @@ class GlobalAvgPool3d : public Layer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "GlobalAvgPool3d"; }
-  Values options() const override { return {{"in_size", in_size()}, {"name", name()}}; }
+  Attributes options() const override { return {{"in_size", in_size()}, {"name", name()}}; }
 };
 
 }  // namespace vg

@@ -31,7 +31,7 @@ Variable PReLU::update(const Variable& x) {
   return prelu(x, weight["slope"]);
 }
 
-Values PReLU::options() const {
+Attributes PReLU::options() const {
   return {{"per_channel", per_channel_}, {"initial", initial_}, {"in_size", in_size()}, {"name", name()}};
 }
 

@@ -25,7 +25,7 @@ class PReLU : public Layer {
   void visit(Visitor& v) override { v("weight", weight); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "PReLU"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   bool per_channel_;
@@ -43,7 +43,7 @@ class ELU : public Module {
   explicit ELU(std::floating_point auto alpha) : ELU(ELUOptions{.alpha = static_cast<double>(alpha)}) {}
   Variable update(const Variable& x) override { return elu(x, options_.alpha); }
   std::string kind() const override { return "ELU"; }
-  Values options() const override { return {{"alpha", options_.alpha}}; }
+  Attributes options() const override { return {{"alpha", options_.alpha}}; }
 
  private:
   ELUOptions options_;
@@ -59,7 +59,7 @@ class Softplus : public Module {
   explicit Softplus(SoftplusOptions options = {});
   Variable update(const Variable& x) override { return softplus(x, options_.beta, options_.threshold); }
   std::string kind() const override { return "Softplus"; }
-  Values options() const override { return {{"beta", options_.beta}, {"threshold", options_.threshold}}; }
+  Attributes options() const override { return {{"beta", options_.beta}, {"threshold", options_.threshold}}; }
 
  private:
   SoftplusOptions options_;

@@ -49,7 +49,7 @@ Variable Flatten::update(const Variable& x) {
   return reshape(x, joined(x.shape().vec(), at(start_axis_), at(end_axis_)));
 }
 
-Values Flatten::options() const {
+Attributes Flatten::options() const {
   return {{"start_axis", std::int64_t{start_axis_}},
           {"end_axis", std::int64_t{end_axis_}},
           {"in_size", in_size()},
@@ -118,8 +118,8 @@ Variable Upsample::update(const Variable& x) {
 }
 
 // What only "trilinear" has is named only there, so that checkpoints from before it fit.
-Values Upsample::options() const {
-  Values values{{"scale", detail::list(scale_)}, {"mode", std::string(trilinear_ ? "trilinear" : "nearest")}};
+Attributes Upsample::options() const {
+  Attributes values{{"scale", detail::list(scale_)}, {"mode", std::string(trilinear_ ? "trilinear" : "nearest")}};
   if (trilinear_) values.emplace_back("align_corners", align_corners_);
   if (factor_) values.emplace_back("scale_factor", std::vector<double>(factor_->begin(), factor_->end()));
   if (size_) values.emplace_back("size", detail::list(*size_));

@@ -22,7 +22,7 @@ class Flatten : public Layer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Flatten"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   int start_axis_, end_axis_;
@@ -50,7 +50,7 @@ class Upsample : public Layer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Upsample"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   std::int64_t extent(std::size_t i, std::int64_t in) const;

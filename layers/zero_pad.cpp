@@ -36,7 +36,7 @@ Variable ZeroPad3d::update(const Variable& x) {
   return pad(x, widths);
 }
 
-Values ZeroPad3d::options() const {
+Attributes ZeroPad3d::options() const {
   return {{"padding", padding_.describe()}, {"in_size", in_size()}, {"name", name()}};
 }
 

@@ -20,7 +20,7 @@ class ZeroPad3d : public Layer {
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "ZeroPad3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   Padding padding_;

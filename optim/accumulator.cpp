@@ -30,19 +30,19 @@ bool GradAccumulator::step() {
   return true;
 }
 
-Bundle GradAccumulator::save_state() const {
-  Bundle state;
+StateDict GradAccumulator::save_state() const {
+  StateDict state;
   state.values = {{"every", every_}, {"count", count_}};
   for (const auto& slot : optimizer_.slots_) {
     const Variable& sum = slot.state[slot.leaf].grad();
     if (!sum.defined()) continue;
-    if (state.parts.empty() || state.parts.back().first != slot.path) state.parts.emplace_back(slot.path, Bundle{});
+    if (state.parts.empty() || state.parts.back().first != slot.path) state.parts.emplace_back(slot.path, StateDict{});
     state.parts.back().second.tensors.emplace_back(slot.leaf, sum.value());
   }
   return state;
 }
 
-std::vector<std::string> GradAccumulator::check_state(const Bundle& state) const {
+std::vector<std::string> GradAccumulator::check_state(const StateDict& state) const {
   std::vector<std::string> problems;
   const std::int64_t *every = detail::count_in(state, "every"), *count = detail::count_in(state, "count");
   if (!every || *every != every_)
@@ -64,9 +64,9 @@ std::vector<std::string> GradAccumulator::check_state(const Bundle& state) const
   return problems;
 }
 
-void GradAccumulator::load_state(const Bundle& state) {
+void GradAccumulator::load_state(const StateDict& state) {
   for (auto& slot : optimizer_.slots_) {
-    const Bundle* part = detail::find_entry(state.parts, slot.path);
+    const StateDict* part = detail::find_entry(state.parts, slot.path);
     const Tensor* sum = part ? detail::find_entry(part->tensors, slot.leaf) : nullptr;
     slot.state.set_grad(slot.leaf, sum ? Variable(*sum) : Variable());
   }

@@ -23,7 +23,7 @@ namespace vg {
 ///
 /// In a checkpoint it is a part, after the optimizer; it holds the gradients added up so far, so that a run goes on to
 /// the same bits from between two steps, too.
-class GradAccumulator : public Saveable {
+class GradAccumulator : public Stateful {
  public:
   /// The optimizer must outlive it. Throws ValueError unless every is at least 1.
   GradAccumulator(Optimizer& optimizer, std::int64_t every);
@@ -36,10 +36,10 @@ class GradAccumulator : public Saveable {
   std::int64_t count() const { return count_; }
 
   /// values every, count; parts: path -> the sums by leaf, of the leaves that have one.
-  Bundle save_state() const override;
-  std::vector<std::string> check_state(const Bundle& state) const override;
+  StateDict save_state() const override;
+  std::vector<std::string> check_state(const StateDict& state) const override;
   /// Sets the gradients of all the optimizer's parameters.
-  void load_state(const Bundle& state) override;
+  void load_state(const StateDict& state) override;
 
  private:
   Optimizer& optimizer_;

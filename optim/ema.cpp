@@ -32,7 +32,7 @@ bool fits(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && a
 
 std::string form(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
 
-const Bundle* part_of(const Bundle& state, const std::string& name) {
+const StateDict* part_of(const StateDict& state, const std::string& name) {
   for (const auto& [key, part] : state.parts)
     if (key == name) return &part;
   return nullptr;
@@ -80,17 +80,17 @@ const Tensor& Ema::average(std::string_view path, std::string_view leaf) const {
   throw ValueError(fmt::format("[Ema] average: there is no \"{}\", leaf \"{}\"", path, leaf));
 }
 
-Bundle Ema::save_state() const {
-  Bundle state;
+StateDict Ema::save_state() const {
+  StateDict state;
   state.values = {{"decay", options_.decay}, {"updates", updates_}};
   for (const Slot& s : slots_) {
-    if (state.parts.empty() || state.parts.back().first != s.path) state.parts.emplace_back(s.path, Bundle{});
+    if (state.parts.empty() || state.parts.back().first != s.path) state.parts.emplace_back(s.path, StateDict{});
     state.parts.back().second.tensors.emplace_back(s.leaf, s.average);
   }
   return state;
 }
 
-std::vector<std::string> Ema::check_state(const Bundle& state) const {
+std::vector<std::string> Ema::check_state(const StateDict& state) const {
   std::vector<std::string> problems;
   if (const double decay = state.get<double>("decay"); decay != options_.decay)
     problems.push_back(fmt::format("decay: {} in the state; here it is {}", decay, options_.decay));
@@ -98,7 +98,7 @@ std::vector<std::string> Ema::check_state(const Bundle& state) const {
     problems.push_back(fmt::format("updates: got {}; must be at least 0", updates));
   std::size_t known = 0, held = 0;
   for (const Slot& s : slots_) {
-    const Bundle* part = part_of(state, s.path);
+    const StateDict* part = part_of(state, s.path);
     if (part == nullptr || !part->has_tensor(s.leaf)) {
       problems.push_back(fmt::format("\"{}\", leaf \"{}\": missing", s.path, s.leaf));
       continue;
@@ -113,7 +113,7 @@ std::vector<std::string> Ema::check_state(const Bundle& state) const {
   return problems;
 }
 
-void Ema::load_state(const Bundle& state) {
+void Ema::load_state(const StateDict& state) {
   for (Slot& s : slots_) s.average = state.part(s.path).tensor(s.leaf);
   updates_ = state.get<std::int64_t>("updates");
 }

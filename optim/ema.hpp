@@ -27,7 +27,7 @@ struct EmaOptions {
 /// After each update() average = average + (1 - decay) (value - average); the first update takes the values as they
 /// are. That is PyTorch's AveragedModel with get_ema_multi_avg_fn(decay) (torch.optim.swa_utils). Leaves that are not
 /// floating (counts, keys) are taken over as they are each time.
-class Ema : public Saveable {
+class Ema : public Stateful {
  public:
   /// Throws ValueError for a decay outside [0, 1), and when there is no floating leaf.
   explicit Ema(const States& states, EmaOptions options = {});
@@ -42,9 +42,9 @@ class Ema : public Saveable {
   const Tensor& average(std::string_view path, std::string_view leaf) const;
 
   /// values decay, updates; parts: a path each, with its leaves as tensors (shared until the next update).
-  Bundle save_state() const override;
-  std::vector<std::string> check_state(const Bundle& state) const override;
-  void load_state(const Bundle& state) override;
+  StateDict save_state() const override;
+  std::vector<std::string> check_state(const StateDict& state) const override;
+  void load_state(const StateDict& state) override;
 
  private:
   friend class EmaScope;

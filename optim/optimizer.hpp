@@ -62,7 +62,7 @@ struct Kept {
   double start = 0.0;
 };
 
-class Optimizer : public Saveable {
+class Optimizer : public Stateful {
  public:
   /// One step from each parameter's grad(). A parameter without one is skipped and its moments stay, as in torch. A
   /// frozen parameter is skipped, and its moments are forgotten: once it is unfrozen it starts as with a new optimizer.
@@ -88,13 +88,13 @@ class Optimizer : public Saveable {
 
   /// values kind, steps; parts settings (with the schedules'), schedules (the states of those that have one), moments
   /// (path -> leaf -> updates, scalars, and tensors, shared with the optimizer until its next step).
-  Bundle save_state() const override;
+  StateDict save_state() const override;
   /// What does not fit, one line each: kind, settings, and every leaf that is missing, unexpected, or of another shape
   /// or dtype.
-  std::vector<std::string> check_state(const Bundle& state) const override;
+  std::vector<std::string> check_state(const StateDict& state) const override;
   /// Continues where the saved optimizer stopped, bit for bit. Throws IoError, having changed nothing, if it does not
   /// fit.
-  void load_state(const Bundle& state) override;
+  void load_state(const StateDict& state) override;
   /// Lets load_state() take the moments and the step count of an optimizer with other settings: the settings here stay,
   /// and so does a schedule's state where the one saved is another schedule's.
   void allow_other_settings(bool on = true) { other_settings_ = on; }
@@ -117,7 +117,7 @@ class Optimizer : public Saveable {
   Optimizer(std::string kind, const States& states, Common common);
 
   /// Settings of its own that a checkpoint must agree on.
-  virtual Values own_settings() const = 0;
+  virtual Attributes own_settings() const = 0;
   /// The tensors that it keeps of each leaf, in the leaf's shape and dtype.
   virtual std::vector<Kept> moments() const = 0;
   /// The single numbers that it keeps of each leaf.
@@ -164,10 +164,10 @@ class Optimizer : public Saveable {
   void apply(const std::vector<Tensor>& grads, double scale = 1.0);
   void make_room(const std::vector<Tensor>& grads);
   void run_passes(const std::vector<Tensor>& grads, const std::vector<Rates>& by_group, double scale);
-  std::vector<std::pair<std::string, Saveable*>> kept_schedules() const;
-  Bundle settings() const;
-  std::vector<std::string> check_leaf(const Slot& slot, const Bundle& saved) const;
-  std::vector<std::string> check_schedules(const Bundle& state) const;
+  std::vector<std::pair<std::string, Stateful*>> kept_schedules() const;
+  StateDict settings() const;
+  std::vector<std::string> check_leaf(const Slot& slot, const StateDict& saved) const;
+  std::vector<std::string> check_schedules(const StateDict& state) const;
 
   std::string kind_;
   Common common_;

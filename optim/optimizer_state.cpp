@@ -15,8 +15,8 @@ using detail::bundle_of;
 using detail::count_in;
 using detail::find_entry;
 
-Bundle Optimizer::settings() const {
-  Bundle s;
+StateDict Optimizer::settings() const {
+  StateDict s;
   s.values = own_settings();
   s.values.emplace_back("weight_decay", common_.weight_decay);
   if (common_.clip_norm) s.values.emplace_back("clip_norm", *common_.clip_norm);
@@ -24,7 +24,7 @@ Bundle Optimizer::settings() const {
   s.parts.emplace_back("lr", bundle_of(common_.lr.description()));
   for (std::size_t i = 0; i < common_.groups.size(); ++i) {
     const ParamGroup& g = common_.groups[i];
-    Bundle b;
+    StateDict b;
     b.values = {{"path", g.path}, {"leaf", g.leaf}, {"lr_scale", g.lr_scale}};
     if (g.weight_decay) b.values.emplace_back("weight_decay", *g.weight_decay);
     if (g.lr) b.parts.emplace_back("lr", bundle_of(g.lr->description()));
@@ -33,27 +33,27 @@ Bundle Optimizer::settings() const {
   return s;
 }
 
-std::vector<std::pair<std::string, Saveable*>> Optimizer::kept_schedules() const {
-  std::vector<std::pair<std::string, Saveable*>> kept;
-  if (Saveable* s = common_.lr.saveable()) kept.emplace_back("lr", s);
+std::vector<std::pair<std::string, Stateful*>> Optimizer::kept_schedules() const {
+  std::vector<std::pair<std::string, Stateful*>> kept;
+  if (Stateful* s = common_.lr.saveable()) kept.emplace_back("lr", s);
   for (std::size_t i = 0; i < common_.groups.size(); ++i)
     if (const auto& lr = common_.groups[i].lr)
-      if (Saveable* s = lr->saveable()) kept.emplace_back(fmt::format("groups.{}.lr", i), s);
+      if (Stateful* s = lr->saveable()) kept.emplace_back(fmt::format("groups.{}.lr", i), s);
   return kept;
 }
 
-Bundle Optimizer::save_state() const {
-  Bundle state, all, schedules;
+StateDict Optimizer::save_state() const {
+  StateDict state, all, schedules;
   const std::vector<Kept> tensors = moments(), numbers = scalars();
   for (const Slot& slot : slots_) {
-    Bundle leaf;
+    StateDict leaf;
     leaf.values.emplace_back("updates", slot.updates);
     const bool fresh = slot.updates == 0;  // what it keeps is as it started
     for (std::size_t i = 0; !fresh && i < slot.scalars.size(); ++i)
       leaf.values.emplace_back(numbers[i].name, slot.scalars[i]);
     for (std::size_t m = 0; !fresh && m < slot.moments.size(); ++m)
       leaf.tensors.emplace_back(tensors[m].name, slot.moments[m]);
-    if (all.parts.empty() || all.parts.back().first != slot.path) all.parts.emplace_back(slot.path, Bundle{});
+    if (all.parts.empty() || all.parts.back().first != slot.path) all.parts.emplace_back(slot.path, StateDict{});
     all.parts.back().second.parts.emplace_back(slot.leaf, std::move(leaf));
   }
   for (const auto& [name, schedule] : kept_schedules()) schedules.parts.emplace_back(name, schedule->save_state());
@@ -64,7 +64,7 @@ Bundle Optimizer::save_state() const {
   return state;
 }
 
-std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const Bundle& saved) const {
+std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const StateDict& saved) const {
   std::vector<std::string> problems;
   const auto report = [&](const std::string& what) {
     problems.push_back(fmt::format("\"{}\", leaf \"{}\": {}", slot.path, slot.leaf, what));
@@ -92,12 +92,12 @@ std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const Bundle& s
 }
 
 // Where other settings are allowed, a schedule whose state does not fit stays as it is.
-std::vector<std::string> Optimizer::check_schedules(const Bundle& state) const {
+std::vector<std::string> Optimizer::check_schedules(const StateDict& state) const {
   std::vector<std::string> problems;
   if (other_settings_) return problems;
-  const Bundle* saved = find_entry(state.parts, "schedules");
+  const StateDict* saved = find_entry(state.parts, "schedules");
   for (const auto& [name, schedule] : kept_schedules()) {
-    const Bundle* one = saved ? find_entry(saved->parts, name) : nullptr;
+    const StateDict* one = saved ? find_entry(saved->parts, name) : nullptr;
     if (!one)
       problems.push_back(fmt::format("schedules.{}: missing", name));
     else
@@ -108,7 +108,7 @@ std::vector<std::string> Optimizer::check_schedules(const Bundle& state) const {
 }
 
 namespace {
-void check_settings(const Bundle& saved, const Bundle& here, std::vector<std::string>& problems) {
+void check_settings(const StateDict& saved, const StateDict& here, std::vector<std::string>& problems) {
   const std::size_t before = problems.size();
   detail::compare_settings("settings.", saved, here, problems);
   if (problems.size() > before)
@@ -116,27 +116,27 @@ void check_settings(const Bundle& saved, const Bundle& here, std::vector<std::st
 }
 }  // namespace
 
-std::vector<std::string> Optimizer::check_state(const Bundle& state) const {
+std::vector<std::string> Optimizer::check_state(const StateDict& state) const {
   std::vector<std::string> problems;
   const Value* kind = find_entry(state.values, "kind");
   if (!kind || !detail::same_setting(*kind, kind_))
     return {fmt::format("kind: {} in the state; this is \"{}\"", kind ? detail::text_of(*kind) : "missing", kind_)};
   if (!count_in(state, "steps")) problems.push_back("steps: missing or not an integer of at least 0");
-  const Bundle* saved_settings = find_entry(state.parts, "settings");
+  const StateDict* saved_settings = find_entry(state.parts, "settings");
   if (!saved_settings)
     problems.push_back("settings: missing");
   else if (!other_settings_)
     check_settings(*saved_settings, settings(), problems);
   if (problems.empty()) problems = check_schedules(state);  // other settings say it already
 
-  const Bundle* all = find_entry(state.parts, "moments");
+  const StateDict* all = find_entry(state.parts, "moments");
   if (!all) {
     problems.push_back("moments: missing");
     return problems;
   }
   for (const Slot& slot : slots_) {
-    const Bundle* path = find_entry(all->parts, slot.path);
-    const Bundle* leaf = path ? find_entry(path->parts, slot.leaf) : nullptr;
+    const StateDict* path = find_entry(all->parts, slot.path);
+    const StateDict* leaf = path ? find_entry(path->parts, slot.leaf) : nullptr;
     if (!leaf)
       problems.push_back(fmt::format("\"{}\", leaf \"{}\": missing", slot.path, slot.leaf));
     else
@@ -150,13 +150,13 @@ std::vector<std::string> Optimizer::check_state(const Bundle& state) const {
   return problems;
 }
 
-void Optimizer::load_state(const Bundle& state) {
+void Optimizer::load_state(const StateDict& state) {
   if (const auto problems = check_state(state); !problems.empty())
     throw IoError(fmt::format("[{}] load_state: {}", kind_, fmt::join(problems, "; ")));
-  const Bundle& all = state.part("moments");
+  const StateDict& all = state.part("moments");
   const std::vector<Kept> tensors = moments(), numbers = scalars();
   for (Slot& slot : slots_) {
-    const Bundle& leaf = all.part(slot.path).part(slot.leaf);
+    const StateDict& leaf = all.part(slot.path).part(slot.leaf);
     slot.updates = leaf.get<std::int64_t>("updates");
     slot.moments.clear();
     slot.scalars.clear();
@@ -164,9 +164,9 @@ void Optimizer::load_state(const Bundle& state) {
     for (const Kept& kept : tensors) slot.moments.push_back(leaf.tensor(kept.name));
     for (const Kept& kept : numbers) slot.scalars.push_back(leaf.get<double>(kept.name));
   }
-  const Bundle* schedules = find_entry(state.parts, "schedules");
+  const StateDict* schedules = find_entry(state.parts, "schedules");
   for (const auto& [name, schedule] : kept_schedules())
-    if (const Bundle* saved = schedules ? find_entry(schedules->parts, name) : nullptr)
+    if (const StateDict* saved = schedules ? find_entry(schedules->parts, name) : nullptr)
       if (schedule->check_state(*saved).empty()) schedule->load_state(*saved);
   steps_ = state.get<std::int64_t>("steps");
 }

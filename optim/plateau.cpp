@@ -65,7 +65,7 @@ bool ReduceOnPlateau::observe(double metric) {
   return true;
 }
 
-Description ReduceOnPlateau::description() const {
+ModuleConfig ReduceOnPlateau::description() const {
   const auto& o = options_;
   return {std::string(name),
           {{"lr", o.lr},
@@ -80,8 +80,8 @@ Description ReduceOnPlateau::description() const {
           {}};
 }
 
-Bundle ReduceOnPlateau::save_state() const {
-  Bundle state;
+StateDict ReduceOnPlateau::save_state() const {
+  StateDict state;
   state.values = {{"lr", seen_->lr},
                   {"best", seen_->best},
                   {"bad_observations", seen_->bad},
@@ -90,9 +90,9 @@ Bundle ReduceOnPlateau::save_state() const {
   return state;
 }
 
-std::vector<std::string> ReduceOnPlateau::check_state(const Bundle& state) const {
+std::vector<std::string> ReduceOnPlateau::check_state(const StateDict& state) const {
   std::vector<std::string> problems;
-  const Bundle* settings = detail::find_entry(state.parts, "settings");
+  const StateDict* settings = detail::find_entry(state.parts, "settings");
   if (!settings)
     problems.emplace_back("settings: missing");
   else
@@ -106,7 +106,7 @@ std::vector<std::string> ReduceOnPlateau::check_state(const Bundle& state) const
   return problems;
 }
 
-void ReduceOnPlateau::load_state(const Bundle& state) {
+void ReduceOnPlateau::load_state(const StateDict& state) {
   *seen_ = {state.get<double>("lr"), state.get<double>("best"), state.get<std::int64_t>("bad_observations"),
             state.get<std::int64_t>("cooldown_left")};
 }

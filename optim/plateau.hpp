@@ -33,7 +33,7 @@ struct ReduceOnPlateauOptions {
 /// factor). The steps of the optimizer do not count. ParamGroup's lr_scale is applied afterwards, so to min_lr, too.
 ///
 /// A handle: copies, so those in optimizers, share what was observed. An optimizer saves and loads that with itself.
-class ReduceOnPlateau final : public Saveable {
+class ReduceOnPlateau final : public Stateful {
  public:
   explicit ReduceOnPlateau(ReduceOnPlateauOptions options);
 
@@ -45,12 +45,12 @@ class ReduceOnPlateau final : public Saveable {
 
   double at(std::int64_t) const { return seen_->lr; }
   /// The options; not what was observed.
-  Description description() const;
+  ModuleConfig description() const;
 
   /// values lr, best, bad_observations, cooldown_left; part settings: the options.
-  Bundle save_state() const override;
-  std::vector<std::string> check_state(const Bundle& state) const override;
-  void load_state(const Bundle& state) override;
+  StateDict save_state() const override;
+  std::vector<std::string> check_state(const StateDict& state) const override;
+  void load_state(const StateDict& state) override;
 
  private:
   struct Seen {

@@ -24,7 +24,7 @@ ScheduleValue Schedule::at(std::int64_t step) const {
 }
 
 Constant::Constant(double lr) : lr_(lr) { require_rate("Constant", "lr", lr); }
-Description Constant::description() const { return {"Constant", {{"lr", lr_}}, {}}; }
+ModuleConfig Constant::description() const { return {"Constant", {{"lr", lr_}}, {}}; }
 
 StepDecay::StepDecay(const StepDecayOptions& options) : options_(options) {
   require_rate("StepDecay", "lr", options.lr);
@@ -36,7 +36,7 @@ double StepDecay::at(std::int64_t step) const {
   return options_.lr * std::pow(options_.gamma, static_cast<double>(step / options_.step_size));
 }
 
-Description StepDecay::description() const {
+ModuleConfig StepDecay::description() const {
   return {"StepDecay", {{"lr", options_.lr}, {"step_size", options_.step_size}, {"gamma", options_.gamma}}, {}};
 }
 
@@ -56,7 +56,7 @@ double MultiStepDecay::at(std::int64_t step) const {
   return options_.lr * std::pow(options_.gamma, static_cast<double>(passed));
 }
 
-Description MultiStepDecay::description() const {
+ModuleConfig MultiStepDecay::description() const {
   return {"MultiStepDecay", {{"lr", options_.lr}, {"milestones", options_.milestones}, {"gamma", options_.gamma}}, {}};
 }
 
@@ -69,7 +69,7 @@ double Exponential::at(std::int64_t step) const {
   return options_.lr * std::pow(options_.gamma, static_cast<double>(step));
 }
 
-Description Exponential::description() const {
+ModuleConfig Exponential::description() const {
   return {"Exponential", {{"lr", options_.lr}, {"gamma", options_.gamma}}, {}};
 }
 
@@ -90,7 +90,7 @@ double CosineWarmup::at(std::int64_t step) const {
   return o.eta_min + (o.lr - o.eta_min) * (1 + std::cos(std::numbers::pi * x)) / 2;
 }
 
-Description CosineWarmup::description() const {
+ModuleConfig CosineWarmup::description() const {
   return {"CosineWarmup",
           {{"lr", options_.lr},
            {"warmup_steps", options_.warmup_steps},
@@ -112,7 +112,7 @@ double Polynomial::at(std::int64_t step) const {
   return o.lr * std::pow(1 - x, o.power);
 }
 
-Description Polynomial::description() const {
+ModuleConfig Polynomial::description() const {
   return {"Polynomial", {{"lr", options_.lr}, {"total_steps", options_.total_steps}, {"power", options_.power}}, {}};
 }
 
@@ -136,7 +136,7 @@ double CosineRestarts::at(std::int64_t step) const {
   return o.eta_min + (o.lr - o.eta_min) * (1 + std::cos(std::numbers::pi * x)) / 2;
 }
 
-Description CosineRestarts::description() const {
+ModuleConfig CosineRestarts::description() const {
   return {"CosineRestarts",
           {{"lr", options_.lr}, {"T_0", options_.T_0}, {"T_mult", options_.T_mult}, {"eta_min", options_.eta_min}},
           {}};
@@ -180,7 +180,7 @@ ScheduleValue OneCycle::at(std::int64_t step) const {
   return value;
 }
 
-Description OneCycle::description() const {
+ModuleConfig OneCycle::description() const {
   const auto& o = options_;
   return {"OneCycle",
           {{"max_lr", o.max_lr},

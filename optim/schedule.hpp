@@ -6,8 +6,8 @@
 //   200})});
 //
 // A schedule of your own is any copyable type with `double at(std::int64_t step) const` (or a ScheduleValue) and
-// `vg::Description description() const`, whose kind and options tell it from every other schedule. One that depends on
-// more than the step is a handle, whose copies share what it depends on, and a vg::Saveable: then the optimizer saves
+// `vg::ModuleConfig description() const`, whose kind and options tell it from every other schedule. One that depends on
+// more than the step is a handle, whose copies share what it depends on, and a vg::Stateful: then the optimizer saves
 // and loads that with itself, as ReduceOnPlateau's.
 #pragma once
 
@@ -41,7 +41,7 @@ inline constexpr double must_be_given = std::numeric_limits<double>::quiet_NaN()
 template <class S>
 concept ScheduleLike = requires(const S& schedule, std::int64_t step) {
   { schedule.at(step) } -> std::convertible_to<ScheduleValue>;
-  { schedule.description() } -> std::convertible_to<Description>;
+  { schedule.description() } -> std::convertible_to<ModuleConfig>;
 };
 }  // namespace detail
 
@@ -57,26 +57,26 @@ class Schedule {
   /// Throws ValueError for a negative step.
   ScheduleValue at(std::int64_t step) const;
   /// Its kind and options.
-  Description description() const { return inside_->description(); }
+  ModuleConfig description() const { return inside_->description(); }
   /// Whether it sets the momentum, too.
   bool gives_momentum() const { return at(0).momentum.has_value(); }
   /// What it depends on beside the step, to be saved with the optimizer; null when there is nothing.
-  Saveable* saveable() const { return inside_->saveable(); }
+  Stateful* saveable() const { return inside_->saveable(); }
 
  private:
   struct Any {
     virtual ~Any() = default;
     virtual ScheduleValue at(std::int64_t step) const = 0;
-    virtual Description description() const = 0;
-    virtual Saveable* saveable() = 0;
+    virtual ModuleConfig description() const = 0;
+    virtual Stateful* saveable() = 0;
   };
   template <class S>
   struct Of final : Any {
     explicit Of(S schedule) : schedule_(std::move(schedule)) {}
     ScheduleValue at(std::int64_t step) const override { return schedule_.at(step); }
-    Description description() const override { return schedule_.description(); }
-    Saveable* saveable() override {
-      if constexpr (std::derived_from<S, Saveable>)
+    ModuleConfig description() const override { return schedule_.description(); }
+    Stateful* saveable() override {
+      if constexpr (std::derived_from<S, Stateful>)
         return &schedule_;
       else
         return nullptr;
@@ -92,7 +92,7 @@ class Constant {
   /// Throws ValueError unless lr is finite and at least 0, as every schedule does for its rates.
   explicit Constant(double lr);
   double at(std::int64_t) const { return lr_; }
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   double lr_;
@@ -108,7 +108,7 @@ class StepDecay {
  public:
   explicit StepDecay(const StepDecayOptions& options);
   double at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   StepDecayOptions options_;
@@ -124,7 +124,7 @@ class MultiStepDecay {
  public:
   explicit MultiStepDecay(MultiStepDecayOptions options);
   double at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   MultiStepDecayOptions options_;
@@ -139,7 +139,7 @@ class Exponential {
  public:
   explicit Exponential(const ExponentialOptions& options);
   double at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   ExponentialOptions options_;
@@ -160,7 +160,7 @@ class CosineWarmup {
  public:
   explicit CosineWarmup(const CosineWarmupOptions& options);
   double at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   CosineWarmupOptions options_;
@@ -176,7 +176,7 @@ class Polynomial {
  public:
   explicit Polynomial(const PolynomialOptions& options);
   double at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   PolynomialOptions options_;
@@ -196,7 +196,7 @@ class CosineRestarts {
  public:
   explicit CosineRestarts(const CosineRestartsOptions& options);
   double at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   CosineRestartsOptions options_;
@@ -225,7 +225,7 @@ class OneCycle {
  public:
   explicit OneCycle(OneCycleOptions options);
   ScheduleValue at(std::int64_t step) const;
-  Description description() const;
+  ModuleConfig description() const;
 
  private:
   double go(double from, double to, double x) const;

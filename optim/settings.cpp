@@ -6,8 +6,8 @@
 
 namespace vg::detail {
 
-Bundle bundle_of(const Description& d) {
-  Bundle b;
+StateDict bundle_of(const ModuleConfig& d) {
+  StateDict b;
   b.values.emplace_back("kind", d.kind);
   b.values.insert(b.values.end(), d.options.begin(), d.options.end());
   for (const auto& [name, child] : d.children) b.parts.emplace_back(name, bundle_of(child));
@@ -43,7 +43,7 @@ std::string text_of(const Value& value) {
   return fmt::format("[\"{}\"]", fmt::join(std::get<std::vector<std::string>>(value), "\", \""));
 }
 
-void compare_settings(const std::string& where, const Bundle& saved, const Bundle& here,
+void compare_settings(const std::string& where, const StateDict& saved, const StateDict& here,
                       std::vector<std::string>& out) {
   // Two schedules of different kinds have no options to compare.
   const Value *saved_kind = find_entry(saved.values, "kind"), *kind = find_entry(here.values, "kind");
@@ -62,7 +62,7 @@ void compare_settings(const std::string& where, const Bundle& saved, const Bundl
     if (!find_entry(here.values, name))
       out.push_back(fmt::format("{}{}: {} in the state; here there is none", where, name, text_of(value)));
   for (const auto& [name, part] : here.parts) {
-    const Bundle* other = find_entry(saved.parts, name);
+    const StateDict* other = find_entry(saved.parts, name);
     if (!other)
       out.push_back(fmt::format("{}{}: not in the state", where, name));
     else
@@ -73,13 +73,13 @@ void compare_settings(const std::string& where, const Bundle& saved, const Bundl
       out.push_back(fmt::format("{}{}: in the state; here there is none", where, name));
 }
 
-const std::int64_t* count_in(const Bundle& saved, std::string_view name) {
+const std::int64_t* count_in(const StateDict& saved, std::string_view name) {
   const Value* value = find_entry(saved.values, name);
   const auto* n = value ? std::get_if<std::int64_t>(value) : nullptr;
   return n && *n >= 0 ? n : nullptr;
 }
 
-const double* number_in(const Bundle& saved, std::string_view name) {
+const double* number_in(const StateDict& saved, std::string_view name) {
   const Value* value = find_entry(saved.values, name);
   return value ? std::get_if<double>(value) : nullptr;
 }

@@ -20,9 +20,9 @@ const T* find_entry(const std::vector<std::pair<std::string, T>>& entries, std::
 }
 
 /// An integer of at least 0 among the values, or null.
-const std::int64_t* count_in(const Bundle& saved, std::string_view name);
+const std::int64_t* count_in(const StateDict& saved, std::string_view name);
 /// A double among the values, or null.
-const double* number_in(const Bundle& saved, std::string_view name);
+const double* number_in(const StateDict& saved, std::string_view name);
 
 /// "SGD" or true, as a message shows it.
 std::string text_of(const Value& value);
@@ -30,8 +30,8 @@ std::string text_of(const Value& value);
 bool same_setting(const Value& a, const Value& b);
 
 /// values kind and the options; parts: the children.
-Bundle bundle_of(const Description& d);
+StateDict bundle_of(const ModuleConfig& d);
 /// Adds a line to `out` for each setting that differs, its name after `where`.
-void compare_settings(const std::string& where, const Bundle& saved, const Bundle& here, std::vector<std::string>& out);
+void compare_settings(const std::string& where, const StateDict& saved, const StateDict& here, std::vector<std::string>& out);
 
 }  // namespace vg::detail

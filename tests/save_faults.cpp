@@ -299,7 +299,7 @@ int each_allocation_of_a_step() {
   Saves run(false, 8);
   for (int number = 0;; ++number) {
     run.next();
-    const vg::Bundle shared = run.optimizer.save_state();
+    const vg::StateDict shared = run.optimizer.save_state();
     const std::string before = run.contents();
     vg::memory::release_cached();
     allocation.arm(number);

@@ -11,8 +11,8 @@ double History::Evaluation::mean() const {
   return std::accumulate(dice.begin(), dice.end(), 0.0) / static_cast<double>(dice.size());
 }
 
-vg::Bundle History::save_state() const {
-  vg::Bundle b;
+vg::StateDict History::save_state() const {
+  vg::StateDict b;
   b.values.emplace_back("loss", loss);
   std::vector<std::int64_t> steps;
   for (const Evaluation& e : evaluations) steps.push_back(e.step);
@@ -22,7 +22,7 @@ vg::Bundle History::save_state() const {
   return b;
 }
 
-std::vector<std::string> History::check_state(const vg::Bundle& state) const {
+std::vector<std::string> History::check_state(const vg::StateDict& state) const {
   try {
     History(classes_).load_state(state);
     return {};
@@ -31,7 +31,7 @@ std::vector<std::string> History::check_state(const vg::Bundle& state) const {
   }
 }
 
-void History::load_state(const vg::Bundle& state) {
+void History::load_state(const vg::StateDict& state) {
   History h(classes_);
   h.loss = state.get<std::vector<double>>("loss");
   const auto steps_done = static_cast<std::int64_t>(h.loss.size());

@@ -7,7 +7,7 @@
 
 #include <voxgrad/voxgrad.hpp>
 
-class History : public vg::Saveable {
+class History : public vg::Stateful {
  public:
   struct Evaluation {
     std::int64_t step;
@@ -20,10 +20,10 @@ class History : public vg::Saveable {
   std::vector<double> loss;  // of steps 1, 2, ...
   std::vector<Evaluation> evaluations;
 
-  vg::Bundle save_state() const override;
+  vg::StateDict save_state() const override;
   /// That there are as many values as there should be, and that no evaluation is of a step without a loss.
-  std::vector<std::string> check_state(const vg::Bundle& state) const override;
-  void load_state(const vg::Bundle& state) override;
+  std::vector<std::string> check_state(const vg::StateDict& state) const override;
+  void load_state(const vg::StateDict& state) override;
   /// {"loss": [...], "evaluations": [{"step", "dice": {class: value}, "mean"}]}. Throws IoError.
   void write_json(const std::string& path, const std::vector<std::string>& classes) const;
 

@@ -46,14 +46,14 @@ std::vector<std::pair<std::string, std::string>> Settings::rows(std::int64_t par
           {"spacing", fmt::format("{} mm", spacing)}};
 }
 
-vg::Bundle Settings::save_state() const {
-  vg::Bundle b;
+vg::StateDict Settings::save_state() const {
+  vg::StateDict b;
   b.values = {
       {"steps", steps}, {"seed", std::to_string(seed)}, {"spacing", spacing}, {"rate", rate}, {"data_crc32", data_sum}};
   return b;
 }
 
-std::vector<std::string> Settings::check_state(const vg::Bundle& state) const {
+std::vector<std::string> Settings::check_state(const vg::StateDict& state) const {
   if (other_settings) return {};
   SettingsCheck check;
   check.same("steps", fmt::format("{}", state.get<std::int64_t>("steps")), fmt::format("{}", steps));

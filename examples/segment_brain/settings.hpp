@@ -12,7 +12,7 @@ namespace CLI {
 class App;
 }
 
-struct Settings : vg::Saveable {
+struct Settings : vg::Stateful {
   std::filesystem::path data = "/usr/share/mricron/templates";
   std::filesystem::path output = "output";
   std::int64_t steps = 400;
@@ -32,8 +32,8 @@ struct Settings : vg::Saveable {
   /// Name and value of each, for the report.
   std::vector<std::pair<std::string, std::string>> rows(std::int64_t parameters) const;
 
-  vg::Bundle save_state() const override;
+  vg::StateDict save_state() const override;
   /// Names each setting that differs from the checkpoint's.
-  std::vector<std::string> check_state(const vg::Bundle& state) const override;
-  void load_state(const vg::Bundle&) override {}
+  std::vector<std::string> check_state(const vg::StateDict& state) const override;
+  void load_state(const vg::StateDict&) override {}
 };

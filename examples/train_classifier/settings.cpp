@@ -36,8 +36,8 @@ void Settings::declare(CLI::App& app) {
       ->capture_default_str();
 }
 
-vg::Bundle Settings::save_state() const {
-  vg::Bundle b;
+vg::StateDict Settings::save_state() const {
+  vg::StateDict b;
   b.values = {{"seed", std::to_string(seed)},
               {"net", net},
               {"augment", augment},
@@ -46,7 +46,7 @@ vg::Bundle Settings::save_state() const {
   return b;
 }
 
-std::vector<std::string> Settings::check_state(const vg::Bundle& state) const {
+std::vector<std::string> Settings::check_state(const vg::StateDict& state) const {
   if (other_settings) return {};
   SettingsCheck check;
   check.same("seed", state.get<std::string>("seed"), std::to_string(seed));

@@ -6,7 +6,7 @@
 
 #include "training.hpp"
 
-struct Settings : TrainingSettings, vg::Saveable {
+struct Settings : TrainingSettings, vg::Stateful {
   std::string data;        // a MedMNIST3D archive; empty: voxelised solids
   std::int64_t size = 28;  // of the solids
   std::string net = "resnet10";
@@ -19,8 +19,8 @@ struct Settings : TrainingSettings, vg::Saveable {
   Settings();
   void declare(CLI::App& app);
 
-  vg::Bundle save_state() const override;
+  vg::StateDict save_state() const override;
   /// Names each setting that differs from the checkpoint's.
-  std::vector<std::string> check_state(const vg::Bundle& state) const override;
-  void load_state(const vg::Bundle&) override {}
+  std::vector<std::string> check_state(const vg::StateDict& state) const override;
+  void load_state(const vg::StateDict&) override {}
 };

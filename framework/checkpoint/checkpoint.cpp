@@ -23,7 +23,7 @@ namespace {
 // ------------------------------------------------------------------------------------------------------------- saving
 
 // "Module" is what a module is that does not override kind().
-void require_kinds(const std::string& path, const Description& d) {
+void require_kinds(const std::string& path, const ModuleConfig& d) {
   if (d.kind == "Module")
     throw ValueError(fmt::format(
         "[checkpoint] save: {} has no kind(), by which vg::load tells modules apart and vg::load_model makes "
@@ -107,7 +107,7 @@ void apply_model(const std::vector<Move>& moves, Undo& undo) {
   for (Move m : moves) m.apply();
 }
 
-void apply_part(const Bundle& saved, Saveable& part, Undo& undo) {
+void apply_part(const StateDict& saved, Stateful& part, Undo& undo) {
   undo.add([&part, old = part.save_state()]() { part.load_state(old); });
   part.load_state(saved);
 }
@@ -149,11 +149,11 @@ Checkpoint& Checkpoint::model(std::string name, Module& m) {
   const std::string shown = model_name(name);
   return add_once(models_, std::move(name), m, shown), *this;
 }
-Checkpoint& Checkpoint::optimizer(std::string name, Saveable& o) {
+Checkpoint& Checkpoint::optimizer(std::string name, Stateful& o) {
   const std::string shown = optimizer_name(name);
   return add_once(optimizers_, std::move(name), o, shown), *this;
 }
-Checkpoint& Checkpoint::optimizer(Saveable& o) {
+Checkpoint& Checkpoint::optimizer(Stateful& o) {
   set_once(optimizer_, o, "optimizer");
   return *this;
 }
@@ -161,7 +161,7 @@ Checkpoint& Checkpoint::generator(random::Generator& g) {
   set_once(generator_, g, "generator");
   return *this;
 }
-Checkpoint& Checkpoint::part(std::string name, Saveable& p) {
+Checkpoint& Checkpoint::part(std::string name, Stateful& p) {
   const std::string shown = part_name(name);
   return add_once(parts_, std::move(name), p, shown), *this;
 }
@@ -205,8 +205,8 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     return saved && wanted;
   };
   std::vector<Move> moves;
-  std::vector<std::pair<const Bundle*, Saveable*>> fitting;
-  const auto match = [&](const std::string& name, const Bundle& saved, Saveable& part) {
+  std::vector<std::pair<const StateDict*, Stateful*>> fitting;
+  const auto match = [&](const std::string& name, const StateDict& saved, Stateful& part) {
     Problems found;
     match_part(name, saved, part, found);
     if (found.empty()) {

@@ -38,16 +38,16 @@ class Checkpoint {
   /// model, optimizer or generator, and for a second model, optimizer or part of the same name.
   Checkpoint& model(Module& model);
   Checkpoint& model(std::string name, Module& model);
-  Checkpoint& optimizer(Saveable& optimizer);
-  Checkpoint& optimizer(std::string name, Saveable& optimizer);
+  Checkpoint& optimizer(Stateful& optimizer);
+  Checkpoint& optimizer(std::string name, Stateful& optimizer);
   /// In place of the default generator (random::default_generator() of the thread that saves or loads), which belongs
   /// to every checkpoint. A file without one, as older ones are, is loaded all the same and leaves the default as it
   /// is.
   Checkpoint& generator(random::Generator& generator);
-  Checkpoint& part(std::string name, Saveable& part);
+  Checkpoint& part(std::string name, Stateful& part);
 
   /// Anything small that says how far the run is. Saved with the rest; load() replaces it.
-  Values progress;
+  Attributes progress;
   /// The entry of `progress` with that name and type (bool, std::int64_t, double, std::string or a vector of the last
   /// three). Throws ValueError when there is none.
   template <class T>
@@ -79,10 +79,10 @@ class Checkpoint {
 
   Module* model_ = nullptr;
   std::vector<std::pair<std::string, Module*>> models_;
-  Saveable* optimizer_ = nullptr;
-  std::vector<std::pair<std::string, Saveable*>> optimizers_;
+  Stateful* optimizer_ = nullptr;
+  std::vector<std::pair<std::string, Stateful*>> optimizers_;
   random::Generator* generator_ = nullptr;
-  std::vector<std::pair<std::string, Saveable*>> parts_;
+  std::vector<std::pair<std::string, Stateful*>> parts_;
 };
 
 /// A checkpoint of only a model, without the generator.

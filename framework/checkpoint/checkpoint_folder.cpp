@@ -106,7 +106,7 @@ std::string listed(const std::vector<Resumed::Skipped>& skipped) {
   return text;
 }
 
-void set(Values& values, std::string_view name, Value value) {
+void set(Attributes& values, std::string_view name, Value value) {
   for (auto& [key, v] : values)
     if (key == name) {
       v = std::move(value);
@@ -116,7 +116,7 @@ void set(Values& values, std::string_view name, Value value) {
 }
 
 template <class T>
-std::optional<T> entry(const Values& values, std::string_view name) {
+std::optional<T> entry(const Attributes& values, std::string_view name) {
   for (const auto& [key, v] : values)
     if (key == name && std::holds_alternative<T>(v)) return std::get<T>(v);
   return {};

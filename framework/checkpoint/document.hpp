@@ -31,20 +31,20 @@ struct SavedState {
 };
 
 struct SavedModel {
-  Description description;
+  ModuleConfig description;
   std::vector<std::pair<std::string, SavedState>> states;
 };
 
 struct Document {
   int version = format_version;  ///< of the file that was read
   bool summed = false;           ///< whether that file had a checksum of the whole (which was right)
-  Values progress;
+  Attributes progress;
   std::optional<random::Key> generator;
   std::optional<SavedModel> model;
   std::vector<std::pair<std::string, SavedModel>> models;  ///< by name, beside the one without
-  std::optional<Bundle> optimizer;
-  std::vector<std::pair<std::string, Bundle>> optimizers;
-  std::vector<std::pair<std::string, Bundle>> parts;
+  std::optional<StateDict> optimizer;
+  std::vector<std::pair<std::string, StateDict>> optimizers;
+  std::vector<std::pair<std::string, StateDict>> parts;
 };
 
 /// Throws IoError naming the file, line, byte and JSON path of what is wrong; checksums that do not fit among it.

@@ -133,7 +133,7 @@ class List : public Level {
 };
 
 /// An object of Values; and one tensor: {"dtype", "shape", "encoding", "crc32", "values"}.
-LevelPtr values_level(Values& out);
+LevelPtr values_level(Attributes& out);
 LevelPtr tensor_level(Tensor& out);
 
 }  // namespace vg::checkpoint

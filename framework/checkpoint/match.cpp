@@ -133,7 +133,7 @@ bool equal(const Value& a, const Value& b) {
   return a == b;
 }
 
-void match_module(const std::string& path, const Description& saved, const Description& now, Problems& problems) {
+void match_module(const std::string& path, const ModuleConfig& saved, const ModuleConfig& now, Problems& problems) {
   const std::string module = path.empty() ? "the model" : "module " + in_quotes(path);
   const auto text = [](const Value& v) { return std::visit(ShowValue{}, v); };
   if (saved.kind != now.kind) {  // then nothing below can be compared
@@ -159,14 +159,14 @@ void match_module(const std::string& path, const Description& saved, const Descr
   const auto join_path = [&](const std::string& name) { return path.empty() ? name : path + "." + name; };
   join(
       saved.children, now.children,
-      [&](const std::string& name, const Description& s, const Description& n) {
+      [&](const std::string& name, const ModuleConfig& s, const ModuleConfig& n) {
         match_module(join_path(name), s, n, problems);
       },
-      [&](const std::string& name, const Description& s) {
+      [&](const std::string& name, const ModuleConfig& s) {
         problems.push_back(fmt::format("description of module {}: the file has a {}, the model nothing",
                                        in_quotes(join_path(name)), in_quotes(s.kind)));
       },
-      [&](const std::string& name, const Description& n) {
+      [&](const std::string& name, const ModuleConfig& n) {
         problems.push_back(fmt::format("description of module {}: the file has nothing, the model a {}",
                                        in_quotes(join_path(name)), in_quotes(n.kind)));
       });
@@ -288,11 +288,11 @@ std::vector<Move> match_states(const SavedModel& saved, const States& states, co
   return match_leaves(found, wanted, options.strict && options.whole(), report);
 }
 
-void match_description(const Description& saved, const Description& now, Problems& problems) {
+void match_description(const ModuleConfig& saved, const ModuleConfig& now, Problems& problems) {
   match_module("", saved, now, problems);
 }
 
-void match_part(const std::string& name, const Bundle& saved, const Saveable& part, Problems& problems) {
+void match_part(const std::string& name, const StateDict& saved, const Stateful& part, Problems& problems) {
   try {
     for (const std::string& line : part.check_state(saved)) problems.push_back(name + ": " + line);
   } catch (const std::bad_alloc&) {

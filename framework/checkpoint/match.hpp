@@ -40,8 +40,8 @@ const SavedModel* find_model(const Document& file, const std::string& name, Prob
 std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
                                LoadReport& report, Problems& problems);
 /// Other kinds, options and children, whatever their order.
-void match_description(const Description& saved, const Description& now, Problems& problems);
+void match_description(const ModuleConfig& saved, const ModuleConfig& now, Problems& problems);
 /// What `part` says of `saved`; an exception of its check is a problem like another.
-void match_part(const std::string& name, const Bundle& saved, const Saveable& part, Problems& problems);
+void match_part(const std::string& name, const StateDict& saved, const Stateful& part, Problems& problems);
 
 }  // namespace vg::checkpoint

@@ -21,7 +21,7 @@ LevelPtr map_level(std::vector<std::pair<std::string, T>>& out, LevelPtr (*open)
   return std::make_unique<Map<T>>(out, open);
 }
 
-LevelPtr description_level(Description& d) {
+LevelPtr description_level(ModuleConfig& d) {
   auto level = std::make_unique<Record>();
   level->text_field("kind", d.kind);
   level->object_field(
@@ -61,7 +61,7 @@ LevelPtr model_level(SavedModel& m) {
   return level;
 }
 
-LevelPtr bundle_level(Bundle& b) {
+LevelPtr bundle_level(StateDict& b) {
   auto level = std::make_unique<Record>();
   level->object_field(
       "values", [&b] { return values_level(b.values); }, Record::Need::optional);

@@ -10,7 +10,7 @@ namespace vg {
 
 namespace {
 
-void copy(Bundle& bundle) {
+void copy(StateDict& bundle) {
   for (auto& [name, t] : bundle.tensors)
     if (t.defined()) t = t.clone();
   for (auto& [name, part] : bundle.parts) copy(part);

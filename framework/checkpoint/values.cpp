@@ -95,7 +95,7 @@ class Tagged : public Level {
 
 class ValuesLevel : public Level {
  public:
-  explicit ValuesLevel(Values& out) : out_(out) {}
+  explicit ValuesLevel(Attributes& out) : out_(out) {}
   void key(const std::string& name) override { out_.emplace_back(name, false); }
   void scalar(const Scalar& s) override {
     Value& value = out_.back().second;
@@ -131,11 +131,11 @@ class ValuesLevel : public Level {
   }
 
  private:
-  Values& out_;
+  Attributes& out_;
 };
 
 }  // namespace
 
-LevelPtr values_level(Values& out) { return std::make_unique<ValuesLevel>(out); }
+LevelPtr values_level(Attributes& out) { return std::make_unique<ValuesLevel>(out); }
 
 }  // namespace vg::checkpoint

@@ -44,7 +44,7 @@ struct PrintValue {
   }
 };
 
-void print_values(Printer& out, const Values& values) {
+void print_values(Printer& out, const Attributes& values) {
   out.open_object();
   for (const auto& [name, value] : values) {
     out.key(name);
@@ -89,7 +89,7 @@ void print_tensors(Out& out, const std::vector<std::pair<std::string, Tensor>>& 
   out.close_object();
 }
 
-void print_description(Printer& out, const Description& d) {
+void print_description(Printer& out, const ModuleConfig& d) {
   out.open_object();
   out.key("kind");
   out.text(d.kind);
@@ -132,9 +132,9 @@ void print_model(Out& out, const SavedModel& model) {
   out.close_object();
 }
 
-void print_bundle(Out& out, const Bundle& bundle);
+void print_bundle(Out& out, const StateDict& bundle);
 
-void print_bundles(Out& out, const std::vector<std::pair<std::string, Bundle>>& bundles) {
+void print_bundles(Out& out, const std::vector<std::pair<std::string, StateDict>>& bundles) {
   out.open_object();
   for (const auto& [name, b] : bundles) {
     out.key(name);
@@ -143,7 +143,7 @@ void print_bundles(Out& out, const std::vector<std::pair<std::string, Bundle>>& 
   out.close_object();
 }
 
-void print_bundle(Out& out, const Bundle& bundle) {
+void print_bundle(Out& out, const StateDict& bundle) {
   out.open_object();
   if (!bundle.values.empty()) {
     out.key("values");

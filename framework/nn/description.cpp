@@ -18,30 +18,30 @@ auto* find(Entries& entries, std::string_view name) {
 }  // namespace
 
 template <class T>
-const T& Bundle::get(std::string_view name) const {
+const T& StateDict::get(std::string_view name) const {
   const Value* v = find(values, name);
   if (v == nullptr || !std::holds_alternative<T>(*v)) missing("value", name);
   return std::get<T>(*v);
 }
-template const bool& Bundle::get<bool>(std::string_view) const;
-template const std::int64_t& Bundle::get<std::int64_t>(std::string_view) const;
-template const double& Bundle::get<double>(std::string_view) const;
-template const std::string& Bundle::get<std::string>(std::string_view) const;
-template const std::vector<std::int64_t>& Bundle::get<std::vector<std::int64_t>>(std::string_view) const;
-template const std::vector<double>& Bundle::get<std::vector<double>>(std::string_view) const;
-template const std::vector<std::string>& Bundle::get<std::vector<std::string>>(std::string_view) const;
+template const bool& StateDict::get<bool>(std::string_view) const;
+template const std::int64_t& StateDict::get<std::int64_t>(std::string_view) const;
+template const double& StateDict::get<double>(std::string_view) const;
+template const std::string& StateDict::get<std::string>(std::string_view) const;
+template const std::vector<std::int64_t>& StateDict::get<std::vector<std::int64_t>>(std::string_view) const;
+template const std::vector<double>& StateDict::get<std::vector<double>>(std::string_view) const;
+template const std::vector<std::string>& StateDict::get<std::vector<std::string>>(std::string_view) const;
 
-const Tensor& Bundle::tensor(std::string_view name) const {
+const Tensor& StateDict::tensor(std::string_view name) const {
   const Tensor* t = find(tensors, name);
   if (t == nullptr) missing("tensor", name);
   return *t;
 }
-const Bundle& Bundle::part(std::string_view name) const {
-  const Bundle* b = find(parts, name);
+const StateDict& StateDict::part(std::string_view name) const {
+  const StateDict* b = find(parts, name);
   if (b == nullptr) missing("part", name);
   return *b;
 }
-bool Bundle::has_value(std::string_view name) const { return find(values, name) != nullptr; }
-bool Bundle::has_tensor(std::string_view name) const { return find(tensors, name) != nullptr; }
+bool StateDict::has_value(std::string_view name) const { return find(values, name) != nullptr; }
+bool StateDict::has_tensor(std::string_view name) const { return find(tensors, name) != nullptr; }
 
 }  // namespace vg

@@ -31,7 +31,7 @@ struct Value : detail::ValueVariant {
   ~Value() = default;
 };
 /// Ordered, names unique.
-using Values = std::vector<std::pair<std::string, Value>>;
+using Attributes = std::vector<std::pair<std::string, Value>>;
 
 /// std::vector<std::pair<std::string, T>>, of a T that holds such a vector itself. The special members are written out
 /// because the constexpr ones of a plain vector make clang 14 ask for T before it is complete.
@@ -49,36 +49,36 @@ struct Named : std::vector<std::pair<std::string, T>> {
 };
 
 /// A module's kind ("Conv3d"), its options by the names of its options aggregate, and its named submodules.
-struct Description {
+struct ModuleConfig {
   std::string kind;
-  Values options;
-  Named<Description> children;
+  Attributes options;
+  Named<ModuleConfig> children;
 };
 
 /// What an object saves itself as: values, tensors and named parts.
-struct Bundle {
-  Values values;
+struct StateDict {
+  Attributes values;
   std::vector<std::pair<std::string, Tensor>> tensors;
-  Named<Bundle> parts;
+  Named<StateDict> parts;
 
   /// The value of that name and type, tensor or part. Throws IoError naming what is missing or of another type.
   template <class T>
   const T& get(std::string_view name) const;
   const Tensor& tensor(std::string_view name) const;
-  const Bundle& part(std::string_view name) const;
+  const StateDict& part(std::string_view name) const;
   bool has_value(std::string_view name) const;
   bool has_tensor(std::string_view name) const;
 };
 
 /// Anything that a checkpoint can hold beside a model: optimizers, schedules, loaders, histories.
-class Saveable {
+class Stateful {
  public:
-  virtual ~Saveable() = default;
-  virtual Bundle save_state() const = 0;
+  virtual ~Stateful() = default;
+  virtual StateDict save_state() const = 0;
   /// The problems that loading `state` would meet, one line each; empty when it fits. Changes nothing.
-  virtual std::vector<std::string> check_state(const Bundle& state) const = 0;
+  virtual std::vector<std::string> check_state(const StateDict& state) const = 0;
   /// Takes the state over. Called only after check_state() was empty.
-  virtual void load_state(const Bundle& state) = 0;
+  virtual void load_state(const StateDict& state) = 0;
 };
 
 }  // namespace vg

@@ -83,7 +83,7 @@ std::optional<std::string> path_below(Module& root, const void* wanted) {
 
 // Names only one module's own children, and refuses one that holds it.
 struct Describe : Visitor {
-  Describe(Description& d, std::vector<std::pair<const Module*, std::string>>& modules)
+  Describe(ModuleConfig& d, std::vector<std::pair<const Module*, std::string>>& modules)
       : description(d), open(modules) {}
   void state(std::string_view, State&) override {}
   void module(std::string_view name, Module& m) override {
@@ -94,16 +94,16 @@ struct Describe : Visitor {
                                      kind_or_type(m), path, at.empty() ? "the model" : fmt::format("\"{}\"", at)));
     description.children.emplace_back(name, described(path, m, open));
   }
-  static Description described(const std::string& path, Module& m,
+  static ModuleConfig described(const std::string& path, Module& m,
                                std::vector<std::pair<const Module*, std::string>>& open) {
-    Description d{m.kind(), m.options(), {}};
+    ModuleConfig d{m.kind(), m.options(), {}};
     open.emplace_back(&m, path);
     Describe names(d, open);
     m.visit(names);
     open.pop_back();
     return d;
   }
-  Description& description;
+  ModuleConfig& description;
   std::vector<std::pair<const Module*, std::string>>& open;  // from the root to the one that is described
 };
 
@@ -347,7 +347,7 @@ FitScope::~FitScope() {
   for (const auto& [module, training] : before_) module->training_ = training;
 }
 
-Description Module::description() {
+ModuleConfig Module::description() {
   std::vector<std::pair<const Module*, std::string>> open;
   return Describe::described("", *this, open);
 }

@@ -100,7 +100,7 @@ class Module {
   /// "Conv3d"; for a module of your own, any name. One that is to be saved must have one.
   virtual std::string kind() const { return "Module"; }
   /// The options it was made with, by name.
-  virtual Values options() const { return {}; }
+  virtual Attributes options() const { return {}; }
   /// Whether update() depends on training(), as in Dropout and BatchNorm: then an optimizer's step() throws ValueError
   /// when the module was never in training mode.
   virtual bool has_training_mode() const { return false; }
@@ -139,7 +139,7 @@ class Module {
   /// Sets who is told of the calls in this tree (nullptr: nobody). Summary uses it; the observer must outlive its use.
   void observe(ModuleObserver* observer);
   /// Kind, options and children of the whole tree. Throws ValueError, naming the path, for a module that visits itself.
-  Description description();
+  ModuleConfig description();
   /// A table: path, kind, output shape, parameters (those that are frozen), multiply-adds, memory of the output; from
   /// one evaluation on zeros of shape `input` (with the batch axis), in the model's dtype. With parameters, also
   /// step_bytes().

@@ -95,6 +95,6 @@ Variable Branches::update(const Variable& x) {
   return y;
 }
 
-Values Branches::options() const { return {{"join", std::string(concat_ ? "concat" : "add")}, {"name", name()}}; }
+Attributes Branches::options() const { return {{"join", std::string(concat_ ? "concat" : "add")}, {"name", name()}}; }
 
 }  // namespace vg

@@ -46,7 +46,7 @@ class Branches : public Layer {
   void visit(Visitor& v) override { v("branches", branches_); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Branches"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   Size joined(const std::vector<std::shared_ptr<Module>>& branches) const;

@@ -67,7 +67,7 @@ void ResidualLayer3d::visit(Visitor& v) {
   v("activation", activation);
 }
 
-Values ResidualLayer3d::frame_options() const {
+Attributes ResidualLayer3d::frame_options() const {
   return {{"stride", frame_.stride.entries()}, {"norm", frame_.norm}, {"num_groups", frame_.num_groups},
           {"activation", frame_.activation},   {"w_init", w_init_},   {"name", name()}};
 }
@@ -85,7 +85,7 @@ Sequential ResidualBlock3d::make_main() const {
   return net;
 }
 
-Values ResidualBlock3d::options() const {
+Attributes ResidualBlock3d::options() const {
   return with({{"in_size", in_size()}, {"out_channels", frame().out_channels}}, frame_options());
 }
 
@@ -117,7 +117,7 @@ Sequential BottleneckBlock3d::make_main() const {
   return net;
 }
 
-Values BottleneckBlock3d::options() const {
+Attributes BottleneckBlock3d::options() const {
   return with({{"in_size", in_size()}, {"channels", channels_}, {"expansion", expansion_}}, frame_options());
 }
 

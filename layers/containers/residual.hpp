@@ -39,7 +39,7 @@ class ResidualLayer3d : public Layer {
   std::shared_ptr<Module> make_activation() const;
   const Frame& frame() const { return frame_; }
   /// The options from stride on.
-  Values frame_options() const;
+  Attributes frame_options() const;
 
  private:
   Frame frame_;
@@ -62,7 +62,7 @@ class ResidualBlock3d : public ResidualLayer3d {
  public:
   explicit ResidualBlock3d(ResidualBlock3dOptions options);
   std::string kind() const override { return "ResidualBlock3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   Sequential make_main() const override;
@@ -86,7 +86,7 @@ class BottleneckBlock3d : public ResidualLayer3d {
  public:
   explicit BottleneckBlock3d(BottleneckBlock3dOptions options);
   std::string kind() const override { return "BottleneckBlock3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   Sequential make_main() const override;

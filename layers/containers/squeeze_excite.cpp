@@ -41,7 +41,7 @@ void SqueezeExcite3d::visit(Visitor& v) {
   v("excite", excite);
 }
 
-Values SqueezeExcite3d::options() const {
+Attributes SqueezeExcite3d::options() const {
   return {{"in_size", in_size()}, {"reduction", reduction_}, {"w_init", w_init_.str()}, {"name", name()}};
 }
 

@@ -26,7 +26,7 @@ class SqueezeExcite3d : public Layer {
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "SqueezeExcite3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   std::int64_t reduction_;

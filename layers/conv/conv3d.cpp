@@ -16,8 +16,8 @@ using detail::with;
 namespace {
 
 // The options by name, in the order of brainstate's arguments.
-Values conv_options(const Size& in_size, std::int64_t out_channels, const Values& window, const Values& more,
-                    const Values& frame) {
+Attributes conv_options(const Size& in_size, std::int64_t out_channels, const Attributes& window, const Attributes& more,
+                    const Attributes& frame) {
   return with(with(with({{"in_size", in_size}, {"out_channels", out_channels}}, window), more), frame);
 }
 
@@ -50,7 +50,7 @@ Triple ConvWindow::out_size(std::string_view where, const Triple& in) const {
   return conv3d_out_size(in, kernel, args(in, 1), where);
 }
 
-Values ConvWindow::options() const {
+Attributes ConvWindow::options() const {
   return {{"kernel_size", list(kernel)},
           {"stride", list(stride)},
           {"padding", padding.describe()},
@@ -68,7 +68,7 @@ Variable Conv3d::convolve(const Variable& x) {
   return conv3d(x, masked(weight["weight"]), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups(), compute()));
 }
 
-Values Conv3d::options() const {
+Attributes Conv3d::options() const {
   return conv_options(in_size(), out_channels(), window_.options(), {}, frame_options());
 }
 
@@ -96,7 +96,7 @@ Variable ScaledWSConv3d::convolve(const Variable& x) {
   return conv3d(x, masked((w - average) * scale), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups(), compute()));
 }
 
-Values ScaledWSConv3d::options() const {
+Attributes ScaledWSConv3d::options() const {
   return conv_options(in_size(), out_channels(), window_.options(), {{"ws_gain", ws_gain_}, {"eps", eps_}},
                       frame_options());
 }
@@ -145,7 +145,7 @@ void DepthwiseSeparableConv3d::visit(Visitor& v) {
   v("pointwise", pointwise);
 }
 
-Values DepthwiseSeparableConv3d::options() const {
+Attributes DepthwiseSeparableConv3d::options() const {
   const ConvWindow window(where(), options_.kernel_size, options_.stride, options_.padding, 1, options_.rhs_dilation);
   return {{"in_size", in_size()},
           {"out_channels", options_.out_channels},

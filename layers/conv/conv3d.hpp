@@ -52,7 +52,7 @@ class ConvLayer3d : public Layer {
   /// w times the mask, or w.
   Variable masked(const Variable& w);
   /// The options from groups on.
-  Values frame_options() const;
+  Attributes frame_options() const;
 
   std::int64_t out_channels() const { return frame_.out_channels; }
   std::int64_t groups() const { return frame_.groups; }
@@ -81,7 +81,7 @@ struct ConvWindow {
   Shape kernel_shape(std::int64_t inputs, std::int64_t outputs) const {
     return {kernel[0], kernel[1], kernel[2], inputs, outputs};
   }
-  Values options() const;
+  Attributes options() const;
 
   Triple kernel, stride, lhs_dilation, rhs_dilation;
   Padding padding;
@@ -114,7 +114,7 @@ class Conv3d : public ConvLayer3d {
  public:
   explicit Conv3d(Conv3dOptions options);
   std::string kind() const override { return "Conv3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   Shape kernel_shape(std::int64_t in_channels) const override;
@@ -150,7 +150,7 @@ class ScaledWSConv3d : public ConvLayer3d {
  public:
   explicit ScaledWSConv3d(ScaledWSConv3dOptions options);
   std::string kind() const override { return "ScaledWSConv3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   Shape kernel_shape(std::int64_t in_channels) const override;
@@ -188,7 +188,7 @@ class DepthwiseSeparableConv3d : public Layer {
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "DepthwiseSeparableConv3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  private:
   DepthwiseSeparableConv3dOptions options_;

@@ -124,8 +124,8 @@ Variable ConvLayer3d::update(const Variable& x) {
   return batch ? y : without_batch(y);
 }
 
-Values ConvLayer3d::frame_options() const {
-  Values values = detail::with({{"groups", frame_.groups},
+Attributes ConvLayer3d::frame_options() const {
+  Attributes values = detail::with({{"groups", frame_.groups},
                                 {"w_init", w_init_},
                                 {"b_init", b_init_},
                                 {"w_mask", w_mask_},

@@ -45,7 +45,7 @@ Variable ConvTranspose3d::convolve(const Variable& x) {
       {.stride = stride_, .padding = pads(), .rhs_dilation = rhs_dilation_, .groups = groups(), .compute = compute()});
 }
 
-Values ConvTranspose3d::options() const {
+Attributes ConvTranspose3d::options() const {
   return detail::with({{"in_size", in_size()},
                        {"out_channels", out_channels()},
                        {"kernel_size", detail::list(kernel_)},

@@ -28,7 +28,7 @@ class ConvTranspose3d : public ConvLayer3d {
  public:
   explicit ConvTranspose3d(ConvTranspose3dOptions options);
   std::string kind() const override { return "ConvTranspose3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   Shape kernel_shape(std::int64_t in_channels) const override;

@@ -31,7 +31,7 @@ Variable WeightNormConv3d::convolve(const Variable& x) {
   return conv3d(x, masked(kernel), window_.args({x.dim(1), x.dim(2), x.dim(3)}, groups(), compute()));
 }
 
-Values WeightNormConv3d::options() const {
+Attributes WeightNormConv3d::options() const {
   return detail::with(detail::with({{"in_size", in_size()}, {"out_channels", out_channels()}}, window_.options()),
                       frame_options());
 }

@@ -16,7 +16,7 @@ class WeightNormConv3d : public ConvLayer3d {
  public:
   explicit WeightNormConv3d(WeightNormConv3dOptions options);
   std::string kind() const override { return "WeightNormConv3d"; }
-  Values options() const override;
+  Attributes options() const override;
 
  protected:
   std::string_view kernel_leaf() const override { return "direction"; }

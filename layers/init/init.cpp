@@ -195,7 +195,7 @@ Tensor make_broadcast(std::string_view where, std::string_view argument, const I
   return dtype ? value.to(*dtype) : value;
 }
 
-Values mask_options(const Tensor& mask) {
+Attributes mask_options(const Tensor& mask) {
   if (!mask.defined()) return {};
   return {{"w_mask_shape", mask.shape().vec()}, {"w_mask_values", mask.values()}};
 }

@@ -92,6 +92,6 @@ Tensor make_broadcast(std::string_view where, std::string_view argument, const I
                       std::optional<DType> dtype = std::nullopt);
 
 /// The options "w_mask_shape" and "w_mask_values" that bring a mask back; none without a mask.
-Values mask_options(const Tensor& mask);
+Attributes mask_options(const Tensor& mask);
 
 }  // namespace vg

@@ -68,7 +68,7 @@ std::vector<std::string> registered_modules() {
   return kinds;
 }
 
-std::unique_ptr<Module> make_module(const Description& d) {
+std::unique_ptr<Module> make_module(const ModuleConfig& d) {
   if (const registry::Maker make = registry::find_layer(d.kind)) return make(d);
   ModuleFactory factory;
   {

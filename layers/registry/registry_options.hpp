@@ -17,7 +17,7 @@ namespace vg::registry {
 /// Each throws ValueError for an option that is missing or of another type, naming kind and option.
 class Options {
  public:
-  explicit Options(const Description& d) : description_(d) {}
+  explicit Options(const ModuleConfig& d) : description_(d) {}
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
   bool flag(std::string_view name) const;
@@ -43,7 +43,7 @@ class Options {
   const T& get(std::string_view name, std::string_view type) const;
   int checked_axis(std::string_view name, std::int64_t axis) const;
 
-  const Description& description_;
+  const ModuleConfig& description_;
 };
 
 /// Within it, all that this thread's make_module() makes has at most so many values of parameters together
@@ -64,7 +64,7 @@ void check_limit(const std::string& kind, std::int64_t values);
 void take_from_limit(const std::string& kind, std::int64_t values);
 
 /// The layers of this library by kind; nullptr for another.
-using Maker = std::unique_ptr<Module> (*)(const Description&);
+using Maker = std::unique_ptr<Module> (*)(const ModuleConfig&);
 Maker find_layer(std::string_view kind);
 std::vector<std::string> layer_kinds();
 

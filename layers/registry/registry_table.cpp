@@ -17,7 +17,7 @@ namespace {
 using Made = std::unique_ptr<Module>;
 
 template <class M>
-Made plain(const Description&) {
+Made plain(const ModuleConfig&) {
   return std::make_unique<M>();
 }
 
@@ -42,18 +42,18 @@ O conv_options(const Options& o) {
 }
 
 template <class Conv>
-Made conv3d_of(const Description& d) {
+Made conv3d_of(const ModuleConfig& d) {
   const Options o(d);
   auto made = conv_options<Conv3dOptions>(o);
   made.lhs_dilation = o.extent("lhs_dilation");
   return std::make_unique<Conv>(std::move(made));
 }
 
-Made conv_transpose3d_of(const Description& d) {
+Made conv_transpose3d_of(const ModuleConfig& d) {
   return std::make_unique<ConvTranspose3d>(conv_options<ConvTranspose3dOptions>(Options(d)));
 }
 
-Made scaled_ws_conv3d_of(const Description& d) {
+Made scaled_ws_conv3d_of(const ModuleConfig& d) {
   const Options o(d);
   auto made = conv_options<ScaledWSConv3dOptions>(o);
   made.lhs_dilation = o.extent("lhs_dilation");
@@ -62,7 +62,7 @@ Made scaled_ws_conv3d_of(const Description& d) {
   return std::make_unique<ScaledWSConv3d>(std::move(made));
 }
 
-Made depthwise_separable_conv3d_of(const Description& d) {
+Made depthwise_separable_conv3d_of(const ModuleConfig& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
   const std::int64_t multiplier = o.integer("multiplier");
@@ -82,7 +82,7 @@ Made depthwise_separable_conv3d_of(const Description& d) {
                                       .name = o.text("name")});
 }
 
-Made linear_of(const Description& d) {
+Made linear_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<Linear>(LinearOptions{.in_size = o.integers("in_size"),
                                                 .out_features = o.integer("out_features"),
@@ -98,7 +98,7 @@ void take_statistics(const std::string& kind, std::int64_t channels) {
   for (int i = 0; i < 2; ++i) take_from_limit(kind, std::max<std::int64_t>(0, channels));
 }
 
-Made batch_norm3d_of(const Description& d) {
+Made batch_norm3d_of(const ModuleConfig& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
   if (!in_size.empty()) take_statistics(d.kind, in_size.back());  // running mean and variance
@@ -125,7 +125,7 @@ O norm_options(const Options& o) {
   return made;
 }
 
-Made group_norm_of(const Description& d) {
+Made group_norm_of(const ModuleConfig& d) {
   const Options o(d);
   const auto given = [&](const char* name) {
     return o.has(name) ? std::optional(o.integer(name)) : std::optional<std::int64_t>();
@@ -136,7 +136,7 @@ Made group_norm_of(const Description& d) {
   return std::make_unique<GroupNorm>(std::move(made));
 }
 
-Made instance_norm3d_of(const Description& d) {
+Made instance_norm3d_of(const ModuleConfig& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
   if (!in_size.empty() && o.flag("affine")) take_statistics(d.kind, in_size.back());  // scale and bias
@@ -144,7 +144,7 @@ Made instance_norm3d_of(const Description& d) {
       .in_size = in_size, .epsilon = o.real("epsilon"), .affine = o.flag("affine"), .name = o.text("name")});
 }
 
-Made layer_norm_of(const Description& d) {
+Made layer_norm_of(const ModuleConfig& d) {
   const Options o(d);
   auto made = norm_options<LayerNormOptions>(o);
   made.reduction_axes = o.axes("reduction_axes");
@@ -153,7 +153,7 @@ Made layer_norm_of(const Description& d) {
 }
 
 template <class Pool, class PoolOptions>
-Made pool_of(const Description& d) {
+Made pool_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<Pool>(PoolOptions{.kernel_size = o.extent("kernel_size"),
                                             .stride = o.extent("stride"),
@@ -162,14 +162,14 @@ Made pool_of(const Description& d) {
                                             .name = o.text("name")});
 }
 
-Made global_avg_pool3d_of(const Description& d) {
+Made global_avg_pool3d_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<GlobalAvgPool3d>(
       GlobalAvgPool3dOptions{.in_size = o.integers("in_size"), .name = o.text("name")});
 }
 
 template <class Pool>
-Made adaptive_pool3d_of(const Description& d) {
+Made adaptive_pool3d_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<Pool>(AdaptivePool3dOptions{
       .output_size = o.extent("output_size"), .in_size = o.integers("in_size"), .name = o.text("name")});
@@ -189,14 +189,14 @@ O residual_options(const Options& o) {
   return made;
 }
 
-Made residual_block3d_of(const Description& d) {
+Made residual_block3d_of(const ModuleConfig& d) {
   const Options o(d);
   auto made = residual_options<ResidualBlock3dOptions>(o);
   made.out_channels = o.integer("out_channels");
   return std::make_unique<ResidualBlock3d>(std::move(made));
 }
 
-Made bottleneck_block3d_of(const Description& d) {
+Made bottleneck_block3d_of(const ModuleConfig& d) {
   const Options o(d);
   auto made = residual_options<BottleneckBlock3dOptions>(o);
   made.channels = o.integer("channels");
@@ -204,7 +204,7 @@ Made bottleneck_block3d_of(const Description& d) {
   return std::make_unique<BottleneckBlock3d>(std::move(made));
 }
 
-Made squeeze_excite3d_of(const Description& d) {
+Made squeeze_excite3d_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<SqueezeExcite3d>(SqueezeExcite3dOptions{.in_size = o.integers("in_size"),
                                                                   .reduction = o.integer("reduction"),
@@ -212,39 +212,39 @@ Made squeeze_excite3d_of(const Description& d) {
                                                                   .name = o.text("name")});
 }
 
-Made prelu_of(const Description& d) {
+Made prelu_of(const ModuleConfig& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
   if (!in_size.empty() && o.flag("per_channel")) take_from_limit(d.kind, std::max<std::int64_t>(0, in_size.back()));
   return std::make_unique<PReLU>(PReLUOptions{
       .per_channel = o.flag("per_channel"), .initial = o.real("initial"), .in_size = in_size, .name = o.text("name")});
 }
-Made elu_of(const Description& d) { return std::make_unique<ELU>(ELUOptions{.alpha = Options(d).real("alpha")}); }
-Made softplus_of(const Description& d) {
+Made elu_of(const ModuleConfig& d) { return std::make_unique<ELU>(ELUOptions{.alpha = Options(d).real("alpha")}); }
+Made softplus_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<Softplus>(SoftplusOptions{.beta = o.real("beta"), .threshold = o.real("threshold")});
 }
 
-Made leaky_relu_of(const Description& d) {
+Made leaky_relu_of(const ModuleConfig& d) {
   return std::make_unique<LeakyReLU>(LeakyReLUOptions{.negative_slope = Options(d).real("negative_slope")});
 }
-Made gelu_of(const Description& d) {
+Made gelu_of(const ModuleConfig& d) {
   return std::make_unique<GELU>(GELUOptions{.approximate = Options(d).flag("approximate")});
 }
-Made softmax_of(const Description& d) {
+Made softmax_of(const ModuleConfig& d) {
   return std::make_unique<Softmax>(SoftmaxOptions{.axis = Options(d).axis("axis")});
 }
 
 // The seed is not kept, but the stream is: it is a state.
 template <class D>
-Made dropout_of(const Description& d) {
+Made dropout_of(const ModuleConfig& d) {
   const Options o(d);
   DropoutOptions made{.prob = o.real("prob"), .name = o.text("name")};
   if (o.text("random") == "own") made.seed = 0;
   return std::make_unique<D>(std::move(made));
 }
 
-Made flatten_of(const Description& d) {
+Made flatten_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<Flatten>(FlattenOptions{.start_axis = o.axis("start_axis"),
                                                   .end_axis = o.axis("end_axis"),
@@ -252,7 +252,7 @@ Made flatten_of(const Description& d) {
                                                   .name = o.text("name")});
 }
 
-Made upsample_of(const Description& d) {
+Made upsample_of(const ModuleConfig& d) {
   const Options o(d);
   UpsampleOptions made{
       .scale = o.extent("scale"), .mode = o.text("mode"), .in_size = o.integers("in_size"), .name = o.text("name")};
@@ -262,20 +262,20 @@ Made upsample_of(const Description& d) {
   return std::make_unique<Upsample>(std::move(made));
 }
 
-Made sequential_of(const Description& d) {
+Made sequential_of(const ModuleConfig& d) {
   auto made = std::make_unique<Sequential>();
   for (const auto& [name, child] : d.children) made->push_back(std::shared_ptr<Module>(make_module(child)));
   return made;
 }
 
-Made branches_of(const Description& d) {
+Made branches_of(const ModuleConfig& d) {
   const Options o(d);
   auto made = std::make_unique<Branches>(BranchesOptions{.join = o.text("join"), .name = o.text("name")});
   for (const auto& [name, child] : d.children) made->push_back(std::shared_ptr<Module>(make_module(child)));
   return made;
 }
 
-Made zero_pad3d_of(const Description& d) {
+Made zero_pad3d_of(const ModuleConfig& d) {
   const Options o(d);
   return std::make_unique<ZeroPad3d>(
       ZeroPad3dOptions{.padding = o.padding(), .in_size = o.integers("in_size"), .name = o.text("name")});

@@ -24,7 +24,7 @@ Adagrad::Adagrad(const States& states, AdagradOptions options)
         "false), for there is none");
 }
 
-Values Adagrad::own_settings() const {
+Attributes Adagrad::own_settings() const {
   return {{"lr_decay", lr_decay_}, {"initial_accumulator_value", initial_accumulator_value_}, {"eps", eps_}};
 }
 

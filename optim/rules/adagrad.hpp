@@ -26,7 +26,7 @@ class Adagrad final : public Optimizer {
   explicit Adagrad(const States& states, AdagradOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"sum", initial_accumulator_value_}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   double lr_decay_, initial_accumulator_value_, eps_;

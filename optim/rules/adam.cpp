@@ -18,7 +18,7 @@ AdamFamily::AdamFamily(std::string kind, const States& states, Common common, st
   require_rate(this->kind(), "eps", eps);
 }
 
-Values AdamFamily::own_settings() const {
+Attributes AdamFamily::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 

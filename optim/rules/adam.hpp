@@ -35,7 +35,7 @@ class AdamFamily : public Optimizer {
              bool decoupled);
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;

@@ -13,7 +13,7 @@ Adamax::Adamax(const States& states, AdamaxOptions options)
   detail::require_rate(kind(), "eps", eps_);
 }
 
-Values Adamax::own_settings() const {
+Attributes Adamax::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 

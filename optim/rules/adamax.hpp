@@ -27,7 +27,7 @@ class Adamax final : public Optimizer {
   explicit Adamax(const States& states, AdamaxOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_inf"}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;

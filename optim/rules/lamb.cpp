@@ -69,7 +69,7 @@ LAMB::LAMB(const States& states, LAMBOptions options)
   detail::require_rate(kind(), "eps", eps_);
 }
 
-Values LAMB::own_settings() const {
+Attributes LAMB::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 

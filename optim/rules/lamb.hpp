@@ -30,7 +30,7 @@ class LAMB final : public Optimizer {
   explicit LAMB(const States& states, LAMBOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   LeafLoop finish_leaf(const LeafUpdate& u, const LeafSums& sums) const override;

@@ -19,7 +19,7 @@ Lion::Lion(const States& states, LionOptions options)
   detail::require_betas(kind(), betas_);
 }
 
-Values Lion::own_settings() const { return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}}; }
+Attributes Lion::own_settings() const { return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}}; }
 
 LeafLoop Lion::update_leaf(const LeafUpdate& u) const {
   const double b1 = u.momentum.value_or(betas_[0]), b2 = betas_[1];

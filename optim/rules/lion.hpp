@@ -25,7 +25,7 @@ class Lion final : public Optimizer {
   explicit Lion(const States& states, LionOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;

@@ -18,7 +18,7 @@ NAdam::NAdam(const States& states, NAdamOptions options)
   detail::require_rate(kind(), "momentum_decay", momentum_decay_);
 }
 
-Values NAdam::own_settings() const {
+Attributes NAdam::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())},
           {"eps", eps_},
           {"momentum_decay", momentum_decay_},

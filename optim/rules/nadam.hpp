@@ -30,7 +30,7 @@ class NAdam final : public Optimizer {
   explicit NAdam(const States& states, NAdamOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   std::vector<Kept> scalars() const override { return {{"mu_product", 1.0}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;

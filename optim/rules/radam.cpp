@@ -16,7 +16,7 @@ RAdam::RAdam(const States& states, RAdamOptions options)
   detail::require_rate(kind(), "eps", eps_);
 }
 
-Values RAdam::own_settings() const {
+Attributes RAdam::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())},
           {"eps", eps_},
           {"decoupled_weight_decay", decoupled_}};

@@ -30,7 +30,7 @@ class RAdam final : public Optimizer {
   explicit RAdam(const States& states, RAdamOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;

@@ -19,7 +19,7 @@ RMSProp::RMSProp(const States& states, RMSPropOptions options)
   detail::require_decay(kind(), "momentum", momentum_);
 }
 
-Values RMSProp::own_settings() const {
+Attributes RMSProp::own_settings() const {
   return {{"alpha", alpha_}, {"eps", eps_}, {"momentum", momentum_}, {"centered", centered_}};
 }
 

@@ -28,7 +28,7 @@ class RMSProp final : public Optimizer {
   explicit RMSProp(const States& states, RMSPropOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override;
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   template <bool centered, bool heavy>

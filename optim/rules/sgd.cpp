@@ -13,7 +13,7 @@ SGD::SGD(const States& states, SGDOptions options)
     throw ValueError("[SGD] nesterov: got true with momentum 0; must be false, or momentum above 0");
 }
 
-Values SGD::own_settings() const { return {{"momentum", momentum_}, {"nesterov", nesterov_}}; }
+Attributes SGD::own_settings() const { return {{"momentum", momentum_}, {"nesterov", nesterov_}}; }
 
 std::vector<Kept> SGD::moments() const {
   if (momentum_ == 0 && !momentum_is_scheduled()) return {};

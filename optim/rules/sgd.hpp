@@ -24,7 +24,7 @@ class SGD final : public Optimizer {
   explicit SGD(const States& states, SGDOptions options = {});
 
  private:
-  Values own_settings() const override;
+  Attributes own_settings() const override;
   std::vector<Kept> moments() const override;
   LeafLoop update_leaf(const LeafUpdate& u) const override;
   double momentum_;

@@ -10,7 +10,7 @@ std::int64_t bytes_of(const Tensors& tensors) {
   return bytes;
 }
 
-std::int64_t bytes_of(const vg::Bundle& bundle) {
+std::int64_t bytes_of(const vg::StateDict& bundle) {
   std::int64_t bytes = bytes_of(bundle.tensors);
   for (const auto& [name, part] : bundle.parts) bytes += bytes_of(part);
   return bytes;

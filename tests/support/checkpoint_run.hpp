@@ -30,7 +30,7 @@ struct Layer : vg::Module {
   vg::ParamState weight;
   vg::BatchState stats;
   vg::RandomState stream{11};
-  vg::Values options_{{"size", 3}, {"rate", 0.5}};
+  vg::Attributes options_{{"size", 3}, {"rate", 0.5}};
   std::string kind_ = "Layer";
 
   Layer(std::int64_t size, float fill) {
@@ -45,7 +45,7 @@ struct Layer : vg::Module {
     v("stream", stream);
   }
   std::string kind() const override { return kind_; }
-  vg::Values options() const override { return options_; }
+  vg::Attributes options() const override { return options_; }
 };
 
 struct Net : vg::Module {
@@ -76,21 +76,21 @@ inline std::map<std::string, std::string> bits(vg::Module& model) {
   return found;
 }
 
-struct Part : vg::Saveable {
+struct Part : vg::Stateful {
   std::int64_t step = 0;
   vg::Tensor momentum = vg::Tensor::zeros({3});
   bool throws = false;
 
-  vg::Bundle save_state() const override {
-    vg::Bundle b{{{"step", step}, {"betas", std::vector<double>{0.9, 0.999}}}, {{"momentum", momentum}}, {}};
-    b.parts.emplace_back("a.weight", vg::Bundle{{}, {{"v", momentum}}, {}});
+  vg::StateDict save_state() const override {
+    vg::StateDict b{{{"step", step}, {"betas", std::vector<double>{0.9, 0.999}}}, {{"momentum", momentum}}, {}};
+    b.parts.emplace_back("a.weight", vg::StateDict{{}, {{"v", momentum}}, {}});
     return b;
   }
-  std::vector<std::string> check_state(const vg::Bundle& state) const override {
+  std::vector<std::string> check_state(const vg::StateDict& state) const override {
     if (state.get<std::int64_t>("step") < 0) return {"step: got a negative one", "so nothing fits"};
     return {};
   }
-  void load_state(const vg::Bundle& state) override {
+  void load_state(const vg::StateDict& state) override {
     step = state.get<std::int64_t>("step");
     if (throws) throw std::runtime_error("the part gave up");
     momentum = state.part("a.weight").tensor("v");

@@ -26,13 +26,13 @@ vg::Variable swish(const vg::Variable& x, const vg::Variable& beta) {
 class Swish : public vg::Module {
  public:
   explicit Swish(std::int64_t channels) : channels_(channels) { beta.add("value", vg::Tensor::ones({channels})); }
-  explicit Swish(const vg::Description& d) : Swish(std::get<std::int64_t>(d.options.at(0).second)) {}
+  explicit Swish(const vg::ModuleConfig& d) : Swish(std::get<std::int64_t>(d.options.at(0).second)) {}
   vg::ParamState beta;
 
   vg::Variable update(const vg::Variable& x) override { return swish(x, beta["value"]); }
   void visit(vg::Visitor& v) override { v("beta", beta); }
   std::string kind() const override { return "Swish"; }
-  vg::Values options() const override { return {{"channels", channels_}}; }
+  vg::Attributes options() const override { return {{"channels", channels_}}; }
 
  private:
   std::int64_t channels_;

@@ -338,7 +338,7 @@ TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
     CHECK_THAT(said, Contains("IoError [checkpoint] save: cannot write ") && Contains("m.json: File too large"));
   }
   SECTION("what cannot be saved") {
-    const auto refused = [&](const vg::Values& progress) {
+    const auto refused = [&](const vg::Attributes& progress) {
       vg::Checkpoint checkpoint;
       checkpoint.model(model).progress = progress;
       return message([&] { checkpoint.save(path); });
@@ -349,12 +349,12 @@ TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
       CHECK_THAT(refused({{"a", std::string(bad)}}), Contains("the text at \"$.progress.a\" is not UTF-8"));
     CHECK_THAT(refused({{std::string("\xff"), 1}}), Contains("is not UTF-8"));
     vg::checkpoint::Document document;
-    document.optimizer = vg::Bundle{{}, {{"t", vg::Tensor()}}, {}};
+    document.optimizer = vg::StateDict{{}, {{"t", vg::Tensor()}}, {}};
     CHECK_THAT(message([&] { vg::checkpoint::write(document, path); }),
                Contains("ValueError [checkpoint] save: the tensor \"t\" is undefined"));
-    document.optimizer = vg::Bundle{};
-    vg::Bundle* deepest = &*document.optimizer;
-    for (int i = 0; i < 70; ++i) deepest = &deepest->parts.emplace_back("x", vg::Bundle{}).second;
+    document.optimizer = vg::StateDict{};
+    vg::StateDict* deepest = &*document.optimizer;
+    for (int i = 0; i < 70; ++i) deepest = &deepest->parts.emplace_back("x", vg::StateDict{}).second;
     CHECK_THAT(message([&] { vg::checkpoint::write(document, path); }), Contains("nested more than 128 deep"));
   }
   CHECK(read_bytes(path) == old);
@@ -364,8 +364,8 @@ TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
 TEST_CASE("checkpoint: what is saved deepest can be read") {
   const TempDir folder;
   vg::checkpoint::Document document;
-  vg::Bundle* deepest = &document.optimizer.emplace(vg::Bundle{});
-  for (int i = 0; i < 61; ++i) deepest = &deepest->parts.emplace_back("x", vg::Bundle{}).second;
+  vg::StateDict* deepest = &document.optimizer.emplace(vg::StateDict{});
+  for (int i = 0; i < 61; ++i) deepest = &deepest->parts.emplace_back("x", vg::StateDict{}).second;
   deepest->tensors.emplace_back("t", vg::Tensor::ones({2}));
   vg::checkpoint::write(document, folder / "deep.json");
   CHECK(vg::checkpoint::read(folder / "deep.json").optimizer);

@@ -66,8 +66,8 @@ class Some {
     }
   }
 
-  Values values() {
-    Values out;
+  Attributes values() {
+    Attributes out;
     for (std::size_t n = below(4); n > 0; --n) out.emplace_back(text(), value());
     return out;
   }
@@ -83,8 +83,8 @@ class Some {
     return out;
   }
 
-  Bundle bundle(int depth) {
-    Bundle out{values(), tensors(), {}};
+  StateDict bundle(int depth) {
+    StateDict out{values(), tensors(), {}};
     const std::size_t more = depth <= 0 ? 0 : 1;
     for (std::size_t n = more; n > 0; --n) out.parts.emplace_back(text(), bundle(depth - 1));
     return out;

@@ -217,7 +217,7 @@ TEST_CASE("loader: a state saved within an epoch goes on with the same batches",
   for (const int done : {0, 1, 2, 3, 4, 7, 8}) {  // 4 batches an epoch
     DataLoader loader(counted(10), options);
     for (int i = 0; i < done; ++i) loader.next();
-    const Bundle state = loader.save_state();
+    const StateDict state = loader.save_state();
     DataLoaderOptions other = options;
     other.seed = 99;  // comes from the state
     DataLoader resumed(counted(10), other);
@@ -235,9 +235,9 @@ TEST_CASE("loader: a state saved within an epoch goes on with the same batches",
 
 TEST_CASE("loader: a state that does not fit is told, and changes nothing", "[data]") {
   DataLoader loader(counted(10), {.batch_size = 3, .shuffle = true});
-  const Bundle good = loader.save_state();
+  const StateDict good = loader.save_state();
   const auto with = [&](const std::string& name, const Value& value) {
-    Bundle b = good;
+    StateDict b = good;
     for (auto& [key, v] : b.values)
       if (key == name) v = value;
     return loader.check_state(b);
@@ -252,14 +252,14 @@ TEST_CASE("loader: a state that does not fit is told, and changes nothing", "[da
   CHECK(with("batch_size", std::int64_t{4}).size() == 2);
   CHECK(with("shuffle", false).size() == 2);
   CHECK(with("drop_last", true).size() == 2);
-  CHECK(loader.check_state(Bundle{}).size() == 8);
+  CHECK(loader.check_state(StateDict{}).size() == 8);
   CHECK(loader.position() == 0);
 }
 
 TEST_CASE("loader: goes on with more data where other settings are allowed", "[data]") {
   DataLoader few(counted(10), {.batch_size = 3, .shuffle = true, .seed = 4});
   for (int i = 0; i < 5; ++i) few.next();
-  const Bundle within = few.save_state();
+  const StateDict within = few.save_state();
   REQUIRE((few.epoch() == 1 && few.position() == 1));
 
   DataLoader more(counted(12), {.batch_size = 6, .shuffle = true});
@@ -277,7 +277,7 @@ TEST_CASE("loader: goes on with more data where other settings are allowed", "[d
   same.allow_other_settings();
   same.load_state(within);
   CHECK((same.epoch() == 1 && same.position() == 1));
-  Bundle bad = within;
+  StateDict bad = within;
   bad.values[1].second = std::int64_t{-1};
   CHECK(more.check_state(bad).size() == 1);
 }

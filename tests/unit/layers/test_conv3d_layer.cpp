@@ -255,7 +255,7 @@ TEST_CASE("Conv3d: options by name") {
                .groups = 2,
                .b_init = init::Constant(0.1),
                .name = "stem"});
-  const Values options = conv.options();
+  const Attributes options = conv.options();
   std::vector<std::string> names;
   for (const auto& [name, value] : options) names.push_back(name);
   CHECK(names == std::vector<std::string>{"in_size", "out_channels", "kernel_size", "stride", "padding", "lhs_dilation",

@@ -30,15 +30,15 @@ struct Own : Module {
   Variable update(const Variable& x) override { return linear(x); }
   void visit(Visitor& v) override { v("linear", linear); }
   std::string kind() const override { return "Own"; }
-  Values options() const override { return {{"features", features}}; }
+  Attributes options() const override { return {{"features", features}}; }
 };
 struct Plain : Own {
   std::string kind() const override { return "Plain"; }
-  Values options() const override { return {}; }
+  Attributes options() const override { return {}; }
 };
 struct FromDescription : Own {
   FromDescription() : Own(2) {}
-  explicit FromDescription(const Description& d) : Own(std::get<std::int64_t>(d.options.at(0).second)) {}
+  explicit FromDescription(const ModuleConfig& d) : Own(std::get<std::int64_t>(d.options.at(0).second)) {}
   std::string kind() const override { return "FromDescription"; }
 };
 
@@ -100,7 +100,7 @@ TEST_CASE("registry: modules of one's own") {
              Contains("ValueError [load_model] ") &&
                  Contains("own.json: [make_module] kind: \"Own\" is not registered") && Contains("register_module") &&
                  Contains("Conv3d, ConvTranspose3d"));
-  register_module("Own", [](const Description& d) {
+  register_module("Own", [](const ModuleConfig& d) {
     return std::make_unique<Own>(std::get<std::int64_t>(d.options.at(0).second));
   });
   register_module<Plain>("Plain");
@@ -115,11 +115,11 @@ TEST_CASE("registry: modules of one's own") {
   save(third, folder / "third.json");
   CHECK(test::bits(*load_model(folder / "third.json")) == test::bits(third));
 
-  const auto any_factory = [](const Description&) { return std::make_unique<Plain>(); };
+  const auto any_factory = [](const ModuleConfig&) { return std::make_unique<Plain>(); };
   CHECK_THROWS_WITH(register_module("Own", any_factory), Contains("\"Own\" is registered already"));
   CHECK_THROWS_WITH(register_module<Plain>("Conv3d"), Contains("\"Conv3d\" is registered already"));
   CHECK_THROWS_WITH(register_module("Empty", nullptr), Contains("factory: got none"));
-  register_module("Null", [](const Description&) { return nullptr; });
+  register_module("Null", [](const ModuleConfig&) { return nullptr; });
   CHECK_THROWS_WITH(make_module({"Null", {}, {}}), Contains("gave nullptr"));
   register_module("Liar", any_factory);
   CHECK(make_module({"Liar", {}, {}})->kind() == "Plain");

@@ -33,8 +33,8 @@ void check_same(Module& a, Module& b) {
       if (state[leaf].numel() != 0) CHECK(state[leaf].value().raw() != other[leaf].value().raw());
     }
   }
-  const std::function<void(const Description&, const Description&)> compare = [&](const Description& c,
-                                                                                  const Description& d) {
+  const std::function<void(const ModuleConfig&, const ModuleConfig&)> compare = [&](const ModuleConfig& c,
+                                                                                  const ModuleConfig& d) {
     CHECK(c.kind == d.kind);
     CHECK(c.options.size() == d.options.size());
     REQUIRE(c.children.size() == d.children.size());

@@ -276,7 +276,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
 
   // A load that fails changes nothing.
   struct Fails : test::Part {
-    void load_state(const Bundle&) override { throw std::runtime_error("the part gave up"); }
+    void load_state(const StateDict&) override { throw std::runtime_error("the part gave up"); }
   } part;
   plain.unfreeze();
   Checkpoint().model(model).part("part", part).save(folder / "run.json");

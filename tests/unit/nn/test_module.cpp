@@ -198,7 +198,7 @@ TEST_CASE("RandomState is a stream that continues from its key") {
 
 TEST_CASE("description: kind, options and children of the tree") {
   Net net;
-  const Description d = net.description();
+  const ModuleConfig d = net.description();
   CHECK(d.kind == "Net");
   REQUIRE(d.children.size() == 5);
   CHECK(d.children[0].first == "conv");

@@ -121,7 +121,7 @@ namespace {
 struct Sawtooth {  // a schedule of the user's own
   double top = 1.0;
   double at(std::int64_t step) const { return top / static_cast<double>(1 + step % 2); }
-  vg::Description description() const { return {"Sawtooth", {{"top", top}}, {}}; }
+  vg::ModuleConfig description() const { return {"Sawtooth", {{"top", top}}, {}}; }
 };
 }  // namespace
 
@@ -188,7 +188,7 @@ TEST_CASE("optim: saved in the middle, the run goes on with the same bits", "[op
         if (t == 2) half.head.set_grad("weight", {});
         b->step();
       }
-      const vg::Bundle saved = b->save_state();
+      const vg::StateDict saved = b->save_state();
       Toy resumed(dtype);
       resumed.copy(half);
       for (int t = 5; t < 7; ++t) {  // the bundle is not changed by going on
@@ -212,13 +212,13 @@ TEST_CASE("optim: check_state lists what does not fit and changes nothing", "[op
   vg::Adam optimizer(toy.states, {.lr = 0.1});
   toy.set_grads(0);
   optimizer.step();
-  const vg::Bundle good = optimizer.save_state();
-  const auto problems = [&](const vg::Bundle& b) {
+  const vg::StateDict good = optimizer.save_state();
+  const auto problems = [&](const vg::StateDict& b) {
     std::string all;
     for (const auto& line : optimizer.check_state(b)) all += line + "\n";
     return all;
   };
-  const auto part = [](vg::Bundle& b, const std::string& name) -> vg::Bundle& {
+  const auto part = [](vg::StateDict& b, const std::string& name) -> vg::StateDict& {
     for (auto& [key, p] : b.parts)
       if (key == name) return p;
     throw std::runtime_error(name);
@@ -234,13 +234,13 @@ TEST_CASE("optim: check_state lists what does not fit and changes nothing", "[op
   CHECK_THAT(problems({}), Contains("kind"));
   CHECK(optimizer.check_state(vg::Adam(toy.states, {.lr = Sawtooth{}}).save_state()).size() == 2);
 
-  vg::Bundle bad = good;
+  vg::StateDict bad = good;
   auto& moments = part(bad, "moments");
   auto& body = part(moments, "body.0.weight");
   part(body, "weight").tensors[0].second = Tensor::zeros({3, 4}, vg::f32);
   part(body, "bias").tensors[1].second = Tensor::zeros({5}, vg::f64);
   part(body, "bias").tensors.emplace_back("extra", Tensor::zeros({1}));
-  body.parts.emplace_back("stranger", vg::Bundle{});
+  body.parts.emplace_back("stranger", vg::StateDict{});
   moments.parts.erase(moments.parts.begin() + 1);
   CHECK_THAT(problems(bad), Contains("\"body.0.weight\", leaf \"weight\": exp_avg is f32 (3, 4); must be f64 (3, 4)") &&
                                 Contains("exp_avg_sq is f64 (5,)") && Contains("extra is unexpected") &&

@@ -165,8 +165,8 @@ TEST_CASE("accumulator: what it refuses", "[optim]") {
   toy.set_grads(0);
   four.step();
   four.step();
-  vg::Bundle state = four.save_state();
-  const auto problems = [](const vg::GradAccumulator& a, const vg::Bundle& b) {
+  vg::StateDict state = four.save_state();
+  const auto problems = [](const vg::GradAccumulator& a, const vg::StateDict& b) {
     std::string all;
     for (const auto& line : a.check_state(b)) all += line + "\n";
     return all;

@@ -172,13 +172,13 @@ TEST_CASE("optim: NAdam keeps the product of its momenta", "[optim]") {
     if (t == 3) toy.head.set_grad("weight", {});  // this one has had one factor less
     optimizer.step();
   }
-  vg::Bundle saved = optimizer.save_state();
-  vg::Bundle& body = saved.parts.back().second.parts.front().second;
+  vg::StateDict saved = optimizer.save_state();
+  vg::StateDict& body = saved.parts.back().second.parts.front().second;
   CHECK(body.part("weight").get<double>("mu_product") == Approx(product).epsilon(1e-14));
   const double shorter = saved.part("moments").part("head.weight").part("weight").get<double>("mu_product");
   CHECK(shorter > 1.5 * product);
 
-  const auto problems = [&](const vg::Bundle& b) {
+  const auto problems = [&](const vg::StateDict& b) {
     std::string all;
     for (const auto& line : optimizer.check_state(b)) all += line + "\n";
     return all;

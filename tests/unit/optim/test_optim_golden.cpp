@@ -153,7 +153,7 @@ void check_plateau(const json& record) {
     CHECK(plateau.lr() == record.at("lr")[i].get<double>());
     CHECK(fell == (plateau.lr() < before));
     CHECK(plateau.best() == record.at("best")[i].get<double>());
-    const vg::Bundle state = plateau.save_state();
+    const vg::StateDict state = plateau.save_state();
     CHECK(state.get<std::int64_t>("bad_observations") == record.at("bad_observations")[i]);
     CHECK(state.get<std::int64_t>("cooldown_left") == record.at("cooldown_left")[i]);
   }

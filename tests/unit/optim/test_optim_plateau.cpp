@@ -16,7 +16,7 @@ namespace {
 const vg::ReduceOnPlateauOptions eager{.lr = 0.5, .factor = 0.5, .patience = 1, .cooldown = 2};
 constexpr double metrics[] = {3, 2, 2, 2.5, 2, 2, 2, 1, 2, 2, 2, 2};  // two falls, the second after a cooldown
 
-std::string problems_of(const vg::Saveable& s, const vg::Bundle& b) {
+std::string problems_of(const vg::Stateful& s, const vg::StateDict& b) {
   std::string all;
   for (const auto& line : s.check_state(b)) all += line + "\n";
   return all;
@@ -80,7 +80,7 @@ TEST_CASE("plateau: a group's is saved, too, and what does not fit is named", "[
   };
   vg::SGD saved = with(mine), loaded = with(other), unlike = with(slower);
   for (int i = 0; i < 4; ++i) mine.observe(1);
-  vg::Bundle state = saved.save_state();
+  vg::StateDict state = saved.save_state();
   CHECK(problems_of(loaded, state).empty());
   loaded.load_state(state);
   CHECK(other.lr() == 0.25);
@@ -101,7 +101,7 @@ TEST_CASE("plateau: a group's is saved, too, and what does not fit is named", "[
 
   vg::SGD strict = with(mine);
   REQUIRE(state.parts[1].first == "schedules");
-  vg::Bundle& plateau = state.parts[1].second.parts[0].second;
+  vg::StateDict& plateau = state.parts[1].second.parts[0].second;
   plateau.values = {
       {"lr", 0.75}, {"best", std::numeric_limits<double>::quiet_NaN()}, {"cooldown_left", std::int64_t{-1}}};
   CHECK_THAT(problems_of(strict, state), Contains("schedules.groups.0.lr: lr: missing or not in [0, ") &&

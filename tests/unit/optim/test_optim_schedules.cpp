@@ -5,15 +5,15 @@
 #include "voxgrad/optim/optim.hpp"
 
 TEST_CASE("schedules: a description has all options", "[optim]") {
-  const vg::Description step = vg::StepDecay({.lr = 0.1, .step_size = 3, .gamma = 0.5}).description();
+  const vg::ModuleConfig step = vg::StepDecay({.lr = 0.1, .step_size = 3, .gamma = 0.5}).description();
   CHECK(step.kind == "StepDecay");
-  CHECK(step.options == vg::Values{{"lr", 0.1}, {"step_size", std::int64_t{3}}, {"gamma", 0.5}});
-  const vg::Description multi = vg::MultiStepDecay({.lr = 0.2, .milestones = {2, 5}, .gamma = 0.25}).description();
+  CHECK(step.options == vg::Attributes{{"lr", 0.1}, {"step_size", std::int64_t{3}}, {"gamma", 0.5}});
+  const vg::ModuleConfig multi = vg::MultiStepDecay({.lr = 0.2, .milestones = {2, 5}, .gamma = 0.25}).description();
   CHECK(multi.kind == "MultiStepDecay");
-  CHECK(multi.options == vg::Values{{"lr", 0.2}, {"milestones", std::vector<std::int64_t>{2, 5}}, {"gamma", 0.25}});
-  const vg::Description exponential = vg::Exponential({.lr = 0.3, .gamma = 0.9}).description();
+  CHECK(multi.options == vg::Attributes{{"lr", 0.2}, {"milestones", std::vector<std::int64_t>{2, 5}}, {"gamma", 0.25}});
+  const vg::ModuleConfig exponential = vg::Exponential({.lr = 0.3, .gamma = 0.9}).description();
   CHECK(exponential.kind == "Exponential");
-  CHECK(exponential.options == vg::Values{{"lr", 0.3}, {"gamma", 0.9}});
+  CHECK(exponential.options == vg::Attributes{{"lr", 0.3}, {"gamma", 0.9}});
 }
 
 TEST_CASE("schedules: polynomial and cosine restarts at and past their ends, described, refused", "[optim]") {
@@ -24,7 +24,7 @@ TEST_CASE("schedules: polynomial and cosine restarts at and past their ends, des
   CHECK(poly.at(4) == 0);
   CHECK(poly.at(1000000) == 0);
   CHECK(poly.description().kind == "Polynomial");
-  CHECK(poly.description().options == vg::Values{{"lr", 0.5}, {"total_steps", std::int64_t{4}}, {"power", 2.0}});
+  CHECK(poly.description().options == vg::Attributes{{"lr", 0.5}, {"total_steps", std::int64_t{4}}, {"power", 2.0}});
   CHECK_THROWS_WITH(vg::Polynomial({.total_steps = 4}), Contains("[Polynomial] lr: got nan"));
   CHECK_THROWS_WITH(vg::Polynomial({.lr = 1}), Contains("total_steps: got 0; must be at least 1"));
   CHECK_THROWS_WITH(vg::Polynomial({.lr = 1, .total_steps = 4, .power = 0}), Contains("power: got 0"));
@@ -41,7 +41,7 @@ TEST_CASE("schedules: polynomial and cosine restarts at and past their ends, des
   }
   CHECK(restarts.description().kind == "CosineRestarts");
   CHECK(restarts.description().options ==
-        vg::Values{{"lr", 1.0}, {"T_0", std::int64_t{2}}, {"T_mult", std::int64_t{3}}, {"eta_min", 0.5}});
+        vg::Attributes{{"lr", 1.0}, {"T_0", std::int64_t{2}}, {"T_mult", std::int64_t{3}}, {"eta_min", 0.5}});
   CHECK_THROWS_WITH(vg::CosineRestarts({.lr = 1}), Contains("[CosineRestarts] T_0: got 0; must be at least 1"));
   CHECK_THROWS_WITH(vg::CosineRestarts({.lr = 1, .T_0 = 3, .T_mult = 0}), Contains("T_mult: got 0"));
   CHECK_THROWS_WITH(vg::CosineRestarts({.lr = 1, .T_0 = 3, .eta_min = -1}), Contains("eta_min: got -1"));
