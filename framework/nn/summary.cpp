@@ -8,7 +8,7 @@
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/op_count.hpp"
 #include "voxgrad/framework/nn/module.hpp"
-#include "voxgrad/framework/nn/run_state.hpp"
+#include "voxgrad/framework/nn/replay_context.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
 
@@ -149,12 +149,12 @@ Variable joined(const Variables& outputs) {
 std::int64_t measured_step(Module& m, const std::vector<Shape>& inputs) {
   const States states = m.states();
   const ModesKept modes(states);
-  const RunState run(states);
-  const RunState::Scope without_trace(run);
+  const ReplayContext run(states);
+  const ReplayContext::Scope without_trace(run);
   const FitScope training(m);
   const EnableGrad on;
   std::vector<Variable> wanted;
-  for (const RunState::Leaf& l : run.trained()) wanted.push_back(l.variable);
+  for (const ReplayContext::Leaf& l : run.trained()) wanted.push_back(l.variable);
   const std::int64_t before = memory::stats().in_use;
   memory::reset_peak();
   const Variable y = joined(m.call(zeros(m, inputs)));

@@ -3,20 +3,20 @@
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/nn/run_state.hpp"
+#include "voxgrad/framework/nn/replay_context.hpp"
 
 namespace vg {
 
 namespace {
 
-Grads pull_again(const std::function<Variable(const Variable&)>& f, const Variable& x, const RunState& before,
+Grads pull_again(const std::function<Variable(const Variable&)>& f, const Variable& x, const ReplayContext& before,
                  const VjpContext& pull) {
-  for (const RunState::Leaf& l : before.trained())
+  for (const ReplayContext::Leaf& l : before.trained())
     if (!same(l.state[l.name], l.variable))
       throw ValueError(
           fmt::format("[recompute] backward: the parameter \"{}\", leaf \"{}\", was changed since", l.path, l.name));
   const bool create_graph = recording();
-  const RunState::Scope as_then(before);
+  const ReplayContext::Scope as_then(before);
   const EnableGrad on;
   const Variable own = create_graph ? x : Variable(x.value(), x.requires_grad());
   const Variable y = f(own);
@@ -42,13 +42,13 @@ Grads pull_again(const std::function<Variable(const Variable&)>& f, const Variab
 
 Variable recompute(std::function<Variable(const Variable&)> f, const Variable& x, const States& states) {
   if (!f) throw ValueError("[recompute] f: got none; must be a function");
-  const RunState before(states);
+  const ReplayContext before(states);
   const Tensor y = [&] {
     const NoGrad nothing_kept;
     return f(x).value();
   }();
   std::vector<Variable> inputs{x};
-  for (const RunState::Leaf& l : before.trained()) inputs.push_back(l.variable);
+  for (const ReplayContext::Leaf& l : before.trained()) inputs.push_back(l.variable);
   return record(
       "recompute", y, std::move(inputs),
       [f = std::move(f), x, before](const VjpContext& pull) { return pull_again(f, x, before, pull); }, SaveOutput::no);

@@ -11,14 +11,14 @@
 
 namespace vg {
 
-class RunState {
+class ReplayContext {
  public:
   struct Leaf {
     std::string path, name;
     State state;
     Variable variable;
   };
-  explicit RunState(const States& states);
+  explicit ReplayContext(const States& states);
 
   /// The leaves that take gradients, as they were.
   const std::vector<Leaf>& trained() const { return trained_; }
@@ -26,13 +26,13 @@ class RunState {
   /// For a scope: the other leaves, the default generator and the Autocast as they were; afterwards as they are now.
   class Scope {
    public:
-    explicit Scope(const RunState& run);
+    explicit Scope(const ReplayContext& run);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 
    private:
-    const RunState& run_;
+    const ReplayContext& run_;
     std::vector<Tensor> now_;
     random::Generator generator_;
     random::GeneratorScope generator_scope_;

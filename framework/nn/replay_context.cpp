@@ -1,14 +1,14 @@
-#include "voxgrad/framework/nn/run_state.hpp"
+#include "voxgrad/framework/nn/replay_context.hpp"
 
 namespace vg {
 
-RunState::RunState(const States& states) : key_(random::default_generator().key()), compute_(autocast()) {
+ReplayContext::ReplayContext(const States& states) : key_(random::default_generator().key()), compute_(autocast()) {
   for (const auto& [path, state] : states)
     for (const std::string& name : state.leaves())
       (state[name].requires_grad() ? trained_ : kept_).push_back({path, name, state, state[name]});
 }
 
-RunState::Scope::Scope(const RunState& run)
+ReplayContext::Scope::Scope(const ReplayContext& run)
     : run_(run), generator_(run.key_), generator_scope_(generator_), compute_(run.compute_) {
   for (const Leaf& l : run.kept_) {
     now_.push_back(l.state[l.name].value());
@@ -16,7 +16,7 @@ RunState::Scope::Scope(const RunState& run)
   }
 }
 
-RunState::Scope::~Scope() {
+ReplayContext::Scope::~Scope() {
   for (std::size_t i = 0; i < now_.size(); ++i) State(run_.kept_[i].state).set(run_.kept_[i].name, now_[i]);
 }
 
