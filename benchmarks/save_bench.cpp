@@ -3,7 +3,7 @@
 //
 // A network of --width x --width layers with AdamW; three ways to save beside training:
 //   shared    tensors stay shared, and the optimizer copies those that the thread still holds
-//   detached  the same, but the thread copies first (vg::BackgroundSave)
+//   detached  the same, but the thread copies first (vg::AsyncCheckpointWriter)
 //   copied    everything is copied before the call returns
 // One JSON line a way: medians and the largest of --saves saves, in ms.
 #include <algorithm>
@@ -67,7 +67,7 @@ struct Bench {
   }
 
   // In ms: until the save lets training go on.
-  double save_ms(const std::string& way, vg::BackgroundSave& saving, const std::filesystem::path& path) {
+  double save_ms(const std::string& way, vg::AsyncCheckpointWriter& saving, const std::filesystem::path& path) {
     saving.wait();
     const double begin = bench::seconds_now();
     if (way == "detached") {
@@ -82,7 +82,7 @@ struct Bench {
 
   std::string measure(const std::string& way, int saves, const std::filesystem::path& path) {
     std::vector<double> step, update, call, next_step, next_update;
-    vg::BackgroundSave saving;
+    vg::AsyncCheckpointWriter saving;
     for (int i = 0; i < 5; ++i) step_ms();
     for (int i = 0; i < saves; ++i) {
       saving.wait();

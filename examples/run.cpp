@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
-void print_resumed(const vg::Resumed& resumed, std::int64_t step, const std::string& folder) {
+void print_resumed(const vg::ResumeInfo& resumed, std::int64_t step, const std::string& folder) {
   for (const auto& skipped : resumed.skipped) fmt::print("Passed over: {}\n", skipped.why);
   if (resumed)
     fmt::print("Resuming {} after step {}\n", resumed.path.string(), step);

@@ -10,7 +10,7 @@
 #include <voxgrad/voxgrad.hpp>
 
 /// Prints which checkpoint of `folder` the run goes on from, after which step, and what was passed over.
-void print_resumed(const vg::Resumed& resumed, std::int64_t step, const std::string& folder);
+void print_resumed(const vg::ResumeInfo& resumed, std::int64_t step, const std::string& folder);
 
 /// The step that gave a loss which is not finite once more, looked at op by op: throws NonFiniteError that names the
 /// first such value.

@@ -41,7 +41,7 @@ Training::Training(TrainingSettings settings, vg::Sequential model, vg::DataLoad
 void Training::begin() {
   if (!keeps()) return;
   if (!settings_.resume) return checkpoints_.clear();
-  const vg::Resumed resumed = checkpoints_.resume();
+  const vg::ResumeInfo resumed = checkpoints_.resume();
   print_resumed(resumed, resumed.step, settings_.output);
 }
 

@@ -57,5 +57,5 @@ class Training {
   vg::DataLoader loader_;
   vg::AdamW optimizer_;
   vg::Ema ema_;
-  vg::CheckpointFolder checkpoints_;
+  vg::CheckpointManager checkpoints_;
 };

@@ -19,7 +19,7 @@
 #include "support/zip_by_hand.hpp"
 #include "voxgrad/framework/base/threads.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
-#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
 #include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
@@ -75,11 +75,11 @@ void nifti(const fs::path& path) { vg::read_nifti(path); }
 void resume(const fs::path& path) {
   const fs::path folder = path.parent_path();
   vg::Linear net({.in_size = {1}, .out_features = 1});
-  vg::CheckpointFolder run(folder);
+  vg::CheckpointManager run(folder);
   run.checkpoint().model(net);
   run.save(1);
   fs::rename(path, run.path_of(2));
-  const vg::Resumed resumed = run.resume();
+  const vg::ResumeInfo resumed = run.resume();
   if (resumed.step != 1 || resumed.skipped.size() != 1) throw std::runtime_error("step 1 was not found");
   throw vg::IoError(resumed.skipped.front().why);
 }

@@ -24,7 +24,7 @@
 #include "voxgrad/data/data.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
-#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/layers/layers.hpp"
 #include "voxgrad/optim/optim.hpp"
 
@@ -180,7 +180,7 @@ struct Saves {
   vg::DataLoader loader{vg::ShapesDataset({.count = 8, .size = 8}), {}};
   bool in_folder;
   vg::Checkpoint plain;
-  vg::CheckpointFolder kept{folder / "run", {.keep_last = 1, .best = vg::Best::highest}};
+  vg::CheckpointManager kept{folder / "run", {.keep_last = 1, .best = vg::Best::highest}};
   std::int64_t step = 0;
 
   explicit Saves(bool to_folder, std::int64_t width)
@@ -319,7 +319,7 @@ int main() {
   vg::set_num_threads(1);
   const auto never = [] { return false; };
   for (const bool in_folder : {false, true}) {
-    std::printf("%s:\n", in_folder ? "CheckpointFolder" : "Checkpoint");
+    std::printf("%s:\n", in_folder ? "CheckpointManager" : "Checkpoint");
     // After the file is safe a folder only tidies up, which may fail unseen.
     std::printf("  %d allocations\n", each_fault_of_a_save(
                                           allocation, in_folder, [&] { return in_folder; }, never));

@@ -137,7 +137,7 @@ class Run {
   }
 
   void resume() {
-    const vg::Resumed resumed = checkpoints_.resume();
+    const vg::ResumeInfo resumed = checkpoints_.resume();
     if (resumed.step != done())
       throw vg::IoError(fmt::format("[segment_brain] {}: it is of step {}, with the losses of {} steps",
                                     resumed.path.string(), resumed.step, done()));
@@ -171,7 +171,7 @@ class Run {
   vg::AdamW optimizer_;
   vg::DataLoader loader_;
   History history_;
-  vg::CheckpointFolder checkpoints_;
+  vg::CheckpointManager checkpoints_;
 };
 
 }  // namespace

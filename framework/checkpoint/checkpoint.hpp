@@ -63,7 +63,7 @@ class Checkpoint {
   /// a module without a kind(); for a checkpoint that was given no model, optimizer, generator or part; NonFiniteError
   /// for NaNs in a model (SaveOptions::allow_nan).
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
-  /// What save() would write now, for writing it on another thread (framework/checkpoint/background_save.hpp). Throws
+  /// What save() would write now, for writing it on another thread (framework/checkpoint/async_checkpoint_writer.hpp). Throws
   /// ValueError where there is nothing to save.
   Snapshot snapshot() const;
 

@@ -52,7 +52,7 @@ void Snapshot::detach() {
 }
 
 void Snapshot::require_finite() const {
-  refuse_non_finite(*document_, true, "vg::CheckpointFolderOptions{.require_finite = false}");
+  refuse_non_finite(*document_, true, "vg::CheckpointManagerOptions{.require_finite = false}");
 }
 
 void Snapshot::save(const std::filesystem::path& path, const SaveOptions& options) const {

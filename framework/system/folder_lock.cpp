@@ -34,7 +34,7 @@ std::string owner_in(int fd) {
 }  // namespace
 
 FolderLock::FolderLock(const fs::path& folder) : path_(folder / "run.lock"), owner_(::getpid()) {
-  const AtomicFile tried("[CheckpointFolder]", path_);
+  const AtomicFile tried("[CheckpointManager]", path_);
   constexpr int most_tries = 100;
   try {
     sweep_temporaries(folder, path_.filename().string());  // of a try that was killed
@@ -62,7 +62,7 @@ bool FolderLock::take(const fs::path& folder) {
   while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK)
       throw IoError(
-          fmt::format("[CheckpointFolder] {} is in use by {}: two runs would mix their checkpoints; let each have a "
+          fmt::format("[CheckpointManager] {} is in use by {}: two runs would mix their checkpoints; let each have a "
                       "folder of its own",
                       folder.string(), owner_in(fd_)));
     if (errno != EINTR) break;  // a file system without locks
@@ -87,7 +87,7 @@ void FolderLock::close() {
 
 void FolderLock::fail(int error) const {
   throw IoError(
-      fmt::format("[CheckpointFolder] cannot lock {}: {}", path_.string(), std::generic_category().message(error)));
+      fmt::format("[CheckpointManager] cannot lock {}: {}", path_.string(), std::generic_category().message(error)));
 }
 
 }  // namespace vg

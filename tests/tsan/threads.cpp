@@ -11,7 +11,7 @@
 #include "voxgrad/data/loader.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
-#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/optim/ema.hpp"
 #include "voxgrad/optim/rules/adam.hpp"
 
@@ -71,8 +71,8 @@ struct Training {
 void background_saves() {
   const test::TempDir folder;
   Training training;
-  std::optional<vg::CheckpointFolder> run(std::in_place, folder / "run",
-                                          vg::CheckpointFolderOptions{.keep_last = 2, .best = vg::Best::highest});
+  std::optional<vg::CheckpointManager> run(std::in_place, folder / "run",
+                                          vg::CheckpointManagerOptions{.keep_last = 2, .best = vg::Best::highest});
   training.put_into(run->checkpoint());
   std::int64_t position = -1;
   for (std::int64_t step = 1; step <= 20; ++step) {
@@ -85,18 +85,18 @@ void background_saves() {
   run->wait();
   run.reset();  // which lets go of the folder
   Training other;
-  vg::CheckpointFolder again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
+  vg::CheckpointManager again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
   other.put_into(again.checkpoint());
   expect(again.resume().step == 20, "the last background save can be loaded");
   expect(other.loader.position() == position, "and is of the moment of the call");
   expect(other.optimizer.steps() == 58, "with the optimizer's steps of that moment");
 }
 
-void a_failing_background_save() {
+void a_failing_async_checkpoint_writer() {
   const test::TempDir folder;
   folder.write("file", "no folder");
   Training training;
-  vg::BackgroundSave saving;
+  vg::AsyncCheckpointWriter saving;
   vg::Checkpoint checkpoint;
   checkpoint.model(training.model);
   bool thrown = false;
@@ -178,7 +178,7 @@ void an_exception_in_a_team() {
 int main() {
   vg::set_num_threads(2);
   background_saves();
-  a_failing_background_save();
+  a_failing_async_checkpoint_writer();
   loaders_over_one_dataset();
   ops_while_the_number_of_threads_changes();
   an_exception_in_a_team();

@@ -13,7 +13,7 @@
 #include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/base/finite.hpp"
-#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/framework/ops/ops.hpp"
 #include "voxgrad/layers/layers.hpp"
 #include "voxgrad/optim/optim.hpp"
@@ -47,7 +47,7 @@ TEST_CASE("checkpoint folder: its snippet resumes to the same bits with Dropout"
   double expected = 0;
   {
     Dropping run;
-    vg::CheckpointFolder kept(folder / "run");
+    vg::CheckpointManager kept(folder / "run");
     kept.checkpoint().model(run.model).optimizer(run.optimizer);
     for (int step = 1; step <= 6; ++step) {
       expected = run.step();
@@ -56,7 +56,7 @@ TEST_CASE("checkpoint folder: its snippet resumes to the same bits with Dropout"
   }
   vg::random::seed(77);
   Dropping run;
-  vg::CheckpointFolder kept(folder / "run");
+  vg::CheckpointManager kept(folder / "run");
   kept.checkpoint().model(run.model).optimizer(run.optimizer);
   double loss = 0;
   for (std::int64_t step = kept.resume().step + 1; step <= 6; ++step) loss = run.step();
@@ -107,7 +107,7 @@ TEST_CASE("checkpoint: the default generator of the thread that saves and loads"
 
 TEST_CASE("checkpoint: of nothing is refused", "[runs]") {
   const TempDir folder;
-  vg::CheckpointFolder run(folder / "run");
+  vg::CheckpointManager run(folder / "run");
   CHECK_THAT(message([&] { run.save(1); }), Contains("nothing to save"));
   CHECK(run.steps().empty());
   CHECK_THAT(message([&] { vg::Checkpoint().save(folder / "m.json"); }),
@@ -133,10 +133,10 @@ TEST_CASE("checkpoint: NaN in a model is refused", "[runs]") {
     vg::save(infinite, folder / "inf.json");
   }
   SECTION("a folder has its own option") {
-    vg::CheckpointFolder run(folder / "run", {.require_finite = false});
+    vg::CheckpointManager run(folder / "run", {.require_finite = false});
     run.checkpoint().model(model);
     run.save(1);
-    vg::CheckpointFolder strict(folder / "strict", {.save = {.allow_nan = true}});
+    vg::CheckpointManager strict(folder / "strict", {.save = {.allow_nan = true}});
     strict.checkpoint().model(model);
     CHECK_THROWS_AS(strict.save(1), vg::NonFiniteError);
   }
@@ -145,7 +145,7 @@ TEST_CASE("checkpoint: NaN in a model is refused", "[runs]") {
 TEST_CASE("a save in the background that failed is told at the next check", "[runs]") {
   const TempDir folder;
   Part part;
-  vg::CheckpointFolder run(folder / "run");
+  vg::CheckpointManager run(folder / "run");
   run.checkpoint().part("run", part);
   run.check();
   run.save_in_background(1);
@@ -160,7 +160,7 @@ TEST_CASE("a save in the background that failed is told at the next check", "[ru
   fs::remove(run.path_of(2));
   run.save(2);
 
-  vg::BackgroundSave saving;
+  vg::AsyncCheckpointWriter saving;
   saving.check();
   saving.run([] { throw vg::IoError("full"); });
   while (saving.busy()) std::this_thread::yield();
@@ -176,7 +176,7 @@ TEST_CASE("checkpoint folder: one run at a time", "[runs]") {
   if (child == 0) {  // a run that is killed later
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     Part part;
-    vg::CheckpointFolder run(folder / "run");
+    vg::CheckpointManager run(folder / "run");
     run.checkpoint().part("run", part);
     bool told = false;
     try {
@@ -190,12 +190,12 @@ TEST_CASE("checkpoint folder: one run at a time", "[runs]") {
   char c = 0;
   REQUIRE(::read(ready[0], &c, 1) == 1);
   Part part;
-  vg::CheckpointFolder other(folder / "run");
+  vg::CheckpointManager other(folder / "run");
   other.checkpoint().part("run", part);
   const std::vector<std::function<void()>> uses = {[&] { other.resume(); }, [&] { other.clear(); },
                                                    [&] { other.save(6); }, [&] { other.save_in_background(6); }};
   for (const auto& use : uses)
-    CHECK_THAT(message(use), Contains("IoError [CheckpointFolder] ") && Contains((folder / "run").string()) &&
+    CHECK_THAT(message(use), Contains("IoError [CheckpointManager] ") && Contains((folder / "run").string()) &&
                                  Contains("is in use by process " + std::to_string(child)));
   CHECK(other.steps() == std::vector<std::int64_t>{5});
   ::kill(child, SIGKILL);
@@ -210,10 +210,10 @@ TEST_CASE("checkpoint folder: one run at a time", "[runs]") {
 TEST_CASE("checkpoint folder: two of one process do not share a folder", "[runs]") {
   const TempDir folder;
   Part part;
-  vg::CheckpointFolder second(folder / "run");
+  vg::CheckpointManager second(folder / "run");
   second.checkpoint().part("run", part);
   {
-    vg::CheckpointFolder first(folder / "run");
+    vg::CheckpointManager first(folder / "run");
     first.checkpoint().part("run", part);
     first.save(1);
     CHECK_THAT(message([&] { second.save(2); }),
@@ -229,12 +229,12 @@ TEST_CASE("checkpoint folder: a folder that cannot be written to is found at the
   fs::create_directory(folder / "run");
   fs::permissions(folder / "run", fs::perms::owner_read | fs::perms::owner_exec);
   for (const std::string where : {"run", "run/below"}) {
-    vg::CheckpointFolder run(folder / where);
+    vg::CheckpointManager run(folder / where);
     run.checkpoint().part("run", part);
     const PlainUser plain;
     for (const auto& begin :
          {std::function<void()>([&] { run.resume(); }), std::function<void()>([&] { run.clear(); })})
-      CHECK_THAT(message(begin), Contains("IoError [CheckpointFolder] ") && Contains("Permission denied"));
+      CHECK_THAT(message(begin), Contains("IoError [CheckpointManager] ") && Contains("Permission denied"));
   }
   fs::permissions(folder / "run", fs::perms::owner_all);
 }

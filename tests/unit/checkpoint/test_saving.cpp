@@ -15,7 +15,7 @@
 #include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/base/finite.hpp"
-#include "voxgrad/framework/checkpoint/background_save.hpp"
+#include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
 #include "voxgrad/optim/rules/adam.hpp"
 
@@ -150,7 +150,7 @@ TEST_CASE("background save: the file is the checkpoint of the moment of the call
     optimizer.step();
   };
   train();
-  vg::BackgroundSave saving;
+  vg::AsyncCheckpointWriter saving;
   for (int i = 0; i < 20; ++i) {
     checkpoint.save(folder / "now.json");
     saving.save(checkpoint, folder / "background.json");
@@ -167,7 +167,7 @@ TEST_CASE("background save: errors come at the next call, once, and training goe
   Holder model(vg::Tensor::ones({3}));
   vg::Checkpoint checkpoint;
   checkpoint.model(model);
-  vg::BackgroundSave saving;
+  vg::AsyncCheckpointWriter saving;
   saving.wait();  // nothing to wait for
   saving.save(checkpoint, folder / "none/m.json");
   CHECK_THAT(message([&] { saving.save(checkpoint, folder / "m.json"); }),
@@ -189,7 +189,7 @@ TEST_CASE("background save: one at a time, and the destructor waits", "[saving]"
   std::unique_lock hold(held);
   std::vector<int> order;
   {
-    vg::BackgroundSave saving;
+    vg::AsyncCheckpointWriter saving;
     saving.run([&] {
       const std::lock_guard wait(held);
       order.push_back(1);

@@ -1,6 +1,6 @@
-// BackgroundSave: a checkpoint is written while training goes on.
+// AsyncCheckpointWriter: a checkpoint is written while training goes on.
 //
-//   vg::BackgroundSave saving;
+//   vg::AsyncCheckpointWriter saving;
 //   saving.save(checkpoint, "checkpoint.json");  // takes a snapshot and returns
 //   ...
 //   saving.check();                              // at each step: throws what went wrong, if it has
@@ -18,13 +18,13 @@
 namespace vg {
 
 /// One save at a time, on a thread of its own. To be called from one thread.
-class BackgroundSave {
+class AsyncCheckpointWriter {
  public:
-  BackgroundSave() = default;
+  AsyncCheckpointWriter() = default;
   /// Waits. What went wrong is lost then: call wait() first.
-  ~BackgroundSave();
-  BackgroundSave(const BackgroundSave&) = delete;
-  BackgroundSave& operator=(const BackgroundSave&) = delete;
+  ~AsyncCheckpointWriter();
+  AsyncCheckpointWriter(const AsyncCheckpointWriter&) = delete;
+  AsyncCheckpointWriter& operator=(const AsyncCheckpointWriter&) = delete;
 
   /// Writes the checkpoint as it is now, which may change as soon as this returns. First wait()s for the save before.
   void save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options = {});

@@ -1,4 +1,4 @@
-#include "voxgrad/framework/checkpoint/background_save.hpp"
+#include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
 
 #include <csignal>
 #include <system_error>
@@ -30,11 +30,11 @@ class BlockSignals {
 
 }  // namespace
 
-BackgroundSave::~BackgroundSave() {
+AsyncCheckpointWriter::~AsyncCheckpointWriter() {
   if (thread_.joinable()) thread_.join();
 }
 
-void BackgroundSave::save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options) {
+void AsyncCheckpointWriter::save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options) {
   wait();
   run([snapshot = std::make_shared<Snapshot>(checkpoint.snapshot()), path, options] {
     snapshot->detach();
@@ -42,7 +42,7 @@ void BackgroundSave::save(const Checkpoint& checkpoint, const std::filesystem::p
   });
 }
 
-void BackgroundSave::run(std::function<void()> work) {
+void AsyncCheckpointWriter::run(std::function<void()> work) {
   wait();
   const BlockSignals blocked;
   busy_ = true;
@@ -58,14 +58,14 @@ void BackgroundSave::run(std::function<void()> work) {
     });
   } catch (const std::system_error& e) {
     busy_ = false;
-    throw IoError(fmt::format("[BackgroundSave] no thread could be started: {}", e.what()));
+    throw IoError(fmt::format("[AsyncCheckpointWriter] no thread could be started: {}", e.what()));
   } catch (...) {
     busy_ = false;
     throw;
   }
 }
 
-void BackgroundSave::wait() {
+void AsyncCheckpointWriter::wait() {
   if (thread_.joinable()) thread_.join();
   if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
 }

@@ -1,4 +1,4 @@
-#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -45,7 +45,7 @@ std::vector<std::int64_t> steps_in(const fs::path& folder) {
     if (const auto step = step_of(name)) steps.push_back(*step);
   if (error != 0 && error != ENOENT)
     throw IoError(
-        fmt::format("[CheckpointFolder] cannot read {}: {}", folder.string(), std::generic_category().message(error)));
+        fmt::format("[CheckpointManager] cannot read {}: {}", folder.string(), std::generic_category().message(error)));
   std::sort(steps.begin(), steps.end());
   return steps;
 }
@@ -63,7 +63,7 @@ void make(const fs::path& folder) {
   if (folder.empty() || fs::is_directory(folder, error)) return;
   make(folder.parent_path());
   if (fs::create_directory(folder, error); error)
-    throw IoError(fmt::format("[CheckpointFolder] cannot make the folder {}: {}", folder.string(), error.message()));
+    throw IoError(fmt::format("[CheckpointManager] cannot make the folder {}: {}", folder.string(), error.message()));
   sync(folder.parent_path());
 }
 
@@ -100,7 +100,7 @@ void try_settle(const fs::path& folder, std::int64_t step, std::int64_t best, in
   }
 }
 
-std::string listed(const std::vector<Resumed::Skipped>& skipped) {
+std::string listed(const std::vector<ResumeInfo::Skipped>& skipped) {
   std::string text;
   for (const auto& s : skipped) text += fmt::format("\n  {}", s.why);
   return text;
@@ -124,28 +124,28 @@ std::optional<T> entry(const Attributes& values, std::string_view name) {
 
 }  // namespace
 
-CheckpointFolder::CheckpointFolder(fs::path folder, CheckpointFolderOptions options)
+CheckpointManager::CheckpointManager(fs::path folder, CheckpointManagerOptions options)
     : folder_(std::move(folder)), options_(options) {
   if (options_.keep_last < 1)
-    throw ValueError(fmt::format("[CheckpointFolder] keep_last: got {}; must be at least 1", options_.keep_last));
+    throw ValueError(fmt::format("[CheckpointManager] keep_last: got {}; must be at least 1", options_.keep_last));
 }
 
-fs::path CheckpointFolder::path_of(std::int64_t step) const { return folder_ / name_of_step(step); }
-std::vector<std::int64_t> CheckpointFolder::steps() const { return steps_in(folder_); }
+fs::path CheckpointManager::path_of(std::int64_t step) const { return folder_ / name_of_step(step); }
+std::vector<std::int64_t> CheckpointManager::steps() const { return steps_in(folder_); }
 
-void CheckpointFolder::take_folder() {
+void CheckpointManager::take_folder() {
   if (lock_) return;
   make(folder_);
   lock_.emplace(folder_.empty() ? fs::path(".") : folder_);
 }
 
-bool CheckpointFolder::take_over(std::int64_t step, Resumed& resumed, const LoadOptions& options) {
+bool CheckpointManager::take_over(std::int64_t step, ResumeInfo& resumed, const LoadOptions& options) {
   const fs::path path = path_of(step);
   try {
     checkpoint_.load(path, options);
     const auto told = entry<std::int64_t>(checkpoint_.progress, "step");
     if (told != step)
-      throw IoError(fmt::format("[CheckpointFolder] resume: {} is the checkpoint of {}", path.string(),
+      throw IoError(fmt::format("[CheckpointManager] resume: {} is the checkpoint of {}", path.string(),
                                 told ? fmt::format("step {}", *told) : "no step"));
   } catch (const IoError& e) {
     resumed.skipped.push_back({path, e.what()});
@@ -156,14 +156,14 @@ bool CheckpointFolder::take_over(std::int64_t step, Resumed& resumed, const Load
   return true;
 }
 
-Resumed CheckpointFolder::resume(const LoadOptions& options) {
+ResumeInfo CheckpointManager::resume(const LoadOptions& options) {
   wait();
   take_folder();
   const std::vector<std::int64_t> found = steps_in(folder_);
-  Resumed resumed;
+  ResumeInfo resumed;
   for (auto it = found.rbegin(); it != found.rend() && !resumed; ++it) take_over(*it, resumed, options);
   if (!resumed && !found.empty())
-    throw IoError(fmt::format("[CheckpointFolder] resume: none of the {} checkpoints of {} can be read:{}",
+    throw IoError(fmt::format("[CheckpointManager] resume: none of the {} checkpoints of {} can be read:{}",
                               found.size(), folder_.string(), listed(resumed.skipped)));
   broken_.clear();
   for (const auto& s : resumed.skipped) broken_.push_back(*step_of(s.path.filename().string()));
@@ -181,36 +181,36 @@ Resumed CheckpointFolder::resume(const LoadOptions& options) {
   return resumed;
 }
 
-void CheckpointFolder::check_step(std::int64_t step) const {
-  if (step < 1) throw ValueError(fmt::format("[CheckpointFolder] save: step: got {}; must be at least 1", step));
+void CheckpointManager::check_step(std::int64_t step) const {
+  if (step < 1) throw ValueError(fmt::format("[CheckpointManager] save: step: got {}; must be at least 1", step));
   for (const std::int64_t there : steps_in(folder_))
     if (there > step && std::find(broken_.begin(), broken_.end(), there) == broken_.end())
       throw ValueError(
-          fmt::format("[CheckpointFolder] save: step: got {}; {} holds step {}: resume() that run or clear() it first",
+          fmt::format("[CheckpointManager] save: step: got {}; {} holds step {}: resume() that run or clear() it first",
                       step, folder_.string(), there));
 }
 
-CheckpointFolder::Mark CheckpointFolder::best_with(std::int64_t step, std::optional<double> metric) const {
+CheckpointManager::Mark CheckpointManager::best_with(std::int64_t step, std::optional<double> metric) const {
   if (!options_.best || !metric || std::isnan(*metric)) return best_;
   const bool better = options_.best == Best::highest ? *metric > best_.metric : *metric < best_.metric;
   return best_.step == 0 || better ? Mark{step, *metric} : best_;
 }
 
-void CheckpointFolder::note_progress(std::int64_t step, const Mark& best) {
+void CheckpointManager::note_progress(std::int64_t step, const Mark& best) {
   set(checkpoint_.progress, "step", step);
   if (best.step == 0) return;
   set(checkpoint_.progress, "best_step", best.step);
   set(checkpoint_.progress, "best_metric", best.metric);
 }
 
-void CheckpointFolder::start(std::int64_t step, std::optional<double> metric, bool in_background) {
+void CheckpointManager::start(std::int64_t step, std::optional<double> metric, bool in_background) {
   wait();
   check_step(step);
   take_folder();
   const Mark best = best_with(step, metric);
   note_progress(step, best);
   auto snapshot = std::make_shared<Snapshot>(checkpoint_.snapshot());
-  CheckpointFolderOptions options = options_;
+  CheckpointManagerOptions options = options_;
   options.save.allow_nan = true;  // require_finite decides
   auto work = [snapshot, in_background, step, best, folder = folder_, path = path_of(step), options] {
     if (in_background) snapshot->detach();
@@ -227,16 +227,16 @@ void CheckpointFolder::start(std::int64_t step, std::optional<double> metric, bo
   best_before_ = std::exchange(best_, best);
 }
 
-void CheckpointFolder::save(std::int64_t step, std::optional<double> metric) { start(step, metric, false); }
-void CheckpointFolder::save_in_background(std::int64_t step, std::optional<double> metric) {
+void CheckpointManager::save(std::int64_t step, std::optional<double> metric) { start(step, metric, false); }
+void CheckpointManager::save_in_background(std::int64_t step, std::optional<double> metric) {
   start(step, metric, true);
 }
 
-void CheckpointFolder::check() {
+void CheckpointManager::check() {
   if (!saving_.busy()) wait();
 }
 
-void CheckpointFolder::wait() {
+void CheckpointManager::wait() {
   try {
     saving_.wait();
   } catch (...) {
@@ -246,14 +246,14 @@ void CheckpointFolder::wait() {
   best_before_ = best_;
 }
 
-void CheckpointFolder::clear() {
+void CheckpointManager::clear() {
   wait();
   take_folder();
   std::error_code error;
   for (const std::int64_t step : steps_in(folder_))
     if (fs::remove(path_of(step), error); error)
       throw IoError(
-          fmt::format("[CheckpointFolder] clear: cannot remove {}: {}", path_of(step).string(), error.message()));
+          fmt::format("[CheckpointManager] clear: cannot remove {}: {}", path_of(step).string(), error.message()));
   if (fs::is_symlink(folder_ / best_name, error)) fs::remove(folder_ / best_name, error);
   sweep_temporaries(folder_, prefix);
   best_ = best_before_ = {};

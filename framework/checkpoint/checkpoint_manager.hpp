@@ -1,9 +1,9 @@
-// CheckpointFolder: a run's checkpoints in a folder of their own: the last few, the best, and a way back after
+// CheckpointManager: a run's checkpoints in a folder of their own: the last few, the best, and a way back after
 // anything.
 //
-//   vg::CheckpointFolder run("output/checkpoints", {.keep_last = 3, .best = vg::Best::highest});
+//   vg::CheckpointManager run("output/checkpoints", {.keep_last = 3, .best = vg::Best::highest});
 //   run.checkpoint().model(model).optimizer(optimizer).part("loader", loader);
-//   const vg::Resumed resumed = run.resume();     // the newest that can be read; step 0 when there is none
+//   const vg::ResumeInfo resumed = run.resume();     // the newest that can be read; step 0 when there is none
 //   for (std::int64_t step = resumed.step + 1; step <= steps; ++step) {
 //     ...
 //     if (step % 100 == 0) run.save_in_background(step, dice);
@@ -24,7 +24,7 @@
 #include <string>
 #include <vector>
 
-#include "voxgrad/framework/checkpoint/background_save.hpp"
+#include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/system/folder_lock.hpp"
 
@@ -33,7 +33,7 @@ namespace vg {
 /// Which value of a run's metric is the best one.
 enum class Best { highest, lowest };
 
-struct CheckpointFolderOptions {
+struct CheckpointManagerOptions {
   int keep_last = 2;           ///< at least 1
   std::optional<Best> best{};  ///< also keep the one that was saved with the best metric
   /// Refuse to save a model that holds a NaN or an infinity, so that the newest checkpoint is one to go on from.
@@ -41,8 +41,8 @@ struct CheckpointFolderOptions {
   SaveOptions save{};  ///< how the files are written; allow_nan is not used
 };
 
-/// What CheckpointFolder::resume() found.
-struct Resumed {
+/// What CheckpointManager::resume() found.
+struct ResumeInfo {
   struct Skipped {
     std::filesystem::path path;
     std::string why;
@@ -56,10 +56,10 @@ struct Resumed {
 /// resume(), save() and clear() make the folder where there is none, try that it can be written to, and hold it until
 /// this object ends: IoError where that is not possible or another run holds it, naming its process. steps() and
 /// path_of() only look; to take a model out of a run that goes on, vg::load(model, run.path_of(step)).
-class CheckpointFolder {
+class CheckpointManager {
  public:
   /// Touches nothing yet. Throws ValueError for keep_last below 1.
-  explicit CheckpointFolder(std::filesystem::path folder, CheckpointFolderOptions options = {});
+  explicit CheckpointManager(std::filesystem::path folder, CheckpointManagerOptions options = {});
 
   /// What belongs to the run. Its `progress` gets the entries "step" and, with a best one, "best_step" and
   /// "best_metric".
@@ -69,7 +69,7 @@ class CheckpointFolder {
   /// the newest of all was read, what its save would have removed. Throws IoError, listing
   /// why, when there are checkpoints and none can be read, and ValueError, having changed nothing, when the newest that
   /// can be read does not fit this run.
-  Resumed resume(const LoadOptions& options = {});
+  ResumeInfo resume(const LoadOptions& options = {});
   /// Saves and then removes what is not to be kept. `metric` says how good the run is now; a NaN is never the best.
   /// Throws, with the older checkpoints all there, IoError when the file cannot be written, NonFiniteError (see
   /// require_finite), ValueError for a step below 1 or one below a checkpoint of the folder: those of another run are
@@ -102,15 +102,15 @@ class CheckpointFolder {
   Mark best_with(std::int64_t step, std::optional<double> metric) const;
   void note_progress(std::int64_t step, const Mark& best);
   void start(std::int64_t step, std::optional<double> metric, bool in_background);
-  bool take_over(std::int64_t step, Resumed& resumed, const LoadOptions& options);
+  bool take_over(std::int64_t step, ResumeInfo& resumed, const LoadOptions& options);
 
   std::filesystem::path folder_;
-  CheckpointFolderOptions options_;
+  CheckpointManagerOptions options_;
   Checkpoint checkpoint_;
   Mark best_, best_before_;           ///< best_before_: as it was before the save under way
   std::vector<std::int64_t> broken_;  ///< skipped by resume(): may be later than the step saved
   std::optional<FolderLock> lock_;
-  BackgroundSave saving_;  ///< after lock_: it ends first
+  AsyncCheckpointWriter saving_;  ///< after lock_: it ends first
 };
 
 }  // namespace vg

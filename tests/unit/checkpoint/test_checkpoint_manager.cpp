@@ -1,4 +1,4 @@
-// CheckpointFolder: which checkpoints stay, which one a run goes on from, and what it says of the others.
+// CheckpointManager: which checkpoints stay, which one a run goes on from, and what it says of the others.
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
@@ -10,7 +10,7 @@
 #include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/base/finite.hpp"
-#include "voxgrad/framework/checkpoint/checkpoint_folder.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 
 using Catch::Matchers::Contains, Catch::Matchers::EndsWith, Catch::Matchers::StartsWith;
 using namespace test;
@@ -22,8 +22,8 @@ namespace {
 // A run of one part whose state is its step.
 struct Run {
   Part part;
-  vg::CheckpointFolder folder;
-  explicit Run(const fs::path& path, vg::CheckpointFolderOptions options = {}) : folder(path, options) {
+  vg::CheckpointManager folder;
+  explicit Run(const fs::path& path, vg::CheckpointManagerOptions options = {}) : folder(path, options) {
     folder.checkpoint().part("run", part);
   }
   void save(std::int64_t step, std::optional<double> metric = {}) {
@@ -36,10 +36,10 @@ std::string best_of(const TempDir& folder) { return fs::read_symlink(folder / "r
 
 }  // namespace
 
-TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "a/b");
-  const vg::Resumed resumed = run.folder.resume();
+  const vg::ResumeInfo resumed = run.folder.resume();
   CHECK_FALSE(resumed);
   CHECK(resumed.step == 0);
   CHECK(resumed.skipped.empty());
@@ -50,10 +50,10 @@ TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_fold
   CHECK(fs::exists(folder / "a/b/step-000000003.json"));
 }
 
-TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_manager]") {
   const TempDir folder;
   std::optional<Run> run(std::in_place, folder / "run",
-                         vg::CheckpointFolderOptions{.keep_last = 2, .best = vg::Best::highest});
+                         vg::CheckpointManagerOptions{.keep_last = 2, .best = vg::Best::highest});
   const double nan = std::nan("");
   const std::vector<std::optional<double>> metrics = {0.5, 0.7, nan, 0.7, {}, 0.6, 0.9, 0.1};
   const std::vector<Steps> kept = {{1}, {1, 2}, {2, 3}, {2, 3, 4}, {2, 4, 5}, {2, 5, 6}, {6, 7}, {7, 8}};
@@ -76,7 +76,7 @@ TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_fol
   CHECK(again.folder.checkpoint().value<double>("best_metric") == 0.9);
 }
 
-TEST_CASE("checkpoint folder: lowest, and without a best", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: lowest, and without a best", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run", {.keep_last = 1, .best = vg::Best::lowest});
   run.save(1, 2.0);
@@ -92,9 +92,9 @@ TEST_CASE("checkpoint folder: lowest, and without a best", "[checkpoint_folder]"
   CHECK_THROWS_AS(Run(folder / "x", {.keep_last = 0}), vg::ValueError);
 }
 
-TEST_CASE("checkpoint folder: the newest that can be read, and why not the others", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: the newest that can be read, and why not the others", "[checkpoint_manager]") {
   const TempDir folder;
-  std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointFolderOptions{.keep_last = 4});
+  std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointManagerOptions{.keep_last = 4});
   for (std::int64_t step : {10, 20, 30, 40}) run->save(step);
   const std::string whole = read_bytes(run->folder.path_of(40));
   folder.write("run/step-000000040.json", whole.substr(0, whole.size() / 2));
@@ -103,7 +103,7 @@ TEST_CASE("checkpoint folder: the newest that can be read, and why not the other
   run.reset();
 
   Run again(folder / "run", {.keep_last = 4});
-  const vg::Resumed resumed = again.folder.resume();
+  const vg::ResumeInfo resumed = again.folder.resume();
   CHECK(resumed.step == 20);
   CHECK(again.part.step == 20);
   CHECK(resumed.path == again.folder.path_of(20));
@@ -121,7 +121,7 @@ TEST_CASE("checkpoint folder: the newest that can be read, and why not the other
     folder.write("run/step-000000010.json", "");
     folder.write("run/step-000000020.json", "{}");
     CHECK_THAT(message([&] { again.folder.resume(); }),
-               Contains("IoError [CheckpointFolder] resume: none of the 4 checkpoints of ") &&
+               Contains("IoError [CheckpointManager] resume: none of the 4 checkpoints of ") &&
                    Contains("step-000000020.json") && Contains("step-000000010.json"));
   }
   SECTION("one that does not fit is not passed over") {
@@ -134,13 +134,13 @@ TEST_CASE("checkpoint folder: the newest that can be read, and why not the other
   }
 }
 
-TEST_CASE("checkpoint folder: runs are not mixed", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: runs are not mixed", "[checkpoint_manager]") {
   const TempDir folder;
   std::optional<Run> old(std::in_place, folder / "run");
   old->save(100);
   old.reset();
   Run fresh(folder / "run");
-  CHECK_THAT(message([&] { fresh.save(50); }), Contains("ValueError [CheckpointFolder] save: step: got 50; ") &&
+  CHECK_THAT(message([&] { fresh.save(50); }), Contains("ValueError [CheckpointManager] save: step: got 50; ") &&
                                                    Contains("holds step 100: resume() that run or clear() it first"));
   CHECK_THAT(message([&] { fresh.save(0); }), Contains("step: got 0; must be at least 1"));
   CHECK(fresh.folder.steps() == Steps{100});
@@ -151,10 +151,10 @@ TEST_CASE("checkpoint folder: runs are not mixed", "[checkpoint_folder]") {
   CHECK(fresh.folder.steps() == Steps{50});
 }
 
-TEST_CASE("checkpoint folder: in the background", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: in the background", "[checkpoint_manager]") {
   const TempDir folder;
   std::optional<Run> run(std::in_place, folder / "run",
-                         vg::CheckpointFolderOptions{.keep_last = 1, .best = vg::Best::highest});
+                         vg::CheckpointManagerOptions{.keep_last = 1, .best = vg::Best::highest});
   for (std::int64_t step = 1; step <= 10; ++step) {
     run->part.step = step;
     run->folder.save_in_background(step, step == 4 ? 1.0 : 0.5);
@@ -168,7 +168,7 @@ TEST_CASE("checkpoint folder: in the background", "[checkpoint_folder]") {
   CHECK(again.part.step == 10);
 }
 
-TEST_CASE("checkpoint folder: a save that fails leaves what there was", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: a save that fails leaves what there was", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run", {.keep_last = 1, .best = vg::Best::highest});
   run.save(1, 0.5);
@@ -188,10 +188,10 @@ TEST_CASE("checkpoint folder: a save that fails leaves what there was", "[checkp
   CHECK(run.folder.best_step() == 3);
 }
 
-TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkpoint_manager]") {
   const TempDir folder;
   Holder model(vg::Tensor::ones({2, 3}));
-  std::optional<vg::CheckpointFolder> run(std::in_place, folder / "run");
+  std::optional<vg::CheckpointManager> run(std::in_place, folder / "run");
   run->checkpoint().model(model);
   run->save(1);
   model.state.writable("value").data<float>()[4] = std::numeric_limits<float>::infinity();
@@ -202,15 +202,15 @@ TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkp
       Contains("ValueError [checkpoint] save: the model's state, leaf value, holds inf at (1, 1) of f32 (2, 3)"));
   CHECK(run->steps() == Steps{1});
   run.reset();
-  vg::CheckpointFolder any(folder / "run", {.require_finite = false});
+  vg::CheckpointManager any(folder / "run", {.require_finite = false});
   any.checkpoint().model(model);
   any.save(2);
   CHECK(any.steps() == Steps{1, 2});
 }
 
-TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[checkpoint_manager]") {
   const TempDir folder;
-  std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointFolderOptions{.keep_last = 3});
+  std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointManagerOptions{.keep_last = 3});
   for (std::int64_t step = 1; step <= 3; ++step) run->save(step);
   run.reset();
   Run at_its_end(folder / "run", {.keep_last = 2});  // for which the first is what the last save has not removed
@@ -218,7 +218,7 @@ TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[chec
   CHECK(at_its_end.folder.steps() == Steps{2, 3});
 }
 
-TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run");
   run.save(1);
@@ -228,7 +228,7 @@ TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_fol
   CHECK(fs::exists(folder / "run/run.lock"));  // the run's own
 }
 
-TEST_CASE("checkpoint folder: what permissions forbid is said, and nothing is lost", "[checkpoint_folder]") {
+TEST_CASE("checkpoint folder: what permissions forbid is said, and nothing is lost", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run"), below(folder / "run/none/deep");
   run.save(1);
@@ -244,7 +244,7 @@ TEST_CASE("checkpoint folder: what permissions forbid is said, and nothing is lo
   const fs::perms write = fs::perms::owner_write, read = fs::perms::owner_read, enter = fs::perms::owner_exec;
   const auto check_refused = [&](const std::string& what, fs::perms allowed, const auto& f) {
     const std::string said = as_plain_user(allowed, f);
-    CHECK_THAT(said, StartsWith("IoError [CheckpointFolder] " + what) && EndsWith("Permission denied"));
+    CHECK_THAT(said, StartsWith("IoError [CheckpointManager] " + what) && EndsWith("Permission denied"));
   };
   check_refused("cannot read ", write | enter, [&] { run.folder.steps(); });
   check_refused("cannot read ", write | enter, [&] { run.save(2); });
