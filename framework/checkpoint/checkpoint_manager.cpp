@@ -14,7 +14,7 @@
 
 #include "voxgrad/framework/checkpoint/snapshot.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
-#include "voxgrad/framework/system/names_in.hpp"
+#include "voxgrad/framework/system/list_directory.hpp"
 
 namespace vg {
 
@@ -41,7 +41,7 @@ std::optional<std::int64_t> step_of(const std::string& name) {
 std::vector<std::int64_t> steps_in(const fs::path& folder) {
   std::vector<std::int64_t> steps;
   int error = 0;
-  for (const std::string& name : detail::names_in(folder, error))
+  for (const std::string& name : detail::list_directory(folder, error))
     if (const auto step = step_of(name)) steps.push_back(*step);
   if (error != 0 && error != ENOENT)
     throw IoError(

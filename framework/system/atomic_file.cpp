@@ -19,7 +19,7 @@
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/system/names_in.hpp"
+#include "voxgrad/framework/system/list_directory.hpp"
 
 namespace vg {
 
@@ -267,7 +267,7 @@ std::size_t sweep_temporaries(const fs::path& folder, std::string_view name) {
   std::size_t removed = 0;
   const std::string prefix(name.substr(0, longest_name));
   int error = 0;
-  for (const std::string& there : detail::names_in(folder, error)) {
+  for (const std::string& there : detail::list_directory(folder, error)) {
     const auto maker = maker_of(there, prefix);
     struct stat what {};
     const fs::path path = folder / there;

@@ -12,7 +12,7 @@
 namespace vg::detail {
 
 /// In any order, without "." and "..". Sets `error` to the system's reason (errno) where the folder could not be read.
-inline std::vector<std::string> names_in(const std::filesystem::path& folder, int& error) {
+inline std::vector<std::string> list_directory(const std::filesystem::path& folder, int& error) {
   struct Close {
     void operator()(DIR* d) const { ::closedir(d); }
   };
