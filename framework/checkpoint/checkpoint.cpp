@@ -14,7 +14,7 @@ using checkpoint::Document;
 using checkpoint::match_description;
 using checkpoint::match_part;
 using checkpoint::match_states;
-using checkpoint::Move;
+using checkpoint::Assignment;
 using checkpoint::Problems;
 using checkpoint::SavedModel;
 
@@ -56,23 +56,23 @@ void throw_problems(const std::filesystem::path& path, const Problems& problems)
                                fmt::join(problems, "\n  ")));
 }
 
-std::vector<Move> match_model(const SavedModel& saved, Module& model, const LoadOptions& options, LoadReport& report,
+std::vector<Assignment> match_model(const SavedModel& saved, Module& model, const LoadOptions& options, LoadReport& report,
                               Problems& problems) {
-  std::vector<Move> moves = match_states(saved, model.states(), options, report, problems);
-  if (!options.check_description || !options.strict || !options.whole()) return moves;
+  std::vector<Assignment> assignments = match_states(saved, model.states(), options, report, problems);
+  if (!options.check_description || !options.strict || !options.whole()) return assignments;
   const std::size_t before = problems.size();
   match_description(saved.description, model.description(), problems);
   if (problems.size() != before)
     problems.emplace_back(
         "(where only descriptions differ: vg::LoadOptions{.check_description = false} loads all the same)");
-  return moves;
+  return assignments;
 }
 
 // What was done so far, undone in reverse order unless all of it is done. Loading parts that were checked should not
 // throw, but they are others' code, and memory can run out.
-class Undo {
+class Rollback {
  public:
-  ~Undo() {
+  ~Rollback() {
     for (auto it = steps_.rbegin(); it != steps_.rend(); ++it) {
       try {
         (*it)();
@@ -87,7 +87,7 @@ class Undo {
   std::vector<std::function<void()>> steps_;
 };
 
-void apply_model(const std::vector<Move>& moves, Undo& undo) {
+void apply_model(const std::vector<Assignment>& assignments, Rollback& rollback) {
   struct Before {
     State state;
     std::string leaf;
@@ -96,19 +96,19 @@ void apply_model(const std::vector<Move>& moves, Undo& undo) {
     bool frozen;
   };
   std::vector<Before> before;
-  for (const Move& m : moves)
+  for (const Assignment& m : assignments)
     before.push_back({m.state, m.leaf, m.state[m.leaf].value(), m.state[m.leaf].grad(), m.state.frozen(m.leaf)});
-  undo.add([before = std::move(before)]() mutable {
+  rollback.add([before = std::move(before)]() mutable {
     for (Before& b : before) {
-      Move{b.state, b.leaf, b.value, b.frozen}.apply();
+      Assignment{b.state, b.leaf, b.value, b.frozen}.apply();
       if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
     }
   });
-  for (Move m : moves) m.apply();
+  for (Assignment m : assignments) m.apply();
 }
 
-void apply_part(const StateDict& saved, Stateful& part, Undo& undo) {
-  undo.add([&part, old = part.save_state()]() { part.load_state(old); });
+void apply_part(const StateDict& saved, Stateful& part, Rollback& rollback) {
+  rollback.add([&part, old = part.save_state()]() { part.load_state(old); });
   part.load_state(saved);
 }
 
@@ -204,7 +204,7 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     if (!options.strict && saved != wanted) (saved ? report.unexpected : report.missing).push_back(name);
     return saved && wanted;
   };
-  std::vector<Move> moves;
+  std::vector<Assignment> assignments;
   std::vector<std::pair<const StateDict*, Stateful*>> fitting;
   const auto match = [&](const std::string& name, const StateDict& saved, Stateful& part) {
     Problems found;
@@ -225,12 +225,12 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     for (const auto& [name, one] : saved) there(true, find(parts, name) != nullptr, name_of(name));
   };
   if (there(file.model.has_value(), model_ != nullptr, "model"))
-    moves = match_model(*file.model, *model_, options, report, problems);
+    assignments = match_model(*file.model, *model_, options, report, problems);
   match_named(file.models, models_, model_name, [&](const std::string& name, const SavedModel& saved, Module& model) {
     LoadReport its;
     Problems found;
     const auto more = match_model(saved, model, options, its, found);
-    moves.insert(moves.end(), more.begin(), more.end());
+    assignments.insert(assignments.end(), more.begin(), more.end());
     const auto add = [&](std::vector<std::string>& to, const std::vector<std::string>& lines) {
       for (const std::string& line : lines) to.push_back(name + ": " + line);
     };
@@ -250,10 +250,10 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
   match_named(file.parts, parts_, part_name, match);
   throw_problems(path, problems);
 
-  Undo undo;
-  apply_model(moves, undo);
-  for (const auto& [saved, part] : fitting) apply_part(*saved, *part, undo);
-  undo.done();
+  Rollback rollback;
+  apply_model(assignments, rollback);
+  for (const auto& [saved, part] : fitting) apply_part(*saved, *part, rollback);
+  rollback.done();
   if (generator) (generator_ != nullptr ? *generator_ : random::default_generator()).set_key(*file.generator);
   progress = std::move(file.progress);
   return report;
@@ -269,13 +269,13 @@ LoadReport load(Module& model, const std::filesystem::path& path, const LoadOpti
   const Document file = checkpoint::read(path);
   Problems problems;
   LoadReport report;
-  std::vector<Move> moves;
+  std::vector<Assignment> assignments;
   if (const SavedModel* saved = checkpoint::find_model(file, options.model, problems))
-    moves = match_model(*saved, model, options, report, problems);
+    assignments = match_model(*saved, model, options, report, problems);
   throw_problems(path, problems);
-  Undo undo;
-  apply_model(moves, undo);
-  undo.done();
+  Rollback rollback;
+  apply_model(assignments, rollback);
+  rollback.done();
   return report;
 }
 

@@ -76,7 +76,7 @@ class Reader {
     space();
     if (peek() != ']') {
       do {
-        walker_.take_entries(in_);
+        walker_.read_payload_entries(in_);
         value();
       } while (comma());
       if (peek() != ']') throw unexpected("',' or ']'");
@@ -87,7 +87,7 @@ class Reader {
 
   void text_value() {
     skip();
-    if (walker_.take_text(in_)) {
+    if (walker_.read_payload_string(in_)) {
       if (peek() != '"') throw unexpected("'\"'");
       return skip();
     }
@@ -109,7 +109,7 @@ class Reader {
     const char* const end = number_end(in_.begin(), integer);
     if (end == nullptr) throw bad_number();
     const std::string_view digits(in_.begin(), static_cast<std::size_t>(end - in_.begin()));
-    if (digits.size() > longest_number) throw Fault(fmt::format("the number has more than {} bytes", longest_number));
+    if (digits.size() > longest_number) throw ParseError(fmt::format("the number has more than {} bytes", longest_number));
     const Scalar s = integer ? integer_of(digits) : Scalar{.kind = Scalar::Kind::real, .text = digits};
     in_.advance(end);  // the window stays where it is: `digits` too
     walker_.scalar(s);
@@ -138,7 +138,7 @@ class Reader {
       while (plain(*p)) ++p;
       text_.append(in_.begin(), p);
       in_.advance(p);
-      if (text_.size() > max_text) throw Fault(fmt::format("the text has more than {} bytes", max_text));
+      if (text_.size() > max_text) throw ParseError(fmt::format("the text has more than {} bytes", max_text));
       if (!in_.more()) continue;
       switch (*in_.begin()) {
         case '"':
@@ -157,14 +157,14 @@ class Reader {
     if (static_cast<unsigned char>(peek()) < 0x20) {
       const int c = peek();
       skip();
-      throw Fault(
+      throw ParseError(
           fmt::format("got the control character \\x{:02x} within a text; it must be escaped: \\u{:04x}", c, c));
     }
     in_.need(4);
     const std::size_t n = utf8_sequence({in_.begin(), static_cast<std::size_t>(in_.end() - in_.begin())});
     if (n == 0) {
       skip();
-      throw Fault("the text is not UTF-8");
+      throw ParseError("the text is not UTF-8");
     }
     text_.append(in_.begin(), n);
     in_.advance(in_.begin() + n);
@@ -205,7 +205,7 @@ class Reader {
       if (const unsigned second = hex4(); second >= 0xdc00 && second <= 0xdfff)
         return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
     }
-    throw Fault("an escaped surrogate stands without its other half");
+    throw ParseError("an escaped surrogate stands without its other half");
   }
   void append_utf8(unsigned code) {
     const auto put = [&](unsigned byte) { text_ += static_cast<char>(byte); };
@@ -238,21 +238,21 @@ class Reader {
   }
 
   // The front of the window is not what must be there.
-  Fault unexpected(std::string_view wanted) {
-    if (!in_.more()) return Fault(fmt::format("unexpected end of the file; must be {}", wanted));
+  ParseError unexpected(std::string_view wanted) {
+    if (!in_.more()) return ParseError(fmt::format("unexpected end of the file; must be {}", wanted));
     const std::string got = in_quotes(*in_.begin());
     skip();
-    return Fault(fmt::format("syntax error: unexpected {}; must be {}", got, wanted));
+    return ParseError(fmt::format("syntax error: unexpected {}; must be {}", got, wanted));
   }
-  Fault bad_number() {
+  ParseError bad_number() {
     const char first = peek();
     const bool begun = first == '-' || (first >= '0' && first <= '9');
     if (!begun) return unexpected("a value");
     std::string_view rest(in_.begin(), in_.end());
     rest = rest.substr(0, rest.find_first_not_of("+-.0123456789eE"));
-    const Fault fault(fmt::format("syntax error: {} is no number", in_quotes(rest)));
+    const ParseError error(fmt::format("syntax error: {} is no number", in_quotes(rest)));
     in_.advance(rest.data() + rest.size());
-    return fault;
+    return error;
   }
 
   InputFile& in_;

@@ -23,8 +23,8 @@ class Walker {
   void open(Opened what);
   void close();
   void key(const std::string& name);
-  void take_entries(InputFile& in);
-  bool take_text(InputFile& in) { return stack_.back().level->take_text(in); }
+  void read_payload_entries(InputFile& in);
+  bool read_payload_string(InputFile& in) { return stack_.back().level->read_payload_string(in); }
   /// Objects and lists that are open.
   std::size_t depth() const { return stack_.size() - 1; }
   /// "$.model.states[\"conv.weight\"].leaves.weight.values[3]"
@@ -45,7 +45,7 @@ class Walker {
   std::vector<Frame> stack_;
 };
 
-/// Reads one value and white space to the end of the file. Throws Fault where that is not what stands there, and what
+/// Reads one value and white space to the end of the file. Throws ParseError where that is not what stands there, and what
 /// the Levels throw; the input then stands behind what was read last. At the first level's keys it marks the input.
 void read_json(InputFile& in, Walker& walker);
 

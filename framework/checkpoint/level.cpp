@@ -29,7 +29,7 @@ std::string in_quotes(const Scalar& s) {
 }
 
 std::string_view as_text(const Scalar& s) {
-  if (s.kind != Scalar::Kind::text) throw Fault(fmt::format("got {}; must be a text", in_quotes(s)));
+  if (s.kind != Scalar::Kind::text) throw ParseError(fmt::format("got {}; must be a text", in_quotes(s)));
   return s.text;
 }
 
@@ -38,7 +38,7 @@ std::int64_t as_integer(const Scalar& s) {
   if (s.kind == Scalar::Kind::natural &&
       s.natural <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
     return static_cast<std::int64_t>(s.natural);
-  throw Fault(fmt::format("got {}; must be an integer of at most 64 bits, without fraction or exponent", in_quotes(s)));
+  throw ParseError(fmt::format("got {}; must be an integer of at most 64 bits, without fraction or exponent", in_quotes(s)));
 }
 
 namespace {
@@ -56,15 +56,15 @@ T as_real(const Scalar& s) {
       return s.negative == 0 ? -T{0} : static_cast<T>(s.negative);
     case Scalar::Kind::real:
       if (const T v = rounded(s, T{}); std::isfinite(v)) return v;
-      throw Fault(fmt::format("got {}, which is out of the range of {}", in_quotes(s), name));
+      throw ParseError(fmt::format("got {}, which is out of the range of {}", in_quotes(s), name));
     case Scalar::Kind::text:
       if (T v{}; parse_special(s.text, v)) return v;
-      throw Fault(
+      throw ParseError(
           fmt::format("got {}; besides numbers {} has \"nan\", \"inf\", \"-inf\" and \"nan:0x\" with {} lower-case "
                       "digits that are a NaN's bits",
                       in_quotes(s), name, 2 * sizeof(T)));
     default:
-      throw Fault(fmt::format("got {}; must be a number of {}", in_quotes(s), name));
+      throw ParseError(fmt::format("got {}; must be a number of {}", in_quotes(s), name));
   }
 }
 
@@ -81,19 +81,19 @@ double as_number<double>(const Scalar& s) {
 template <>
 std::int32_t as_number<std::int32_t>(const Scalar& s) {
   if (s.kind != Scalar::Kind::natural && s.kind != Scalar::Kind::negative)
-    throw Fault(fmt::format("got {}; i32 takes integers only, without fraction or exponent", in_quotes(s)));
+    throw ParseError(fmt::format("got {}; i32 takes integers only, without fraction or exponent", in_quotes(s)));
   const std::int64_t v = s.kind == Scalar::Kind::natural && s.natural >> 32 != 0
                              ? std::numeric_limits<std::int64_t>::max()
                              : as_integer(s);
   if (v < std::numeric_limits<std::int32_t>::min() || v > std::numeric_limits<std::int32_t>::max())
-    throw Fault(fmt::format("got {}, which is out of the range of i32", in_quotes(s)));
+    throw ParseError(fmt::format("got {}, which is out of the range of i32", in_quotes(s)));
   return static_cast<std::int32_t>(v);
 }
 
-void Level::scalar(const Scalar& s) { throw Fault(fmt::format("got {}; must be {}", in_quotes(s), expected())); }
+void Level::scalar(const Scalar& s) { throw ParseError(fmt::format("got {}; must be {}", in_quotes(s), expected())); }
 
 LevelPtr Level::open(Opened what) {
-  throw Fault(fmt::format("got {}; must be {}", what == Opened::object ? "an object" : "a list", expected()));
+  throw ParseError(fmt::format("got {}; must be {}", what == Opened::object ? "an object" : "a list", expected()));
 }
 
 void Record::scalar_field(std::string_view name, std::function<void(const Scalar&)> take, Need need) {
@@ -114,11 +114,11 @@ void Record::key(const std::string& name) {
   const auto index = static_cast<std::size_t>(it - fields_.begin());
   for (std::size_t i = 0; i < std::min(leading_, index); ++i)
     if (!fields_[i].seen)
-      throw Fault(fmt::format("got the key {}; \"{}\" must stand before it", in_quotes(name), fields_[i].name));
+      throw ParseError(fmt::format("got the key {}; \"{}\" must stand before it", in_quotes(name), fields_[i].name));
   if (it == fields_.end()) {
     std::string names;
     for (const Field& f : fields_) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", f.name);
-    throw Fault(fmt::format("got the key {}; allowed are {}", in_quotes(name), names));
+    throw ParseError(fmt::format("got the key {}; allowed are {}", in_quotes(name), names));
   }
   now_ = &*it;
   now_->seen = true;
@@ -133,7 +133,7 @@ LevelPtr Record::open(Opened what) {
 
 void Record::close() {
   for (const Field& f : fields_)
-    if (f.need == Need::required && !f.seen) throw Fault(fmt::format("the key \"{}\" is missing", f.name));
+    if (f.need == Need::required && !f.seen) throw ParseError(fmt::format("the key \"{}\" is missing", f.name));
 }
 
 namespace {
@@ -144,7 +144,7 @@ void take(const Scalar& s, std::string& out) { out = as_text(s); }
 
 template <class T>
 void List<T>::scalar(const Scalar& s) {
-  if (out_.size() == limit_) throw Fault(fmt::format("the list has more than {} entries", limit_));
+  if (out_.size() == limit_) throw ParseError(fmt::format("the list has more than {} entries", limit_));
   T value{};
   take(s, value);
   out_.push_back(std::move(value));

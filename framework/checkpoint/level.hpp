@@ -1,5 +1,5 @@
 // The pieces that the grammar of a checkpoint is made of. A Level is one open object or list of the file: it is told
-// the keys and scalars as they are read, and makes the Levels of what opens within it. It throws Fault; the reader adds
+// the keys and scalars as they are read, and makes the Levels of what opens within it. It throws ParseError; the reader adds
 // file and place.
 #pragma once
 
@@ -17,7 +17,7 @@
 
 namespace vg::checkpoint {
 
-struct Fault : std::runtime_error {
+struct ParseError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
@@ -35,7 +35,7 @@ struct Scalar {
 /// For messages: "null", "12", "\"abc\"".
 using vg::in_quotes;
 std::string in_quotes(const Scalar& s);
-/// These throw Fault for a scalar of another kind or out of range.
+/// These throw ParseError for a scalar of another kind or out of range.
 std::string_view as_text(const Scalar& s);
 std::int64_t as_integer(const Scalar& s);
 template <class T>  // float, double or int32_t; a float or double may be "nan", "inf", ...
@@ -51,12 +51,12 @@ class Level {
   virtual void scalar(const Scalar& s);
   virtual std::unique_ptr<Level> open(Opened what);
   virtual void close() {}
-  /// For contents too large to come one by one, straight from the input. take_entries() stands before an entry of a
+  /// For contents too large to come one by one, straight from the input. read_payload_entries() stands before an entry of a
   /// list: it passes as many as it understands, each with the comma after it, and returns their number; the rest come
-  /// one by one, with their errors. take_text() stands within a text: it may pass all before the closing quote, and
+  /// one by one, with their errors. read_payload_string() stands within a text: it may pass all before the closing quote, and
   /// returns whether it did.
-  virtual std::int64_t take_entries(InputFile&) { return 0; }
-  virtual bool take_text(InputFile&) { return false; }
+  virtual std::int64_t read_payload_entries(InputFile&) { return 0; }
+  virtual bool read_payload_string(InputFile&) { return false; }
 
  protected:
   /// For the messages of what is not allowed: "a list of integers".

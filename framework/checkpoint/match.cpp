@@ -202,8 +202,8 @@ SavedStates selected(const SavedStates& saved, const LoadOptions& options, Probl
   return found;
 }
 
-std::vector<Move> match_leaves(const SavedStates& saved, const States& states, bool whole, LoadReport& report) {
-  std::vector<Move> moves;
+std::vector<Assignment> match_leaves(const SavedStates& saved, const States& states, bool whole, LoadReport& report) {
+  std::vector<Assignment> assignments;
   const auto each = [](const std::string& path, const auto& leaves, std::vector<std::string>& names) {
     for (const auto& [leaf, t] : leaves) names.push_back(path + "." + leaf);
   };
@@ -220,8 +220,8 @@ std::vector<Move> match_leaves(const SavedStates& saved, const States& states, b
             report.mismatched.push_back(fmt::format("{}: {}", name, differing(from, to)));
           } else {
             report.loaded.push_back(name);
-            moves.push_back({n, leaf, from});
-            if (whole) moves.back().frozen = std::count(s.frozen.begin(), s.frozen.end(), leaf) != 0;
+            assignments.push_back({n, leaf, from});
+            if (whole) assignments.back().frozen = std::count(s.frozen.begin(), s.frozen.end(), leaf) != 0;
           }
         },
         [&](const std::string& leaf, const Tensor&) { report.unexpected.push_back(path + "." + leaf); },
@@ -231,7 +231,7 @@ std::vector<Move> match_leaves(const SavedStates& saved, const States& states, b
       saved, states, fit,
       [&](const std::string& path, const SavedState& s) { each(path, s.leaves, report.unexpected); },
       [&](const std::string& path, const State& n) { each(path, leaves_of(n), report.missing); });
-  return moves;
+  return assignments;
 }
 
 }  // namespace
@@ -272,12 +272,12 @@ const SavedModel* find_model(const Document& file, const std::string& name, Prob
   return nullptr;
 }
 
-void Move::apply() {
+void Assignment::apply() {
   state.set(leaf, value);
   if (frozen && *frozen != state.frozen(leaf)) *frozen ? state.freeze(leaf) : state.unfreeze(leaf);
 }
 
-std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
+std::vector<Assignment> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
                                LoadReport& report, Problems& problems) {
   const States wanted = options.prefix.empty() ? states : states.under(options.prefix);
   if (wanted.empty() && !options.prefix.empty())

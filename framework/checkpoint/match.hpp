@@ -16,7 +16,7 @@ namespace vg::checkpoint {
 using Problems = std::vector<std::string>;
 
 /// Where a saved tensor goes.
-struct Move {
+struct Assignment {
   State state;
   std::string leaf;
   Tensor value;
@@ -37,7 +37,7 @@ const SavedModel* find_model(const Document& file, const std::string& name, Prob
 /// What of the file goes into which states, as the options say. Strict: all of it, or problems: missing and unexpected
 /// states and leaves; other kinds, dtypes and shapes; a prefix or rename that meets nothing. Else what fits, and the
 /// rest into the report. Two states of the file for one of the model are always a problem.
-std::vector<Move> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
+std::vector<Assignment> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
                                LoadReport& report, Problems& problems);
 /// Other kinds, options and children, whatever their order.
 void match_description(const ModuleConfig& saved, const ModuleConfig& now, Problems& problems);

@@ -45,7 +45,7 @@ class StateLevel : public Record {
     for (const auto& [name, tensor] : state_.leaves) leaves.insert(name);
     for (const std::string& name : state_.frozen)
       if (leaves.erase(name) == 0)
-        throw Fault(fmt::format("\"frozen\": got {}; must be leaves of this state, each once", in_quotes(name)));
+        throw ParseError(fmt::format("\"frozen\": got {}; must be leaves of this state, each once", in_quotes(name)));
   }
 
  private:
@@ -77,15 +77,15 @@ class GeneratorLevel : public Record {
   explicit GeneratorLevel(std::optional<random::Key>& key) : key_(key) {
     scalar_field("algorithm", [](const Scalar& s) {
       if (as_text(s) != generator_name)
-        throw Fault(fmt::format("got {}; this version knows \"{}\"", in_quotes(s), generator_name));
+        throw ParseError(fmt::format("got {}; this version knows \"{}\"", in_quotes(s), generator_name));
     });
     list_field("key", [this] { return std::make_unique<List<std::int64_t>>(words_, 2); });
   }
   void close() override {
     Record::close();
     for (std::int64_t w : words_)
-      if (w < 0 || w > 0xffffffff) throw Fault(fmt::format("\"key\": got {}; must be of 32 bits, unsigned", w));
-    if (words_.size() != 2) throw Fault(fmt::format("\"key\": got {} words; must be 2", words_.size()));
+      if (w < 0 || w > 0xffffffff) throw ParseError(fmt::format("\"key\": got {}; must be of 32 bits, unsigned", w));
+    if (words_.size() != 2) throw ParseError(fmt::format("\"key\": got {} words; must be 2", words_.size()));
     key_ = random::Key{static_cast<std::uint32_t>(words_[0]), static_cast<std::uint32_t>(words_[1])};
   }
 
@@ -96,13 +96,13 @@ class GeneratorLevel : public Record {
 
 void check_format(const Scalar& s) {
   if (s.kind != Scalar::Kind::text || s.text != format_name)
-    throw Fault(fmt::format("got {}; must be \"{}\": this is not a checkpoint", in_quotes(s), format_name));
+    throw ParseError(fmt::format("got {}; must be \"{}\": this is not a checkpoint", in_quotes(s), format_name));
 }
 
 int checked_version(const Scalar& s) {
   const std::int64_t version = as_integer(s);
   if (version < 1 || version > format_version)
-    throw Fault(fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version));
+    throw ParseError(fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version));
   return static_cast<int>(version);
 }
 
@@ -129,7 +129,7 @@ class DocumentLevel : public Record {
         "crc32", [this](const Scalar& s) { check_sum(s); }, Need::optional);
   }
   void key(const std::string& name) override {
-    if (document_.summed) throw Fault("\"crc32\" must be the last key of the file: it is the sum of all before it");
+    if (document_.summed) throw ParseError("\"crc32\" must be the last key of the file: it is the sum of all before it");
     Record::key(name);
   }
 
@@ -137,7 +137,7 @@ class DocumentLevel : public Record {
   void check_sum(const Scalar& s) {
     const std::int64_t said = as_integer(s), found = in_.marked();
     if (said != found)
-      throw Fault(
+      throw ParseError(
           fmt::format("the CRC-32 of all that stands before is {}, the file says {}: the file is damaged, or was "
                       "changed by hand; to load it as it is, remove this key",
                       found, said));
@@ -188,7 +188,7 @@ Document read(const std::filesystem::path& path) {
   Walker walker(std::make_unique<File>(document, file));
   try {
     read_json(file, walker);
-  } catch (const Fault& e) {
+  } catch (const ParseError& e) {
     throw fail(file, walker, e.what());
   } catch (const std::invalid_argument& e) {  // a shape or dtype that cannot be
     throw fail(file, walker, e.what());

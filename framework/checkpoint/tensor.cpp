@@ -25,9 +25,9 @@ static_assert(std::endian::native == std::endian::little, "raw values are little
 
 // A tensor that is being filled. A shape can claim anything, so memory is taken once where the rest of the file can
 // hold the values, else as they arrive.
-class Filling {
+class TensorBuilder {
  public:
-  Filling(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype), numel_(shape.numel()) {}
+  TensorBuilder(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype), numel_(shape.numel()) {}
 
   std::int64_t numel() const { return numel_; }
   std::int64_t capacity() const { return buffer_.numel(); }
@@ -77,36 +77,36 @@ bool parse(const char* from, const char* to, bool integer, T& out) {
 template <class T>
 class Decimals : public Level {
  public:
-  Decimals(Tensor& out, const Shape& shape) : out_(out), filling_(shape, dtype_of<T>()) {}
+  Decimals(Tensor& out, const Shape& shape) : out_(out), builder_(shape, dtype_of<T>()) {}
 
   void scalar(const Scalar& s) override {
-    if (count_ == filling_.numel())
-      throw Fault(fmt::format("there are more values than the {} of shape {}", count_, filling_.shape().str()));
+    if (count_ == builder_.numel())
+      throw ParseError(fmt::format("there are more values than the {} of shape {}", count_, builder_.shape().str()));
     const T value = as_number<T>(s);
-    if (count_ == filling_.capacity()) filling_.grow();
+    if (count_ == builder_.capacity()) builder_.grow();
     values()[count_++] = value;
   }
 
-  std::int64_t take_entries(InputFile& in) override {
+  std::int64_t read_payload_entries(InputFile& in) override {
     const std::int64_t before = count_;
-    filling_.expect(in.left() / 2 + 1);  // a digit and a comma each
+    builder_.expect(in.left() / 2 + 1);  // a digit and a comma each
     while (take_window(in)) {
     }
     return count_ - before;
   }
 
   void close() override {
-    if (count_ != filling_.numel())
-      throw Fault(
-          fmt::format("there are {} values; shape {} needs {}", count_, filling_.shape().str(), filling_.numel()));
-    out_ = filling_.whole();
+    if (count_ != builder_.numel())
+      throw ParseError(
+          fmt::format("there are {} values; shape {} needs {}", count_, builder_.shape().str(), builder_.numel()));
+    out_ = builder_.whole();
   }
 
  protected:
   std::string expected() const override { return "a number"; }
 
  private:
-  T* values() { return reinterpret_cast<T*>(filling_.raw()); }
+  T* values() { return reinterpret_cast<T*>(builder_.raw()); }
 
   // Takes values from the window while each is plain, whole and followed by a comma. Returns whether more may follow.
   bool take_window(InputFile& in) {
@@ -115,7 +115,7 @@ class Decimals : public Level {
     const char* p = in.begin();
     const char* const stop = in.at_end() ? in.end() : in.end() - margin;
     T* to = values() + count_;
-    T* const full = values() + filling_.capacity();
+    T* const full = values() + builder_.capacity();
     const char* passed = p;
     bool integer = false, odd = false;
     while (passed < stop && to != full && !odd) {
@@ -135,7 +135,7 @@ class Decimals : public Level {
   }
 
   Tensor& out_;
-  Filling filling_;
+  TensorBuilder builder_;
   std::int64_t count_ = 0;
 };
 
@@ -148,37 +148,37 @@ class Base64 {
  public:
   Base64(InputFile& in, const Shape& shape, DType dtype)
       : in_(in),
-        filling_(shape, dtype),
+        builder_(shape, dtype),
         width_(size_of(dtype)),
-        bytes_(filling_.numel() <= most ? filling_.numel() * width_ : 0) {}
+        bytes_(builder_.numel() <= most ? builder_.numel() * width_ : 0) {}
 
   Tensor read() {
     while (done_ < bytes_) {
-      while (filling_.capacity() * width_ < std::min(bytes_, done_ + 3)) filling_.grow();
+      while (builder_.capacity() * width_ < std::min(bytes_, done_ + 3)) builder_.grow();
       groups();
       if (bytes_ - done_ < 3 && done_ < bytes_) tail();
     }
     if (in_.more() && *in_.begin() != '"')
-      throw Fault(
-          fmt::format("the base64 text has more than the {} bytes of shape {}", bytes_, filling_.shape().str()));
-    return filling_.whole();
+      throw ParseError(
+          fmt::format("the base64 text has more than the {} bytes of shape {}", bytes_, builder_.shape().str()));
+    return builder_.whole();
   }
   /// Refuses what the rest of the file cannot hold, and takes memory for what it can.
   void expect() {
     const std::int64_t left = in_.left();
-    if (filling_.numel() > most || filling_.numel() > left || base64_size(bytes_) > left)
-      throw Fault(fmt::format("shape {} needs {} values of {} bytes; the file has {} bytes left for their base64",
-                              filling_.shape().str(), filling_.numel(), width_, left));
-    filling_.expect(filling_.numel());
+    if (builder_.numel() > most || builder_.numel() > left || base64_size(bytes_) > left)
+      throw ParseError(fmt::format("shape {} needs {} values of {} bytes; the file has {} bytes left for their base64",
+                              builder_.shape().str(), builder_.numel(), width_, left));
+    builder_.expect(builder_.numel());
   }
 
  private:
-  unsigned char* to() { return reinterpret_cast<unsigned char*>(filling_.raw()) + done_; }
+  unsigned char* to() { return reinterpret_cast<unsigned char*>(builder_.raw()) + done_; }
 
   // As many whole groups as the window and the room hold; at least one, or an exception, where one is due.
   void groups() {
     in_.need(4096);
-    const std::int64_t room = (std::min(filling_.capacity() * width_, bytes_) - done_) / 3;
+    const std::int64_t room = (std::min(builder_.capacity() * width_, bytes_) - done_) / 3;
     const std::int64_t count = std::min<std::int64_t>(room, (in_.end() - in_.begin()) / 4);
     const auto read = static_cast<std::int64_t>(decode_base64(in_.begin(), static_cast<std::size_t>(count), to()));
     in_.advance(in_.begin() + 4 * read);
@@ -194,31 +194,31 @@ class Base64 {
     done_ = bytes_;
   }
   // What is wrong with the group at the front of the window.
-  Fault bad() {
+  ParseError bad() {
     const char* const end = in_.begin() + std::min<std::ptrdiff_t>(4, in_.end() - in_.begin());
     std::int64_t letters = 0;
     for (const char* p = in_.begin(); p != end && *p != '"'; ++p) {
       if (!is_base64(*p)) {
         const std::string got = in_quotes(*p);
         in_.advance(p + 1);
-        return Fault(fmt::format("got {} in base64; its letters are A-Z, a-z, 0-9, + and /, padded with =", got));
+        return ParseError(fmt::format("got {} in base64; its letters are A-Z, a-z, 0-9, + and /, padded with =", got));
       }
       letters += *p != '=';
     }
     const std::int64_t got = done_ + letters * 6 / 8;
     if (std::find(in_.begin(), end, '"') != end && got < bytes_)
-      return Fault(fmt::format("the base64 text ends after {} of the {} bytes that shape {} needs", got, bytes_,
-                               filling_.shape().str()));
+      return ParseError(fmt::format("the base64 text ends after {} of the {} bytes that shape {} needs", got, bytes_,
+                               builder_.shape().str()));
     const bool cut = end - in_.begin() < 4 && std::find(in_.begin(), end, '"') == end;
     in_.advance(end);
-    if (cut) return Fault("the file ends within a text");
-    return Fault(
-        fmt::format("the base64 text is not padded as the {} bytes of shape {} are", bytes_, filling_.shape().str()));
+    if (cut) return ParseError("the file ends within a text");
+    return ParseError(
+        fmt::format("the base64 text is not padded as the {} bytes of shape {} are", bytes_, builder_.shape().str()));
   }
 
   static constexpr std::int64_t most = std::int64_t{1} << 58;
   InputFile& in_;
-  Filling filling_;
+  TensorBuilder builder_;
   std::int64_t width_, bytes_, done_ = 0;
 };
 
@@ -234,7 +234,7 @@ class TensorLevel : public Record {
     list_field("values", [this] { return decimals(); });
   }
 
-  bool take_text(InputFile& in) override {
+  bool read_payload_string(InputFile& in) override {
     if (!base64_ || current() != "values") return false;
     Base64 text(in, Shape(extents_), dtype_);
     text.expect();
@@ -248,7 +248,7 @@ class TensorLevel : public Record {
     const auto found = static_cast<std::int64_t>(
         ::crc32_z(0, static_cast<const Bytef*>(out_.raw()), static_cast<std::size_t>(out_.bytes())));
     if (found != *sum_)
-      throw Fault(
+      throw ParseError(
           fmt::format("the CRC-32 of the values is {}, the file says {}: the file is damaged, or was changed by hand; "
                       "to load it as it is, remove this \"crc32\" and the one at the end of the file",
                       found, *sum_));
@@ -258,12 +258,12 @@ class TensorLevel : public Record {
   void set_encoding(const Scalar& s) {
     const std::string_view name = as_text(s);
     if (name != "decimal" && name != "base64")
-      throw Fault(fmt::format("got {}; must be \"decimal\" or \"base64\"", in_quotes(s)));
-    if (out_.defined()) throw Fault("\"encoding\" must stand before \"values\"");
+      throw ParseError(fmt::format("got {}; must be \"decimal\" or \"base64\"", in_quotes(s)));
+    if (out_.defined()) throw ParseError("\"encoding\" must stand before \"values\"");
     base64_ = name == "base64";
   }
   LevelPtr decimals() {
-    if (base64_) throw Fault("got a list; must be a text, as \"encoding\" is \"base64\"");
+    if (base64_) throw ParseError("got a list; must be a text, as \"encoding\" is \"base64\"");
     const Shape shape(extents_);
     return dispatch(dtype_,
                     [&](auto tag) -> LevelPtr { return std::make_unique<Decimals<decltype(tag)>>(out_, shape); });

@@ -31,13 +31,13 @@ class UntypedList : public Level {
       real_ = s.kind == Kind::real;
     }
     if (integer && real_)
-      throw Fault(fmt::format("got the integer {} in a list of reals; write it with \".0\"", in_quotes(s)));
+      throw ParseError(fmt::format("got the integer {} in a list of reals; write it with \".0\"", in_quotes(s)));
     if (s.kind == Kind::text && real_)
-      throw Fault(fmt::format("got {} in a list of reals; such a list is written {{\"f64\": [...]}}", in_quotes(s)));
+      throw ParseError(fmt::format("got {} in a list of reals; such a list is written {{\"f64\": [...]}}", in_quotes(s)));
     list_->scalar(s);
   }
   void close() override {
-    if (!list_) throw Fault("an empty list must say its type: {\"i64\": []}, {\"f64\": []} or {\"string\": []}");
+    if (!list_) throw ParseError("an empty list must say its type: {\"i64\": []}, {\"f64\": []} or {\"string\": []}");
   }
 
  protected:
@@ -60,9 +60,9 @@ class Tagged : public Level {
 
   void key(const std::string& name) override {
     if (!tag_.empty())
-      throw Fault(fmt::format("got the key {} after \"{}\"; one type is allowed", in_quotes(name), tag_));
+      throw ParseError(fmt::format("got the key {} after \"{}\"; one type is allowed", in_quotes(name), tag_));
     if (name != "f64" && name != "i64" && name != "string")
-      throw Fault(
+      throw ParseError(
           fmt::format("got the key {}; a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"",
                       in_quotes(name)));
     tag_ = name;
@@ -82,7 +82,7 @@ class Tagged : public Level {
     return std::make_unique<List<std::string>>(out_.emplace<std::vector<std::string>>());
   }
   void close() override {
-    if (tag_.empty()) throw Fault("a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"");
+    if (tag_.empty()) throw ParseError("a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"");
   }
 
  protected:

@@ -10,16 +10,16 @@ void Walker::key(const std::string& name) {
   Frame& top = stack_.back();
   top.inside = true;
   top.key = name;
-  if (top.keys.size() == max_keys) throw Fault(fmt::format("the object has more than {} keys", max_keys));
+  if (top.keys.size() == max_keys) throw ParseError(fmt::format("the object has more than {} keys", max_keys));
   if (!top.keys.insert(name).second)
-    throw Fault(fmt::format("the key {} stands twice in this object", in_quotes(name)));
+    throw ParseError(fmt::format("the key {} stands twice in this object", in_quotes(name)));
   top.level->key(name);
 }
 
 void Walker::open(Opened what) {
   Level& level = next();
   if (stack_.size() > static_cast<std::size_t>(max_depth))
-    throw Fault(fmt::format("the file is nested more than {} deep", max_depth));
+    throw ParseError(fmt::format("the file is nested more than {} deep", max_depth));
   stack_.push_back({level.open(what), what == Opened::object, false, {}, 0, {}});
 }
 
@@ -29,9 +29,9 @@ void Walker::close() {
   stack_.pop_back();
 }
 
-void Walker::take_entries(InputFile& in) {
+void Walker::read_payload_entries(InputFile& in) {
   Frame& top = stack_.back();
-  top.entries += top.level->take_entries(in);
+  top.entries += top.level->read_payload_entries(in);
   top.inside = top.entries != 0;
 }
 

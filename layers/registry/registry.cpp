@@ -106,7 +106,7 @@ std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std:
   if (!problems.empty())
     throw fail(fmt::format("the model made from its description is not the one that was saved; {} problem{}:\n  {}",
                            problems.size(), problems.size() == 1 ? "" : "s", fmt::join(problems, "\n  ")));
-  for (checkpoint::Move& move : moves) move.apply();
+  for (checkpoint::Assignment& move : moves) move.apply();
   return model;
 }
 

@@ -75,7 +75,7 @@ std::optional<nlohmann::ordered_json> ours(const std::string& text) {
   Walker walker(std::make_unique<Anything>(document));
   try {
     read_json(in, walker);
-  } catch (const Fault&) {
+  } catch (const ParseError&) {
     return std::nullopt;
   }
   return document;
