@@ -32,8 +32,8 @@ double sum_squares(const T* g, std::int64_t n, double scale) {
   return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
 }
 
-LeafLoop sum_squares(const Tensor& grad, double scale) {
-  return dispatch_float("clip_by_global_norm", grad.dtype(), [&](auto zero) -> LeafLoop {
+ParamLoop sum_squares(const Tensor& grad, double scale) {
+  return dispatch_float("clip_by_global_norm", grad.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
     return [g = grad.data<T>(), scale](std::int64_t begin, std::int64_t end) {
       return LeafSums{sum_squares(g + begin, end - begin, scale)};
@@ -122,7 +122,7 @@ void clip_values(Gradients grads, double max_value) {
 namespace detail {
 
 double norm_of(const std::vector<Tensor>& grads) {
-  LeafPass pass;
+  FusedStep pass;
   for (const Tensor& g : grads) pass.add(g.defined() ? g.numel() : 0);
   const auto total = [&](double scale) {
     for (std::size_t i = 0; i < grads.size(); ++i)

@@ -20,8 +20,8 @@ void lerp(T* __restrict from, const T* __restrict to, std::int64_t n, T weight) 
     for (std::int64_t i = 0; i < n; ++i) from[i] = to[i] - (to[i] - from[i]) * (1 - weight);
 }
 
-LeafLoop average_in(Tensor& average, const Tensor& value, double weight) {
-  return dispatch_float("Ema", value.dtype(), [&](auto zero) -> LeafLoop {
+ParamLoop average_in(Tensor& average, const Tensor& value, double weight) {
+  return dispatch_float("Ema", value.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
     return [a = average.data<T>(), v = value.data<T>(), w = static_cast<T>(weight)](
                std::int64_t begin, std::int64_t end) { lerp(a + begin, v + begin, end - begin, w); };

@@ -16,7 +16,7 @@
 
 #include "voxgrad/framework/nn/description.hpp"
 #include "voxgrad/framework/nn/state.hpp"
-#include "voxgrad/optim/leaf_pass.hpp"
+#include "voxgrad/optim/fused_step.hpp"
 
 namespace vg {
 
@@ -58,7 +58,7 @@ class Ema : public Stateful {
   EmaOptions options_;
   std::vector<Slot> slots_;
   std::int64_t updates_ = 0;
-  detail::LeafPass pass_;  // kept for its memory
+  detail::FusedStep pass_;  // kept for its memory
 };
 
 /// The model has the averages while this lives, then its own values and gradients again. What is changed in its leaves

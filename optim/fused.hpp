@@ -52,7 +52,7 @@ void apply_rule(const Rule rule, const Prepare<T> prepare, std::int64_t n, T* __
 }
 
 template <class T, class Rule, std::size_t... K>
-LeafLoop rule_loop(const LeafUpdate& u, double l2, const Rule& rule, std::index_sequence<K...>) {
+ParamLoop rule_loop(const LeafUpdate& u, double l2, const Rule& rule, std::index_sequence<K...>) {
   return [rule, prepare = prepare_of<T>(u, l2), p = u.value.data<T>(), g = u.grad.data<T>(),
           ... m = u.moments[K].template data<T>()](std::int64_t begin, std::int64_t end) {
     apply_rule(rule, prepare, end - begin, p + begin, g + begin, (m + begin)...);
@@ -63,8 +63,8 @@ LeafLoop rule_loop(const LeafUpdate& u, double l2, const Rule& rule, std::index_
 /// rule(d, p, m...): d is the prepared gradient, with l2 * p added, and p and the moments are changed in place. `as`
 /// makes numbers of the leaf's type, which the rule captures.
 template <std::size_t count, class RuleOf>
-LeafLoop element_loop(const LeafUpdate& u, double l2, RuleOf rule_of) {
-  return dispatch_float("Optimizer", u.value.dtype(), [&](auto zero) -> LeafLoop {
+ParamLoop element_loop(const LeafUpdate& u, double l2, RuleOf rule_of) {
+  return dispatch_float("Optimizer", u.value.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
     return rule_loop<T>(u, l2, rule_of(As<T>{}), std::make_index_sequence<count>{});
   });

@@ -191,7 +191,7 @@ void Optimizer::apply(const std::vector<Tensor>& grads, double scale) {
 }
 
 void Optimizer::make_room(const std::vector<Tensor>& grads) {
-  const std::vector<Kept> tensors = moments(), numbers = scalars();
+  const std::vector<SlotSpec> tensors = moments(), numbers = scalars();
   values_.resize(slots_.size());
   pass_.clear();
   for (std::size_t i = 0; i < slots_.size(); ++i) {

@@ -25,7 +25,7 @@
 #include "voxgrad/framework/nn/description.hpp"
 #include "voxgrad/framework/nn/state.hpp"
 #include "voxgrad/framework/transforms/grad.hpp"
-#include "voxgrad/optim/leaf_pass.hpp"
+#include "voxgrad/optim/fused_step.hpp"
 #include "voxgrad/optim/schedule.hpp"
 
 namespace vg {
@@ -57,7 +57,7 @@ struct LeafUpdate {
 };
 
 /// Something that an optimizer keeps of each leaf, and what it is before the leaf's first update.
-struct Kept {
+struct SlotSpec {
   std::string name;
   double start = 0.0;
 };
@@ -119,15 +119,15 @@ class Optimizer : public Stateful {
   /// Settings of its own that a checkpoint must agree on.
   virtual Attributes own_settings() const = 0;
   /// The tensors that it keeps of each leaf, in the leaf's shape and dtype.
-  virtual std::vector<Kept> moments() const = 0;
+  virtual std::vector<SlotSpec> moments() const = 0;
   /// The single numbers that it keeps of each leaf.
-  virtual std::vector<Kept> scalars() const { return {}; }
+  virtual std::vector<SlotSpec> scalars() const { return {}; }
   /// What a step does to a leaf; the loops of all leaves run as one pass (optim/fused.hpp helps to write one). Changes
   /// u.scalars, and leaves the tensors to the loop. Must not throw: another leaf's scalars may have changed.
-  virtual LeafLoop update_leaf(const LeafUpdate& u) const = 0;
+  virtual ParamLoop update_leaf(const LeafUpdate& u) const = 0;
   /// What a second pass does to a leaf whose first loop gave LeafSums: they come added up, in an order that does not
   /// depend on the number of threads.
-  virtual LeafLoop finish_leaf(const LeafUpdate&, const LeafSums&) const { return {}; }
+  virtual ParamLoop finish_leaf(const LeafUpdate&, const LeafSums&) const { return {}; }
   /// Whether some schedule moves the momentum.
   bool momentum_is_scheduled() const;
 
@@ -181,7 +181,7 @@ class Optimizer : public Stateful {
 
   // A step's own, by slot; kept for their memory.
   std::vector<Tensor*> values_;
-  detail::LeafPass pass_;
+  detail::FusedStep pass_;
 };
 
 }  // namespace vg

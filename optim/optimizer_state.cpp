@@ -44,7 +44,7 @@ std::vector<std::pair<std::string, Stateful*>> Optimizer::kept_schedules() const
 
 StateDict Optimizer::save_state() const {
   StateDict state, all, schedules;
-  const std::vector<Kept> tensors = moments(), numbers = scalars();
+  const std::vector<SlotSpec> tensors = moments(), numbers = scalars();
   for (const Slot& slot : slots_) {
     StateDict leaf;
     leaf.values.emplace_back("updates", slot.updates);
@@ -72,9 +72,9 @@ std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const StateDict
   const std::int64_t* updates = count_in(saved, "updates");
   if (!updates) report("the count \"updates\" is missing or not an integer of at least 0");
   const bool fresh = updates && *updates == 0;  // nothing is kept of it yet
-  const std::vector<Kept> tensors = fresh ? std::vector<Kept>{} : moments();
+  const std::vector<SlotSpec> tensors = fresh ? std::vector<SlotSpec>{} : moments();
   const Tensor& value = slot.state[slot.leaf].value();
-  for (const Kept& kept : tensors) {
+  for (const SlotSpec& kept : tensors) {
     const Tensor* t = find_entry(saved.tensors, kept.name);
     if (!t || !t->defined())
       report(kept.name + " is missing");
@@ -83,9 +83,9 @@ std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const StateDict
                          vg::name_of(value.dtype()), value.shape().str()));
   }
   for (const auto& [name, tensor] : saved.tensors)
-    if (std::none_of(tensors.begin(), tensors.end(), [&, &n = name](const Kept& k) { return k.name == n; }))
+    if (std::none_of(tensors.begin(), tensors.end(), [&, &n = name](const SlotSpec& k) { return k.name == n; }))
       report(name + " is unexpected");
-  for (const Kept& kept : fresh ? std::vector<Kept>{} : scalars())
+  for (const SlotSpec& kept : fresh ? std::vector<SlotSpec>{} : scalars())
     if (const double* number = detail::number_in(saved, kept.name); !number || !std::isfinite(*number))
       report(fmt::format("the number \"{}\" is missing or not finite", kept.name));
   return problems;
@@ -154,15 +154,15 @@ void Optimizer::load_state(const StateDict& state) {
   if (const auto problems = check_state(state); !problems.empty())
     throw IoError(fmt::format("[{}] load_state: {}", kind_, fmt::join(problems, "; ")));
   const StateDict& all = state.part("moments");
-  const std::vector<Kept> tensors = moments(), numbers = scalars();
+  const std::vector<SlotSpec> tensors = moments(), numbers = scalars();
   for (Slot& slot : slots_) {
     const StateDict& leaf = all.part(slot.path).part(slot.leaf);
     slot.updates = leaf.get<std::int64_t>("updates");
     slot.moments.clear();
     slot.scalars.clear();
     if (slot.updates == 0) continue;
-    for (const Kept& kept : tensors) slot.moments.push_back(leaf.tensor(kept.name));
-    for (const Kept& kept : numbers) slot.scalars.push_back(leaf.get<double>(kept.name));
+    for (const SlotSpec& kept : tensors) slot.moments.push_back(leaf.tensor(kept.name));
+    for (const SlotSpec& kept : numbers) slot.scalars.push_back(leaf.get<double>(kept.name));
   }
   const StateDict* schedules = find_entry(state.parts, "schedules");
   for (const auto& [name, schedule] : kept_schedules())

@@ -28,7 +28,7 @@ Attributes Adagrad::own_settings() const {
   return {{"lr_decay", lr_decay_}, {"initial_accumulator_value", initial_accumulator_value_}, {"eps", eps_}};
 }
 
-LeafLoop Adagrad::update_leaf(const LeafUpdate& u) const {
+ParamLoop Adagrad::update_leaf(const LeafUpdate& u) const {
   const double lr = u.lr / (1 + static_cast<double>(u.updates - 1) * lr_decay_);
   return detail::element_loop<1>(u, u.weight_decay, [&](auto as) {
     return [size = as(lr), eps = as(eps_)](auto d, auto& p, auto& sum) {

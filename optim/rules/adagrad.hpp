@@ -27,8 +27,8 @@ class Adagrad final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override { return {{"sum", initial_accumulator_value_}}; }
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override { return {{"sum", initial_accumulator_value_}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   double lr_decay_, initial_accumulator_value_, eps_;
 };
 

@@ -22,7 +22,7 @@ Attributes AdamFamily::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 
-LeafLoop AdamFamily::update_leaf(const LeafUpdate& u) const {
+ParamLoop AdamFamily::update_leaf(const LeafUpdate& u) const {
   const double beta1 = u.momentum.value_or(betas_[0]), beta2 = betas_[1], t = static_cast<double>(u.updates);
   const double lr = u.lr / (1 - std::pow(beta1, t)), scale = 1 / std::sqrt(1 - std::pow(beta2, t));
   const Decay decay(u, decoupled_);

@@ -17,7 +17,7 @@ Attributes Adamax::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 
-LeafLoop Adamax::update_leaf(const LeafUpdate& u) const {
+ParamLoop Adamax::update_leaf(const LeafUpdate& u) const {
   const double beta1 = u.momentum.value_or(betas_[0]);
   const double lr = u.lr / (1 - std::pow(beta1, static_cast<double>(u.updates)));
   return detail::element_loop<2>(u, u.weight_decay, [&](auto as) {

@@ -28,8 +28,8 @@ class Adamax final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_inf"}}; }
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_inf"}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_;
 };

@@ -73,8 +73,8 @@ Attributes LAMB::own_settings() const {
   return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
 }
 
-LeafLoop LAMB::update_leaf(const LeafUpdate& u) const {
-  return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> LeafLoop {
+ParamLoop LAMB::update_leaf(const LeafUpdate& u) const {
+  return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
     return [s = step_of<T>(u, betas_, eps_), p = std::as_const(u.value).data<T>(), g = u.grad.data<T>(),
             m = u.moments[0].data<T>(), v = u.moments[1].data<T>()](std::int64_t begin, std::int64_t end) {
@@ -83,8 +83,8 @@ LeafLoop LAMB::update_leaf(const LeafUpdate& u) const {
   });
 }
 
-LeafLoop LAMB::finish_leaf(const LeafUpdate& u, const LeafSums& sums) const {
-  return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> LeafLoop {
+ParamLoop LAMB::finish_leaf(const LeafUpdate& u, const LeafSums& sums) const {
+  return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
     return [s = step_of<T>(u, betas_, eps_), size = static_cast<T>(u.lr * trust_ratio(sums)), p = u.value.data<T>(),
             m = std::as_const(u.moments[0]).data<T>(), v = std::as_const(u.moments[1]).data<T>()](

@@ -21,7 +21,7 @@ Lion::Lion(const States& states, LionOptions options)
 
 Attributes Lion::own_settings() const { return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}}; }
 
-LeafLoop Lion::update_leaf(const LeafUpdate& u) const {
+ParamLoop Lion::update_leaf(const LeafUpdate& u) const {
   const double b1 = u.momentum.value_or(betas_[0]), b2 = betas_[1];
   return detail::element_loop<1>(u, 0, [&](auto as) {
     return [keep = as(1 - u.lr * u.weight_decay), lr = as(u.lr), beta1 = as(b1), new1 = as(1 - b1), beta2 = as(b2),

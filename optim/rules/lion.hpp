@@ -26,8 +26,8 @@ class Lion final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override { return {{"exp_avg"}}; }
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
 };
 

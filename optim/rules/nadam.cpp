@@ -25,7 +25,7 @@ Attributes NAdam::own_settings() const {
           {"decoupled_weight_decay", decoupled_}};
 }
 
-LeafLoop NAdam::update_leaf(const LeafUpdate& u) const {
+ParamLoop NAdam::update_leaf(const LeafUpdate& u) const {
   const double beta1 = u.momentum.value_or(betas_[0]), beta2 = betas_[1], t = static_cast<double>(u.updates);
   const auto mu_at = [&](double when) { return beta1 * (1 - 0.5 * std::pow(0.96, when * momentum_decay_)); };
   const double mu = mu_at(t), next = mu_at(t + 1), product = u.scalars[0] *= mu;

@@ -31,9 +31,9 @@ class NAdam final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
-  std::vector<Kept> scalars() const override { return {{"mu_product", 1.0}}; }
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
+  std::vector<SlotSpec> scalars() const override { return {{"mu_product", 1.0}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_, momentum_decay_;
   bool decoupled_;

@@ -22,7 +22,7 @@ Attributes RAdam::own_settings() const {
           {"decoupled_weight_decay", decoupled_}};
 }
 
-LeafLoop RAdam::update_leaf(const LeafUpdate& u) const {
+ParamLoop RAdam::update_leaf(const LeafUpdate& u) const {
   const double beta1 = u.momentum.value_or(betas_[0]), beta2 = betas_[1], t = static_cast<double>(u.updates);
   const double fade = std::pow(beta2, t), fresh = 1 - fade;
   const double most = 2 / (1 - beta2) - 1, length = most - 2 * t * fade / fresh;  // R and r(t)

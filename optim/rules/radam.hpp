@@ -31,8 +31,8 @@ class RAdam final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   std::array<double, 2> betas_;
   double eps_;
   bool decoupled_;

@@ -23,15 +23,15 @@ Attributes RMSProp::own_settings() const {
   return {{"alpha", alpha_}, {"eps", eps_}, {"momentum", momentum_}, {"centered", centered_}};
 }
 
-std::vector<Kept> RMSProp::moments() const {
-  std::vector<Kept> kept{{"square_avg"}};
+std::vector<SlotSpec> RMSProp::moments() const {
+  std::vector<SlotSpec> kept{{"square_avg"}};
   if (centered_) kept.push_back({"grad_avg"});
   if (keeps_momentum()) kept.push_back({"momentum_buffer"});
   return kept;
 }
 
 template <bool centered, bool heavy>
-LeafLoop RMSProp::loop(const LeafUpdate& u) const {
+ParamLoop RMSProp::loop(const LeafUpdate& u) const {
   return detail::element_loop<1 + centered + heavy>(u, u.weight_decay, [&](auto as) {
     return [alpha = as(alpha_), fresh = as(1 - alpha_), eps = as(eps_), momentum = as(u.momentum.value_or(momentum_)),
             lr = as(u.lr)](auto d, auto& p, auto& square, auto&... others) {
@@ -54,7 +54,7 @@ LeafLoop RMSProp::loop(const LeafUpdate& u) const {
   });
 }
 
-LeafLoop RMSProp::update_leaf(const LeafUpdate& u) const {
+ParamLoop RMSProp::update_leaf(const LeafUpdate& u) const {
   if (centered_) return keeps_momentum() ? loop<true, true>(u) : loop<true, false>(u);
   return keeps_momentum() ? loop<false, true>(u) : loop<false, false>(u);
 }

@@ -29,10 +29,10 @@ class RMSProp final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override;
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override;
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   template <bool centered, bool heavy>
-  LeafLoop loop(const LeafUpdate& u) const;
+  ParamLoop loop(const LeafUpdate& u) const;
   bool keeps_momentum() const { return momentum_ != 0 || momentum_is_scheduled(); }
   double alpha_, eps_, momentum_;
   bool centered_;

@@ -15,12 +15,12 @@ SGD::SGD(const States& states, SGDOptions options)
 
 Attributes SGD::own_settings() const { return {{"momentum", momentum_}, {"nesterov", nesterov_}}; }
 
-std::vector<Kept> SGD::moments() const {
+std::vector<SlotSpec> SGD::moments() const {
   if (momentum_ == 0 && !momentum_is_scheduled()) return {};
   return {{"momentum_buffer"}};
 }
 
-LeafLoop SGD::update_leaf(const LeafUpdate& u) const {
+ParamLoop SGD::update_leaf(const LeafUpdate& u) const {
   if (u.moments.empty())
     return detail::element_loop<0>(u, u.weight_decay,
                                    [&](auto as) { return [lr = as(u.lr)](auto d, auto& p) { p -= lr * d; }; });

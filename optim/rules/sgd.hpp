@@ -25,8 +25,8 @@ class SGD final : public Optimizer {
 
  private:
   Attributes own_settings() const override;
-  std::vector<Kept> moments() const override;
-  LeafLoop update_leaf(const LeafUpdate& u) const override;
+  std::vector<SlotSpec> moments() const override;
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
   double momentum_;
   bool nesterov_;
 };

@@ -7,7 +7,7 @@
 #include "support/threads_scope.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
-#include "voxgrad/optim/leaf_pass.hpp"
+#include "voxgrad/optim/fused_step.hpp"
 #include "voxgrad/optim/optim.hpp"
 
 using vg::Tensor;
@@ -104,7 +104,7 @@ TEST_CASE("optim: a pass covers each element once and adds up each leaf's sums i
   constexpr std::int64_t piece = vg::detail::update_grain;
   const std::vector<std::int64_t> sizes{3, 0, piece + 1, vg::detail::task_grain, 1, 3 * piece, 2};
   const ThreadsScope scope(3);
-  vg::detail::LeafPass pass;
+  vg::detail::FusedStep pass;
   for (int round = 0; round < 2; ++round) {  // the second in the same memory
     pass.clear();
     std::vector<std::vector<int>> seen;

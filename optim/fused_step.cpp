@@ -1,4 +1,4 @@
-#include "voxgrad/optim/leaf_pass.hpp"
+#include "voxgrad/optim/fused_step.hpp"
 
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 namespace vg::detail {
 
-void LeafPass::clear() {
+void FusedStep::clear() {
   loops_.clear();
   sums_.clear();
   pieces_.clear();
@@ -14,7 +14,7 @@ void LeafPass::clear() {
   elements_ = 0;
 }
 
-void LeafPass::add(std::int64_t n) {
+void FusedStep::add(std::int64_t n) {
   for (std::int64_t begin = 0; begin < n; begin += update_grain) {
     const std::int64_t end = std::min(begin + update_grain, n);
     if (tasks_.empty() || in_task_ >= task_grain) {
@@ -29,7 +29,7 @@ void LeafPass::add(std::int64_t n) {
   sums_.emplace_back();
 }
 
-void LeafPass::run() {
+void FusedStep::run() {
   const auto run_task = [&](std::int64_t t) {
     const auto task = static_cast<std::size_t>(t);
     const std::size_t last = task + 1 < tasks_.size() ? tasks_[task + 1] : pieces_.size();

@@ -16,14 +16,14 @@ using LeafSums = std::array<double, 2>;
 
 /// What a pass does to elements of one leaf: a callable f(begin, end), held by value, so making one takes no memory. It
 /// runs on several ranges of its leaf at the same time. It returns nothing, or its part of the leaf's LeafSums.
-class LeafLoop {
+class ParamLoop {
  public:
-  LeafLoop() {}  ///< nothing to do; f_ stays as it is
+  ParamLoop() {}  ///< nothing to do; f_ stays as it is
   template <class F>
-  requires std::is_invocable_v<const F&, std::int64_t, std::int64_t> LeafLoop(const F& f)  // NOLINT: implicit
+  requires std::is_invocable_v<const F&, std::int64_t, std::int64_t> ParamLoop(const F& f)  // NOLINT: implicit
       : call_(&call<F>), sums_(!std::is_void_v<Result<F>>) {
     static_assert(sizeof(F) <= sizeof(f_) && alignof(F) <= alignof(double), "make f_ larger");
-    static_assert(std::is_trivially_copyable_v<F>, "pointers and numbers only: a LeafLoop is copied as bytes");
+    static_assert(std::is_trivially_copyable_v<F>, "pointers and numbers only: a ParamLoop is copied as bytes");
     std::memcpy(f_, &f, sizeof(F));
   }
 
@@ -60,13 +60,13 @@ inline constexpr std::int64_t serial_pass = 65536;
 /// One pass over many leaves, each with a loop of its own. Their elements are cut into pieces, a large leaf into
 /// several, always at the same places of it, and small leaves share a task: by size, never by the number of threads.
 /// Keeps its memory when it is cleared; only add() takes any.
-class LeafPass {
+class FusedStep {
  public:
   void clear();
   /// One more leaf, of n elements.
   void add(std::int64_t n);
   /// The loop of a leaf, in the order of add(); to be set before run() where the leaf has elements.
-  LeafLoop& operator[](std::size_t leaf) { return loops_[leaf]; }
+  ParamLoop& operator[](std::size_t leaf) { return loops_[leaf]; }
   /// Runs all loops; threads share the pieces of all leaves.
   void run();
   /// What the last run() gave for the leaf's pieces, added up in their order.
@@ -78,7 +78,7 @@ class LeafPass {
     std::int64_t begin, end;
     LeafSums sums;
   };
-  std::vector<LeafLoop> loops_;
+  std::vector<ParamLoop> loops_;
   std::vector<LeafSums> sums_;
   std::vector<Piece> pieces_;
   std::vector<std::size_t> tasks_;  // the first piece of each
