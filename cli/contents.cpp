@@ -8,7 +8,7 @@
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/formats/npz.hpp"
 #include "voxgrad/framework/formats/safetensors.hpp"
-#include "voxgrad/framework/formats/source.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
 
 namespace command {
 
@@ -61,7 +61,7 @@ void add_document(const Document& d, Contents& out) {
 /// Told by the first bytes: safetensors' 8 bytes of length, the highest of which is 0 in any file, before a brace (they
 /// come first, for a length may begin with any letters); a zip archive's magic; else JSON, which has no byte 0.
 std::string format_of(const std::filesystem::path& path) {
-  const vg::detail::Source file("[voxgrad]", path);
+  const vg::detail::RandomAccessFile file("[voxgrad]", path);
   std::string begin(static_cast<std::size_t>(std::min<std::int64_t>(9, file.size())), '\0');
   file.read(0, begin.data(), static_cast<std::int64_t>(begin.size()), "its first bytes");
   if (begin.size() == 9 && begin[7] == '\0' && begin[8] == '{') return "safetensors";

@@ -6,14 +6,14 @@
 
 #include "voxgrad/framework/base/random.hpp"
 
-namespace vg {
+namespace vg::random {
 
 /// The key number `index` (>= 0) under `key`: its random bits 2 * index and 2 * index + 1. Costs the same for any
 /// index.
-inline random::Key derive_key(const random::Key& key, std::int64_t index) {
-  random::Key derived{};
-  random::bits(key, 2 * index, 2, derived.data());
+inline Key fold_in(const Key& key, std::int64_t index) {
+  Key derived{};
+  bits(key, 2 * index, 2, derived.data());
   return derived;
 }
 
-}  // namespace vg
+}  // namespace vg::random

@@ -171,18 +171,18 @@ struct Box {
 };
 
 /// Puts a box at its place in (x, y, z, channel) data.
-template <class Stored, class T>
+template <class FileDType, class T>
 void place(const Bytes& raw, const Box& box, const Reader& file, const detail::NiftiHeader& h, T* out) {
   const auto [width, height, depth] = h.extent;
   const auto [nx, ny, nz] = box.size;
   for (std::int64_t i = 0; i < nx; ++i)
     for (std::int64_t j = 0; j < ny; ++j) {
       const std::int64_t x = box.begin[0] + i, y = box.begin[1] + j, z = box.begin[2];
-      const unsigned char* from = raw.data() + (j * nx + i) * static_cast<std::int64_t>(sizeof(Stored));
-      const std::int64_t step = nx * ny * static_cast<std::int64_t>(sizeof(Stored));
+      const unsigned char* from = raw.data() + (j * nx + i) * static_cast<std::int64_t>(sizeof(FileDType));
+      const std::int64_t step = nx * ny * static_cast<std::int64_t>(sizeof(FileDType));
       T* to = out + ((x * height + y) * depth + z) * h.channels + box.channel;
       for (std::int64_t k = 0; k < nz; ++k) {
-        const double value = static_cast<double>(load<Stored>(from + k * step, h.swapped)) * h.slope + h.intercept;
+        const double value = static_cast<double>(load<FileDType>(from + k * step, h.swapped)) * h.slope + h.intercept;
         to[k * h.channels] = converted<T>(value, file, {x, y, z + k, box.channel});
       }
     }
@@ -254,12 +254,12 @@ class Writer {
 };
 
 /// Throws ValueError unless the stored type holds the value.
-template <class Stored>
+template <class FileDType>
 void check_holds(double value, const std::array<std::int64_t, 4>& at, NiftiType type) {
-  if constexpr (std::is_integral_v<Stored>) {
+  if constexpr (std::is_integral_v<FileDType>) {
     // 2^bits as double is exact, the type's largest value need not be.
-    constexpr double above = 2.0 * static_cast<double>(std::numeric_limits<Stored>::max() / 2 + 1);
-    if (!(value >= static_cast<double>(std::numeric_limits<Stored>::min()) && value < above &&
+    constexpr double above = 2.0 * static_cast<double>(std::numeric_limits<FileDType>::max() / 2 + 1);
+    if (!(value >= static_cast<double>(std::numeric_limits<FileDType>::min()) && value < above &&
           std::trunc(value) == value))
       throw ValueError(fmt::format("[write_nifti] voxel ({}, {}, {}), channel {}: got {}, which {} does not hold",
                                    at[0], at[1], at[2], at[3], value, detail::name_of(type)));
@@ -268,7 +268,7 @@ void check_holds(double value, const std::array<std::int64_t, 4>& at, NiftiType 
 }
 
 /// Collects planes [first, first + planes) of one channel as [z][y][x] and converts them to the stored type.
-template <class Stored, class T>
+template <class FileDType, class T>
 void collect(const Volume& volume, const T* data, std::int64_t first, std::int64_t planes, std::int64_t channel,
              NiftiType type, unsigned char* out) {
   const auto [width, height, depth] = volume.extent();
@@ -278,10 +278,10 @@ void collect(const Volume& volume, const T* data, std::int64_t first, std::int64
       const T* from = data + ((x * height + y) * depth + first) * channels + channel;
       for (std::int64_t z = 0; z < planes; ++z) {
         const auto value = static_cast<double>(from[z * channels]);
-        check_holds<Stored>(value, {x, y, first + z, channel}, type);
-        const auto stored = static_cast<Stored>(value);
-        std::memcpy(out + ((z * height + y) * width + x) * static_cast<std::int64_t>(sizeof(Stored)), &stored,
-                    sizeof(Stored));
+        check_holds<FileDType>(value, {x, y, first + z, channel}, type);
+        const auto stored = static_cast<FileDType>(value);
+        std::memcpy(out + ((z * height + y) * width + x) * static_cast<std::int64_t>(sizeof(FileDType)), &stored,
+                    sizeof(FileDType));
       }
     }
 }

@@ -124,10 +124,10 @@ ShapesDataset::ShapesDataset(const ShapesOptions& options) : options_(options) {
 
 Sample ShapesDataset::get(std::int64_t index) const {
   check_index(index);
-  const random::Key key = derive_key(random::key_of(options_.seed), index);
+  const random::Key key = random::fold_in(random::key_of(options_.seed), index);
   const std::int64_t label = index % shape_kinds;
-  Tensor x = voxelise(static_cast<ShapeKind>(label), draw_pose(derive_key(key, 0), options_), options_.size);
-  if (options_.noise > 0) x = augment::noise(derive_key(key, 1), x, options_.noise);
+  Tensor x = voxelise(static_cast<ShapeKind>(label), draw_pose(random::fold_in(key, 0), options_), options_.size);
+  if (options_.noise > 0) x = augment::noise(random::fold_in(key, 1), x, options_.noise);
   return {x, Tensor::scalar(static_cast<double>(label), i32)};
 }
 

@@ -5,7 +5,7 @@
 #include <deque>
 #include <vector>
 
-#include "voxgrad/framework/formats/stored.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 
 namespace vg::detail {
 

@@ -13,12 +13,12 @@ namespace {
 
 struct TypeRow {
   std::string_view name;
-  Stored type;
+  FileDType type;
 };
-constexpr TypeRow type_rows[] = {{"f4", Stored::f32}, {"f8", Stored::f64},     {"i4", Stored::i32},
-                                 {"f2", Stored::f16}, {"b1", Stored::boolean}, {"u1", Stored::u8},
-                                 {"i1", Stored::i8},  {"u2", Stored::u16},     {"i2", Stored::i16},
-                                 {"u4", Stored::u32}, {"u8", Stored::u64},     {"i8", Stored::i64}};
+constexpr TypeRow type_rows[] = {{"f4", FileDType::f32}, {"f8", FileDType::f64},     {"i4", FileDType::i32},
+                                 {"f2", FileDType::f16}, {"b1", FileDType::boolean}, {"u1", FileDType::u8},
+                                 {"i1", FileDType::i8},  {"u2", FileDType::u16},     {"i2", FileDType::i16},
+                                 {"u4", FileDType::u32}, {"u8", FileDType::u64},     {"i8", FileDType::i64}};
 
 class Parser {
  public:

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "voxgrad/framework/base/tensor.hpp"
-#include "voxgrad/framework/formats/stored.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 
 namespace vg::detail {
 
@@ -19,7 +19,7 @@ struct NpyFault : std::runtime_error {
 };
 
 struct NpyHeader {
-  Stored type{};
+  FileDType type{};
   bool swapped = false;
   bool fortran_order = false;
   Shape shape;

@@ -12,8 +12,8 @@
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/formats/claimed_bytes.hpp"
 #include "voxgrad/framework/formats/npy_header.hpp"
-#include "voxgrad/framework/formats/source.hpp"
-#include "voxgrad/framework/formats/stored.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 #include "voxgrad/framework/formats/tensor_files.hpp"
 #include "voxgrad/framework/formats/zip.hpp"
 #include "voxgrad/framework/ops/detail/strided.hpp"
@@ -24,7 +24,7 @@ namespace vg {
 namespace {
 
 using detail::NpyHeader;
-using detail::Source;
+using detail::RandomAccessFile;
 using detail::StoredTensor;
 using detail::ZipEntry;
 using detail::ZipStream;
@@ -62,7 +62,7 @@ Tensor reverse_axes(const Tensor& t, const Shape& shape) {
   return out;
 }
 
-Tensor read_data(const Source& source, const std::string& name, const NpyHeader& header, detail::ClaimedBytes& data) {
+Tensor read_data(const RandomAccessFile& source, const std::string& name, const NpyHeader& header, detail::ClaimedBytes& data) {
   const auto next = [&](void* to, std::int64_t bytes) { data.read(to, bytes); };
   if (!header.fortran_order) return read_stored(source, {name, header.type, header.swapped, header.shape}, next);
   std::vector<std::int64_t> extents = header.shape.vec();
@@ -71,7 +71,7 @@ Tensor read_data(const Source& source, const std::string& name, const NpyHeader&
   return reverse_axes(read_stored(source, reversed, next), header.shape);
 }
 
-Tensor read_entry(const Source& source, const ZipEntry& entry) {
+Tensor read_entry(const RandomAccessFile& source, const ZipEntry& entry) {
   const std::string name = "entry " + in_quotes(entry.name);
   ZipStream stream(source, entry);
   NpyHeader header;
@@ -113,7 +113,7 @@ void check_name(const std::string& name, const Tensor& tensor, std::set<std::str
 
 }  // namespace
 
-NamedTensors detail::read_npz(const Source& source) {
+NamedTensors detail::read_npz(const RandomAccessFile& source) {
   NamedTensors tensors;
   const std::vector<ZipEntry> entries = read_zip_directory(source);
   std::set<std::string_view> names;
@@ -128,7 +128,7 @@ NamedTensors detail::read_npz(const Source& source) {
   return tensors;
 }
 
-NamedTensors read_npz(const std::filesystem::path& path) { return detail::read_npz(Source("[read_npz]", path)); }
+NamedTensors read_npz(const std::filesystem::path& path) { return detail::read_npz(RandomAccessFile("[read_npz]", path)); }
 
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options) {
   std::set<std::string_view> names;

@@ -14,8 +14,8 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/formats/safetensors_header.hpp"
-#include "voxgrad/framework/formats/source.hpp"
-#include "voxgrad/framework/formats/stored.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 #include "voxgrad/framework/formats/tensor_files.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
 
@@ -24,19 +24,19 @@ namespace vg {
 namespace {
 
 using detail::SafetensorsEntry;
-using detail::Source;
-using detail::Stored;
+using detail::RandomAccessFile;
+using detail::FileDType;
 
 constexpr std::int64_t length_bytes = 8;
 
 struct TypeRow {
   std::string_view name;
-  Stored type;
+  FileDType type;
 };
 constexpr TypeRow type_rows[] = {
-    {"F32", Stored::f32},      {"F64", Stored::f64}, {"I32", Stored::i32}, {"F16", Stored::f16}, {"BF16", Stored::bf16},
-    {"BOOL", Stored::boolean}, {"U8", Stored::u8},   {"I8", Stored::i8},   {"U16", Stored::u16}, {"I16", Stored::i16},
-    {"U32", Stored::u32},      {"U64", Stored::u64}, {"I64", Stored::i64},
+    {"F32", FileDType::f32},      {"F64", FileDType::f64}, {"I32", FileDType::i32}, {"F16", FileDType::f16}, {"BF16", FileDType::bf16},
+    {"BOOL", FileDType::boolean}, {"U8", FileDType::u8},   {"I8", FileDType::i8},   {"U16", FileDType::u16}, {"I16", FileDType::i16},
+    {"U32", FileDType::u32},      {"U64", FileDType::u64}, {"I64", FileDType::i64},
 };
 
 std::string_view name_in_file(DType dtype) { return dtype == f64 ? "F64" : dtype == f32 ? "F32" : "I32"; }
@@ -44,12 +44,12 @@ std::string_view name_in_file(DType dtype) { return dtype == f64 ? "F64" : dtype
 std::string tensor_name(const SafetensorsEntry& entry) { return "tensor " + in_quotes(entry.name); }
 
 // What it looks like, where that is another format: a cut safetensors file looks like one.
-std::string other_format(const Source& source) {
+std::string other_format(const RandomAccessFile& source) {
   const std::string guess = source.looks_like();
   return guess.ends_with("safetensors") ? "" : guess;
 }
 
-detail::SafetensorsHeader read_header(const Source& source, std::int64_t& data_begins) {
+detail::SafetensorsHeader read_header(const RandomAccessFile& source, std::int64_t& data_begins) {
   if (source.size() < length_bytes)
     source.fail(
         fmt::format("it has {} bytes; a safetensors file begins with 8 that give its header's length", source.size()));
@@ -72,7 +72,7 @@ detail::SafetensorsHeader read_header(const Source& source, std::int64_t& data_b
   }
 }
 
-Stored stored_type(const Source& source, const SafetensorsEntry& entry) {
+FileDType file_dtype_of(const RandomAccessFile& source, const SafetensorsEntry& entry) {
   for (const TypeRow& row : type_rows)
     if (row.name == entry.dtype) return row.type;
   std::vector<std::string_view> known;
@@ -85,7 +85,7 @@ Stored stored_type(const Source& source, const SafetensorsEntry& entry) {
 /// Bytes of a tensor as safetensors' own package counts them: the extents are multiplied in their order, in 64 bits
 /// without a sign, so that a zero excuses any extents behind it. None where a product passes 2^64, or the bytes 2^63
 /// - 1.
-std::optional<std::int64_t> bytes_in_file(Stored type, const std::vector<std::int64_t>& shape) {
+std::optional<std::int64_t> bytes_in_file(FileDType type, const std::vector<std::int64_t>& shape) {
   std::uint64_t n = 1;
   for (const std::int64_t extent : shape)
     if (__builtin_mul_overflow(n, static_cast<std::uint64_t>(extent), &n)) return {};
@@ -94,7 +94,7 @@ std::optional<std::int64_t> bytes_in_file(Stored type, const std::vector<std::in
 }
 
 /// Throws unless the shape and type need exactly the bytes that the offsets span.
-void check_size(const Source& source, const SafetensorsEntry& entry, Stored type) {
+void check_size(const RandomAccessFile& source, const SafetensorsEntry& entry, FileDType type) {
   const auto [begin, end] = entry.offsets;
   if (end < begin)
     source.fail(fmt::format("{}: its data end at {}, before they begin at {}", tensor_name(entry), end, begin));
@@ -108,7 +108,7 @@ void check_size(const Source& source, const SafetensorsEntry& entry, Stored type
 }
 
 /// Throws unless the tensors, in the order of their bytes, cover [0, bytes) once.
-void check_cover(const Source& source, const std::vector<SafetensorsEntry>& tensors, std::int64_t bytes) {
+void check_cover(const RandomAccessFile& source, const std::vector<SafetensorsEntry>& tensors, std::int64_t bytes) {
   std::int64_t at = 0;
   for (const SafetensorsEntry& entry : tensors) {
     const auto [begin, end] = entry.offsets;
@@ -180,14 +180,14 @@ std::string header_text(const NamedTensors& sorted, const std::vector<std::pair<
 
 }  // namespace
 
-SafetensorsFile detail::read_safetensors(const Source& source) {
+SafetensorsFile detail::read_safetensors(const RandomAccessFile& source) {
   std::int64_t data = 0;
   SafetensorsHeader header = read_header(source, data);
   std::stable_sort(header.tensors.begin(), header.tensors.end(),
                    [](const auto& a, const auto& b) { return a.offsets < b.offsets; });
-  std::vector<Stored> types;
+  std::vector<FileDType> types;
   for (const SafetensorsEntry& entry : header.tensors) {
-    types.push_back(stored_type(source, entry));
+    types.push_back(file_dtype_of(source, entry));
     check_size(source, entry, types.back());
   }
   check_cover(source, header.tensors, source.size() - data);
@@ -205,7 +205,7 @@ SafetensorsFile detail::read_safetensors(const Source& source) {
 }
 
 SafetensorsFile read_safetensors(const std::filesystem::path& path) {
-  return detail::read_safetensors(Source("[read_safetensors]", path));
+  return detail::read_safetensors(RandomAccessFile("[read_safetensors]", path));
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

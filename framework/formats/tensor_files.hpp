@@ -1,14 +1,14 @@
-// The readers of tensor files over any Source: what fuzzing and the public functions share. Internal to
+// The readers of tensor files over any RandomAccessFile: what fuzzing and the public functions share. Internal to
 // framework/formats/.
 #pragma once
 
 #include "voxgrad/framework/formats/npz.hpp"
 #include "voxgrad/framework/formats/safetensors.hpp"
-#include "voxgrad/framework/formats/source.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
 
 namespace vg::detail {
 
-SafetensorsFile read_safetensors(const Source& source);
-NamedTensors read_npz(const Source& source);
+SafetensorsFile read_safetensors(const RandomAccessFile& source);
+NamedTensors read_npz(const RandomAccessFile& source);
 
 }  // namespace vg::detail

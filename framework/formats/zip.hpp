@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "voxgrad/framework/formats/source.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
 
 namespace vg::detail {
@@ -25,13 +25,13 @@ struct ZipEntry {
 };
 
 /// The archive's entries in the directory's order; their bytes do not overlap. Throws IoError through `source`.
-std::vector<ZipEntry> read_zip_directory(const Source& source);
+std::vector<ZipEntry> read_zip_directory(const RandomAccessFile& source);
 
 /// The unpacked bytes of an entry, one after the other.
 class ZipStream {
  public:
   /// Both outlive this.
-  ZipStream(const Source& source, const ZipEntry& entry);
+  ZipStream(const RandomAccessFile& source, const ZipEntry& entry);
   ~ZipStream();
   /// Of the entry's `size` bytes, those not yet read.
   std::int64_t left() const { return left_; }
@@ -47,7 +47,7 @@ class ZipStream {
   void inflate(unsigned char* to, std::int64_t bytes);
   [[noreturn]] void fail(const std::string& what) const;
 
-  const Source& source_;
+  const RandomAccessFile& source_;
   const ZipEntry& entry_;
   std::int64_t left_;
   std::int64_t packed_left_;

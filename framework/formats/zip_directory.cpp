@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/formats/stored.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 #include "voxgrad/framework/formats/zip.hpp"
 
 namespace vg::detail {
@@ -26,14 +26,14 @@ T load(const std::string& bytes, std::size_t at) {
 std::int64_t load16(const std::string& b, std::size_t at) { return load<std::uint16_t>(b, at); }
 std::int64_t load32(const std::string& b, std::size_t at) { return load<std::uint32_t>(b, at); }
 
-std::string piece(const Source& source, std::int64_t at, std::int64_t bytes, const char* what) {
+std::string piece(const RandomAccessFile& source, std::int64_t at, std::int64_t bytes, const char* what) {
   std::string out(static_cast<std::size_t>(bytes), '\0');
   source.read(at, out.data(), bytes, what);
   return out;
 }
 
 /// A 64-bit field. Throws unless it is at most 2^63 - 1.
-std::int64_t load64(const Source& source, const std::string& b, std::size_t at) {
+std::int64_t load64(const RandomAccessFile& source, const std::string& b, std::size_t at) {
   const auto value = load<std::uint64_t>(b, at);
   if (value > INT64_MAX) source.fail(fmt::format("its zip64 records have the size or offset {}", value));
   return static_cast<std::int64_t>(value);
@@ -45,7 +45,7 @@ struct Directory {
 };
 
 /// The last record of the file; behind it only its own comment.
-std::int64_t find_end(const Source& source) {
+std::int64_t find_end(const RandomAccessFile& source) {
   const std::int64_t window = std::min<std::int64_t>(source.size(), end_bytes + 65535);
   const std::string tail = piece(source, source.size() - window, window, "its end");
   for (std::int64_t i = window - end_bytes; i >= 0; --i) {
@@ -56,7 +56,7 @@ std::int64_t find_end(const Source& source) {
   source.fail("no zip archive, or a truncated one: the record that ends it is missing" + source.looks_like());
 }
 
-void read_end64(const Source& source, std::int64_t locator_at, Directory& d) {
+void read_end64(const RandomAccessFile& source, std::int64_t locator_at, Directory& d) {
   const std::string locator = piece(source, locator_at, locator_bytes, "its zip64 locator");
   const std::int64_t at = load64(source, locator, 8);
   if (at > locator_at - end64_bytes)
@@ -69,7 +69,7 @@ void read_end64(const Source& source, std::int64_t locator_at, Directory& d) {
   d = {load64(source, end, 48), load64(source, end, 40), load64(source, end, 32), at};
 }
 
-Directory find_directory(const Source& source) {
+Directory find_directory(const RandomAccessFile& source) {
   if (source.size() < end_bytes)
     source.fail(fmt::format("it has {} bytes; no zip archive is that short", source.size()));
   const std::int64_t at = find_end(source);
@@ -91,7 +91,7 @@ Directory find_directory(const Source& source) {
 /// The values of the zip64 extra field that stand for the fields which are all ones, in their order.
 class Extra64 {
  public:
-  Extra64(const Source& source, const std::string& extra, const std::string& name) : source_(source), name_(name) {
+  Extra64(const RandomAccessFile& source, const std::string& extra, const std::string& name) : source_(source), name_(name) {
     for (std::size_t at = 0; extra.size() - at >= 4;) {
       const auto length = static_cast<std::size_t>(load16(extra, at + 2));
       if (length > extra.size() - at - 4) source.fail(fmt::format("entry {}: its extra field is damaged", name));
@@ -108,13 +108,13 @@ class Extra64 {
   }
 
  private:
-  const Source& source_;
+  const RandomAccessFile& source_;
   const std::string& name_;
   std::string values_;
   std::size_t next_ = 0;
 };
 
-void check_flags(const Source& source, const std::string& name, std::int64_t flags, std::int64_t method) {
+void check_flags(const RandomAccessFile& source, const std::string& name, std::int64_t flags, std::int64_t method) {
   constexpr std::int64_t harmless = 0x0002 | 0x0004 | 0x0008 | 0x0800;  // deflate's effort, sizes behind, UTF-8
   if (flags & 1) source.fail(fmt::format("entry {} is encrypted", name));
   if (flags & ~harmless) source.fail(fmt::format("entry {} has the flags 0x{:04x}, which are not read", name, flags));
@@ -123,7 +123,7 @@ void check_flags(const Source& source, const std::string& name, std::int64_t fla
 }
 
 /// Compares an entry with what stands before its data, and finds these.
-void check_local(const Source& source, const std::string& central, std::int64_t header_at, ZipEntry& entry) {
+void check_local(const RandomAccessFile& source, const std::string& central, std::int64_t header_at, ZipEntry& entry) {
   const std::string name = in_quotes(entry.name);
   const std::string local = piece(source, header_at, local_bytes, "the header of an entry");
   const std::int64_t name_bytes = load16(local, 26);
@@ -143,7 +143,7 @@ struct Place {
 };
 
 /// The entry whose directory record stands at `at`, which moves behind it.
-ZipEntry read_entry(const Source& source, const Directory& d, std::int64_t& at, Place& place) {
+ZipEntry read_entry(const RandomAccessFile& source, const Directory& d, std::int64_t& at, Place& place) {
   if (d.ends - at < central_bytes) source.fail("its directory ends within an entry");
   const std::string central = piece(source, at, central_bytes, "its directory");
   const std::int64_t name_bytes = load16(central, 28), extra_bytes = load16(central, 30);
@@ -180,7 +180,7 @@ ZipEntry read_entry(const Source& source, const Directory& d, std::int64_t& at, 
 
 }  // namespace
 
-std::vector<ZipEntry> read_zip_directory(const Source& source) {
+std::vector<ZipEntry> read_zip_directory(const RandomAccessFile& source) {
   const Directory d = find_directory(source);
   std::vector<ZipEntry> entries;
   std::vector<Place> places;

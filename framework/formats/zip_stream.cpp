@@ -29,7 +29,7 @@ struct ZipStream::Inflate {
   std::array<unsigned char, input_bytes> input;
 };
 
-ZipStream::ZipStream(const Source& source, const ZipEntry& entry)
+ZipStream::ZipStream(const RandomAccessFile& source, const ZipEntry& entry)
     : source_(source),
       entry_(entry),
       left_(entry.size),

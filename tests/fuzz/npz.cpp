@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);
   if (bytes.starts_with("\x93NUMPY")) bytes = test::Zip{{{"array.npy", bytes}}}.bytes();
   fuzz::read_or_refuse("[read_npz] fuzz: ", [&] {
-    const vg::detail::Source source("[read_npz]", "fuzz",
+    const vg::detail::RandomAccessFile source("[read_npz]", "fuzz",
                                     {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     std::int64_t total = 0;
     for (const auto& [name, tensor] : vg::detail::read_npz(source)) total += tensor.bytes();

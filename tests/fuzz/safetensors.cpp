@@ -3,7 +3,7 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::read_or_refuse("[read_safetensors] fuzz: ", [&] {
-    const vg::detail::Source source("[read_safetensors]", "fuzz", {data, size});
+    const vg::detail::RandomAccessFile source("[read_safetensors]", "fuzz", {data, size});
     std::int64_t bytes = 0;
     for (const auto& [name, tensor] : vg::detail::read_safetensors(source).tensors) bytes += tensor.bytes();
     // A byte of the file becomes at most four of a tensor (BOOL to i32).

@@ -10,7 +10,7 @@
 
 #include "support/message_of.hpp"
 #include "support/temp_dir.hpp"
-#include "voxgrad/framework/formats/source.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
 
 namespace test {
 
@@ -34,7 +34,7 @@ template <class Read, class ReadFile>
 std::string refusal(const std::string& bytes, const TempDir& dir, Read&& read, ReadFile&& read_file) {
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
   const std::string in_memory = message_of<vg::IoError>([&] {
-    read(vg::detail::Source("[memory]", "broken", {data, bytes.size()}));
+    read(vg::detail::RandomAccessFile("[memory]", "broken", {data, bytes.size()}));
   });
   const auto path = dir.write("broken", bytes);
   const std::string of_file = message_of<vg::IoError>([&] { read_file(path); });

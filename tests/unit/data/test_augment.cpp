@@ -88,7 +88,7 @@ TEST_CASE("augment: x and y move together, and every move is drawn", "[data][aug
   const Sample s{numbered({4, 4, 4, 1}), y};
   std::set<std::vector<double>> shifted, flipped, turned;
   for (std::int64_t i = 0; i < 200; ++i) {
-    const random::Key key = derive_key(random::key_of(7), i);
+    const random::Key key = random::fold_in(random::key_of(7), i);
     for (const auto& [name, out] : {std::pair<const char*, Sample>{"shift", augment::random_shift(key, s, 1)},
                                     {"wrap", augment::random_shift(key, s, 2, augment::Edge::wrap)},
                                     {"flip", augment::random_flip(key, s, {0, 2})},
@@ -107,7 +107,7 @@ TEST_CASE("augment: x and y move together, and every move is drawn", "[data][aug
   CHECK(same_bits(s.y, numbered({4, 4, 4}, i32)));
   // Unequal extents: half turns only, so that the shape stays.
   for (std::int64_t i = 0; i < 20; ++i)
-    CHECK(augment::random_rotate90(derive_key(random::key_of(8), i), {numbered({2, 3, 4}), {}}).x.shape() ==
+    CHECK(augment::random_rotate90(random::fold_in(random::key_of(8), i), {numbered({2, 3, 4}), {}}).x.shape() ==
           Shape{2, 3, 4});
 }
 
@@ -146,7 +146,7 @@ TEST_CASE("augment: noise and intensity have the statistics asked for", "[data][
   double scale = 0, scale2 = 0, offset = 0, offset2 = 0;
   const int draws = 4000;
   for (int i = 0; i < draws; ++i) {
-    const Tensor out = augment::random_intensity(derive_key(random::key_of(4), i),
+    const Tensor out = augment::random_intensity(random::fold_in(random::key_of(4), i),
                                                  {Tensor::of<float>({1, 1, 2}, {0, 1}), {}}, 0.2, 0.1)
                            .x;
     const double o = out.value_at(0), s = out.value_at(1) - o;

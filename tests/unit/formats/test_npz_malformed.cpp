@@ -220,7 +220,7 @@ TEST_CASE("npz: malformed archives and arrays", "[io][malformed]") {
   const TempDir dir;
   const auto refused = [&](const std::string& bytes) {
     return refusal(
-        bytes, dir, [](const detail::Source& s) { detail::read_npz(s); },
+        bytes, dir, [](const detail::RandomAccessFile& s) { detail::read_npz(s); },
         [](const std::filesystem::path& p) { read_npz(p); });
   };
   SECTION("archive") { check_cases(archive_cases(), refused, "[read_npz]"); }
@@ -237,7 +237,7 @@ TEST_CASE("npz: what is not there or no file", "[io][malformed]") {
 TEST_CASE("npz: what a file declares takes no memory", "[io][malformed]") {
   const std::int64_t before = (memory::reset_peak(), memory::stats().in_use);
   for (const std::string& bytes : {headed(dict("'<f4'", "(4611686018,)")), packed(1u << 30)}) {
-    const detail::Source source("[memory]", "broken",
+    const detail::RandomAccessFile source("[memory]", "broken",
                                 {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     CHECK_THROWS_AS(detail::read_npz(source), IoError);
   }

@@ -126,7 +126,7 @@ TEST_CASE("safetensors: malformed files", "[io][malformed]") {
       safetensors_cases(),
       [&](const std::string& bytes) {
         return refusal(
-            bytes, dir, [](const detail::Source& s) { detail::read_safetensors(s); },
+            bytes, dir, [](const detail::RandomAccessFile& s) { detail::read_safetensors(s); },
             [](const std::filesystem::path& p) { read_safetensors(p); });
       },
       "[read_safetensors]");
@@ -155,7 +155,7 @@ TEST_CASE("safetensors: what a file declares takes no memory", "[io][malformed]"
   const std::int64_t before = (memory::reset_peak(), memory::stats().in_use);
   for (const std::string& bytes : {one("F32", "[4611686018]", "[0,18446744072]", ""),
                                    one("U8", "[9000000000000000000]", "[0,9000000000000000000]", "")}) {
-    const detail::Source source("[memory]", "broken",
+    const detail::RandomAccessFile source("[memory]", "broken",
                                 {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     CHECK_THROWS_AS(detail::read_safetensors(source), IoError);
   }

@@ -143,7 +143,7 @@ TEST_CASE("npz: an array's header and data are numpy's byte for byte", "[io]") {
   tensors.erase(tensors.begin() + 2);
   write_npz(dir / "w.npz", tensors);
   const auto unpacked = [](const std::filesystem::path& path) {
-    const detail::Source source("[test]", path);
+    const detail::RandomAccessFile source("[test]", path);
     std::vector<std::pair<std::string, std::string>> files;
     for (const detail::ZipEntry& entry : detail::read_zip_directory(source)) {
       std::string bytes(static_cast<std::size_t>(entry.size), '\0');
@@ -187,7 +187,7 @@ TEST_CASE("npz: zip64 records where sizes or offsets pass the limit", "[io]") {
         zip.finish();
         file.commit();
       }
-      const detail::Source source("[test]", dir / "z.zip");
+      const detail::RandomAccessFile source("[test]", dir / "z.zip");
       const auto entries = detail::read_zip_directory(source);
       REQUIRE(entries.size() == contents.size());
       for (std::size_t i = 0; i < contents.size(); ++i) {

@@ -1,4 +1,4 @@
-#include "voxgrad/framework/formats/source.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
 
 #include <unistd.h>
 
@@ -15,24 +15,24 @@
 
 namespace vg::detail {
 
-Source::Source(std::string where, const std::filesystem::path& path)
+RandomAccessFile::RandomAccessFile(std::string where, const std::filesystem::path& path)
     : where_(std::move(where)), name_(path.string()), file_(where_, path), size_(file_.size()) {}
 
-Source::Source(std::string where, std::string name, std::span<const unsigned char> bytes)
+RandomAccessFile::RandomAccessFile(std::string where, std::string name, std::span<const unsigned char> bytes)
     : where_(std::move(where)),
       name_(std::move(name)),
       memory_(bytes),
       size_(static_cast<std::int64_t>(bytes.size())) {}
 
-void Source::fail(const std::string& what) const { throw IoError(fmt::format("{} {}: {}", where_, name_, what)); }
+void RandomAccessFile::fail(const std::string& what) const { throw IoError(fmt::format("{} {}: {}", where_, name_, what)); }
 
-std::string Source::looks_like() const {
+std::string RandomAccessFile::looks_like() const {
   std::string first(static_cast<std::size_t>(std::min<std::int64_t>(size_, signature_bytes)), '\0');
   read(0, first.data(), static_cast<std::int64_t>(first.size()), "its first bytes");
   return detail::looks_like(first);
 }
 
-void Source::read(std::int64_t at, void* to, std::int64_t bytes, const char* what) const {
+void RandomAccessFile::read(std::int64_t at, void* to, std::int64_t bytes, const char* what) const {
   if (at < 0 || bytes < 0 || bytes > size_ || at > size_ - bytes)
     fail(fmt::format("truncated: it ends within {}", what));
   if (bytes == 0) return;

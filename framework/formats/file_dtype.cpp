@@ -1,4 +1,4 @@
-#include "voxgrad/framework/formats/stored.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 
 #include <algorithm>
 #include <array>
@@ -22,30 +22,30 @@ constexpr std::int64_t block = 8192;  // elements converted at a time
 
 /// Calls f with a value of the C++ type that holds the stored bits; half precision comes as its bits.
 template <class F>
-void dispatch_stored(Stored type, F&& f) {
+void dispatch_stored(FileDType type, F&& f) {
   switch (type) {
-    case Stored::boolean:
-    case Stored::u8:
+    case FileDType::boolean:
+    case FileDType::u8:
       return f(std::uint8_t{});
-    case Stored::i8:
+    case FileDType::i8:
       return f(std::int8_t{});
-    case Stored::f16:
-    case Stored::bf16:
-    case Stored::u16:
+    case FileDType::f16:
+    case FileDType::bf16:
+    case FileDType::u16:
       return f(std::uint16_t{});
-    case Stored::i16:
+    case FileDType::i16:
       return f(std::int16_t{});
-    case Stored::u32:
+    case FileDType::u32:
       return f(std::uint32_t{});
-    case Stored::i32:
+    case FileDType::i32:
       return f(std::int32_t{});
-    case Stored::u64:
+    case FileDType::u64:
       return f(std::uint64_t{});
-    case Stored::i64:
+    case FileDType::i64:
       return f(std::int64_t{});
-    case Stored::f32:
+    case FileDType::f32:
       return f(float{});
-    case Stored::f64:
+    case FileDType::f64:
       return f(double{});
   }
 }
@@ -72,15 +72,15 @@ void swap_bytes(T& value) {
   value = std::bit_cast<T>(raw);
 }
 
-/// Stored integers, booleans and i32 itself.
+/// FileDType integers, booleans and i32 itself.
 template <class T>
-void convert(const Source& source, const StoredTensor& tensor, const T* from, std::int64_t n, std::int64_t first,
+void convert(const RandomAccessFile& source, const StoredTensor& tensor, const T* from, std::int64_t n, std::int64_t first,
              std::int32_t* to) {
   for (std::int64_t i = 0; i < n; ++i) {
     if (!std::in_range<std::int32_t>(from[i]))
       source.fail(fmt::format("{}: element {} is {}; integers are read as i32, which does not hold it", tensor.name,
                               first + i, from[i]));
-    if (tensor.type == Stored::boolean && from[i] > 1)
+    if (tensor.type == FileDType::boolean && from[i] > 1)
       source.fail(
           fmt::format("{}: element {} is {}; a boolean is 0 or 1", tensor.name, first + i, static_cast<int>(from[i])));
     to[i] = static_cast<std::int32_t>(from[i]);
@@ -88,7 +88,7 @@ void convert(const Source& source, const StoredTensor& tensor, const T* from, st
 }
 
 template <class T>
-Tensor read_integers(const Source& source, const StoredTensor& tensor, const NextBytes& next) {
+Tensor read_integers(const RandomAccessFile& source, const StoredTensor& tensor, const NextBytes& next) {
   Tensor out(tensor.shape, i32);
   auto* to = out.data<std::int32_t>();
   std::vector<T> values(static_cast<std::size_t>(std::min(block, out.numel())));
@@ -109,7 +109,7 @@ Tensor read_halves(const StoredTensor& tensor, const NextBytes& next) {
     const std::int64_t n = std::min(block, out.numel() - first);
     next(bits.data(), 2 * n);
     if (tensor.swapped) std::for_each(bits.begin(), bits.begin() + n, swap_bytes<std::uint16_t>);
-    std::transform(bits.begin(), bits.begin() + n, to + first, tensor.type == Stored::f16 ? from_half : from_bf16);
+    std::transform(bits.begin(), bits.begin() + n, to + first, tensor.type == FileDType::f16 ? from_half : from_bf16);
   }
   return out;
 }
@@ -130,13 +130,13 @@ Tensor read_native(const StoredTensor& tensor, const NextBytes& next) {
 
 }  // namespace
 
-std::int64_t size_of(Stored type) {
+std::int64_t size_of(FileDType type) {
   std::int64_t bytes = 0;
   dispatch_stored(type, [&](auto zero) { bytes = static_cast<std::int64_t>(sizeof(zero)); });
   return bytes;
 }
 
-std::optional<std::int64_t> bytes_of(Stored type, std::span<const std::int64_t> extents) {
+std::optional<std::int64_t> bytes_of(FileDType type, std::span<const std::int64_t> extents) {
   std::int64_t bytes = size_of(type);
   bool empty = false;
   for (const std::int64_t extent : extents) {
@@ -146,8 +146,8 @@ std::optional<std::int64_t> bytes_of(Stored type, std::span<const std::int64_t> 
   return empty ? 0 : bytes;
 }
 
-Tensor read_stored(const Source& source, const StoredTensor& tensor, const NextBytes& next) {
-  if (tensor.type == Stored::f16 || tensor.type == Stored::bf16) return read_halves(tensor, next);
+Tensor read_stored(const RandomAccessFile& source, const StoredTensor& tensor, const NextBytes& next) {
+  if (tensor.type == FileDType::f16 || tensor.type == FileDType::bf16) return read_halves(tensor, next);
   Tensor out;
   dispatch_stored(tensor.type, [&](auto zero) {
     using T = decltype(zero);

@@ -10,15 +10,15 @@
 
 namespace vg::detail {
 
-class Source {
+class RandomAccessFile {
  public:
   /// A file. `where` begins the messages: "[read_npz]". Throws IoError when it is missing, cannot be opened or is not
   /// regular.
-  Source(std::string where, const std::filesystem::path& path);
+  RandomAccessFile(std::string where, const std::filesystem::path& path);
   /// Memory that outlives this, called `name` in messages.
-  Source(std::string where, std::string name, std::span<const unsigned char> bytes);
-  Source(const Source&) = delete;
-  Source& operator=(const Source&) = delete;
+  RandomAccessFile(std::string where, std::string name, std::span<const unsigned char> bytes);
+  RandomAccessFile(const RandomAccessFile&) = delete;
+  RandomAccessFile& operator=(const RandomAccessFile&) = delete;
 
   std::int64_t size() const { return size_; }
   /// Throws IoError, saying that the file ends within `what`, unless [at, at + bytes) is there.
