@@ -19,7 +19,7 @@ struct ConvShape {
 
 /// A convolution that keeps the extents where its stride is 1.
 inline vg::Conv3d conv(std::int64_t in, std::int64_t out, const ConvShape& shape = {}) {
-  return vg::Conv3d({.in_size = {vg::any, vg::any, vg::any, in},
+  return vg::Conv3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, in},
                      .out_channels = out,
                      .kernel_size = shape.kernel,
                      .stride = shape.stride,
@@ -31,7 +31,7 @@ inline vg::Conv3d conv(std::int64_t in, std::int64_t out, const ConvShape& shape
 
 /// Volumes of twice the extents.
 inline vg::ConvTranspose3d up(std::int64_t in, std::int64_t out) {
-  return vg::ConvTranspose3d({.in_size = {vg::any, vg::any, vg::any, in},
+  return vg::ConvTranspose3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, in},
                               .out_channels = out,
                               .kernel_size = 2,
                               .stride = 2,

@@ -73,7 +73,7 @@ void check_volume(const Tensor& volume) {
 
 void check_options(const SlidingWindowOptions& o) {
   for (std::int64_t w : o.window)
-    if (w < any)
+    if (w < dynamic)
       throw ValueError(fmt::format(
           "[sliding_window] window: got {}; every entry must be at least 1, or 0 or -1 for all of the axis", w));
   if (o.batch_size < 1)

@@ -22,7 +22,7 @@ namespace vg {
 enum class Blending { constant, gaussian };
 
 struct SlidingWindowOptions {
-  /// Extents of a window (H, W, D); 0 or vg::any: all of that axis.
+  /// Extents of a window (H, W, D); 0 or vg::dynamic: all of that axis.
   std::array<std::int64_t, 3> window{0, 0, 0};
   /// Windows that the model sees at a time.
   std::int64_t batch_size = 1;

@@ -11,7 +11,7 @@ namespace vg {
 bool fits(const Shape& x, std::size_t first, const Size& size) {
   if (x.size() != first + size.size()) return false;
   for (std::size_t i = 0; i < size.size(); ++i)
-    if (size[i] != any && x[first + i] != size[i]) return false;
+    if (size[i] != dynamic && x[first + i] != size[i]) return false;
   return true;
 }
 

@@ -38,7 +38,7 @@ class Layer : public Module {
   std::string name_;
 };
 
-/// Whether x's extents from axis `first` on are `size`; vg::any fits every extent.
+/// Whether x's extents from axis `first` on are `size`; vg::dynamic fits every extent.
 bool fits(const Shape& x, std::size_t first, const Size& size);
 namespace detail {
 /// For options(): one list of them after the other, and extents as they are kept.

@@ -7,7 +7,7 @@
 namespace vg {
 
 struct LinearOptions {
-  Size in_size{};                 ///< (..., features); all but the features may be vg::any
+  Size in_size{};                 ///< (..., features); all but the features may be vg::dynamic
   std::int64_t out_features = 0;  ///< required
   Initializer w_init = init::KaimingNormal();
   Initializer b_init = init::ZeroInit();  ///< None: no bias

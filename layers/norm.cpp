@@ -225,7 +225,7 @@ void LayerNorm::build(const Size& in_size) {
   for (int axis : features) {
     const auto i = static_cast<std::size_t>(rank + axis);
     shape[i] = in_size[i];
-    if (in_size[i] == any)
+    if (in_size[i] == dynamic)
       throw ValueError(
           fmt::format("[{}] in_size: got {}; the feature axes must be fixed", where(), size_text(in_size)));
   }

@@ -36,7 +36,7 @@ class NormLayer : public Layer {
 };
 
 struct BatchNorm3dOptions {
-  Size in_size{};  ///< (H, W, D, C); spatial extents may be vg::any
+  Size in_size{};  ///< (H, W, D, C); spatial extents may be vg::dynamic
   double epsilon = 1e-5;
   double momentum = 0.99;  ///< the part of the running statistics that is kept
   bool affine = true;      ///< scale and bias, of shape (1, 1, 1, C)

@@ -30,7 +30,7 @@ Pool3dArgs PoolLayer3d::args_for(const Triple& in) const {
 Triple PoolLayer3d::checked_out(const Triple& in) const {
   Triple out{};
   Triple assumed = in;
-  std::replace(assumed.begin(), assumed.end(), any, std::int64_t{1} << 31);
+  std::replace(assumed.begin(), assumed.end(), dynamic, std::int64_t{1} << 31);
   const Pool3dArgs args = args_for(assumed);
   for (std::size_t i = 0; i < 3; ++i) {
     if (assumed[i] > std::int64_t{1} << 31)
@@ -41,7 +41,7 @@ Triple PoolLayer3d::checked_out(const Triple& in) const {
       throw ValueError(
           fmt::format("[{}] output: would be empty for an input of {}; the padded input must hold the kernel, ({})",
                       where(), size_text({in.begin(), in.end()}), fmt::join(kernel_, ", ")));
-    out[i] = in[i] == any ? any : room / stride_[i] + 1;
+    out[i] = in[i] == dynamic ? dynamic : room / stride_[i] + 1;
   }
   return out;
 }

@@ -12,7 +12,7 @@ struct MaxPool3dOptions {
   Extent3 kernel_size{};  ///< required
   Extent3 stride{};       ///< not given: kernel_size
   Padding padding = "VALID";
-  Size in_size{};  ///< (H, W, D, C), optional: spatial extents may be vg::any
+  Size in_size{};  ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
   std::string name{};
 };
 

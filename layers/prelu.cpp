@@ -19,7 +19,7 @@ void PReLU::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_extents(where(), in_size);
   if (per_channel_) {
-    if (in_size.back() == any)
+    if (in_size.back() == dynamic)
       throw ValueError(fmt::format("[{}] in_size: got {}; the channels must be fixed", where(), size_text(in_size)));
     weight.add("slope", Tensor::full({in_size.back()}, initial_));
   }

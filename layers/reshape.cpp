@@ -13,12 +13,12 @@ namespace vg {
 
 namespace {
 
-// The extents with those from first to last joined into one, which is vg::any if one of them is.
+// The extents with those from first to last joined into one, which is vg::dynamic if one of them is.
 Size joined(const Size& size, std::size_t first, std::size_t last) {
   const auto begin = size.begin() + static_cast<std::ptrdiff_t>(first),
              end = size.begin() + static_cast<std::ptrdiff_t>(last) + 1;
   Size out(size.begin(), begin);
-  out.push_back(std::find(begin, end, any) != end ? any : Shape(std::vector<std::int64_t>(begin, end)).numel());
+  out.push_back(std::find(begin, end, dynamic) != end ? dynamic : Shape(std::vector<std::int64_t>(begin, end)).numel());
   out.insert(out.end(), end, size.end());
   return out;
 }
@@ -88,7 +88,7 @@ Upsample::Upsample(UpsampleOptions o)
 // Output extent of axis i, for one of the input.
 std::int64_t Upsample::extent(std::size_t i, std::int64_t in) const {
   if (size_) return (*size_)[i];
-  if (in == any) return any;
+  if (in == dynamic) return dynamic;
   if (factor_) return static_cast<std::int64_t>(std::floor(static_cast<double>(in) * (*factor_)[i]));
   return in > INT64_MAX / scale_[i] ? INT64_MAX : in * scale_[i];  // which the op refuses
 }

@@ -20,7 +20,7 @@ void ZeroPad3d::build(const Size& in_size) {
   Size out = in_size;
   const auto pads = padding_.explicit_pads();
   for (std::size_t i = 0; i < 3; ++i) {
-    if (out[i] == any) continue;
+    if (out[i] == dynamic) continue;
     out[i] += pads[i].first + pads[i].second;
     if (out[i] < 1)
       throw ValueError(fmt::format("[{}] output: would be empty for an input of {}", where(), size_text(in_size)));

@@ -14,7 +14,7 @@ class Block : public vg::Module {
 
  private:
   static vg::Conv3d conv(std::int64_t in, std::int64_t out, int stride) {
-    return vg::Conv3d({.in_size = {vg::any, vg::any, vg::any, in},
+    return vg::Conv3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, in},
                        .out_channels = out,
                        .kernel_size = 3,
                        .stride = stride,
@@ -23,7 +23,7 @@ class Block : public vg::Module {
                        .b_init = vg::init::ZeroInit()});
   }
   static vg::GroupNorm norm(std::int64_t channels) {
-    return vg::GroupNorm({.in_size = {vg::any, vg::any, vg::any, channels}, .num_groups = 8});
+    return vg::GroupNorm({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, channels}, .num_groups = 8});
   }
   vg::Conv3d conv1;
   vg::GroupNorm norm1;
@@ -41,7 +41,7 @@ class UNet : public vg::Module {
         join2(2 * b, b),
         up1(up(b, a)),
         join1(2 * a, a),
-        head({.in_size = {vg::any, vg::any, vg::any, a},
+        head({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, a},
               .out_channels = classes,
               .kernel_size = 1,
               .b_init = vg::init::ZeroInit()}) {}
@@ -59,7 +59,7 @@ class UNet : public vg::Module {
 
  private:
   static vg::ConvTranspose3d up(std::int64_t in, std::int64_t out) {
-    return vg::ConvTranspose3d({.in_size = {vg::any, vg::any, vg::any, in},
+    return vg::ConvTranspose3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, in},
                                 .out_channels = out,
                                 .kernel_size = 2,
                                 .stride = 2,

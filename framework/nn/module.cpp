@@ -249,7 +249,7 @@ void Module::check_named(const Call* outer) {
 // ---------------------------------------------------------------------------------------------------------- the tree
 
 void Module::build(const std::vector<std::int64_t>& in_size) {
-  const auto fits = [](std::int64_t want, std::int64_t got) { return want == any || got == any || want == got; };
+  const auto fits = [](std::int64_t want, std::int64_t got) { return want == dynamic || got == dynamic || want == got; };
   if (!in_size_.empty() && !std::equal(in_size_.begin(), in_size_.end(), in_size.begin(), in_size.end(), fits))
     throw ValueError(fmt::format("[{}] in_size: got ({}); the layer was made for ({})", kind(),
                                  fmt::join(in_size, ", "), fmt::join(in_size_, ", ")));

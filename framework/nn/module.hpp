@@ -105,7 +105,7 @@ class Module {
   /// when the module was never in training mode.
   virtual bool has_training_mode() const { return false; }
 
-  /// Extents of one sample, channels last, without the batch axis; empty when not fixed. An extent may be vg::any.
+  /// Extents of one sample, channels last, without the batch axis; empty when not fixed. An extent may be vg::dynamic.
   const std::vector<std::int64_t>& in_size() const { return in_size_; }
   const std::vector<std::int64_t>& out_size() const { return out_size_; }
   /// Tells a layer that was made without in_size what comes in; Sequential calls it with the layer before's out_size. A
@@ -210,7 +210,7 @@ class CopyingModules {
 }  // namespace detail
 
 /// An extent that is not fixed.
-inline constexpr std::int64_t any = -1;
+inline constexpr std::int64_t dynamic = -1;
 
 /// Training mode (or evaluation) for a scope; afterwards each module of the tree, which must still be there, is in its
 /// own mode of before. brainstate's `fit`.

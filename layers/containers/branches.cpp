@@ -23,13 +23,13 @@ Size Branches::joined(const std::vector<std::shared_ptr<Module>>& branches) cons
     const Size& one = branches[b]->out_size();
     bool same = one.size() == all.size();
     for (std::size_t i = 0; same && i + (concat_ ? 1 : 0) < all.size(); ++i) {
-      same = one[i] == all[i] || one[i] == any || all[i] == any;
-      if (all[i] == any) all[i] = one[i];
+      same = one[i] == all[i] || one[i] == dynamic || all[i] == dynamic;
+      if (all[i] == dynamic) all[i] = one[i];
     }
     if (!same)
       throw ValueError(fmt::format("[{}] branch {}: gives {}; must fit the others' {}{}", where(), b, size_text(one),
                                    size_text(all), concat_ ? " but for the channels" : ""));
-    if (concat_) all.back() = one.back() == any || all.back() == any ? any : all.back() + one.back();
+    if (concat_) all.back() = one.back() == dynamic || all.back() == dynamic ? dynamic : all.back() + one.back();
   }
   return all;
 }

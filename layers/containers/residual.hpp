@@ -47,7 +47,7 @@ class ResidualLayer3d : public Layer {
 };
 
 struct ResidualBlock3dOptions {
-  Size in_size{};                                          ///< (H, W, D, C); spatial extents may be vg::any
+  Size in_size{};                                          ///< (H, W, D, C); spatial extents may be vg::dynamic
   std::int64_t out_channels = 0;                           ///< required
   Extent3 stride = 1;                                      ///< of the first convolution
   std::string norm = "batch";                              ///< "batch", "group" or "instance" (norm_by_name)

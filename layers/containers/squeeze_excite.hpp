@@ -9,7 +9,7 @@
 namespace vg {
 
 struct SqueezeExcite3dOptions {
-  Size in_size{};                              ///< (H, W, D, C); spatial extents may be vg::any
+  Size in_size{};                              ///< (H, W, D, C); spatial extents may be vg::dynamic
   std::int64_t reduction = 16;                 ///< the hidden layer has max(1, C / reduction) features
   Initializer w_init = init::KaimingNormal();  ///< of both linear layers
   std::string name{};

@@ -20,7 +20,7 @@ Triple spatial(const Size& size, bool channel_first) {
 
 Triple spatial(const Variable& x) { return {x.dim(1), x.dim(2), x.dim(3)}; }
 
-bool has_any(const Triple& size) { return std::find(size.begin(), size.end(), any) != size.end(); }
+bool has_any(const Triple& size) { return std::find(size.begin(), size.end(), dynamic) != size.end(); }
 
 Size check_conv_size(const std::string& where, const Size& in_size, bool channel_first) {
   Size size = in_size;
@@ -29,7 +29,7 @@ Size check_conv_size(const std::string& where, const Size& in_size, bool channel
     throw ValueError(fmt::format("[{}] in_size: got {} with {} entries; must have 4: {}", where, size_text(in_size),
                                  in_size.size(), channel_first ? "(C, H, W, D)" : "(H, W, D, C)"));
   check_extents(where, in_size);
-  if (size.back() == any)
+  if (size.back() == dynamic)
     throw ValueError(fmt::format("[{}] in_size: got {}; the channels must be fixed", where, size_text(in_size)));
   return size;
 }
@@ -63,14 +63,14 @@ void ConvLayer3d::start(const Size& in_size) {
 
 Triple ConvLayer3d::checked_out(const Triple& in) const {
   Triple assumed = in;  // an extent that is not fixed is taken to be large enough
-  std::replace(assumed.begin(), assumed.end(), any, std::int64_t{1} << 31);
+  std::replace(assumed.begin(), assumed.end(), dynamic, std::int64_t{1} << 31);
   Triple out = spatial_out(assumed);
   for (std::size_t i = 0; i < 3; ++i) {
     if (out[i] < 1)
       throw ValueError(
           fmt::format("[{}] output: would be empty, got ({}) for an input of {}; the padded input must hold the kernel",
                       where(), fmt::join(out, ", "), size_text({in.begin(), in.end()})));
-    if (in[i] == any) out[i] = any;
+    if (in[i] == dynamic) out[i] = dynamic;
   }
   return out;
 }

@@ -84,13 +84,13 @@ void check_size(std::string_view where, const Size& size, std::size_t entries) {
     throw ValueError(fmt::format("[{}] in_size: got {} with {} entries; must have {}", where, size_text(size),
                                  size.size(), entries));
   check_extents(where, size);
-  if (size.back() == any)
+  if (size.back() == dynamic)
     throw ValueError(fmt::format("[{}] in_size: got {}; the channels (last) must be fixed", where, size_text(size)));
 }
 
 void check_extents(std::string_view where, const Size& size) {
-  if (std::any_of(size.begin(), size.end(), [](std::int64_t e) { return (e < 1 && e != any) || e > largest; }))
-    throw ValueError(fmt::format("[{}] in_size: got {}; every extent must be at least 1 (and below 2^31), or vg::any",
+  if (std::any_of(size.begin(), size.end(), [](std::int64_t e) { return (e < 1 && e != dynamic) || e > largest; }))
+    throw ValueError(fmt::format("[{}] in_size: got {}; every extent must be at least 1 (and below 2^31), or vg::dynamic",
                                  where, size_text(size)));
 }
 
@@ -98,7 +98,7 @@ std::string size_text(const Size& size) {
   std::string text = "(";
   for (std::size_t i = 0; i < size.size(); ++i) {
     if (i > 0) text += ", ";
-    text += size[i] == any ? "any" : std::to_string(size[i]);
+    text += size[i] == dynamic ? "dynamic" : std::to_string(size[i]);
   }
   return text + (size.size() == 1 ? ",)" : ")");
 }

@@ -13,7 +13,7 @@
 
 namespace vg {
 
-/// Extents of one sample, channels last: (H, W, D, C). An extent may be vg::any where a layer allows it.
+/// Extents of one sample, channels last: (H, W, D, C). An extent may be vg::dynamic where a layer allows it.
 using Size = std::vector<std::int64_t>;
 /// (before, after) of one axis.
 using Pads = std::pair<std::int64_t, std::int64_t>;
@@ -75,11 +75,11 @@ class Padding {
 
 /// 1 + (size - 1) * dilation an axis.
 Triple dilated(const Triple& size, const Triple& dilation);
-/// Throws ValueError, beginning with [where], for an extent that is neither positive nor vg::any.
+/// Throws ValueError, beginning with [where], for an extent that is neither positive nor vg::dynamic.
 void check_extents(std::string_view where, const Size& in_size);
 /// The same, also unless there are `entries` extents and the last one, the channels, is fixed.
 void check_size(std::string_view where, const Size& in_size, std::size_t entries);
-/// "(8, any, 8, 4)"
+/// "(8, dynamic, 8, 4)"
 std::string size_text(const Size& size);
 
 }  // namespace vg

@@ -47,7 +47,7 @@ using Flattened = std::optional<std::pair<std::int64_t, std::int64_t>>;
 
 Flattened flattened_by(const Module& m) {
   const auto& in = m.in_size();
-  if (in.size() != 4 || m.out_size().size() != 1 || m.out_size()[0] == any) return std::nullopt;
+  if (in.size() != 4 || m.out_size().size() != 1 || m.out_size()[0] == dynamic) return std::nullopt;
   const std::int64_t voxels = in[0] * in[1] * in[2];
   return voxels == 1 || in[3] == 1 ? Flattened() : Flattened({voxels, in[3]});
 }

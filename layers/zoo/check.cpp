@@ -19,7 +19,7 @@ void require_divisible(std::string_view net, const Size& in_size, std::size_t ha
   check_size(net, in_size, 4);
   const std::int64_t by = std::int64_t{1} << halvings;
   for (std::size_t i = 0; i < 3; ++i)
-    if (in_size[i] != any && in_size[i] % by != 0)
+    if (in_size[i] != dynamic && in_size[i] % by != 0)
       throw ValueError(fmt::format("[{}] in_size: got {}; the spatial extents must be divisible by {}", net,
                                    size_text(in_size), by));
 }

@@ -10,7 +10,7 @@ namespace vg::zoo {
 
 /// Throws ValueError, beginning with [net], unless there is at least one entry and all are at least 1.
 void require_stages(std::string_view net, std::string_view argument, const std::vector<std::int64_t>& entries);
-/// Throws ValueError, beginning with [net], unless in_size is (H, W, D, C) and each spatial extent is vg::any or
+/// Throws ValueError, beginning with [net], unless in_size is (H, W, D, C) and each spatial extent is vg::dynamic or
 /// divisible by 2^halvings.
 void require_divisible(std::string_view net, const Size& in_size, std::size_t halvings);
 

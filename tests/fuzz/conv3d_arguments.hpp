@@ -127,7 +127,7 @@ inline bool no_statement(const vg::Conv3dOptions& o) {
   for (const auto* list : {&o.in_size, &o.kernel_size.entries(), &o.stride.entries(), &o.lhs_dilation.entries(),
                            &o.rhs_dilation.entries()})
     odd |= std::any_of(list->begin(), list->end(), large);
-  odd |= std::find(o.in_size.begin(), o.in_size.end(), vg::any) != o.in_size.end();
+  odd |= std::find(o.in_size.begin(), o.in_size.end(), vg::dynamic) != o.in_size.end();
   if (o.padding.mode() == vg::Padding::Mode::explicit_pads)
     for (const auto& [low, high] : o.padding.explicit_pads()) odd |= large(low) || large(high);
   return odd;

@@ -17,7 +17,7 @@ LayerCase of(M model, const Shape& input) {
 
 std::vector<LayerCase> every_layer() {
   const Initializer ones = init::Constant(0.5);
-  const Size volume{4, 5, 6, 4}, open{any, any, any, 4};
+  const Size volume{4, 5, 6, 4}, open{dynamic, dynamic, dynamic, 4};
   const Shape x{2, 4, 5, 6, 4};
   std::vector<LayerCase> all{
       of(Conv3d({.in_size = volume, .out_channels = 6, .kernel_size = {3, 2, 1}, .stride = {1, 2, 1}}), x),
@@ -57,7 +57,7 @@ std::vector<LayerCase> every_layer() {
                                    .multiplier = 2,
                                    .b_init = ones}),
          x),
-      of(Linear({.in_size = {any, 4}, .out_features = 3, .w_mask = Tensor::of<float>({3}, {1, 0, 2})}), {7, 4}),
+      of(Linear({.in_size = {dynamic, 4}, .out_features = 3, .w_mask = Tensor::of<float>({3}, {1, 0, 2})}), {7, 4}),
       of(Linear({.in_size = {4}, .out_features = 3, .b_init = std::nullopt, .name = "head"}), {7, 4}),
       of(BatchNorm3d({.in_size = volume, .epsilon = 1e-3, .momentum = 0.5}), x),
       of(BatchNorm3d({.in_size = open, .affine = false}), x),

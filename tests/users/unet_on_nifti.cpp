@@ -53,7 +53,7 @@ int main() {
          return vg::augment::random_flip(key, s, {0, 1, 2});
        }});
   vg::Sequential model =
-      vg::zoo::UNet3d({.in_size = {vg::any, vg::any, vg::any, 1}, .out_channels = 2, .features = {8, 16, 32}});
+      vg::zoo::UNet3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, 1}, .out_channels = 2, .features = {8, 16, 32}});
   vg::AdamW optimizer(model.parameters(), {.lr = 3e-3});
   model.train();
   for (int step = 1; step <= 40; ++step) {

@@ -10,8 +10,8 @@ using namespace vg;
 
 /// Batch statistics, a random state and parameters.
 struct Block : Module {
-  Conv3d conv{{.in_size = {any, any, any, 4}, .out_channels = 4, .kernel_size = 3, .padding = 1}};
-  BatchNorm3d norm{{.in_size = {any, any, any, 4}}};
+  Conv3d conv{{.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 4, .kernel_size = 3, .padding = 1}};
+  BatchNorm3d norm{{.in_size = {dynamic, dynamic, dynamic, 4}}};
   Dropout dropout{{.prob = 0.7}};
   Variable update(const Variable& x) override { return tanh(dropout(exp(norm(conv(x)) * 0.1))); }
   void visit(Visitor& v) override { v("conv", conv), v("norm", norm), v("dropout", dropout); }
@@ -125,9 +125,9 @@ TEST_CASE("workspaces of a parallel region are there for all of its threads at o
 TEST_CASE("step_bytes: a step's peak to a tenth, and no trace", "[memory]") {
   random::seed(1);
   Sequential net(
-      std::make_shared<Block>(), Conv3d({.in_size = {any, any, any, 4}, .out_channels = 8, .kernel_size = 3}), ReLU(),
+      std::make_shared<Block>(), Conv3d({.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 8, .kernel_size = 3}), ReLU(),
       MaxPool3d({.kernel_size = 2}),
-      std::make_shared<Conv3d>(Conv3dOptions{.in_size = {any, any, any, 8}, .out_channels = 3, .kernel_size = 3}));
+      std::make_shared<Conv3d>(Conv3dOptions{.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 3, .kernel_size = 3}));
   const auto numbers = [&] {
     std::vector<std::vector<double>> all;
     for (const auto& [path, state] : net.states())

@@ -42,8 +42,8 @@ Variable predictor(const Variable& x) {
 // A convolution with dropout and batch statistics before it: in training it would give other numbers, and change.
 Sequential small_net() {
   random::seed(3);
-  return Sequential(Conv3d({.in_size = {any, any, any, 2}, .out_channels = 3, .kernel_size = 3}),
-                    BatchNorm3d({.in_size = {any, any, any, 3}}), Dropout({.prob = 0.5}));
+  return Sequential(Conv3d({.in_size = {dynamic, dynamic, dynamic, 2}, .out_channels = 3, .kernel_size = 3}),
+                    BatchNorm3d({.in_size = {dynamic, dynamic, dynamic, 3}}), Dropout({.prob = 0.5}));
 }
 
 }  // namespace
@@ -82,9 +82,9 @@ TEST_CASE("sliding_window: one window is the model itself; a sample needs no bat
   const Tensor x = vg::test::numbers({1, 9, 8, 7, 2}, f64, 2);
   net.to(f64);
   const Tensor want = net(x).value();
-  for (std::int64_t whole : {std::int64_t{0}, any})
+  for (std::int64_t whole : {std::int64_t{0}, dynamic})
     CHECK(vg::test::distance(sliding_window(net, x, {.window = {whole, whole, whole}}), want) < 1e-12);
-  const Tensor y = sliding_window(net, x.reshape({9, 8, 7, 2}), {.window = {9, any, 7}});
+  const Tensor y = sliding_window(net, x.reshape({9, 8, 7, 2}), {.window = {9, dynamic, 7}});
   CHECK(y.shape() == Shape{9, 8, 7, 3});
   CHECK(vg::test::distance(y.reshape({1, 9, 8, 7, 3}), want) < 1e-12);
 }

@@ -24,8 +24,8 @@ TEST_CASE("residual blocks: sizes and the parameters of torchvision's blocks", "
   ResidualBlock3d down({.in_size = {6, 8, 7, 64}, .out_channels = 128, .stride = 2});
   CHECK(down.out_size() == Size{3, 4, 4, 128});
   CHECK(count(down) == 27 * 64 * 128 + 27 * 128 * 128 + 64 * 128 + 6 * 128);
-  ResidualBlock3d plain({.in_size = {any, any, any, 64}, .out_channels = 64});
-  CHECK(plain.out_size() == Size{any, any, any, 64});
+  ResidualBlock3d plain({.in_size = {dynamic, dynamic, dynamic, 64}, .out_channels = 64});
+  CHECK(plain.out_size() == Size{dynamic, dynamic, dynamic, 64});
   CHECK_FALSE(plain.shortcut.has_value());
   CHECK(count(plain) == 2 * 27 * 64 * 64 + 4 * 64);
   BottleneckBlock3d narrow({.in_size = {5, 4, 4, 32}, .channels = 16, .stride = {1, 2, 2}});
@@ -83,9 +83,9 @@ TEST_CASE("Branches: adds or concatenates, and checks the sizes", "[blocks]") {
     return Conv3d({.out_channels = channels, .kernel_size = 1, .stride = stride, .w_init = init::Constant(1)});
   };
   const Variable x = numbers({2, 4, 4, 4, 2});
-  Sequential skip(Conv3d({.in_size = {4, 4, any, 2}, .out_channels = 2, .kernel_size = 3}),
+  Sequential skip(Conv3d({.in_size = {4, 4, dynamic, 2}, .out_channels = 2, .kernel_size = 3}),
                   Branches({.join = "concat"}, Identity(), conv(3)), conv(1));
-  CHECK(skip.out_size() == Size{4, 4, any, 1});
+  CHECK(skip.out_size() == Size{4, 4, dynamic, 1});
   CHECK(skip.states().has("layers.1.branches.1.weight"));
   CHECK(skip(x).shape() == Shape{2, 4, 4, 4, 1});
   Branches both({.join = "concat"}, Identity(), Identity());
@@ -142,7 +142,7 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
   CHECK(count(*std::make_unique<PReLU>()) == 1);
   CHECK_THAT(message_of([] { PReLU({.per_channel = true})(numbers({3})); }), Contains("[PReLU] in_size: not given"));
   CHECK_THAT(message_of([] {
-               PReLU({.per_channel = true, .in_size = {3, any}});
+               PReLU({.per_channel = true, .in_size = {3, dynamic}});
              }),
              Contains("the channels must be fixed"));
   CHECK_THAT(message_of([] { PReLU({.initial = INFINITY}); }), Contains("[PReLU] initial: got inf"));
@@ -150,7 +150,7 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
   CHECK_THAT(message_of([] { ELU({.alpha = -1}); }), Contains("[ELU] alpha: got -1"));
   CHECK_THAT(message_of([] { Softplus({.beta = 0}); }), Contains("[Softplus] beta: got 0"));
 
-  CHECK(AdaptiveAvgPool3d({.output_size = 2, .in_size = {any, 5, any, 3}}).out_size() == Size{2, 2, 2, 3});
+  CHECK(AdaptiveAvgPool3d({.output_size = 2, .in_size = {dynamic, 5, dynamic, 3}}).out_size() == Size{2, 2, 2, 3});
   CHECK(AdaptiveAvgPool3d({.output_size = 2})(numbers({4, 5, 3, 2})).shape() == Shape{2, 2, 2, 2});
   CHECK_THROWS_AS(AdaptiveAvgPool3d({}), TypeError);
   CHECK_THAT(message_of([] { AdaptiveMaxPool3d({.output_size = 0}); }), Contains("[AdaptiveMaxPool3d] output_size"));
@@ -159,10 +159,10 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
              }),
              Contains("[AdaptiveMaxPool3d] input: got (4, 4, 4)"));
 
-  CHECK(Upsample({.mode = "trilinear", .size = {7, 8, 9}, .in_size = {any, 2, 3, 4}}).out_size() == Size{7, 8, 9, 4});
+  CHECK(Upsample({.mode = "trilinear", .size = {7, 8, 9}, .in_size = {dynamic, 2, 3, 4}}).out_size() == Size{7, 8, 9, 4});
   CHECK(Upsample({.scale = {1, 2, 3}, .mode = "trilinear"})(numbers({2, 3, 4, 5})).shape() == Shape{2, 6, 12, 5});
-  Upsample half({.mode = "trilinear", .scale_factor = {1.5}, .in_size = {3, 2, any, 1}});
-  CHECK(half.out_size() == Size{4, 3, any, 1});
+  Upsample half({.mode = "trilinear", .scale_factor = {1.5}, .in_size = {3, 2, dynamic, 1}});
+  CHECK(half.out_size() == Size{4, 3, dynamic, 1});
   CHECK(half(numbers({1, 3, 2, 5, 1})).shape() == Shape{1, 4, 3, 7, 1});
   CHECK_THAT(message_of([] { Upsample({.mode = "trilinear", .size = 2, .scale_factor = {2}}); }),
              Contains("[Upsample] size, scale_factor: got both"));
@@ -179,8 +179,8 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
   CHECK_THAT(message_of([] { Upsample({.align_corners = true}); }), Contains("[Upsample] align_corners: given with"));
   CHECK_THROWS_AS(Upsample({.mode = "trilinear", .size = {1, 2}}), TypeError);
 
-  ZeroPad3d pad({.padding = {{1, 0}, {0, 2}, {-1, 0}}, .in_size = {any, 2, 3, 4}});
-  CHECK(pad.out_size() == Size{any, 4, 2, 4});
+  ZeroPad3d pad({.padding = {{1, 0}, {0, 2}, {-1, 0}}, .in_size = {dynamic, 2, 3, 4}});
+  CHECK(pad.out_size() == Size{dynamic, 4, 2, 4});
   CHECK(pad(numbers({5, 2, 3, 4})).shape() == Shape{6, 4, 2, 4});
   CHECK(sum(pad(ones({1, 1, 2, 3, 4}))).item() == 16);
   CHECK_THAT(message_of([] { ZeroPad3d({.padding = "SAME"}); }), Contains("[ZeroPad3d] padding: got SAME or VALID"));

@@ -121,7 +121,7 @@ TEST_CASE("Conv3d: errors name the argument, the value and what is allowed") {
              Contains("padding: got \"SAME\" with lhs_dilation = (2, 2, 2)"));
   CHECK_THAT(message({.kernel_size = 9, .padding = "VALID"}), Contains("output: would be empty"));
   CHECK_THAT(message({.in_size = {8, 8, -2, 4}}), Contains("in_size: got (8, 8, -2, 4)"));
-  CHECK_THAT(message({.in_size = {8, 8, 8, any}}), Contains("the channels must be fixed"));
+  CHECK_THAT(message({.in_size = {8, 8, 8, dynamic}}), Contains("the channels must be fixed"));
   CHECK_THAT(message({.in_size = {8, 8, 4}}),
              Contains("in_size: got (8, 8, 4) with 3 entries; must have 4: (H, W, D, C)"));
   CHECK_THAT(message({.w_init = std::nullopt}), Contains("w_init: got None"));
@@ -207,18 +207,18 @@ TEST_CASE("Conv3d: channels first is the same convolution") {
   const Variable x = random::normal(random::key_of(3), {2, 2, 5, 6, 7});
   CHECK(golden::error(transpose(first(x), {0, 2, 3, 4, 1}).value(), last(transpose(x, {0, 2, 3, 4, 1})).value()) == 0);
   CHECK(first(slice(x, 0, {0, 1})).shape() == Shape{1, 4, 3, 3, 4});
-  CHECK_THROWS_AS(Conv3d({.in_size = {any, 5, 6, 7}, .out_channels = 4, .kernel_size = 3, .channel_first = true}),
+  CHECK_THROWS_AS(Conv3d({.in_size = {dynamic, 5, 6, 7}, .out_channels = 4, .kernel_size = 3, .channel_first = true}),
                   ValueError);
 }
 
 TEST_CASE("Conv3d: extents that are not fixed") {
-  Conv3d conv({.in_size = {any, 8, any, 2}, .out_channels = 3, .kernel_size = 3, .stride = 2});
-  CHECK(conv.out_size() == Size{any, 4, any, 3});
+  Conv3d conv({.in_size = {dynamic, 8, dynamic, 2}, .out_channels = 3, .kernel_size = 3, .stride = 2});
+  CHECK(conv.out_size() == Size{dynamic, 4, dynamic, 3});
   CHECK(conv(ones({5, 8, 9, 2})).shape() == Shape{3, 4, 5, 3});
   CHECK(conv(ones({2, 12, 8, 1, 2})).shape() == Shape{2, 6, 4, 1, 3});
   CHECK_THROWS_AS(conv(ones({5, 7, 9, 2})), ValueError);
-  Conv3d valid({.in_size = {any, any, any, 1}, .out_channels = 1, .kernel_size = 3, .padding = "VALID"});
-  CHECK(valid.out_size() == Size{any, any, any, 1});
+  Conv3d valid({.in_size = {dynamic, dynamic, dynamic, 1}, .out_channels = 1, .kernel_size = 3, .padding = "VALID"});
+  CHECK(valid.out_size() == Size{dynamic, dynamic, dynamic, 1});
   CHECK_THAT(message_of([&] { valid(ones({2, 3, 3, 1})); }), Contains("output: would be empty"));
   // A fixed twin computes the same.
   Conv3d fixed({.in_size = {5, 6, 7, 1},
@@ -242,7 +242,7 @@ TEST_CASE("Conv3d: made first, built later") {
   conv.build({4, 4, 4, 2});
   CHECK(conv.weight["weight"].shape() == Shape{3, 3, 3, 2, 3});
   const Variable w = conv.weight["weight"];
-  conv.build({4, 4, any, 2});  // fits, and changes nothing
+  conv.build({4, 4, dynamic, 2});  // fits, and changes nothing
   CHECK(same(conv.weight["weight"], w));
   CHECK_THROWS_AS(conv.build({4, 4, 5, 2}), ValueError);
 }
@@ -280,8 +280,8 @@ TEST_CASE("ConvTranspose3d: sizes, groups, errors") {
   ConvTranspose3d grouped({.in_size = {4, 4, 4, 6}, .out_channels = 4, .kernel_size = 3, .stride = 2, .groups = 2});
   CHECK(grouped.weight["weight"].shape() == Shape{3, 3, 3, 4, 3});
   CHECK(grouped(ones({2, 4, 4, 4, 6})).shape() == Shape{2, 8, 8, 8, 4});
-  ConvTranspose3d open({.in_size = {any, any, any, 6}, .out_channels = 4, .kernel_size = 3, .stride = 2});
-  CHECK(open.out_size() == Size{any, any, any, 4});
+  ConvTranspose3d open({.in_size = {dynamic, dynamic, dynamic, 6}, .out_channels = 4, .kernel_size = 3, .stride = 2});
+  CHECK(open.out_size() == Size{dynamic, dynamic, dynamic, 4});
   CHECK(open(ones({3, 4, 5, 6})).shape() == Shape{6, 8, 10, 4});
   CHECK_THROWS_AS(out({.kernel_size = 3, .padding = -9}), ValueError);
   CHECK_THROWS_AS(out({.kernel_size = {1, 2}}), TypeError);

@@ -76,7 +76,7 @@ TEST_CASE("a channels-first input to a channels-last layer: the message says so,
     CHECK_THAT(message_of([&] { layer(ones({3, 4, 4, 3, 2})); }), !Contains("channels-first"));
     CHECK_THAT(message_of([&] { layer(ones({3, 5, 4, 4, 4})); }), !Contains("channels-first"));
   }
-  Conv3d last({.in_size = {any, any, any, 2}, .out_channels = 2, .kernel_size = 3});
+  Conv3d last({.in_size = {dynamic, dynamic, dynamic, 2}, .out_channels = 2, .kernel_size = 3});
   CHECK_THAT(message_of([&] {
                last(ones({3, 2, 5, 6, 7}));
              }),
@@ -87,7 +87,7 @@ TEST_CASE("a channels-first input to a channels-last layer: the message says so,
       }),
       Contains("the input looks channels-first (2 channels at axis 0), the layer is channels-last, (H, W, D, C): "
                "permute it with vg::transpose(x, {1, 2, 3, 0})"));
-  Conv3d first({.in_size = {2, any, any, any}, .out_channels = 2, .kernel_size = 3, .channel_first = true});
+  Conv3d first({.in_size = {2, dynamic, dynamic, dynamic}, .out_channels = 2, .kernel_size = 3, .channel_first = true});
   CHECK_THAT(message_of([&] {
                first(ones({3, 5, 6, 7, 2}));
              }),
@@ -101,7 +101,7 @@ TEST_CASE("a channels-first input to a channels-last layer: the message says so,
 TEST_CASE("branches whose extents differ by a voxel: the message says how a U-Net takes odd extents", "[messages]") {
   for (const std::string join : {"concat", "add"}) {
     INFO(join);
-    Sequential unet(Conv3d({.in_size = {any, any, any, 1}, .out_channels = 2, .kernel_size = 3}),
+    Sequential unet(Conv3d({.in_size = {dynamic, dynamic, dynamic, 1}, .out_channels = 2, .kernel_size = 3}),
                     Branches({.join = join}, Identity(), Sequential(MaxPool3d({.kernel_size = 2}), Upsample())));
     CHECK(unet(ones({1, 4, 4, 6, 1})).shape() == Shape{1, 4, 4, 6, join == "add" ? 2 : 4});
     const std::string message = message_of([&] { unet(ones({1, 4, 5, 6, 1})); });
@@ -115,7 +115,7 @@ TEST_CASE("branches whose extents differ by a voxel: the message says how a U-Ne
 }
 
 TEST_CASE("BatchNorm3d refuses one value for each channel in training mode", "[messages]") {
-  BatchNorm3d norm({.in_size = {any, any, any, 2}});
+  BatchNorm3d norm({.in_size = {dynamic, dynamic, dynamic, 2}});
   CHECK(norm(ones({1, 1, 1, 1, 2})).shape() == Shape{1, 1, 1, 1, 2});  // evaluation takes it
   norm.train();
   const Tensor before = norm.running_mean["value"].value().clone();
@@ -140,7 +140,7 @@ TEST_CASE("padding that crops more than there is: layers refuse it when built, o
                ConvTranspose3d({.in_size = {1, 4, 4, 2}, .out_channels = 2, .kernel_size = 1, .padding = crop});
              }),
              Contains(says("ConvTranspose3d")));
-  Conv3d open({.in_size = {any, 4, 4, 2}, .out_channels = 2, .kernel_size = 1, .padding = crop});
+  Conv3d open({.in_size = {dynamic, 4, 4, 2}, .out_channels = 2, .kernel_size = 1, .padding = crop});
   CHECK(open(ones({1, 2, 4, 4, 2})).shape() == Shape{1, 5, 4, 4, 2});
   CHECK_THAT(message_of([&] { open(ones({1, 1, 4, 4, 2})); }), Contains(says("Conv3d")));
 }
@@ -149,7 +149,7 @@ TEST_CASE("layers refuse extents past 2^31 of a batch of none", "[messages]") {
   const Variable none(Tensor({0, INT64_MAX, 4, 4, 2}));
   MaxPool3d pool({.kernel_size = 3, .stride = 2, .padding = "SAME"});
   CHECK_THAT(message_of([&] { pool(none); }), Contains("[MaxPool3d] input: got spatial extents (9223372036854775807"));
-  Conv3d conv({.in_size = {any, any, any, 2}, .out_channels = 2, .kernel_size = 3, .stride = 2});
+  Conv3d conv({.in_size = {dynamic, dynamic, dynamic, 2}, .out_channels = 2, .kernel_size = 3, .stride = 2});
   CHECK_THAT(message_of([&] { conv(none); }), Contains("[Conv3d] in_size: got (9223372036854775807, 4, 4)"));
   CHECK_THAT(message_of([&] { Upsample({.mode = "trilinear"})(none); }), Contains("[upsample_trilinear3d] size: got"));
 }

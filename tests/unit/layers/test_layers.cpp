@@ -178,7 +178,7 @@ TEST_CASE("BatchNorm3d: modes, running statistics, sizes") {
   CHECK(norm.running_mean["value"].value().value_at(0) == Approx(0.05).margin(0.02));
   CHECK(norm(reshape(slice(x, 0, {0, 1}), {2, 2, 2, 3})).shape() == Shape{2, 2, 2, 3});
   CHECK_THROWS_AS(norm(ones({4, 2, 2, 3, 3})), ValueError);
-  BatchNorm3d open({.in_size = {any, any, any, 3}, .affine = false});
+  BatchNorm3d open({.in_size = {dynamic, dynamic, dynamic, 3}, .affine = false});
   CHECK(open.weight.size() == 0);
   CHECK(open(ones({1, 3, 4, 5, 3})).shape() == Shape{1, 3, 4, 5, 3});
   CHECK_THROWS_AS(BatchNorm3d({.in_size = {2, 2, 2, 3}, .momentum = 1.5}), ValueError);
@@ -195,17 +195,17 @@ TEST_CASE("GroupNorm, InstanceNorm3d, LayerNorm: what they refuse") {
   CHECK_THAT(message_of([] { GroupNorm({.num_groups = 0}); }), Contains("num_groups: got 0"));
   CHECK_THROWS_AS(GroupNorm({.in_size = {6}, .num_groups = 2})(ones({2, 3, 5})), ValueError);
   CHECK_THROWS_AS(InstanceNorm3d({.in_size = {6}})(ones({2, 3, 6})), ValueError);
-  CHECK(InstanceNorm3d({.in_size = {any, any, any, 6}})(ones({2, 3, 4, 6})).shape() == Shape{2, 3, 4, 6});
+  CHECK(InstanceNorm3d({.in_size = {dynamic, dynamic, dynamic, 6}})(ones({2, 3, 4, 6})).shape() == Shape{2, 3, 4, 6});
   CHECK_THROWS_AS(LayerNorm({.in_size = {2, 3}, .reduction_axes = {-1, 1}}), ValueError);
   CHECK_THROWS_AS(LayerNorm({.in_size = {2, 3}, .reduction_axes = {2}}), ValueError);
-  CHECK_THROWS_AS(LayerNorm({.in_size = {2, any}}), ValueError);
+  CHECK_THROWS_AS(LayerNorm({.in_size = {2, dynamic}}), ValueError);
   CHECK_THROWS_AS(LayerNorm({.in_size = {2, 3}, .reduction_axes = {}}), ValueError);
   CHECK_THROWS_AS(LayerNorm({.in_size = {2, 3}})(ones({4, 3, 3})), ValueError);
 }
 
 TEST_CASE("Linear: sizes, bias, errors") {
-  Linear linear({.in_size = {any, 4}, .out_features = 3});
-  CHECK(linear.out_size() == Size{any, 3});
+  Linear linear({.in_size = {dynamic, 4}, .out_features = 3});
+  CHECK(linear.out_size() == Size{dynamic, 3});
   CHECK(linear(ones({2, 7, 4})).shape() == Shape{2, 7, 3});
   CHECK(linear(ones({7, 4})).shape() == Shape{7, 3});
   CHECK(linear(ones({0, 7, 4})).shape() == Shape{0, 7, 3});
@@ -213,7 +213,7 @@ TEST_CASE("Linear: sizes, bias, errors") {
   CHECK_FALSE(Linear({.in_size = {4}, .out_features = 3, .b_init = std::nullopt}).weight.has("bias"));
   CHECK_THAT(message_of([&] { linear(ones({7, 5})); }), Contains("[Linear] input: got (7, 5); must end with (any, 4)"));
   CHECK_THROWS_AS(Linear({.in_size = {4}}), ValueError);
-  CHECK_THROWS_AS(Linear({.in_size = {4, any}, .out_features = 1}), ValueError);
+  CHECK_THROWS_AS(Linear({.in_size = {4, dynamic}, .out_features = 1}), ValueError);
   CHECK_THROWS_AS(Linear({.in_size = {4}, .out_features = 2, .w_init = Tensor::ones({2, 4})}), ValueError);
   CHECK_THAT(message_of([] { Linear({.out_features = 2})(ones({2, 4})); }), Contains("[Linear] in_size: not given"));
 }
@@ -221,8 +221,8 @@ TEST_CASE("Linear: sizes, bias, errors") {
 TEST_CASE("pooling, upsampling, flattening: sizes and errors") {
   CHECK(MaxPool3d({.kernel_size = 2, .in_size = {7, 8, 9, 3}}).out_size() == Size{3, 4, 4, 3});
   CHECK(AvgPool3d({.kernel_size = 2, .in_size = {7, 8, 9, 3}}).out_size() == Size{6, 7, 8, 3});
-  CHECK(MaxPool3d({.kernel_size = {1, 2, 3}, .stride = 2, .padding = "SAME", .in_size = {7, 8, any, 3}}).out_size() ==
-        Size{4, 4, any, 3});
+  CHECK(MaxPool3d({.kernel_size = {1, 2, 3}, .stride = 2, .padding = "SAME", .in_size = {7, 8, dynamic, 3}}).out_size() ==
+        Size{4, 4, dynamic, 3});
   CHECK(MaxPool3d({.kernel_size = 2})(ones({2, 4, 5, 6, 1})).shape() == Shape{2, 2, 2, 3, 1});
   CHECK(MaxPool3d({.kernel_size = 2})(ones({4, 5, 6, 1})).shape() == Shape{2, 2, 3, 1});
   CHECK_THAT(message_of([] { MaxPool3d({.kernel_size = 2, .padding = 2}); }), Contains("padding: got (2, 2)"));
@@ -236,17 +236,17 @@ TEST_CASE("pooling, upsampling, flattening: sizes and errors") {
   CHECK_THROWS_AS(MaxPool3d({}), TypeError);
   CHECK_THROWS_AS(MaxPool3d({.kernel_size = 2, .stride = 0}), ValueError);
 
-  CHECK(GlobalAvgPool3d({.in_size = {any, 2, 3, 4}}).out_size() == Size{4});
+  CHECK(GlobalAvgPool3d({.in_size = {dynamic, 2, 3, 4}}).out_size() == Size{4});
   CHECK(GlobalAvgPool3d()(ones({2, 3, 4, 5})).shape() == Shape{5});
-  CHECK(Upsample({.in_size = {any, 2, 3, 4}}).out_size() == Size{any, 4, 6, 4});
+  CHECK(Upsample({.in_size = {dynamic, 2, 3, 4}}).out_size() == Size{dynamic, 4, 6, 4});
   CHECK(Upsample()(ones({2, 3, 4, 5})).shape() == Shape{4, 6, 8, 5});
   CHECK_THROWS_AS(Upsample({.mode = "cubic"}), ValueError);
   CHECK_THROWS_AS(Upsample({.scale = 0}), ValueError);
 
   CHECK(Flatten({.in_size = {2, 3, 4, 5}}).out_size() == Size{120});
   CHECK(Flatten({.start_axis = 1, .end_axis = 2, .in_size = {2, 3, 4, 5}}).out_size() == Size{2, 12, 5});
-  CHECK(Flatten({.in_size = {2, any}}).out_size() == Size{any});
-  Flatten flatten({.start_axis = 1, .end_axis = -2, .in_size = {2, 3, any, 5}});
+  CHECK(Flatten({.in_size = {2, dynamic}}).out_size() == Size{dynamic});
+  Flatten flatten({.start_axis = 1, .end_axis = -2, .in_size = {2, 3, dynamic, 5}});
   CHECK(flatten(ones({7, 2, 3, 4, 5})).shape() == Shape{7, 2, 12, 5});
   CHECK(flatten(ones({2, 3, 4, 5})).shape() == Shape{2, 12, 5});
   CHECK_THROWS_AS(Flatten({.start_axis = 2, .end_axis = 1, .in_size = {2, 3, 4}}), ValueError);
@@ -300,7 +300,7 @@ TEST_CASE("Sequential: infers sizes, names its children, refuses what does not f
                   GlobalAvgPool3d());
   CHECK(late.out_size().empty());
   CHECK_THROWS_AS(late(ones({2, 4, 4, 4, 3})), ValueError);
-  late.build({4, any, 4, 3});
+  late.build({4, dynamic, 4, 3});
   CHECK(late.out_size() == Size{2});
   CHECK(late(ones({2, 4, 9, 4, 3})).shape() == Shape{2, 2});
   CHECK_THROWS_AS(Sequential()(ones({1})), ValueError);

@@ -109,7 +109,7 @@ TEST_CASE("zoo: the nets compute what MONAI's and PyTorch's compute", "[zoo]") {
 }
 
 TEST_CASE("zoo: parameter counts are the published ones", "[zoo][large]") {
-  const Size video{any, any, any, 3}, volume{any, any, any, 1};
+  const Size video{dynamic, dynamic, dynamic, 3}, volume{dynamic, dynamic, dynamic, 1};
   const auto count = [](Sequential net) { return net.parameters().numel(); };
   CHECK(count(zoo::ResNet3d18({.in_size = video, .classes = 400, .w_init = zeros})) == 33371472);
   CHECK(count(zoo::ResNet3d10({.in_size = video, .classes = 400, .w_init = zeros})) == 14566992);
@@ -120,7 +120,7 @@ TEST_CASE("zoo: parameter counts are the published ones", "[zoo][large]") {
   CHECK(count(zoo::UNet3d({.in_size = volume, .out_channels = 2, .w_init = zeros})) == 31194050);
   CHECK(count(zoo::SegResNet({.in_size = volume, .out_channels = 2, .w_init = zeros})) == 1176186);
   CHECK(count(zoo::SegResNet(
-            {.in_size = {any, any, any, 4}, .out_channels = 3, .init_filters = 16, .w_init = zeros})) == 4702227);
+            {.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 3, .init_filters = 16, .w_init = zeros})) == 4702227);
   CHECK(count(zoo::MedNeXtS({.in_size = volume, .out_channels = 2, .w_init = zeros})) == 5550914);
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("zoo: each net trains on a tiny volume and comes back from a checkpoin
 
 TEST_CASE("zoo: volumes of other extents, and one sample without a batch axis", "[zoo]") {
   const NoGrad quiet;
-  Sequential net = zoo::UNet3d({.in_size = {any, any, any, 1}, .out_channels = 2, .features = {2, 2}});
+  Sequential net = zoo::UNet3d({.in_size = {dynamic, dynamic, dynamic, 1}, .out_channels = 2, .features = {2, 2}});
   CHECK(net(Variable(Tensor::ones({1, 4, 6, 10, 1}))).shape() == Shape{1, 4, 6, 10, 2});
   CHECK(net(Variable(Tensor::ones({8, 6, 2, 1}))).shape() == Shape{8, 6, 2, 2});
   CHECK(zoo::C3D({.width = 1, .features = 1, .w_init = zeros}).out_size() == Size{487});
