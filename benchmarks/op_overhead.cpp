@@ -33,7 +33,7 @@ int main() {
     const double before = bench::seconds_now();
     loss.backward();
     const double walked = bench::seconds_now();
-    const vg::NoGrad off;
+    const vg::NoGradGuard off;
     chain(c, c);
     const double end = bench::seconds_now();
     forward = std::min(forward, made - start);

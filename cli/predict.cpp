@@ -55,7 +55,7 @@ vg::Tensor whole_output(vg::Module& model, const vg::Tensor& x) {
 
 /// At once, or in windows.
 vg::Tensor output_of(vg::Module& model, const vg::Tensor& x, const PredictOptions& options) {
-  const vg::NoGrad no_grad;
+  const vg::NoGradGuard no_grad;
   if (options.window.empty()) return whole_output(model, x);
   return vg::sliding_window(
       model, x,

@@ -279,7 +279,7 @@ Tensor sliding_window(const std::function<Variable(const Variable&)>& predict, c
   if (!predict) throw ValueError("[sliding_window] predict: got an empty function");
   check_volume(volume);
   check_options(options);
-  const NoGrad no_grad;
+  const NoGradGuard no_grad;
   const Grid grid = grid_of(volume.shape(), options);
   std::optional<Blend> blend;
   Tensor like;  // one element of the first output: its channels and dtype
@@ -302,7 +302,7 @@ Tensor sliding_window(const std::function<Variable(const Variable&)>& predict, c
 }
 
 Tensor sliding_window(Module& model, const Tensor& volume, const SlidingWindowOptions& options) {
-  const FitScope evaluation(model, false);
+  const FitGuard evaluation(model, false);
   return sliding_window([&](const Variable& x) { return model(x); }, volume, options);
 }
 

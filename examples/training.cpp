@@ -47,7 +47,7 @@ void Training::begin() {
 
 int Training::run(const std::function<void(std::int64_t)>& after_step) {
   const vg::StopRequest stop;
-  const vg::FitScope training(model_);
+  const vg::FitGuard training(model_);
   while (optimizer_.steps() < settings_.steps) {
     checkpoints_.check();
     const double loss = step();
@@ -71,9 +71,9 @@ int Training::run(const std::function<void(std::int64_t)>& after_step) {
 }
 
 vg::MetricValues Training::evaluate(std::shared_ptr<const vg::Dataset> dataset, std::int64_t classes) {
-  const vg::NoGrad no_grad;
-  const vg::FitScope evaluation(model_, false);
-  const vg::EmaScope averages(ema_);
+  const vg::NoGradGuard no_grad;
+  const vg::FitGuard evaluation(model_, false);
+  const vg::EmaGuard averages(ema_);
   vg::Metrics metrics({.classes = classes, .include_background = true});
   vg::DataLoader loader(std::move(dataset), {.batch_size = 32});
   for (const vg::Batch& batch : loader) metrics.update(model_(batch.x), batch.y);

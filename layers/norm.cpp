@@ -113,7 +113,7 @@ Variable BatchNorm3d::update(const Variable& x) {
                     where(), x.shape().str()));
   const BatchNormResult result = batch_norm(v, flat("scale"), flat("bias"), epsilon());
   const auto moved = [&](const BatchState& state, const Tensor& now) {
-    const NoGrad statistics_are_constants;
+    const NoGradGuard statistics_are_constants;
     const Variable& before = state["value"];
     return (before * momentum_ + reshape(now.to(before.dtype()), before.shape().vec()) * (1 - momentum_)).value();
   };

@@ -118,13 +118,13 @@ void Ema::load_state(const StateDict& state) {
   updates_ = state.get<std::int64_t>("updates");
 }
 
-EmaScope::EmaScope(Ema& ema) : ema_(ema) {
-  ema_.check_leaves("EmaScope");
+EmaGuard::EmaGuard(Ema& ema) : ema_(ema) {
+  ema_.check_leaves("EmaGuard");
   for (const Ema::Slot& s : ema_.slots_) own_.emplace_back(s.average, s.state[s.leaf].requires_grad());
   for (std::size_t i = 0; i < own_.size(); ++i) ema_.slots_[i].state.exchange(ema_.slots_[i].leaf, own_[i]);
 }
 
-EmaScope::~EmaScope() {
+EmaGuard::~EmaGuard() {
   for (std::size_t i = 0; i < own_.size(); ++i) ema_.slots_[i].state.exchange(ema_.slots_[i].leaf, own_[i]);
 }
 

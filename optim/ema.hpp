@@ -3,7 +3,7 @@
 //   vg::Ema ema(model.parameters(), {.decay = 0.999});
 //   ... optimizer.step(); ema.update();
 //   {
-//     const vg::EmaScope scope(ema);     // in here the model has the averages
+//     const vg::EmaGuard scope(ema);     // in here the model has the averages
 //     accuracy = evaluate(model);
 //   }
 //   checkpoint.part("ema", ema);
@@ -47,7 +47,7 @@ class Ema : public Stateful {
   void load_state(const StateDict& state) override;
 
  private:
-  friend class EmaScope;
+  friend class EmaGuard;
   struct Slot {
     std::string path, leaf;
     State state;
@@ -63,14 +63,14 @@ class Ema : public Stateful {
 
 /// The model has the averages while this lives, then its own values and gradients again. What is changed in its leaves
 /// meanwhile is lost.
-class EmaScope {
+class EmaGuard {
  public:
   /// Throws ValueError, having changed nothing, for a leaf that has changed its dtype or shape. The Ema must outlive
   /// it.
-  explicit EmaScope(Ema& ema);
-  ~EmaScope();
-  EmaScope(const EmaScope&) = delete;
-  EmaScope& operator=(const EmaScope&) = delete;
+  explicit EmaGuard(Ema& ema);
+  ~EmaGuard();
+  EmaGuard(const EmaGuard&) = delete;
+  EmaGuard& operator=(const EmaGuard&) = delete;
 
  private:
   Ema& ema_;

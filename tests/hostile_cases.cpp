@@ -88,7 +88,7 @@ void resume(const fs::path& path) {
 void forward(const fs::path& path) {
   vg::set_num_threads(1);  // the stacks of others would count
   const auto net = vg::load_model(path);
-  const vg::NoGrad no_grad;
+  const vg::NoGradGuard no_grad;
   (*net)(vg::Tensor::ones({1, 2, 2, 2, 1}));
 }
 

@@ -83,7 +83,7 @@ Tensor magnitudes(const Tensor& t) {
 // The sums of magnitudes: the same passes over absolute values. An error is judged by them, for that is what rounding
 // grows with.
 Results scales_of(const json& c) {
-  const vg::KernelSetScope scalar("scalar");
+  const vg::KernelSetGuard scalar("scalar");
   const Inputs in = inputs_of(c, vg::f64);
   return run(c, {magnitudes(in.x), magnitudes(in.weight), magnitudes(in.bias), magnitudes(in.mask),
                  magnitudes(in.grad_output)});
@@ -115,7 +115,7 @@ std::vector<std::string> failures_of(const std::filesystem::path& file) {
     const Results wanted = wanted_of(c), scales = scales_of(c);
     for (const std::string& set : vg::available_kernel_sets())
       for (vg::DType dtype : {vg::f64, vg::f32}) {
-        const vg::KernelSetScope forced(set);
+        const vg::KernelSetGuard forced(set);
         const bool exact = c.at("exact_in_float32").get<bool>();
         const std::string failure =
             compare(run(c, inputs_of(c, dtype)), wanted, scales, exact, dtype == vg::f64 ? 1e-11 : 1e-5);

@@ -166,7 +166,7 @@ struct Run {
     model.train();
   }
   void step() {
-    const vg::random::GeneratorScope scope(generator);
+    const vg::random::GeneratorGuard scope(generator);
     model.zero_grad();
     const vg::Variable value = vg::cross_entropy(model(x), labels);
     value.backward();

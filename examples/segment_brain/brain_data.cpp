@@ -111,7 +111,7 @@ vg::Volume BrainData::assemble(const vg::Tensor& train_labels, const vg::Tensor&
   const auto unpadded = [&](const vg::Tensor& t) {
     return vg::crop({t.reshape(train.labels.shape()), labels.affine}, {0, 0, 0}, half);
   };
-  vg::NoGrad no_grad;
+  vg::NoGradGuard no_grad;
   return {vg::concat({unpadded(held_out_labels).data, vg::flip(unpadded(train_labels), 0).data}, 0).value(),
           labels.affine};
 }

@@ -31,7 +31,7 @@ vg::Sample augmented(const vg::Sample& sample, const vg::random::Key& key) {
 }
 
 vg::Tensor predict(UNet& model, const HalfBrain& half) {
-  vg::NoGrad no_grad;
+  vg::NoGradGuard no_grad;
   return vg::argmax(model(vg::expand_dims(vg::add_coordinates(half.image), 0)).value(), -1);
 }
 

@@ -12,9 +12,9 @@ std::string_view name_of(Compute compute) {
 
 Compute autocast() { return current; }
 
-Autocast::Autocast(Compute compute) : before_(current) {
+AutocastGuard::AutocastGuard(Compute compute) : before_(current) {
   if (compute != Compute::automatic) current = compute;
 }
-Autocast::~Autocast() { current = before_; }
+AutocastGuard::~AutocastGuard() { current = before_; }
 
 }  // namespace vg

@@ -5,7 +5,7 @@
 //
 //   vg::Variable loss;
 //   {
-//     const vg::Autocast scope;            // forward passes in here, and their gradients wherever they are taken
+//     const vg::AutocastGuard scope;            // forward passes in here, and their gradients wherever they are taken
 //     loss = vg::cross_entropy(model(x), y);
 //   }
 //   loss.backward();
@@ -16,7 +16,7 @@
 namespace vg {
 
 enum class Compute {
-  automatic,  ///< as the Autocast scope says, outside of any: full
+  automatic,  ///< as the AutocastGuard scope says, outside of any: full
   full,       ///< in the operands' dtype
   bf16        ///< f32 operands rounded to bf16
 };
@@ -28,12 +28,12 @@ std::string_view name_of(Compute compute);
 Compute autocast();
 
 /// Sets that for a scope. Compute::automatic leaves it as it is.
-class Autocast {
+class AutocastGuard {
  public:
-  explicit Autocast(Compute compute = Compute::bf16);
-  ~Autocast();
-  Autocast(const Autocast&) = delete;
-  Autocast& operator=(const Autocast&) = delete;
+  explicit AutocastGuard(Compute compute = Compute::bf16);
+  ~AutocastGuard();
+  AutocastGuard(const AutocastGuard&) = delete;
+  AutocastGuard& operator=(const AutocastGuard&) = delete;
 
  private:
   Compute before_;

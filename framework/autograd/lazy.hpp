@@ -4,7 +4,7 @@
 // An op that makes such a value has checked its arguments and done what cannot wait. If the next op knows how to absorb
 // it (an activation, a sum, a normalisation), it records one node for both, and the value in between never exists. The
 // node remembers what the op is by itself, for gradients with respect to the value in between.
-// Whoever else asks for the value gets it, computed once. Under a NanFinder, and in a FusionScope(false), nothing
+// Whoever else asks for the value gets it, computed once. Under a NanFinder, and in a FusionGuard(false), nothing
 // waits.
 #pragma once
 

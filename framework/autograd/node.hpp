@@ -53,22 +53,22 @@ inline bool needs_gradient(const Node::Input& input) { return needs_gradient(inp
 Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<LazyValue> lazy);
 
 /// While a vjp runs on this thread: of which op, and of which node the result is (another one where the op was fused).
-class VjpScope {
+class VjpGuard {
  public:
-  VjpScope(const Node& of_op, const Node& of_result) : op(of_op), result(of_result), before_(current_) {
+  VjpGuard(const Node& of_op, const Node& of_result) : op(of_op), result(of_result), before_(current_) {
     current_ = this;
   }
-  ~VjpScope() { current_ = before_; }
-  VjpScope(const VjpScope&) = delete;
-  VjpScope& operator=(const VjpScope&) = delete;
+  ~VjpGuard() { current_ = before_; }
+  VjpGuard(const VjpGuard&) = delete;
+  VjpGuard& operator=(const VjpGuard&) = delete;
   /// Null outside of vjps.
-  static const VjpScope* current() { return current_; }
+  static const VjpGuard* current() { return current_; }
 
   const Node &op, &result;
 
  private:
-  static inline thread_local const VjpScope* current_ = nullptr;
-  const VjpScope* before_;
+  static inline thread_local const VjpGuard* current_ = nullptr;
+  const VjpGuard* before_;
 };
 
 }  // namespace vg

@@ -139,7 +139,7 @@ std::shared_ptr<Node> make_node(const Shape& shape, DType dtype) {
 
 thread_local bool recording_on = true;
 // Throws where the vjp that runs reads a value whose content has changed since its op was recorded.
-void check_saved(const VjpScope& now, const Tensor& value, bool was_late) {
+void check_saved(const VjpGuard& now, const Tensor& value, bool was_late) {
   const Node& node = now.op;
   const Storage* const memory = value.storage().get();
   const auto fail = [&](const std::string& what) {
@@ -182,8 +182,8 @@ Variable::Variable(const Tensor& value, bool requires_grad) {
 const Tensor& Variable::value() const {
   if (!body_) throw ValueError("[Variable] value(): the variable is undefined");
   const Tensor& value = body_->lazy ? body_->lazy->value() : body_->value;
-  if (VjpScope::current() != nullptr && value.storage()->has_versions())
-    check_saved(*VjpScope::current(), value, body_->lazy != nullptr);
+  if (VjpGuard::current() != nullptr && value.storage()->has_versions())
+    check_saved(*VjpGuard::current(), value, body_->lazy != nullptr);
   return value;
 }
 
@@ -304,13 +304,13 @@ void record_unfused(const Variable& y, std::string_view op, const std::vector<Va
     node->unfused = record_node(op, node->shape, node->dtype, inputs, std::move(vjp));
 }
 
-FusionScope::FusionScope(bool on) : before_(fusion_on) { fusion_on = on; }
-FusionScope::~FusionScope() { fusion_on = before_; }
+FusionGuard::FusionGuard(bool on) : before_(fusion_on) { fusion_on = on; }
+FusionGuard::~FusionGuard() { fusion_on = before_; }
 
 OpObserver* set_op_observer(OpObserver* next) { return std::exchange(OpObserver::current_, next); }
 
 bool recording() { return recording_on; }
-RecordingScope::RecordingScope(bool on) : before_(recording_on) { recording_on = on; }
-RecordingScope::~RecordingScope() { recording_on = before_; }
+RecordingGuard::RecordingGuard(bool on) : before_(recording_on) { recording_on = on; }
+RecordingGuard::~RecordingGuard() { recording_on = before_; }
 
 }  // namespace vg

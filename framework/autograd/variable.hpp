@@ -133,21 +133,21 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
 /// Whether ops record now (this thread).
 bool recording();
 /// Turns recording off or on for a scope.
-class RecordingScope {
+class RecordingGuard {
  public:
-  explicit RecordingScope(bool on);
-  ~RecordingScope();
-  RecordingScope(const RecordingScope&) = delete;
-  RecordingScope& operator=(const RecordingScope&) = delete;
+  explicit RecordingGuard(bool on);
+  ~RecordingGuard();
+  RecordingGuard(const RecordingGuard&) = delete;
+  RecordingGuard& operator=(const RecordingGuard&) = delete;
 
  private:
   bool before_;
 };
-struct NoGrad : RecordingScope {
-  NoGrad() : RecordingScope(false) {}
+struct NoGradGuard : RecordingGuard {
+  NoGradGuard() : RecordingGuard(false) {}
 };
-struct EnableGrad : RecordingScope {
-  EnableGrad() : RecordingScope(true) {}
+struct EnableGrad : RecordingGuard {
+  EnableGrad() : RecordingGuard(true) {}
 };
 
 }  // namespace vg

@@ -40,7 +40,7 @@ constexpr DType dtype_of() {
 /// Calls f(T{}) with T = float or double. Throws TypeError, beginning with [where], for i32.
 template <class F>
 decltype(auto) dispatch_float(std::string_view where, DType dtype, F&& f) {
-  const OpScope scope(where);
+  const OpGuard scope(where);
   switch (dtype) {
     case DType::f32:
       return f(float{});

@@ -9,12 +9,12 @@ namespace vg {
 
 /// Names the op for a scope; an op within another one (one that is made of others) names itself. The text must outlive
 /// the scope. parallel_for tells the threads of its team.
-class OpScope {
+class OpGuard {
  public:
-  explicit OpScope(std::string_view op) : before_(std::exchange(current_, op)) {}
-  ~OpScope() { current_ = before_; }
-  OpScope(const OpScope&) = delete;
-  OpScope& operator=(const OpScope&) = delete;
+  explicit OpGuard(std::string_view op) : before_(std::exchange(current_, op)) {}
+  ~OpGuard() { current_ = before_; }
+  OpGuard(const OpGuard&) = delete;
+  OpGuard& operator=(const OpGuard&) = delete;
 
   /// Empty outside of ops.
   static std::string_view current() { return current_; }

@@ -61,7 +61,7 @@ double bytes_of(std::string_view text, std::string_view name) {
 
 MemoryError out_of_memory(std::string_view what, std::size_t bytes) noexcept {
   Line line;
-  if (const std::string_view op = OpScope::current(); !op.empty()) line.add("[{}] ", op);
+  if (const std::string_view op = OpGuard::current(); !op.empty()) line.add("[{}] ", op);
   line.add("out of memory: {} needs {} bytes", what, bytes);
   if (bytes >= 1024) line.add(" ("), line.add_bytes(static_cast<double>(bytes)), line.add(")");
   std::array<char, 1024> buffer;

@@ -208,7 +208,7 @@ Generator*& current() {
 Generator& default_generator() { return *current(); }
 void seed(std::uint64_t seed) { default_generator().set_key(key_of(seed)); }
 
-GeneratorScope::GeneratorScope(Generator& generator) : before_(current()) { current() = &generator; }
-GeneratorScope::~GeneratorScope() { current() = before_; }
+GeneratorGuard::GeneratorGuard(Generator& generator) : before_(current()) { current() = &generator; }
+GeneratorGuard::~GeneratorGuard() { current() = before_; }
 
 }  // namespace vg::random

@@ -47,12 +47,12 @@ Generator& default_generator();
 /// Restarts the default generator: brainstate.random.seed.
 void seed(std::uint64_t seed);
 /// Makes another generator the default one for a scope.
-class GeneratorScope {
+class GeneratorGuard {
  public:
-  explicit GeneratorScope(Generator& generator);
-  ~GeneratorScope();
-  GeneratorScope(const GeneratorScope&) = delete;
-  GeneratorScope& operator=(const GeneratorScope&) = delete;
+  explicit GeneratorGuard(Generator& generator);
+  ~GeneratorGuard();
+  GeneratorGuard(const GeneratorGuard&) = delete;
+  GeneratorGuard& operator=(const GeneratorGuard&) = delete;
 
  private:
   Generator* before_;

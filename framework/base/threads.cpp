@@ -177,7 +177,7 @@ class Team {
   void work(int index) noexcept {
     Job& job = *job_;
     place = {index, job.threads};
-    const OpScope scope(job.op);
+    const OpGuard scope(job.op);
     try {
       for (int i = 0; i < job.threads; ++i) {
         Share& share = shares_[(index + i) % job.threads];
@@ -238,7 +238,7 @@ void parallel_for(std::int64_t tasks, TaskRef task, bool serial) {
     for (std::int64_t i = 0; i < tasks; ++i) task(i);
     return;
   }
-  Job job{task, threads, poll_time(threads), OpScope::current()};
+  Job job{task, threads, poll_time(threads), OpGuard::current()};
   team->run(job, tasks);
 }
 

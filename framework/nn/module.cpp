@@ -242,7 +242,7 @@ void Module::check_named(const Call* outer) {
     throw ValueError(fmt::format(
         "[{0}] visit: it calls a {1} that visit() does not name, so that it would be neither trained, nor saved, nor "
         "put "
-        "in training mode; name it: v(\"name\", member). Where that is meant, call it under vg::NoGrad, or freeze() it",
+        "in training mode; name it: v(\"name\", member). Where that is meant, call it under vg::NoGradGuard, or freeze() it",
         kind_or_type(outer->module), kind_or_type(*this)));
 }
 
@@ -338,12 +338,12 @@ void Module::observe(ModuleObserver* observer) {
   for_each_module(*this, [&](const std::string&, Module& m) { m.observer_ = observer; });
 }
 
-FitScope::FitScope(Module& module, bool fit) {
+FitGuard::FitGuard(Module& module, bool fit) {
   for_each_module(module, [&](const std::string&, Module& m) { before_.emplace_back(&m, m.training()); });
   module.train(fit);
 }
 
-FitScope::~FitScope() {
+FitGuard::~FitGuard() {
   for (const auto& [module, training] : before_) module->training_ = training;
 }
 

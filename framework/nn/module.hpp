@@ -162,7 +162,7 @@ class Module {
   bool observed() const { return observer_ != nullptr; }
 
  private:
-  friend class FitScope;
+  friend class FitGuard;
   friend class NanFinder;
   class Call;
   template <class F>
@@ -214,12 +214,12 @@ inline constexpr std::int64_t dynamic = -1;
 
 /// Training mode (or evaluation) for a scope; afterwards each module of the tree, which must still be there, is in its
 /// own mode of before. brainstate's `fit`.
-class FitScope {
+class FitGuard {
  public:
-  explicit FitScope(Module& module, bool fit = true);
-  ~FitScope();
-  FitScope(const FitScope&) = delete;
-  FitScope& operator=(const FitScope&) = delete;
+  explicit FitGuard(Module& module, bool fit = true);
+  ~FitGuard();
+  FitGuard(const FitGuard&) = delete;
+  FitGuard& operator=(const FitGuard&) = delete;
 
  private:
   std::vector<std::pair<Module*, bool>> before_;

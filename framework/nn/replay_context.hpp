@@ -23,7 +23,7 @@ class ReplayContext {
   /// The leaves that take gradients, as they were.
   const std::vector<Leaf>& trained() const { return trained_; }
 
-  /// For a scope: the other leaves, the default generator and the Autocast as they were; afterwards as they are now.
+  /// For a scope: the other leaves, the default generator and the AutocastGuard as they were; afterwards as they are now.
   class Scope {
    public:
     explicit Scope(const ReplayContext& run);
@@ -35,8 +35,8 @@ class ReplayContext {
     const ReplayContext& run_;
     std::vector<Tensor> now_;
     random::Generator generator_;
-    random::GeneratorScope generator_scope_;
-    Autocast compute_;
+    random::GeneratorGuard generator_scope_;
+    AutocastGuard compute_;
   };
 
  private:

@@ -151,7 +151,7 @@ std::int64_t measured_step(Module& m, const std::vector<Shape>& inputs) {
   const ModesKept modes(states);
   const ReplayContext run(states);
   const ReplayContext::Scope without_trace(run);
-  const FitScope training(m);
+  const FitGuard training(m);
   const EnableGrad on;
   std::vector<Variable> wanted;
   for (const ReplayContext::Leaf& l : run.trained()) wanted.push_back(l.variable);
@@ -191,8 +191,8 @@ std::string Module::summary(const std::vector<Shape>& inputs) {
 
   Trace trace;
   {
-    NoGrad no_grad;
-    FitScope evaluation(*this, false);
+    NoGradGuard no_grad;
+    FitGuard evaluation(*this, false);
     Observation observation(*this, trace);
     call(zeros(*this, inputs));
   }

@@ -100,7 +100,7 @@ Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, con
 template <class T>
 Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Convolution& c,
                      const kernels::Epilogue<T>& epilogue) {
-  const OpScope scope("conv3d");
+  const OpGuard scope("conv3d");
   // another kernel set may be in force by now
   if (x.size() > 1 && !takes(x, c, Pass::forward)) return forward_value<T>({concat(x, -1)}, w, c, epilogue);
   Tensor y(y_shape(c.p), w.dtype());
@@ -170,7 +170,7 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
 }
 
 Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
-  const OpScope scope("conv3d_grad_input");
+  const OpGuard scope("conv3d_grad_input");
   Tensor dx(x_shape(c.p), grad.dtype());
   count_multiply_adds_of(c.p);
   dispatch_float("conv3d_grad_input", grad.dtype(), [&](auto type) {
@@ -190,7 +190,7 @@ Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolut
 }
 
 Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolution& c) {
-  const OpScope scope("conv3d_grad_weight");
+  const OpGuard scope("conv3d_grad_weight");
   Tensor dw(w_shape(c.p), x.dtype());
   count_multiply_adds_of(c.p);
   dispatch_float("conv3d_grad_weight", x.dtype(), [&](auto type) {

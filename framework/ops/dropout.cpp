@@ -61,7 +61,7 @@ void check(std::string_view op, const Variable& x, double keep) {
 Variable dropout(const Variable& x, double keep, const random::Key& key) {
   check("dropout", x, keep);
   if (keep == 1) return x;
-  const OpScope scope("dropout");
+  const OpGuard scope("dropout");
   Tensor y(x.shape(), x.dtype());
   dispatch_float("dropout", x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -78,7 +78,7 @@ Variable spatial_dropout3d(const Variable& x, double keep, const random::Key& ke
     throw ValueError(fmt::format("[spatial_dropout3d] x: got shape {}; must be (B, H, W, D, C)", x.shape().str()));
   check("spatial_dropout3d", x, keep);
   if (keep == 1) return x;
-  const OpScope scope("spatial_dropout3d");
+  const OpGuard scope("spatial_dropout3d");
   Tensor y(x.shape(), x.dtype());
   dispatch_float("spatial_dropout3d", x.dtype(), [&](auto type) {
     using T = decltype(type);

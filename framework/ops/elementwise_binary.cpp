@@ -253,7 +253,7 @@ Variable where(const Variable& condition, const Variable& a, const Variable& b) 
     throw TypeError(fmt::format("[where] condition: got {}; must be i32", name_of(condition.dtype())));
   check_same_dtype("where", a, b);
   const Shape shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
-  const OpScope scope("where");
+  const OpGuard scope("where");
   Tensor y = dispatch(a.dtype(),
                       [&](auto tag) { return select<decltype(tag)>(condition.value(), a.value(), b.value(), shape); });
   return record(
@@ -268,7 +268,7 @@ Variable where(const Variable& condition, const Variable& a, const Variable& b) 
 
 Variable cast(const Variable& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  const OpScope scope("cast");
+  const OpGuard scope("cast");
   Tensor y = x.value().to(dtype);
   if (!is_float(dtype) || !is_float(x.dtype())) return Variable(y);
   return record(

@@ -77,7 +77,7 @@ Variable gather(const Variable& x, const Tensor& indices, int axis) {
     else
       shape.push_back(x.shape()[i]), (i < at ? l.outer : l.inner) *= x.shape()[i];
   }
-  const OpScope scope("gather");
+  const OpGuard scope("gather");
   Tensor y(shape, x.dtype());
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -115,7 +115,7 @@ Variable scatter_add(const Variable& x, const Tensor& indices, int axis, std::in
     shape.push_back(x.shape()[i]), (i < at ? l.outer : l.inner) *= x.shape()[i];
   }
   if (at == x.shape().size()) shape.push_back(extent);  // a scalar index along the last axis
-  const OpScope scope("scatter_add");
+  const OpGuard scope("scatter_add");
   Tensor y = Tensor::zeros(shape, x.dtype());
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

@@ -43,7 +43,7 @@ Variable gelu_tanh(const Variable& x) {
 
 template <class F>
 Tensor by_kernel(const Tensor& x, F f) {
-  const OpScope scope("gelu");
+  const OpGuard scope("gelu");
   Tensor y(x.shape(), x.dtype());
   dispatch_float("gelu", x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -64,7 +64,7 @@ Tensor gelu_erf_grad(const Tensor& x, const Tensor& g) {
 
 // And its sum over each channel, where x is the sum with a bias: while a block is in a cache.
 Grads gelu_erf_grads(const Tensor& x, const Tensor& g, const Shape& bias) {
-  const OpScope scope("gelu");
+  const OpGuard scope("gelu");
   Tensor dx(x.shape(), x.dtype());
   const Tensor totals = dispatch_float("gelu", x.dtype(), [&](auto type) {
     using T = decltype(type);

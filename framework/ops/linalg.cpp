@@ -87,7 +87,7 @@ Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
   if (ma.columns() > limit || ma.leading() > limit || mb.leading() > limit || mb.columns() > limit)
     throw ValueError(fmt::format("[matmul] a, b: got shapes {} and {}; an extent of a matrix must be below 2^31",
                                  a.shape().str(), b.shape().str()));
-  const OpScope scope("matmul");
+  const OpGuard scope("matmul");
   const Shape batch = broadcast_shapes("matmul", ma.batch(), mb.batch());
   Shape shape = batch;
   shape.push_back(ma.rows());

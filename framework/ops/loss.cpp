@@ -99,7 +99,7 @@ VolumeSlopes slopes_of(const ClassLoss& l, const VolumeSums& sums, double g) {
 }
 
 Variable fused_grad(const ClassLoss& l, const VolumeSums& sums, double g) {
-  const OpScope scope(l.op);
+  const OpGuard scope(l.op);
   Tensor dz(l.logits.shape(), l.logits.dtype());
   dispatch_float(l.op, dz.dtype(), [&](auto type) {
     using T = decltype(type);

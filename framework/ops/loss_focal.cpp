@@ -33,7 +33,7 @@ struct FocalLoss {
 };
 
 Variable fused_grad(const FocalLoss& l, double g) {
-  const OpScope scope("focal_loss");
+  const OpGuard scope("focal_loss");
   Tensor dz(l.logits.shape(), l.logits.dtype());
   dispatch_float("focal_loss", dz.dtype(), [&](auto type) {
     using T = decltype(type);

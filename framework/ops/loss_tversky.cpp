@@ -80,7 +80,7 @@ VolumeSlopes slopes_of(const TverskyLoss& l, const VolumeSums& sums, double g) {
 }
 
 Variable fused_grad(const TverskyLoss& l, const std::vector<VolumeSums>& sums, double g) {
-  const OpScope scope("tversky_loss");
+  const OpGuard scope("tversky_loss");
   Tensor dz(l.logits.shape(), l.logits.dtype());
   dispatch_float("tversky_loss", dz.dtype(), [&](auto type) {
     using T = decltype(type);

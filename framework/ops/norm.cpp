@@ -33,7 +33,7 @@ SoftmaxLayout layout_of(const Shape& shape, int axis) {
 }
 
 Tensor softmax_grad(std::string_view op, bool logarithm, const Tensor& y, const Tensor& grad, int axis) {
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor dx(y.shape(), y.dtype());
   dispatch_float(op, y.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -45,7 +45,7 @@ Tensor softmax_grad(std::string_view op, bool logarithm, const Tensor& y, const 
 
 Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int axis) {
   const int a = normalize_axis(op, axis, x.rank());
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor y(x.shape(), x.dtype());
   dispatch_float(op, x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -120,7 +120,7 @@ void check_norm(const Norm& n) {
 }
 
 Tensor forward_value(const Norm& n) {
-  const OpScope scope(n.op);
+  const OpGuard scope(n.op);
   Tensor y(n.x.shape(), n.x.dtype());
   dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -188,7 +188,7 @@ void fused_channels(const Norm& n, const Variable& grad, const Variable& output,
 }
 
 NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& output, const Wanted& wanted) {
-  const OpScope scope(n.op);
+  const OpGuard scope(n.op);
   std::array<Tensor, Norm::inputs_count> out;
   if (wanted[Norm::of_x]) out[Norm::of_x] = Tensor(n.x.shape(), n.x.dtype());
   for (const auto i : {Norm::of_pre, Norm::of_scale, Norm::of_bias})
@@ -318,7 +318,7 @@ void absorb_bias(Norm& n) {
 
 // Fills n.stats from x.
 void compute_statistics(Norm& n, Tensor* mean, Tensor* var) {
-  const OpScope scope(n.op);
+  const OpGuard scope(n.op);
   absorb_bias(n);
   n.stats = Tensor(Shape{2, n.view.stats()}, f64);
   n.channel_means = Tensor(Shape{n.view.batch, n.view.channels()}, f64);

@@ -65,7 +65,7 @@ Shape out_shape(const Pool3dGeometry& g) { return {g.batch, g.out[0], g.out[1], 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g);
 
 Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
-  const OpScope scope("max_pool3d");
+  const OpGuard scope("max_pool3d");
   Tensor y(out_shape(g), x.dtype());
   dispatch_float("max_pool3d", x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -77,7 +77,7 @@ Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
 }
 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g) {
-  const OpScope scope("max_pool3d");
+  const OpGuard scope("max_pool3d");
   Tensor dx(in_shape(g), grad.dtype());
   dispatch_float("max_pool3d", grad.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -92,7 +92,7 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g);
 
 Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor y(out_shape(g), x.dtype());
   dispatch_float(op, x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -104,7 +104,7 @@ Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& 
 }
 
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g) {
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor dx(in_shape(g), grad.dtype());
   dispatch_float(op, grad.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -123,7 +123,7 @@ Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeom
   if (!g.empty() && g.in_voxels() > INT32_MAX)
     throw ValueError(
         fmt::format("[{}] x: got spatial size {}; a sample may have at most 2147483647 voxels", op, str(g.in)));
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor y(out_shape(g), x.dtype());
   const bool keep = will_record({x});
   Tensor index = keep ? Tensor(out_shape(g), i32) : Tensor();

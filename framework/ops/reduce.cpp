@@ -92,7 +92,7 @@ void fold_segments(const T* x, std::vector<Segment> s, Out* out, std::int64_t ou
 
 template <class Fold>
 Tensor fold(std::string_view op, const Tensor& x, const Plan& plan) {
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor y(plan.result, x.dtype());
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -154,7 +154,7 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims) {
   check_count("logsumexp", x.shape(), plan);
   Tensor y;
   {
-    NoGrad off;
+    NoGradGuard off;
     const Variable top = max(x, axes, true);
     // An infinite maximum must not be taken off: inf - inf is NaN.
     const Variable m =
@@ -172,7 +172,7 @@ Variable var(const Variable& x, const Axes& axes, bool keepdims) {
   check_count("var", x.shape(), plan);
   Tensor y;
   {
-    NoGrad off;
+    NoGradGuard off;
     y = mean(square(sub(x, mean(x, axes, true))), axes, keepdims).value();
   }
   return record(

@@ -114,7 +114,7 @@ Variable along(std::string_view op, const Variable& x, int axis, const Shared& m
   std::int64_t outer = 1, inner = 1;
   for (int i = 0; i < x.rank(); ++i) (i < axis ? outer : inner) *= i == axis ? 1 : x.dim(i);
   shape[static_cast<std::size_t>(axis)] = m.outputs();
-  const OpScope scope(op);
+  const OpGuard scope(op);
   Tensor y(shape, x.dtype());
   dispatch_float(op, x.dtype(), [&](auto type) {
     using T = decltype(type);

@@ -60,7 +60,7 @@ Variable transpose(const Variable& x, const std::vector<int>& axes) {
     strides[index_of(i)] = own[index_of(from)];
     shape.push_back(x.shape()[index_of(from)]);
   }
-  const OpScope scope("transpose");
+  const OpGuard scope("transpose");
   return record(
       "transpose", gathered(x.value(), shape, 0, strides), {x},
       [inverse](const VjpContext& p) -> Grads { return {transpose(p.grad, inverse)}; }, SaveOutput::no);
@@ -71,7 +71,7 @@ Variable broadcast_to(const Variable& x, const Shape& shape) {
   if (x.rank() > shape.rank() || broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
     throw ValueError(
         fmt::format("[broadcast_to] shape: got {}; {} does not broadcast to it", shape.str(), x.shape().str()));
-  const OpScope scope("broadcast_to");
+  const OpGuard scope("broadcast_to");
   return record(
       "broadcast_to", gathered(x.value(), shape, 0, detail::broadcast_strides(x.shape(), shape)), {x},
       [from = x.shape()](const VjpContext& p) -> Grads { return {sum_to(p.grad, from)}; }, SaveOutput::no);
@@ -100,7 +100,7 @@ class LazyConcat : public LazyOp {
       : LazyOp(shape, parts[0].dtype()), parts_(std::move(parts)), axis_(axis) {}
   const std::vector<Variable>& parts() const { return parts_; }
   Tensor compute() const override {
-    const OpScope scope("concat");
+    const OpGuard scope("concat");
     Tensor y(shape(), dtype());
     const Strides strides = contiguous_strides(shape());
     std::int64_t start = 0;
@@ -197,7 +197,7 @@ Variable slice_region(const Variable& x, const Region& r);
 
 // The adjoint of a slice: x laid into zeros of `shape`.
 Variable embed(const Variable& x, const Region& r, const Shape& shape) {
-  const OpScope scope("slice");
+  const OpGuard scope("slice");
   Tensor y = Tensor::zeros(shape, x.dtype());
   const auto [offset, strides] = within(r, shape);
   copy_strided(x.dtype(), x.shape(), y.raw(), offset, strides, x.value().raw(), 0, contiguous_strides(x.shape()));
@@ -208,7 +208,7 @@ Variable embed(const Variable& x, const Region& r, const Shape& shape) {
 
 Variable slice_region(const Variable& x, const Region& r) {
   const auto [offset, strides] = within(r, x.shape());
-  const OpScope scope("slice");
+  const OpGuard scope("slice");
   return record(
       "slice", gathered(x.value(), r.shape, offset, strides), {x},
       [r, shape = x.shape()](const VjpContext& p) -> Grads { return {embed(p.grad, r, shape)}; }, SaveOutput::no);
@@ -234,7 +234,7 @@ struct Landing {
 };
 
 Tensor padded(const Tensor& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths, double value) {
-  const OpScope scope("pad");
+  const OpGuard scope("pad");
   Shape shape, copied;
   std::int64_t from = 0, to = 0;
   const Strides x_strides = contiguous_strides(x.shape());
@@ -290,7 +290,7 @@ Variable flip(const Variable& x, const std::vector<int>& axes) {
     offset += (x.shape()[at] - 1) * strides[at];
     strides[at] = -strides[at];
   }
-  const OpScope scope("flip");
+  const OpGuard scope("flip");
   return record(
       "flip", gathered(x.value(), x.shape(), offset, strides), {x},
       [axes](const VjpContext& p) -> Grads { return {flip(p.grad, axes)}; }, SaveOutput::no);
@@ -300,7 +300,7 @@ Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const 
   if (shifts.size() != axes.size())
     throw ValueError(
         fmt::format("[roll] shifts: got {} entries; must be {}, one an axis of axes", shifts.size(), axes.size()));
-  const OpScope scope("roll");
+  const OpGuard scope("roll");
   Tensor value = x.value();
   std::vector<std::int64_t> back;
   for (std::size_t i = 0; i < axes.size(); ++i) {

@@ -64,7 +64,7 @@ class Engine {
   // Calls finish(node, gradient) for each node reached, before its own vjp runs.
   template <class Finish>
   void run(Finish finish) {
-    RecordingScope scope(create_);
+    RecordingGuard scope(create_);
     while (!heap_.empty()) {
       std::pop_heap(heap_.begin(), heap_.end(), Later());
       const std::shared_ptr<Node> node = std::move(heap_.back());
@@ -97,8 +97,8 @@ class Engine {
   }
 
   static Grads pull(const Node& node, const Node& self, const VjpContext& p) {
-    const VjpScope scope(node, self);
-    const OpScope op_scope(node.op);
+    const VjpGuard scope(node, self);
+    const OpGuard op_scope(node.op);
     OpObserver* const observer = OpObserver::current();
     if (observer == nullptr) return node.vjp(p);
     struct End {
@@ -153,10 +153,10 @@ Variable checked_cotangent(const Variable& output, const Variable& cotangent, st
   if (!output.defined()) throw ValueError(fmt::format("[{}] output: the variable is undefined", where));
   if (!output.requires_grad())
     throw ValueError(
-        fmt::format("[{}] output: it depends on nothing that requires a gradient{}; compute it outside of vg::NoGrad, "
+        fmt::format("[{}] output: it depends on nothing that requires a gradient{}; compute it outside of vg::NoGradGuard, "
                     "from parameters that are not frozen or a Variable(tensor, true), without detach() or value() on "
                     "the way",
-                    where, recording() ? "" : " (vg::NoGrad is on here)"));
+                    where, recording() ? "" : " (vg::NoGradGuard is on here)"));
   if (!cotangent.defined()) {
     if (output.numel() != 1)
       throw ValueError(fmt::format("[{}] output: its shape is {}; without a cotangent it must have exactly one element",
@@ -225,7 +225,7 @@ void Variable::backward(const Variable& cotangent, const BackwardOptions& option
   engine.run([&](const std::shared_ptr<Node>& n, const Variable& grad) {
     if (n->inputs.empty() && !n->consumed) leaves.push_back({n, grad});
   });
-  RecordingScope scope(options.create_graph);
+  RecordingGuard scope(options.create_graph);
   // what may throw comes first: values that are still lazy, and sums that need memory
   for (Leaf& leaf : leaves) {
     leaf.in_place = adds_in_place(leaf.node->grad, options.create_graph);

@@ -190,7 +190,7 @@ GradcheckReport gradgradcheck_leaves(const std::function<Variable()>& f, const s
     Variable total = Variable(Tensor::zeros({}, f64));
     if (!y.requires_grad()) return total;
     const auto grads = gradients(y, leaves, cotangent, {.create_graph = create, .allow_unused = true});
-    RecordingScope as_before(create);
+    RecordingGuard as_before(create);
     for (std::size_t i = 0; i < grads.size(); ++i)
       if (grads[i].defined()) total = add(total, sum(mul(grads[i], Variable(fixed_tensor(grads[i].shape(), i + 2)))));
     return total;

@@ -44,7 +44,7 @@ Variable recompute(std::function<Variable(const Variable&)> f, const Variable& x
   if (!f) throw ValueError("[recompute] f: got none; must be a function");
   const ReplayContext before(states);
   const Tensor y = [&] {
-    const NoGrad nothing_kept;
+    const NoGradGuard nothing_kept;
     return f(x).value();
   }();
   std::vector<Variable> inputs{x};

@@ -13,7 +13,7 @@
 namespace vg {
 
 /// block(x). Values, gradients of any order and states afterwards are, bit for bit, those of block(x): its second run
-/// sees the batch statistics' and random states' values, the default generator and the Autocast that the first one saw,
+/// sees the batch statistics' and random states' values, the default generator and the AutocastGuard that the first one saw,
 /// and leaves them as they are. The block must outlive the graph. backward() throws ValueError when a parameter was
 /// changed since.
 Variable recompute(Module& block, const Variable& x);

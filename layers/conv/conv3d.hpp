@@ -100,7 +100,7 @@ struct Conv3dOptions {
   Initializer b_init = std::nullopt;  ///< no bias
   Initializer w_mask = std::nullopt;  ///< multiplied into the kernel in every pass, so into its gradient too
   bool channel_first = false;
-  Compute compute = Compute::automatic;  ///< bf16: as in a vg::Autocast scope, always; full: never
+  Compute compute = Compute::automatic;  ///< bf16: as in a vg::AutocastGuard scope, always; full: never
   std::string name{};
 };
 

@@ -21,7 +21,7 @@ Shape WeightNormConv3d::kernel_shape(std::int64_t in_channels) const {
 }
 
 void WeightNormConv3d::add_leaves(DType) {
-  const NoGrad only_the_numbers;
+  const NoGradGuard only_the_numbers;
   weight.add("magnitude", norms(weight["direction"]).value());
 }
 

@@ -130,7 +130,7 @@ class Own : public Visitor {
 
   static std::unique_ptr<Module> from_description(const std::string& path, Module& m) {
     random::Generator apart(0);  // a module's first values are drawn, and replaced
-    const random::GeneratorScope draws(apart);
+    const random::GeneratorGuard draws(apart);
     try {
       return make_module(m.description());
     } catch (const std::invalid_argument& e) {

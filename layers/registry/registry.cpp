@@ -94,7 +94,7 @@ std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std:
   if (saved == nullptr) throw fail(problems[0]);
   std::unique_ptr<Module> model;
   try {
-    const registry::LimitScope limit(values_of(*saved));
+    const registry::LimitGuard limit(values_of(*saved));
     model = make_module(saved->description);
   } catch (const std::invalid_argument& e) {
     throw fail(e.what());

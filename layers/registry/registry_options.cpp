@@ -18,9 +18,9 @@ thread_local std::int64_t taken = 0;  // of the limit; never more than the allow
 constexpr std::int64_t allowance = std::int64_t{1} << 18;
 }  // namespace
 
-LimitScope::LimitScope(std::int64_t values)
+LimitGuard::LimitGuard(std::int64_t values)
     : limit_before_(std::exchange(limit, values)), taken_before_(std::exchange(taken, 0)) {}
-LimitScope::~LimitScope() {
+LimitGuard::~LimitGuard() {
   limit = limit_before_;
   taken = taken_before_;
 }

@@ -32,7 +32,7 @@ class Options {
   Compute compute() const;
   std::vector<int> axes(std::string_view name) const;
 
-  /// Zeros that are called what the option says, or nothing for "None". They are taken from the LimitScope.
+  /// Zeros that are called what the option says, or nothing for "None". They are taken from the LimitGuard.
   Initializer blank(std::string_view name) const;
   /// The mask of a layer, by its name of old, from "w_mask_shape" and "w_mask_values".
   Initializer mask() const;
@@ -48,12 +48,12 @@ class Options {
 
 /// Within it, all that this thread's make_module() makes has at most so many values of parameters together
 /// (and 2^18 more).
-class LimitScope {
+class LimitGuard {
  public:
-  explicit LimitScope(std::int64_t values);
-  ~LimitScope();
-  LimitScope(const LimitScope&) = delete;
-  LimitScope& operator=(const LimitScope&) = delete;
+  explicit LimitGuard(std::int64_t values);
+  ~LimitGuard();
+  LimitGuard(const LimitGuard&) = delete;
+  LimitGuard& operator=(const LimitGuard&) = delete;
 
  private:
   std::int64_t limit_before_, taken_before_;

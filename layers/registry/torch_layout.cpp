@@ -22,7 +22,7 @@ namespace vg::detail {
 namespace {
 
 Tensor transposed(const Tensor& t, const std::vector<int>& order) {
-  const NoGrad values_only;
+  const NoGradGuard values_only;
   return transpose(Variable(t), order).value();
 }
 

@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
     }
 
   model.eval();
-  const vg::NoGrad no_graph;
+  const vg::NoGradGuard no_graph;
   vg::Metrics metrics({.classes = classes});
   for (const vg::Batch& batch : vg::DataLoader(test, {.batch_size = 32})) metrics.update(model(batch.x), batch.y);
   std::printf("%d classes, accuracy %.3f\n", static_cast<int>(classes), metrics.value().accuracy);

@@ -11,7 +11,7 @@ vg::Variable swish(const vg::Variable& x, const vg::Variable& beta) {
   const auto value = [](const vg::Variable& x, const vg::Variable& beta) { return x * vg::sigmoid(x * beta); };
   vg::Tensor y;
   {
-    const vg::NoGrad value_only;
+    const vg::NoGradGuard value_only;
     y = value(x, beta).value();
   }
   return vg::record(

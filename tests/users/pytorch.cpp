@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
   // A volume is (B, C, H, W, D) there and (B, H, W, D, C) here.
   std::map<std::string, vg::Tensor> values;
   for (const auto& [name, tensor] : vg::read_safetensors(folder + "/values.safetensors").tensors) values[name] = tensor;
-  const vg::NoGrad no_graph;
+  const vg::NoGradGuard no_graph;
   const vg::Tensor x = vg::transpose(vg::Variable(values["x"].to(vg::f32)), {0, 2, 3, 4, 1}).value();
   const double difference = largest_difference(net(x).value().to(vg::f64), values["eval"]);
   std::printf("largest difference from PyTorch's output: %.1e\n", difference);

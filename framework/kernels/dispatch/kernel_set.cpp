@@ -97,8 +97,8 @@ std::string kernel_set() { return current_set().name; }
 
 void use_kernel_set(std::string_view name) { current.store(&find("use_kernel_set", name), std::memory_order_release); }
 
-KernelSetScope::KernelSetScope(std::string_view name) : before_(kernel_set()) { use_kernel_set(name); }
-KernelSetScope::~KernelSetScope() { use_kernel_set(before_); }
+KernelSetGuard::KernelSetGuard(std::string_view name) : before_(kernel_set()) { use_kernel_set(name); }
+KernelSetGuard::~KernelSetGuard() { use_kernel_set(before_); }
 
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
 bool kernels::has_winograd_tables() { return current_set().winograd != nullptr; }

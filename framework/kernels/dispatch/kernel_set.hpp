@@ -18,12 +18,12 @@ std::string kernel_set();
 void use_kernel_set(std::string_view name);
 
 /// Forces a set for a scope and restores the one before.
-class KernelSetScope {
+class KernelSetGuard {
  public:
-  explicit KernelSetScope(std::string_view name);
-  ~KernelSetScope();
-  KernelSetScope(const KernelSetScope&) = delete;
-  KernelSetScope& operator=(const KernelSetScope&) = delete;
+  explicit KernelSetGuard(std::string_view name);
+  ~KernelSetGuard();
+  KernelSetGuard(const KernelSetGuard&) = delete;
+  KernelSetGuard& operator=(const KernelSetGuard&) = delete;
 
  private:
   std::string before_;

@@ -43,7 +43,7 @@ void short_rows(R* out, const T* large, const T* small, std::int64_t channels, s
 /// f over the broadcast of a and b, of one dtype T, as a tensor of R.
 template <class R, class T, class F>
 Tensor binary_broadcast(std::string_view op, const Tensor& a, const Tensor& b, F f) {
-  const OpScope scope(op);
+  const OpGuard scope(op);
   const Shape shape = broadcast_shapes(op, a.shape(), b.shape());
   Tensor y(shape, dtype_of<R>());
   if (y.numel() == 0) return y;

@@ -1,4 +1,4 @@
-// vg::Autocast and the layers' option: which ops compute in bf16, and that training does not mind.
+// vg::AutocastGuard and the layers' option: which ops compute in bf16, and that training does not mind.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
@@ -44,12 +44,12 @@ const Conv3dArgs in_bf16{.padding = {{{1, 1}, {1, 1}, {1, 1}}}, .compute = Compu
 TEST_CASE("autocast: a scope, nested, of its thread", "[bf16]") {
   CHECK(autocast() == Compute::full);
   {
-    const Autocast outer;
+    const AutocastGuard outer;
     CHECK(autocast() == Compute::bf16);
     {
-      const Autocast inner(Compute::full);
+      const AutocastGuard inner(Compute::full);
       CHECK(autocast() == Compute::full);
-      const Autocast same(Compute::automatic);
+      const AutocastGuard same(Compute::automatic);
       CHECK(autocast() == Compute::full);
     }
     CHECK(autocast() == Compute::bf16);
@@ -70,7 +70,7 @@ TEST_CASE("autocast: conv3d is that of the rounded operands, in f32", "[bf16]") 
   for (const std::string& set : available_bf16_kernel_sets()) {
     INFO(set);
     const Bf16KernelSetScope scope(set);
-    const Autocast autocast;
+    const AutocastGuard autocast;
     const Tensor y = conv3d(x, w, padded).value();
     CHECK(y.dtype() == f32);
     CHECK(error(y, want) < 2e-6);
@@ -91,7 +91,7 @@ TEST_CASE("autocast: f64 is computed in f64", "[bf16]") {
     return std::vector<Tensor>{y.value(), grads[0].value(), grads[1].value()};
   };
   const auto want = both();
-  const Autocast autocast;
+  const AutocastGuard autocast;
   const auto got = both();
   for (std::size_t i = 0; i < 3; ++i) CHECK(same_values(got[i], want[i]));
 }
@@ -107,7 +107,7 @@ TEST_CASE("autocast: gradients are computed as their op was, wherever they are t
 
   Variable y, full;
   {
-    const Autocast autocast;
+    const AutocastGuard autocast;
     y = conv3d(x, w, padded);
   }
   auto grads = gradients(y, {x, w}, seed);
@@ -115,12 +115,12 @@ TEST_CASE("autocast: gradients are computed as their op was, wherever they are t
   CHECK(same_values(grads[1].value(), dw.value()));
   full = conv3d(x, w, padded);
   {
-    const Autocast autocast;
+    const AutocastGuard autocast;
     grads = gradients(full, {x, w}, seed);
     CHECK(same_values(grads[1].value(), full_dw.value()));
   }
   {
-    const Autocast autocast;
+    const AutocastGuard autocast;
     y = conv3d(x, w, padded);
   }
   // a second derivative, too: d <dw, v> / dx is the grad_input of seed and v
@@ -143,7 +143,7 @@ TEST_CASE("autocast: its gradient is near the exact one, through transposed and 
   for (const std::string& set : available_bf16_kernel_sets()) {
     INFO(set);
     const Bf16KernelSetScope scope(set);
-    const Autocast autocast;
+    const AutocastGuard autocast;
     const auto got = grads();
     for (std::size_t i = 0; i < 3; ++i) {
       CHECK(error(got[i].value(), want[i].value()) < 2e-2);
@@ -157,7 +157,7 @@ TEST_CASE("Conv3d: the option compute", "[bf16]") {
   const Variable x(normal(g, {1, 5, 5, 5, 4}));
   const auto layer = [](Compute compute) {
     random::Generator same(6);
-    const random::GeneratorScope scope(same);
+    const random::GeneratorGuard scope(same);
     return Conv3d({.in_size = {5, 5, 5, 4}, .out_channels = 16, .kernel_size = 3, .compute = compute});
   };
   Conv3d automatic = layer(Compute::automatic), full = layer(Compute::full), bf16 = layer(Compute::bf16);
@@ -165,7 +165,7 @@ TEST_CASE("Conv3d: the option compute", "[bf16]") {
   CHECK(!same_values(exact, rough));
   CHECK(error(rough, exact) < 2e-2);
   CHECK(same_values(automatic(x).value(), exact));
-  const Autocast autocast;
+  const AutocastGuard autocast;
   CHECK(same_values(automatic(x).value(), rough));
   CHECK(same_values(full(x).value(), exact));
 
@@ -174,7 +174,7 @@ TEST_CASE("Conv3d: the option compute", "[bf16]") {
   ScaledWSConv3d scaled({.in_size = {5, 5, 5, 4}, .out_channels = 16, .kernel_size = 3, .compute = Compute::full});
   CHECK(up(x).shape() == Shape{1, 10, 10, 10, 3});
   const Variable y = scaled(x);
-  const Autocast off(Compute::full);
+  const AutocastGuard off(Compute::full);
   CHECK(same_values(y.value(), scaled(x).value()));
 }
 
@@ -198,7 +198,7 @@ TEST_CASE("Conv3d: a checkpoint remembers the option compute", "[bf16]") {
 TEST_CASE("autocast: training reaches nearly the same loss", "[bf16][large]") {
   const auto train = [](Compute compute) {
     random::Generator g(7);
-    const random::GeneratorScope seeded(g);
+    const random::GeneratorGuard seeded(g);
     Sequential model(Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 8, .kernel_size = 3, .b_init = init::ZeroInit()}),
                      ReLU(), MaxPool3d({.kernel_size = 2}),
                      Conv3d({.out_channels = 16, .kernel_size = 3, .b_init = init::ZeroInit()}), ReLU(),
@@ -209,7 +209,7 @@ TEST_CASE("autocast: training reaches nearly the same loss", "[bf16][large]") {
     std::vector<double> losses;
     for (int step = 0; step < 40; ++step) {
       const Batch batch = loader.next();
-      const Autocast autocast(compute);
+      const AutocastGuard autocast(compute);
       const Variable loss = cross_entropy(model(batch.x), batch.y);
       loss.backward();
       optimizer.step();

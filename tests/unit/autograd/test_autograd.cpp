@@ -163,7 +163,7 @@ TEST_CASE("a pass refuses outputs and seeds that do not fit", "[autograd]") {
 TEST_CASE("scopes turn recording off and on, also when left by an exception", "[autograd]") {
   const Variable x = leaf(2);
   {
-    NoGrad off;
+    NoGradGuard off;
     CHECK_FALSE(recording());
     CHECK_FALSE((x * x).requires_grad());
     {
@@ -174,13 +174,13 @@ TEST_CASE("scopes turn recording off and on, also when left by an exception", "[
   }
   CHECK(recording());
   try {
-    NoGrad off;
+    NoGradGuard off;
     throw 1;
   } catch (int) {
   }
   CHECK((x * x).requires_grad());
   bool other_thread = false;
-  NoGrad off;
+  NoGradGuard off;
   std::thread([&] { other_thread = recording(); }).join();
   CHECK(other_thread);  // the scope is the thread's
 }
@@ -256,7 +256,7 @@ TEST_CASE("what ops saved is freed as soon as it is consumed", "[autograd]") {
 TEST_CASE("a temporary is destroyed with the expression, not with the graph's end", "[autograd]") {
   const std::int64_t before = memory::stats().in_use;
   {
-    NoGrad off;
+    NoGradGuard off;
     Variable y(Tensor::ones({1 << 16}));
     for (int i = 0; i < 50; ++i) y = y + 1.0;
     CHECK(memory::stats().in_use - before <= 2 * (4 << 16) + 4096);
@@ -298,7 +298,7 @@ TEST_CASE("a pass within a vjp does not disturb the pass outside", "[autograd]")
   const Variable x = leaf(2), w = leaf(3);
   const auto inner = [](const Variable& a, const Variable& b) { return a * b * b; };
   const auto checkpointed = [&](const Variable& a, const Variable& b) {
-    NoGrad off;
+    NoGradGuard off;
     Tensor value = inner(a, b).value();
     EnableGrad on;
     return record("checkpoint", value, {a, b}, [a, b, inner](const VjpContext& p) -> Grads {
@@ -330,7 +330,7 @@ TEST_CASE("threads may take gradients with respect to the same weights", "[autog
 TEST_CASE("the same bits for any number of threads", "[autograd][threads]") {
   const Tensor x0 = numbers({37, 50, 70}, f32, 1), w0 = numbers({70, 300}, f32, 2), b0 = numbers({300}, f32, 3);
   const auto run = [&](int threads) {
-    const ThreadsScope scope(threads);
+    const ThreadsGuard scope(threads);
     const Variable x(x0, true), w(w0, true), b(b0, true);
     const Variable h = gelu(matmul(x, w) + b);
     const Variable s = h - mean(h, {0, 1}, true);

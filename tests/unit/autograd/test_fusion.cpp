@@ -39,8 +39,8 @@ struct Result {
 
 Result run(bool fuse, DType dtype, bool training) {
   random::Generator generator(7);
-  const random::GeneratorScope random(generator);
-  const FusionScope scope(fuse);
+  const random::GeneratorGuard random(generator);
+  const FusionGuard scope(fuse);
   Net net;
   net.to(dtype);
   net.train(training);
@@ -78,7 +78,7 @@ TEST_CASE("fusion: losses and gradients are those of the unfused ops", "[fusion]
 
 TEST_CASE("fusion: the same bits for any number of threads", "[fusion][threads]") {
   const auto bits = [](int threads) {
-    const test::ThreadsScope scope(threads);
+    const test::ThreadsGuard scope(threads);
     return run(true, f32, true);
   };
   const Result one = bits(1);
@@ -99,7 +99,7 @@ TEST_CASE("fusion: one op is recorded for what waits and what takes it in", "[fu
   CHECK(leaky_relu(bias_add(x, bias), -0.5).op() == "leaky_relu");
   CHECK(relu(relu(bias_add(x, bias))).op() == "relu");
   {
-    const FusionScope off(false);
+    const FusionGuard off(false);
     CHECK(relu(bias_add(x, bias)).op() == "relu");
     CHECK((group_norm(x, 2, {}, {}, 1e-5) + x).op() == "add");
   }
@@ -162,7 +162,7 @@ TEST_CASE("fusion: large volumes are normalised as their samples are", "[fusion]
     return Got{all.value(), in.grad().value()};
   };
   for (const std::string& set : available_kernel_sets()) {
-    const KernelSetScope scope(set);
+    const KernelSetGuard scope(set);
     const Got all = pass(x, dy, skip);
     for (std::int64_t i = 0; i < batch; ++i) {
       const auto part = [i](const Tensor& t) { return slice(Variable(t), 0, {i, i + 1}).value(); };
@@ -180,7 +180,7 @@ namespace {
 std::vector<std::vector<double>> joined_conv(const std::vector<std::int64_t>& channels, vg::DType dtype, bool fuse,
                                              bool again) {
   using namespace vg;
-  const FusionScope scope(fuse);
+  const FusionGuard scope(fuse);
   std::vector<Variable> inputs;
   std::int64_t all = 0;
   for (const std::int64_t c : channels) {
@@ -210,7 +210,7 @@ TEST_CASE("fusion: a convolution reads the parts of a concatenation where they a
       for (const vg::DType dtype : {vg::f32, vg::f64})
         for (const bool again : {false, true}) {
           if (again && algorithm != "auto") continue;  // made of the same passes
-          const vg::KernelSetScope set_scope(set);
+          const vg::KernelSetGuard set_scope(set);
           const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
           INFO(set << " " << algorithm << " " << vg::name_of(dtype) << (again ? " twice" : ""));
           CHECK(joined_conv({16, 16}, dtype, true, again) == joined_conv({16, 16}, dtype, false, again));
@@ -221,9 +221,9 @@ TEST_CASE("fusion: a convolution reads the parts of a concatenation where they a
 
 TEST_CASE("fusion: no memory is taken for a concatenation that a convolution reads", "[fusion][memory]") {
   using namespace vg;
-  const FusionScope scope(true);
-  const NoGrad no_grad;
-  const test::ThreadsScope one_thread(1);  // of several, how many take their workspaces at a time is chance
+  const FusionGuard scope(true);
+  const NoGradGuard no_grad;
+  const test::ThreadsGuard one_thread(1);  // of several, how many take their workspaces at a time is chance
   const Variable a(random::normal({1, 2}, {1, 24, 24, 24, 16})), b(random::normal({3, 4}, {1, 24, 24, 24, 16}));
   const Variable w(random::normal({5, 6}, {3, 3, 3, 32, 16}));
   const Conv3dArgs same{.padding = {{{1, 1}, {1, 1}, {1, 1}}}};
@@ -301,7 +301,7 @@ const std::vector<std::pair<std::string, Chain>> chains{
 /// of the gradients' squares, again.
 std::vector<std::vector<double>> chain_gradients(const Chain& chain, unsigned asked, bool with_leaves, bool again,
                                                  bool fuse) {
-  const FusionScope scope(fuse);
+  const FusionGuard scope(fuse);
   const std::vector<Variable> leaves = chain_leaves(), values = chain(leaves);
   std::vector<Variable> inputs;
   for (std::size_t i = 0; i + 1 < values.size(); ++i)
@@ -352,7 +352,7 @@ TEST_CASE("fusion: a value that was taken in has a gradient like any other", "[f
 
 TEST_CASE("fusion: gradients of leaves' gradients reach the values taken in", "[fusion]") {
   const auto run = [](bool fuse) {
-    const FusionScope scope(fuse);
+    const FusionGuard scope(fuse);
     const std::vector<Variable> in = chain_leaves();
     const Variable h = bias_add(in[leaf_other], in[leaf_bias]);
     const Variable y = sum(square(relu(group_norm(h, 2, in[leaf_scale], {}, 1e-5) + in[leaf_other])));
@@ -364,7 +364,7 @@ TEST_CASE("fusion: gradients of leaves' gradients reach the values taken in", "[
 
 TEST_CASE("fusion: grad and recompute see a value that is taken in within them", "[fusion][recompute]") {
   const auto run = [](bool fuse) {
-    const FusionScope scope(fuse);
+    const FusionGuard scope(fuse);
     const std::vector<Variable> in = chain_leaves();
     const Variable h = bias_add(in[leaf_other], in[leaf_bias]);
     const GradResult of_relu = grad([](const Args& a) { return sum(square(relu(a[0]))); }, {}, {.argnums = {0}})({h});

@@ -216,7 +216,7 @@ TEST_CASE("gradcheck takes functions that differentiate inside", "[gradcheck]") 
   CHECK(module.weight["w"].value().values() == w.values());
 
   // Also where the caller has turned recording off.
-  const NoGrad off;
+  const NoGradGuard off;
   CHECK_THAT(gradcheck(f, {x6, w}), Passes());
   CHECK_THAT(gradgradcheck(f, {x6, w}), Passes());
 }

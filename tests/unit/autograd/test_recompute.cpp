@@ -70,7 +70,7 @@ TEST_CASE("recompute: in the bf16 that it ran in", "[recompute]") {
     const Variable x(random::normal({1, 2}, {1, 6, 6, 6, 4}), true);
     Variable y;
     {
-      const Autocast bf16(Compute::bf16);
+      const AutocastGuard bf16(Compute::bf16);
       y = again ? recompute(block, x) : block(x);
     }
     sum(y).backward();
@@ -109,7 +109,7 @@ TEST_CASE("a training step takes no memory from the system after the second", "[
 }
 
 TEST_CASE("workspaces of a parallel region are there for all of its threads at once", "[memory][threads]") {
-  const test::ThreadsScope four(4);
+  const test::ThreadsGuard four(4);
   constexpr std::int64_t elements = 54321;  // a class of its own
   const auto region = [&](bool all) {
     parallel_for(4, [&](std::int64_t task) {

@@ -87,7 +87,7 @@ bool shares_memory(const Variable& y, const std::vector<Variable>& inputs) {
 
 Variable call(const vg::test::OpCase& c, const std::vector<Variable>& inputs) {
   random::Generator generator(3);
-  const random::GeneratorScope scope(generator);
+  const random::GeneratorGuard scope(generator);
   return c.f(inputs);
 }
 
@@ -137,7 +137,7 @@ TEST_CASE("a layer's value is that of its input and states at the call", "[write
           return (*c.model)(in);
         };
         const auto quiet = [&](const auto& f) {
-          const RecordingScope scope(records);
+          const RecordingGuard scope(records);
           return f();
         };
         INFO(c.model->kind() << (training ? ", training" : "") << (records ? ", recorded" : ""));
@@ -167,7 +167,7 @@ TEST_CASE("a layer's value is that of its input and states at the call", "[write
 
 TEST_CASE("a buffer that a loop fills again gives each volume's own value", "[writes]") {
   InstanceNorm3d in({.in_size = {2}});
-  const NoGrad no_grad;
+  const NoGradGuard no_grad;
   Tensor buffer({1, 3, 3, 3, 2}, f32);
   std::vector<Variable> outs;
   for (std::uint32_t i = 0; i < 3; ++i) {

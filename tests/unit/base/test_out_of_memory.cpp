@@ -65,14 +65,14 @@ TEST_CASE("a MemoryError is a std::bad_alloc and can be copied", "[memory][error
 }
 
 TEST_CASE("the op of a workspace is known to the threads of its team", "[memory][errors][threads]") {
-  const test::ThreadsScope scope(4);
+  const test::ThreadsGuard scope(4);
   const auto workspaces = [] {
-    const OpScope op("some_op");
+    const OpGuard op("some_op");
     parallel_for(4, [](std::int64_t) { memory::Scratch<double> much(too_many); });
   };
   CHECK_THROWS_WITH(workspaces(),
                     StartsWith("[some_op] out of memory: a thread's workspace needs 562949953421312 bytes"));
-  CHECK(OpScope::current().empty());
+  CHECK(OpGuard::current().empty());
   CHECK_THROWS_WITH(memory::Scratch<double>(too_many), StartsWith("out of memory: a block of memory needs "));
 }
 

@@ -122,11 +122,11 @@ TEST_CASE("draws do not depend on threads, and a double is the float widened", "
                                random::truncated_normal(key7, shape, -2, 1, dtype)};
   };
   const auto wanted = [&] {
-    const test::ThreadsScope one(1);
+    const test::ThreadsGuard one(1);
     return all(f32);
   }();
   for (int n : {2, 3, 8}) {
-    const test::ThreadsScope scope(n);
+    const test::ThreadsGuard scope(n);
     const auto got = all(f32), wide = all(f64);
     for (std::size_t i = 0; i < got.size(); ++i) {
       CHECK(test::same_bits(got[i], wanted[i]));
@@ -189,7 +189,7 @@ TEST_CASE("the default generator is a stream that seed() restarts and a scope re
   CHECK(random::default_generator().key() == random::Key{1832780943u, 270669613u});
   random::Generator own(5);
   {
-    random::GeneratorScope scope(own);
+    random::GeneratorGuard scope(own);
     CHECK(&random::default_generator() == &own);
     random::seed(42);
     CHECK(own.key() == random::Key{0, 42});

@@ -68,10 +68,10 @@ TEST_CASE("checkpoint: the default generator of the thread that saves and loads"
   Holder model(vg::Tensor::ones({2}));
   vg::random::Generator one(1), two(2);
   {
-    const vg::random::GeneratorScope scope(one);
+    const vg::random::GeneratorGuard scope(one);
     vg::Checkpoint().model(model).save(folder / "m.json");
   }
-  const vg::random::GeneratorScope scope(two);
+  const vg::random::GeneratorGuard scope(two);
   CHECK(vg::Checkpoint().model(model).load(folder / "m.json").complete());
   CHECK(two.key() == one.key());
 

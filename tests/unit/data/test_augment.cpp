@@ -22,7 +22,7 @@ template <class F>
 auto on_threads(F&& f) {
   std::vector<decltype(f())> out;
   for (const int threads : {1, 2, 3}) {
-    const ThreadsScope scope(threads);
+    const ThreadsGuard scope(threads);
     out.push_back(f());
   }
   return out;

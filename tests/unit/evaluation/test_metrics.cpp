@@ -84,7 +84,7 @@ TEST_CASE("distance_transform equals trying all voxels", "[metrics]") {
         if (spacing[0] == 1) CHECK(got.values() == want.values());
         for (std::int64_t i = 0; i < got.numel(); ++i)
           if (!(got.value_at(i) == want.value_at(i) || std::abs(got.value_at(i) - want.value_at(i)) < 1e-12)) FAIL(i);
-        const vg::test::ThreadsScope threads(3);
+        const vg::test::ThreadsGuard threads(3);
         CHECK(vg::test::same_bits(distance_transform(mask.to(f32), spacing), got));
       }
 }
@@ -170,7 +170,7 @@ TEST_CASE("Metrics: batches, threads and the kind of prediction change nothing",
   CHECK(want.accuracy > 0.1);
   CHECK(std::isnan(want.hausdorff.by_class[3]));
   for (int threads : {1, 3}) {
-    const vg::test::ThreadsScope scope(threads);
+    const vg::test::ThreadsGuard scope(threads);
     Metrics parts(options);
     parts.update(labels, predicted);
     parts.reset();

@@ -58,7 +58,7 @@ TEST_CASE("sliding_window: numbers are MONAI's", "[sliding_window]") {
       // MONAI makes its Gaussian in float32.
       const double tolerance = dtype == f64 && c["blending"] == "constant" ? 1e-12 : 3e-6;
       for (int threads : {1, 3}) {
-        const vg::test::ThreadsScope scope(threads);
+        const vg::test::ThreadsGuard scope(threads);
         CHECK(golden::error(sliding_window(predictor, x, options_of(c)), want) < tolerance);
       }
     }
@@ -71,7 +71,7 @@ TEST_CASE("sliding_window: the same bits for any number of threads and windows a
   CHECK(want.shape() == Shape{2, 17, 13, 11, 2});
   for (int threads : {1, 2, 5})
     for (std::int64_t batch : {1, 3, 1000}) {
-      const vg::test::ThreadsScope scope(threads);
+      const vg::test::ThreadsGuard scope(threads);
       o.batch_size = batch;
       CHECK(vg::test::same_bits(sliding_window(predictor, x, o), want));
     }

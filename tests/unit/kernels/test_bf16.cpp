@@ -197,10 +197,10 @@ TEST_CASE("bf16: the same bits for any number of threads", "[bf16][kernels][thre
                                  cubic(1, {8, 12, 40}, 16, 2, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     on_each_set(p, [&] {
-      const ThreadsScope one_thread(1);
+      const ThreadsGuard one_thread(1);
       const NaiveConv3d one = run(p, x, w, dy);
       for (const int threads : {2, 3}) {
-        const ThreadsScope scope(threads);
+        const ThreadsGuard scope(threads);
         check_equal(run(p, x, w, dy), one);
       }
     });
@@ -240,7 +240,7 @@ TEST_CASE("bf16 kernel sets: what is forced is what runs", "[bf16][kernels]") {
   {
     const vg::Bf16KernelSetScope none("");
     for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope scope(set);
+      const vg::KernelSetGuard scope(set);
       CHECK(vg::bf16_kernel_set() == (set == "avx512" ? available.front() : "emulated"));
     }
   }

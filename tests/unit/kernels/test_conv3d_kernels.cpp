@@ -52,7 +52,7 @@ void each_variant(const Conv3dProblem& p, const F& f) {
       if (algorithm != "direct" && !vg::kernels::winograd::applies(p)) continue;
       if (algorithm == "winograd4" && (p.kernel_size[2] != 3 || is_strided(p))) continue;  // the same as winograd
       if (algorithm == "winograd4x4x4" && !has_wide_tiles(p)) continue;
-      const vg::KernelSetScope set_scope(set);
+      const vg::KernelSetGuard set_scope(set);
       const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
       INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
       f();
@@ -278,7 +278,7 @@ TEST_CASE("conv3d kernels: strides of 2 for Winograd keep a NaN to what meets it
     dy[voxel(p.out_size, p.out_channels)] = std::numeric_limits<double>::quiet_NaN();
     const NaiveConv3d want = naive_conv3d(p, x, w, dy);
     for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope scope(set);
+      const vg::KernelSetGuard scope(set);
       INFO(set << " place " << at);
       const NaiveConv3d got = run<float>(p, x, w, dy);
       CHECK(first_difference(got.y, want.y) == -1);
@@ -300,7 +300,7 @@ TEST_CASE("conv3d kernels: strides of 2 by Winograd are as accurate as chains of
     };
     const NaiveConv3d exact = with_algorithm("direct", 0.0);
     for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope scope(set);
+      const vg::KernelSetGuard scope(set);
       INFO(set << " " << to_line(p));
       const NaiveConv3d direct = with_algorithm("direct", 0.0F), winograd = with_algorithm("winograd", 0.0F);
       CHECK(rms_error(winograd.y, exact.y) <= 1.05 * rms_error(direct.y, exact.y));
@@ -394,7 +394,7 @@ TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples"
   const auto x = small_integers(x_size(all), 1), w = small_integers(w_size(all), 2), dy = reals(y_size(all), 3);
   const vg::Conv3dAlgorithmScope algorithm(name);
   for (const std::string& set : vg::available_kernel_sets()) {
-    const vg::KernelSetScope scope(set);
+    const vg::KernelSetGuard scope(set);
     INFO(set << " " << name << " " << to_line(all));
     const NaiveConv3d got = run<float>(all, x, w, dy);
     const auto part = [](const std::vector<double>& v, std::size_t i, std::size_t n) {
@@ -456,7 +456,7 @@ TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[con
       return run<double>(p, x, w, dy);
     }();
     for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope set_scope(set);
+      const vg::KernelSetGuard set_scope(set);
       if (!vg::kernels::winograd::applies(p)) continue;
       const auto errors = [&](const char* algorithm) {
         const vg::Conv3dAlgorithmScope scope(algorithm);
@@ -498,7 +498,7 @@ TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of pr
     };
     const NaiveConv3d exact = with("direct", 0.0);
     for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope set_scope(set);
+      const vg::KernelSetGuard set_scope(set);
       INFO(set << " " << to_line(p));
       const NaiveConv3d direct = with("direct", 0.0F), tiles = with("winograd4", 0.0F);
       const double bound = set == "scalar" ? 1.2 : 1.1;  // without fused multiply-adds the transforms round more
@@ -529,7 +529,7 @@ TEST_CASE("conv3d kernels: <y, g> == <x, dx> == <w, dw> on integers", "[conv3d][
     const auto x = small_integers(x_size(p), seed), w = small_integers(w_size(p), seed + 1),
                g = small_integers(y_size(p), seed + 2);
     for (const std::string& set : vg::available_kernel_sets()) {
-      const vg::KernelSetScope scope(set);
+      const vg::KernelSetGuard scope(set);
       INFO("VOXGRAD_KERNELS=" << set << " " << to_line(p));
       const NaiveConv3d r = run<float>(p, x, w, g);
       CHECK(dot(r.y, g) == dot(x, r.dx));
@@ -547,10 +547,10 @@ TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][k
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     each_variant(p, [&] {
       INFO(to_line(p));
-      const ThreadsScope one_thread(1);
+      const ThreadsGuard one_thread(1);
       const NaiveConv3d one = run<float>(p, x, w, dy);
       for (const int threads : {2, 3, 8}) {
-        const ThreadsScope scope(threads);
+        const ThreadsGuard scope(threads);
         check_equal(run<float>(p, x, w, dy), one);
       }
     });
@@ -566,7 +566,7 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
     const auto check_sets = [&] {
       const NaiveConv3d want = naive_conv3d(p, x, w, dy);
       for (const std::string& set : vg::available_kernel_sets()) {
-        const vg::KernelSetScope scope(set);
+        const vg::KernelSetGuard scope(set);
         INFO(set << " " << to_line(p));
         check_equal(run<float>(p, x, w, dy), want);
         check_equal(run<double>(p, x, w, dy), want);
@@ -597,7 +597,7 @@ TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[
       dy[static_cast<std::size_t>(voxel * p.out_channels + 1)] = nan;
       const NaiveConv3d want = naive_conv3d(p, x, w, dy);
       for (const std::string& set : vg::available_kernel_sets()) {
-        const vg::KernelSetScope scope(set);
+        const vg::KernelSetGuard scope(set);
         INFO(set << " " << name << " " << to_line(p) << " voxel " << voxel);
         const NaiveConv3d got = run<float>(p, x, w, dy);
         const double tolerance = name == "winograd4" ? 1e-5 : 0;  // as check_numbers: only the NaN's tiles are square
@@ -632,7 +632,7 @@ TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d]
   const Conv3dProblem p = cubic(1, {40, 40, 40}, 2, 16, 3, 1, 1);
   const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
   for (const std::string& set : vg::available_kernel_sets()) {
-    const vg::KernelSetScope scope(set);
+    const vg::KernelSetGuard scope(set);
     const NaiveConv3d single = run<float>(p, x, w, dy), exact = run<double>(p, x, w, dy);
     double error = 0, norm = 0;
     for (std::size_t i = 0; i < exact.dw.size(); ++i) {
@@ -651,7 +651,7 @@ TEST_CASE("kernel sets: what is forced is what runs", "[kernels]") {
     CHECK(std::count(compiled.begin(), compiled.end(), name) == 1);
     const std::string before = vg::kernel_set();
     {
-      const vg::KernelSetScope scope(name);
+      const vg::KernelSetGuard scope(name);
       CHECK(vg::kernel_set() == name);
       const auto* tables = name == "avx512" ? vg::kernels::avx512_kernels
                            : name == "avx2" ? vg::kernels::avx2_kernels

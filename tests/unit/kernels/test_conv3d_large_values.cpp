@@ -137,7 +137,7 @@ void each_variant(const Conv3dProblem& p, const Run& run_one, const F& f) {
   using vg::kernels::winograd::Points;
   using vg::kernels::winograd::Tiles;
   for (const std::string& set : vg::available_kernel_sets()) {
-    const vg::KernelSetScope set_scope(set);
+    const vg::KernelSetGuard set_scope(set);
     const auto by = [&](const char* name) {
       const vg::Conv3dAlgorithmScope algorithm_scope(name);
       return run_one();

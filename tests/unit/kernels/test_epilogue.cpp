@@ -120,7 +120,7 @@ template <class F>
 void each_variant(const F& f) {
   for (const std::string& set : vg::available_kernel_sets())
     for (const std::string& algorithm : vg::conv3d_algorithms()) {
-      const vg::KernelSetScope set_scope(set);
+      const vg::KernelSetGuard set_scope(set);
       const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
       INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
       f();
@@ -186,7 +186,7 @@ TEST_CASE("epilogue: the same pieces for any number of threads", "[kernels][epil
   for (const Conv3dProblem& p : problems()) {
     std::vector<std::vector<double>> pieces;
     for (const int threads : {1, 2, 3, 8}) {
-      const ThreadsScope scope(threads);
+      const ThreadsGuard scope(threads);
       Moments moments(y_size(p) / (p.batch * p.out_channels), p.out_channels);
       Case<float>{p}.run(Epilogue<float>(moments));
       pieces.emplace_back();
@@ -251,7 +251,7 @@ TEST_CASE("a convolution waits, unless its input may change", "[fusion]") {
 TEST_CASE("fusion: statistics, biases and activations in the convolution's pass", "[fusion]") {
   const bool trained = GENERATE(false, true);
   const auto with = [&](bool fuse, const auto& f) {
-    const FusionScope scope(fuse);
+    const FusionGuard scope(fuse);
     const Variable w = weights(1, trained), h = volume(1, trained) * 2.0;
     return f(h, w);
   };
@@ -300,10 +300,10 @@ TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs 
   if (constant) net.push_back(std::make_shared<BatchNorm3d>(BatchNorm3dOptions{}));
   net.push_back(std::make_shared<LeakyReLU>());
   const Variable x(random::normal({1, 1}, {8, 16, 16, 16, 4}));
-  const NoGrad no_grad;
+  const NoGradGuard no_grad;
   const Conv3dAlgorithmScope direct("direct");  // takes no memory for tiles
   const auto peak = [&](bool fuse) {
-    const FusionScope scope(fuse);
+    const FusionGuard scope(fuse);
     net(x).value();
     memory::reset_peak();
     const std::int64_t before = memory::stats().in_use;
@@ -318,9 +318,9 @@ TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs 
 TEST_CASE("fusion: Sequential pools before it activates, to the same bits", "[fusion]") {
   const double slope = GENERATE(-1.0, -0.5, 0.0, 0.25);  // -1: ReLU
   const auto run = [&](bool fuse) {
-    const FusionScope scope(fuse);
+    const FusionGuard scope(fuse);
     random::Generator generator(7);
-    const random::GeneratorScope drawn(generator);
+    const random::GeneratorGuard drawn(generator);
     Sequential net(Conv3d({.in_size = {6, 7, 9, 2}, .out_channels = 5, .kernel_size = 3, .b_init = init::Normal(0.5)}));
     net.push_back(slope == -1.0 ? std::shared_ptr<Module>(std::make_shared<ReLU>())
                                 : std::make_shared<LeakyReLU>(LeakyReLUOptions{slope}));
@@ -347,7 +347,7 @@ TEST_CASE("fusion: max_pool3d pools before a bias that nobody else has, to the s
     const Variable x(random::normal({1, 1}, {2, 4, 5, 6, 3}), true), b(random::normal({1, 2}, {3}), true);
     const Variable seed(random::normal({1, 3}, max_pool3d(x, args).shape().vec()));
     const auto run = [&](bool fuse) {
-      const FusionScope scope(fuse);
+      const FusionGuard scope(fuse);
       const Variable y = max_pool3d(bias_add(x, b), args);
       CHECK(y.op() == (fuse ? "bias_add" : "max_pool3d"));
       auto grads = gradients(y, {x, b}, seed);
@@ -372,7 +372,7 @@ TEST_CASE("fusion: gelu takes a bias in that nobody else has, to the same bits",
     };
     const Variable x = draw(1, {2, 5, 6, 7, 4}), w = draw(2, {3, 3, 3, 4, 24}), b = draw(3, {24});
     const auto run = [&](bool fuse, bool twice) {
-      const FusionScope scope(fuse);
+      const FusionGuard scope(fuse);
       const Variable y = gelu(bias_add(conv3d(x, w, {}), b), false);
       CHECK(y.op() == (fuse ? "bias_gelu" : "gelu"));
       auto grads = gradients(sum(y * y), {x, w, b}, {.create_graph = twice});

@@ -202,7 +202,7 @@ void check_nan_stays() {
 
 TEST_CASE("pointwise kernels", "[kernels][pointwise]") {
   for (const std::string& set : vg::available_kernel_sets()) {
-    const vg::KernelSetScope scope(set);
+    const vg::KernelSetGuard scope(set);
     INFO(set);
     for (const int64_t n : {0, 1, 3, 15, 16, 17, 64, 1001}) {
       check_pointwise<float>(n);
@@ -217,7 +217,7 @@ TEST_CASE("pointwise kernels", "[kernels][pointwise]") {
 
 TEST_CASE("per-channel kernels", "[kernels][pointwise]") {
   for (const std::string& set : vg::available_kernel_sets()) {
-    const vg::KernelSetScope scope(set);
+    const vg::KernelSetGuard scope(set);
     for (const int64_t channels : {1, 2, 3, 4, 5, 7, 8, 13, 16, 17, 24, 31, 32, 33, 48, 64, 65, 100, 129, 200})
       for (const int64_t rows : {0, 1, 2, 5, 33, 200}) {
         INFO(set << " " << rows << "x" << channels);

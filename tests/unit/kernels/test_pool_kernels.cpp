@@ -64,7 +64,7 @@ TEST_CASE("max_pool3d: every kernel set gives the first maximum of each window",
       });
       for (const Pool3dArgs& args : windows)
         for (const std::string& set : available_kernel_sets()) {
-          const KernelSetScope scope(set);
+          const KernelSetGuard scope(set);
           INFO(set << " " << name_of(dtype) << ", " << channels << " channels, kernel " << args.kernel_size[0]
                    << args.kernel_size[1] << args.kernel_size[2]);
           const Variable in(x, true);
@@ -78,7 +78,7 @@ TEST_CASE("max_pool3d: every kernel set gives the first maximum of each window",
           double worst = 0;
           for (std::size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - want.dx[i]));
           CHECK(worst <= 1e-6);  // shared voxels are summed in another order
-          const NoGrad no_grad;  // without places
+          const NoGradGuard no_grad;  // without places
           CHECK(same(max_pool3d(Variable(x), args).value().values(), want.y));
         }
     }

@@ -18,7 +18,7 @@ using test::TempDir;
 namespace {
 
 std::string out_of(Module& m, const Variable& x) {
-  const NoGrad quiet;
+  const NoGradGuard quiet;
   return test::bytes_of(m(x).value());
 }
 

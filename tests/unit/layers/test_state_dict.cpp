@@ -89,7 +89,7 @@ TEST_CASE("state_dict: PyTorch's file gives PyTorch's numbers and is written aga
 
   net.to(f64);
   const NamedTensors values = torch_file("values");
-  const NoGrad quiet;
+  const NoGradGuard quiet;
   const Variable x = transpose(Variable(find(values, "x")), {0, 2, 3, 4, 1});
   CHECK(distance(net(x).value(), find(values, "eval")) < 1e-12);
   net.train();

@@ -43,7 +43,7 @@ void check_net(Sequential net, const Shape& input, const Shape& output) {
   save(net, folder / "net.json", {.encoding = Encoding::base64});
   const auto back = load_model(folder / "net.json");
   CHECK(test::bits(*back) == test::bits(net));
-  const NoGrad quiet;
+  const NoGradGuard quiet;
   CHECK(test::bytes_of((*back)(x).value()) == test::bytes_of(net(x).value()));
 }
 
@@ -142,7 +142,7 @@ TEST_CASE("zoo: each net trains on a tiny volume and comes back from a checkpoin
 }
 
 TEST_CASE("zoo: volumes of other extents, and one sample without a batch axis", "[zoo]") {
-  const NoGrad quiet;
+  const NoGradGuard quiet;
   Sequential net = zoo::UNet3d({.in_size = {dynamic, dynamic, dynamic, 1}, .out_channels = 2, .features = {2, 2}});
   CHECK(net(Variable(Tensor::ones({1, 4, 6, 10, 1}))).shape() == Shape{1, 4, 6, 10, 2});
   CHECK(net(Variable(Tensor::ones({8, 6, 2, 1}))).shape() == Shape{8, 6, 2, 2});

@@ -160,11 +160,11 @@ TEST_CASE("clone: layers and nets of the zoo") {
     random::Generator a(1), b(1);
     Tensor ya, yb;
     {
-      const random::GeneratorScope scope(a);
+      const random::GeneratorGuard scope(a);
       ya = (*net)(in).value();
     }
     {
-      const random::GeneratorScope scope(b);
+      const random::GeneratorGuard scope(b);
       yb = (*copy)(in).value();
     }
     CHECK(test::bytes_of(ya) == test::bytes_of(yb));

@@ -22,7 +22,7 @@ namespace {
 
 Sequential net() {
   random::Generator generator(3);
-  const random::GeneratorScope scope(generator);
+  const random::GeneratorGuard scope(generator);
   return Sequential(
       Sequential(Conv3d({.in_size = {4, 4, 4, 2}, .out_channels = 3, .kernel_size = 3, .b_init = init::ZeroInit()}),
                  BatchNorm3d(), ReLU()),
@@ -227,7 +227,7 @@ TEST_CASE("freeze: averages, conversions, recomputed blocks and in-place writes 
   CHECK_FALSE(weight["weight"].requires_grad());
   {
     Ema ema(model.parameters());
-    const EmaScope scope(ema);
+    const EmaGuard scope(ema);
     model.freeze("layers.0");
   }
   CHECK(frozen_leaves(model).size() == 8);

@@ -107,7 +107,7 @@ TEST_CASE("training and evaluation: new modules evaluate; a scope restores the m
   const Tensor first = net(x).value(), second = net(x).value();
   for (std::int64_t i = 0; i < first.numel(); ++i) CHECK(first.value_at(i) == second.value_at(i));
   {
-    FitScope fit(net);
+    FitGuard fit(net);
     CHECK(net.norm.training());
     net(x);
   }
@@ -117,7 +117,7 @@ TEST_CASE("training and evaluation: new modules evaluate; a scope restores the m
   net.train();
   net.norm.eval();  // frozen statistics
   {
-    FitScope evaluate(net, false);
+    FitGuard evaluate(net, false);
     CHECK_FALSE(net.blocks[1]->training());
   }
   CHECK(net.training());
@@ -279,7 +279,7 @@ TEST_CASE("grad works without recording, and again on its own result") {
   states.insert("p", p);
   const Differentiable cube = [&](const Args&) { return p["v"] * p["v"] * p["v"]; };
   {
-    NoGrad off;
+    NoGradGuard off;
     CHECK(grad(cube, states)({}).grads.states.at("p", "v").item() == Approx(27));
   }
   const Differentiable slope = [&](const Args& a) {

@@ -202,7 +202,7 @@ TEST_CASE("traps: a submodule that is called and not named is an error in traini
   CHECK_THAT(caught<ValueError>([&] { half(x); }),
              Contains("[Half] visit: it calls a Linear that visit() does not name"));
   {
-    const NoGrad no_grad;  // a fixed part
+    const NoGradGuard no_grad;  // a fixed part
     CHECK_NOTHROW(half(x));
   }
   half.second.freeze();
@@ -258,7 +258,7 @@ TEST_CASE("traps: a step on a model that was never in training mode says what to
   (void)net.summary({1, 2});  // leaves no trace
   CHECK_THROWS_AS(step(net, optimizer), ValueError);
   {
-    const FitScope fit(net);
+    const FitGuard fit(net);
     CHECK_NOTHROW(step(net, optimizer));
   }
   CHECK_NOTHROW(step(net, optimizer));  // once in its life

@@ -52,7 +52,7 @@ TEST_CASE("nan finder: a NaN made in the value", "[nan_finder]") {
   CHECK(e.step == 7);
   CHECK_FALSE(e.in_gradient);
   // Also where nothing is recorded, and after an exception the places are right.
-  const vg::NoGrad no_grad;
+  const vg::NoGradGuard no_grad;
   finder.step(8);
   CHECK_THAT(thrown([&] { model(input()); }).what(), Contains("step 8: op log in layers.2 (Apply) made nan"));
   CHECK_THAT(thrown([&] { vg::log(input(-1)); }).what(), Contains("step 8: op log made nan"));

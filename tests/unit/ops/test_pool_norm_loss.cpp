@@ -159,7 +159,7 @@ TEST_CASE("any number of threads gives the same bits", "[norm][loss][pool]") {
     const auto inputs = inputs_of(c, f32);
     std::vector<Tensor> first;
     for (int n : {1, 2, 3, 8}) {
-      const test::ThreadsScope scope(n);
+      const test::ThreadsGuard scope(n);
       const Variable y = c.f(inputs);
       std::vector<Tensor> now = slopes(y, inputs, false);
       now.push_back(y.value());

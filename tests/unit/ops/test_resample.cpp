@@ -63,7 +63,7 @@ TEST_CASE("resampling and its relatives: the same bits for any number of threads
     std::vector<Tensor> first;
     const Variable x(test::numbers(big, f32, 1), true), wide(x.value().to(f64), true);
     for (int n : {1, 2, 3, 8}) {
-      const test::ThreadsScope scope(n);
+      const test::ThreadsGuard scope(n);
       const Variable y = c.f(x);
       const std::vector<Tensor> now{y.value(), slope_of(y, x, false)};
       if (first.empty()) first = now;

@@ -59,7 +59,7 @@ TEST_CASE("ema: PyTorch's averages", "[ema]") {
 TEST_CASE("ema: the same bits for any number of threads", "[ema]") {
   const vg::Tensor start = vg::random::normal({1, 2}, {300000}), next = vg::random::normal({3, 4}, {300000});
   const auto run = [&](int threads) {
-    const vg::test::ThreadsScope scope(threads);
+    const vg::test::ThreadsGuard scope(threads);
     const vg::States states = states_of(start, vg::Tensor::ones({2}));
     vg::Ema ema(states, {.decay = 0.9});
     for (int i = 0; i < 3; ++i) {
@@ -81,7 +81,7 @@ TEST_CASE("ema: a scope in which the model has the averages", "[ema]") {
   vg::sum(vg::square(w["weight"])).backward();
   const vg::Variable own = w["weight"];
   {
-    const vg::EmaScope scope(ema);
+    const vg::EmaGuard scope(ema);
     CHECK(w["weight"].value().values() == std::vector<double>(4, 2));
     CHECK(w["weight"].requires_grad());
     CHECK_FALSE(w["weight"].grad().defined());
@@ -143,7 +143,7 @@ TEST_CASE("ema: settings and leaves that do not fit", "[ema]") {
   w.to(vg::f64);
   CHECK_THAT(test::message([&] { ema.update(); }),
              Contains("[Ema] update: w, leaf weight, is f64 (4,); its average is f32 (4,)"));
-  CHECK_THROWS_AS(vg::EmaScope(ema), vg::ValueError);
+  CHECK_THROWS_AS(vg::EmaGuard(ema), vg::ValueError);
   CHECK_THROWS_AS(ema.average("w", "bias"), vg::ValueError);
   vg::Variable undefined;
   CHECK_THROWS_AS(w.exchange("weight", undefined), vg::ValueError);

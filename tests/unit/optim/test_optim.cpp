@@ -160,7 +160,7 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
     INFO(name);
     std::vector<Toy> toys;
     for (int n : {1, 2, 3, 8}) {
-      const vg::test::ThreadsScope scope(n);
+      const vg::test::ThreadsGuard scope(n);
       toys.emplace_back(vg::f64, 11000);  // 132000 weights: three parts
       const auto optimizer = make(toys.back().states);
       for (int t = 0; t < 2; ++t) {

@@ -14,7 +14,7 @@ using vg::Tensor;
 using vg::test::optimizer_kinds;
 using vg::test::param;
 using vg::test::same_bits;
-using vg::test::ThreadsScope;
+using vg::test::ThreadsGuard;
 using vg::test::Toy;
 
 namespace {
@@ -69,7 +69,7 @@ TEST_CASE("optim: one pass over all leaves equals a step of each leaf alone, for
       }
     }
     for (const int threads : {1, 2, 3}) {
-      const ThreadsScope scope(threads);
+      const ThreadsGuard scope(threads);
       const Leaves together(before);
       const auto optimizer = make(together.states);
       for (const vg::StateGrads& all : grads) optimizer->update(all);
@@ -103,7 +103,7 @@ TEST_CASE("optim: after the second step the pool asks the system for nothing", "
 TEST_CASE("optim: a pass covers each element once and adds up each leaf's sums in order", "[optim]") {
   constexpr std::int64_t piece = vg::detail::update_grain;
   const std::vector<std::int64_t> sizes{3, 0, piece + 1, vg::detail::task_grain, 1, 3 * piece, 2};
-  const ThreadsScope scope(3);
+  const ThreadsGuard scope(3);
   vg::detail::FusedStep pass;
   for (int round = 0; round < 2; ++round) {  // the second in the same memory
     pass.clear();

@@ -242,10 +242,10 @@ const std::vector<Mistake> inputs{
 const std::vector<Mistake> gradients_{
     {"backward of a volume", [] { (trained({2}) * 2.0).backward(); }, {"[backward]", "(2,)", "one element"}},
     {"backward of a constant", [] { sum(ones({2})).backward(); }, {"[backward]", "requires a gradient"}},
-    {"backward under NoGrad",
+    {"backward under NoGradGuard",
      [] {
        Variable x(Tensor::ones({2}), true);
-       const NoGrad no;
+       const NoGradGuard no;
        sum(x * x).backward();
      },
      {"[backward]", "requires a gradient"}},
@@ -503,10 +503,10 @@ const std::vector<Mistake> modules{
      {"[Sequential] freeze", "encoder", "layers.0.weight.weight"}},
     {"backward where nothing was recorded",
      [] {
-       const NoGrad no_grad;
+       const NoGradGuard no_grad;
        sum(small_net()(ones({1, 8, 8, 8, 1}))).backward();
      },
-     {"[backward] output", "vg::NoGrad is on"}},
+     {"[backward] output", "vg::NoGradGuard is on"}},
 };
 
 /// Mistakes with files, each in a folder of its own.

@@ -83,7 +83,7 @@ TEST_CASE("training: the first ten losses and the final weights are the Python t
 TEST_CASE("training: the same bits for any number of threads", "[training]") {
   std::vector<vg::Tensor> reference;
   for (int threads : {1, 2, 3, 8}) {
-    const vg::test::ThreadsScope scope(threads);
+    const vg::test::ThreadsGuard scope(threads);
     vg::random::seed(3);
     vg::Sequential model(vg::Conv3d({.in_size = {12, 10, 11, 2}, .out_channels = 16, .kernel_size = 3}),
                          vg::GroupNorm({.num_groups = 4}), vg::ReLU(),
