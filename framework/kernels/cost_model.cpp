@@ -22,9 +22,9 @@ namespace {
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 9, wide_weight_out = 6;  // the same of wide tiles
 constexpr double plane_point = 7;         // the same of each where points lie along H alone: rows are read twice
-constexpr double far_vector = 20;         // a vector of a volume from memory, where the direct kernels stream
+constexpr double non_temporal_vector = 20;         // a vector of a volume from memory, where the direct kernels stream
 constexpr double weight_point = 6;        // a vector of weights, a point: transformed, written, read again
-constexpr double far_weight_point = 28;   // the same where there are several parts: weights fill more than L2
+constexpr double uncached_weight_point = 28;   // the same where there are several parts: weights fill more than L2
 constexpr double turned = 1.5;            // where weights are transposed, too
 constexpr double half_vector = 0.6;       // at most half a vector of channels, done in half vectors
 constexpr double direct_groups = 1.25;    // direct products of groups that share a vector, against dense ones
@@ -55,9 +55,9 @@ double vectors(std::int64_t channels, std::int64_t lanes, Pass pass) {
 }
 
 /// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
-double far_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
+double non_temporal_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
-  if (all * std::int64_t{sizeof(float)} <= far_bytes || !waits_for_stores(p)) return 0;
+  if (all * std::int64_t{sizeof(float)} <= non_temporal_threshold || !waits_for_stores(p)) return 0;
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 
@@ -78,8 +78,8 @@ double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::
   const double out = !wide ? point_out + plane : sums ? wide_weight_out : wide_out;
   return tile_points * ((wide ? wide_products : short_products) * products +
                         in * static_cast<double>(parts.rows()) * in_vectors + out * out_vectors) +
-         (parts.all() > 1 ? far_weight_point : weight_point) * points * weights +
-         far_vector * far_vectors(p, in_vectors, out_vectors) + call;
+         (parts.all() > 1 ? uncached_weight_point : weight_point) * points * weights +
+         non_temporal_vector * non_temporal_vectors(p, in_vectors, out_vectors) + call;
 }
 
 /// Vectors of a group's outputs in the direct kernels. Several groups may share one.

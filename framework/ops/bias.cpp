@@ -33,7 +33,7 @@ Tensor biased(const Variable& x, const Variable& bias, const Activation& activat
     Tensor y(x.shape(), x.dtype());
     const T* const from = x.value().data<T>();
     T* const to = y.data<T>();
-    map.far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
+    map.non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::non_temporal_threshold;
     parallel_ranges(rows, detail::voxels_of_task(channels), [&](int64_t begin, int64_t end) {
       kernels::ChannelMap<T> of_task = map;
       of_task.rows = end - begin;
@@ -64,9 +64,9 @@ ActivationGrads activation_grads(const Activation& activation, const Tensor& y, 
     using T = decltype(type);
     const T *ys = y.data<T>(), *gs = g.data<T>();
     T* const dx = x.data<T>();
-    const bool far = y.numel() * int64_t{sizeof(T)} > kernels::far_bytes;
+    const bool non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::non_temporal_threshold;
     return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t rows, double* sum) {
-      const kernels::ChannelMap<T> map{rows, bias.numel(), nullptr, nullptr, nullptr, activation, far};
+      const kernels::ChannelMap<T> map{rows, bias.numel(), nullptr, nullptr, nullptr, activation, non_temporal};
       kernels::activated_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, nullptr);
     });
   });

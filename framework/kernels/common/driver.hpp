@@ -38,14 +38,14 @@ inline std::int64_t positions_of(const Conv3dProblem& p) {
 /// Whether so little is computed for an output that the direct kernels' time is what writing it takes.
 inline bool waits_for_stores(const Conv3dProblem& p) { return p.groups == 1 && taps(p) * p.in_channels <= 128; }
 
-/// Whether an output is better stored past the caches: with the input it would not stay in them, and it is made of
+/// Whether an output is better stored non-temporally: with the input it would not stay in them, and it is made of
 /// whole lines.
 template <class T>
 bool should_stream(const Conv3dProblem& p, const T* y) {
   constexpr std::int64_t line = 64;
   const std::int64_t voxel = p.out_channels * std::int64_t{sizeof(T)};
   const std::int64_t bytes = outputs(p) * voxel + p.batch * in_volume(p) * std::int64_t{sizeof(T)};
-  return bytes > far_bytes && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
+  return bytes > non_temporal_threshold && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
 }
 
 inline bool is_depthwise(const Conv3dProblem& p) {

@@ -54,8 +54,8 @@ struct GatherArgs {
   std::int64_t w_stride = 0;                 ///< weights that are not packed: elements from row to row
   std::int64_t co_begin = 0, co_end;         ///< output channels to compute; co_begin is a multiple of 2 * lanes
   std::int64_t group_in = 0, group_out = 0;  ///< channels of a group, where lanes run over several groups
-  bool stream = false;                       ///< gather_dense may store past the caches: y and y_off are whole lines
-  bool far_x = false;                        ///< x may come from memory: gather_dense asks for it early
+  bool stream = false;                       ///< gather_dense may use non-temporal stores: y and y_off are whole lines
+  bool prefetch_x = false;                        ///< x may come from memory: gather_dense prefetches it
   Repeats repeats = {};                      ///< for gather_dense
 };
 
@@ -88,7 +88,7 @@ struct ChannelMap {
   std::int64_t rows, channels;
   const T *centre, *factor, *shift;
   Activation activation;
-  bool far = false;  ///< the results are part of more than the caches hold: stored past them where they are whole lines
+  bool non_temporal = false;  ///< the results are part of more than the caches hold: non-temporal stores, where they are whole lines
 };
 
 /// The windows of a row of outputs along D, in a sample of in_w x in_d voxels a plane: all have the same rows of

@@ -27,7 +27,7 @@ inline typename Simd<T>::V load_span(const T* p, std::int64_t n) {
   return n <= 0 ? S::zero() : n < S::lanes ? S::load_first(p, n) : S::load(p);
 }
 
-/// Vectors of a line, where they can be stored past the caches; else none.
+/// Vectors of a line, where they can be stored non-temporally; else none.
 template <class T>
 constexpr int line_vectors = can_stream ? 64 / int{sizeof(typename Simd<T>::V)} : 0;
 
@@ -252,7 +252,7 @@ inline bool is_identity(const SlidingFill<T>& a) {
 
 /// Lanes from more than two vectors.
 template <class T>
-void sliding_fill_far(const SlidingFill<T>& a) {
+void sliding_fill_wide_span(const SlidingFill<T>& a) {
   const T* x = a.x;
   T* to = a.to;
   for (std::int64_t i = 0; i < a.count; ++i, x += a.stride, to += Simd<T>::lanes)
@@ -262,7 +262,7 @@ void sliding_fill_far(const SlidingFill<T>& a) {
 template <class T>
 void sliding_fill(const SlidingFill<T>& a) {
   using S = Simd<T>;
-  if (a.span > 2 * S::lanes) return sliding_fill_far(a);
+  if (a.span > 2 * S::lanes) return sliding_fill_wide_span(a);
   const auto each = [&](const auto& vector) {
     const T* x = a.x;
     T* to = a.to;

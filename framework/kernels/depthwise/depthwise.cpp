@@ -43,7 +43,7 @@ struct Cut {
   int64_t v_size, v_blocks;  ///< vectors of a task
   SlidingInput input;        ///< what the kernels do with the copies of the inputs
   int64_t sources, x_step;   ///< copies that a task needs; elements of a voxel in one
-  int64_t together;          ///< vectors of a line, which are stored past the caches at once; 0: not past them
+  int64_t together;          ///< vectors of a line, which are stored non-temporally at once; 0: not past them
   int64_t vector_size;       ///< elements of a vector's weights, [input channel][tap][lane]
   int64_t h_size, w_size, d_size, h_blocks, w_blocks, d_blocks;
 

@@ -24,7 +24,7 @@ enum class SlidingInput {
   broadcast,  ///< it is one number
 };
 
-/// A row of outputs along D, one vector of channels wide; two where those are stored past the caches and make a line.
+/// A row of outputs along D, one vector of channels wide; two where those are stored non-temporally and make a line.
 template <class T>
 struct SlidingRow {
   const SlidingTaps<T>* planes;
@@ -37,7 +37,7 @@ struct SlidingRow {
   std::int64_t x_step;  ///< elements from input to input along D
   T* y;                 ///< output d is at y + d * y_stride
   std::int64_t y_stride, channels;
-  bool stream;          ///< store past the caches: y and y_stride are whole lines, and stream_end is called at the end
+  bool stream;          ///< non-temporal stores: y and y_stride are whole lines, and stream_end is called at the end
   std::int64_t w_next;  ///< elements from the weights of one vector of channels to those of the next
 };
 
@@ -67,7 +67,7 @@ struct SlidingFill {
 template <class T>
 struct SlidingTable {
   std::int64_t lanes;
-  /// Vectors of a row that `row` stores past the caches, for an input and kd; none where it can't.
+  /// Vectors of a row that `row` stores non-temporally, for an input and kd; none where it can't.
   std::int64_t (*stream_vectors)(SlidingInput input, std::int64_t kd);
   void (*row)(const SlidingRow<T>&);
   void (*weights)(const SlidingWeights<T>&);

@@ -125,7 +125,7 @@ struct NextRun {
   NextRun(const GatherArgs<T>& a, std::int64_t first)
       : x(a.x + a.x_off[first]), after(x + MR * (a.x_off[first + 1] - a.x_off[first]) + a.taps->x) {}
   static bool pays(const GatherArgs<T>& a, std::int64_t first, std::int64_t co) {
-    if (!a.far_x || co != a.co_begin || a.tap_count == 0) return false;
+    if (!a.prefetch_x || co != a.co_begin || a.tap_count == 0) return false;
     const std::int64_t step = a.x_off[first + 1] - a.x_off[first];
     return step <= a.taps->k && 2 * step >= a.taps->k;
   }

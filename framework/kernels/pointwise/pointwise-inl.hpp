@@ -262,7 +262,7 @@ class WideMap {
 constexpr std::int64_t line_bytes = 64;
 inline bool is_line(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % line_bytes == 0; }
 
-/// to = from, n elements from a line's beginning on, past the caches: memory is then not read before it is written.
+/// to = from, n elements from a line's beginning on, by non-temporal stores: memory is then not read before it is written.
 template <class T>
 inline void stream(const T* from, std::int64_t n, T* to) {
   using S = Simd<T>;
@@ -272,28 +272,28 @@ inline void stream(const T* from, std::int64_t n, T* to) {
   for (std::int64_t i = whole; i < n; ++i) to[i] = from[i];
 }
 
-/// Where a wide row of results is written: in its place, or in L1, from where it goes past the caches.
+/// Where a wide row of results is written: in its place, or in L1, from where it goes by non-temporal stores.
 template <class T>
 class RowOutput {
  public:
   RowOutput(const ChannelMap<T>& m, T* y)
       : y_(y),
-        far_(can_stream && m.far && m.channels <= wide && is_line(y) &&
+        non_temporal_(can_stream && m.non_temporal && m.channels <= wide && is_line(y) &&
              wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
-  T* at(std::int64_t begin) { return far_ ? row_ : y_ + begin; }
+  T* at(std::int64_t begin) { return non_temporal_ ? row_ : y_ + begin; }
   /// n elements are there.
   void done(std::int64_t begin, std::int64_t n) {
-    if (far_) stream(row_, n, y_ + begin);
+    if (non_temporal_) stream(row_, n, y_ + begin);
   }
   /// After the last one. (Not a destructor: that would take exception tables, which are weak symbols.)
   void end() const {
-    if (far_) stream_end();
+    if (non_temporal_) stream_end();
   }
 
  private:
   alignas(line_bytes) T row_[wide];
   T* y_;
-  bool far_;
+  bool non_temporal_;
 };
 
 template <class T>
@@ -337,13 +337,13 @@ class ActivatedRows {
         y_(y),
         kept_(kept),
         slope_(static_cast<T>(m.activation.slope)),
-        far_(can_stream && m.far && kept != nullptr && is_line(kept) &&
+        non_temporal_(can_stream && m.non_temporal && kept != nullptr && is_line(kept) &&
              fold_of(m.channels) * m.channels * std::int64_t{sizeof(T)} % line_bytes == 0) {}
 
   template <int W>
   const T* first(std::int64_t at, std::int64_t column, std::int64_t columns) {
     const std::int64_t n = W == 0 ? columns : W;
-    T* const to = kept_ == nullptr || far_ ? row_ : kept_ + at;
+    T* const to = kept_ == nullptr || non_temporal_ ? row_ : kept_ + at;
     const T* const g = g_ + at;
     if (y_ != nullptr) {
       const T* const y = y_ + at;
@@ -355,12 +355,12 @@ class ActivatedRows {
       VOXGRAD_INDEPENDENT
       for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], (x[i] - c[i]) * f[i] + s[i], slope_);
     }
-    if (far_) stream(row_, n, kept_ + at);  // a row that is not folded has no whole line or is of whole lines
+    if (non_temporal_) stream(row_, n, kept_ + at);  // a row that is not folded has no whole line or is of whole lines
     return to;
   }
   const T* second(std::int64_t at, const T* first) const { return x_ == nullptr ? first : x_ + at; }
   void end() const {
-    if (far_) stream_end();
+    if (non_temporal_) stream_end();
   }
 
  private:
@@ -368,7 +368,7 @@ class ActivatedRows {
   const T *x_, *g_, *y_;
   T* kept_;
   T slope_;
-  bool far_;
+  bool non_temporal_;
   alignas(line_bytes) T row_[fold_width];
 };
 

@@ -17,7 +17,7 @@ namespace {
 template <class T>
 struct Simd;
 
-/// Whether a vector is a cache line: less of a line is not worth a store past the caches.
+/// Whether a vector is a cache line: less of a line is not worth a non-temporal store.
 constexpr bool can_stream = true;
 inline void stream_end() { _mm_sfence(); }
 

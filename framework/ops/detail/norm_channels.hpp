@@ -130,7 +130,7 @@ class NormMap {
       : channels_(v.channels()),
         size_(v.batch * v.channels()),
         activation_(n.activation),
-        far_(v.elements() * std::int64_t{sizeof(T)} > kernels::far_bytes),
+        non_temporal_(v.elements() * std::int64_t{sizeof(T)} > kernels::non_temporal_threshold),
         numbers_(3 * size_) {
     for (std::int64_t b = 0; b < v.batch; ++b)
       for (std::int64_t i = 0; i < channels_; ++i) {
@@ -144,13 +144,13 @@ class NormMap {
   }
   kernels::ChannelMap<T> of(std::int64_t sample, std::int64_t rows) {
     T* const at = numbers_.data() + sample * channels_;
-    return {rows, channels_, at, at + size_, at + 2 * size_, activation_, far_};
+    return {rows, channels_, at, at + size_, at + 2 * size_, activation_, non_temporal_};
   }
 
  private:
   std::int64_t channels_, size_;
   kernels::Activation activation_;
-  bool far_;
+  bool non_temporal_;
   memory::Scratch<T> numbers_;
 };
 

@@ -178,14 +178,14 @@ TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a
 }
 
 // From 12 MiB on.
-TEST_CASE("conv3d kernels: outputs stored past the caches", "[conv3d][kernels][large]") {
+TEST_CASE("conv3d kernels: outputs stored non-temporally", "[conv3d][kernels][large]") {
   check_problem(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1));
   for (const int64_t along : {1, 2, 5})
     check_problem(with_kernel(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1), {3, 1, along}));
   check_problem(cubic(1, {32, 32, 57}, 32, 32, 3, 1, 1, 32));
 }
 
-TEST_CASE("conv3d kernels: outputs of one tap stored past the caches", "[conv3d][kernels]") {
+TEST_CASE("conv3d kernels: outputs of one tap stored non-temporally", "[conv3d][kernels]") {
   check_problem(cubic(2, {20, 40, 53}, 4, 32, 1, 1, 0));
   check_problem(cubic(2, {20, 40, 53}, 32, 4, 1, 1, 0));
 }

@@ -172,7 +172,7 @@ TEST_CASE("epilogue: a map and sums are those of a pass by itself", "[kernels][e
   }
 }
 
-// What goes past the caches is in L2 or in its place when the epilogue has it.
+// What goes by non-temporal stores is in L2 or in its place when the epilogue has it.
 TEST_CASE("epilogue: large volumes", "[kernels][epilogue][large]") {
   for (const auto& [in, out, groups, k] :
        {std::array<int64_t, 4>{16, 16, 1, 3}, {1, 16, 1, 3}, {32, 32, 32, 3}, {16, 32, 1, 1}}) {

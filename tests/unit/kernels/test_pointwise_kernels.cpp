@@ -137,8 +137,8 @@ void check_activated_dots(int64_t rows, int64_t channels) {
       const long double v = want[i];
       sums[i % n] += v, dots[i % n] += v * x[i];
     }
-    const auto check = [&](bool with_x, T* kept, bool far) {
-      const k::ChannelMap<T> map{rows, channels, nullptr, nullptr, nullptr, kind, far};
+    const auto check = [&](bool with_x, T* kept, bool non_temporal) {
+      const k::ChannelMap<T> map{rows, channels, nullptr, nullptr, nullptr, kind, non_temporal};
       std::vector<double> a(n, NAN), b(n, NAN);
       k::activated_dots<T>(map, with_x ? x.data() : nullptr, g.data(), y.data(), kept, a.data(),
                            with_x ? b.data() : nullptr);
@@ -155,9 +155,9 @@ void check_activated_dots(int64_t rows, int64_t channels) {
     check(true, nullptr, false);
     check(false, nullptr, true);
     for (const std::size_t from : {line, line + 1})
-      for (const bool far : {false, true}) {
+      for (const bool non_temporal : {false, true}) {
         std::fill(room.begin(), room.end(), T(7));
-        check(far, room.data() + from, far);
+        check(non_temporal, room.data() + from, non_temporal);
         CHECK(std::all_of(room.begin() + static_cast<std::ptrdiff_t>(from + y.size()), room.end(),
                           [](T v) { return v == T(7); }));
       }

@@ -53,7 +53,7 @@ struct WinogradScatter {
                ///< Of wide tiles: the first of the pass: 0, then 3, 6.
   int slices;  ///< of wide tiles: of the pass: 3, or all at once; 2: there are no complex points along W
   bool last;   ///< of wide tiles: whether the outputs are all in after this pass
-  bool stream;                ///< of stride 2: past the caches, where a vector is a line; voxels are whole lines
+  bool stream;                ///< of stride 2: by non-temporal stores, where a vector is a line; voxels are whole lines
   WinogradLevels<T>* levels;  ///< of long and wide tiles: what the outputs, all slices in them, add to
 };
 
@@ -173,7 +173,7 @@ struct WinogradTable {
   /// Null where registers are too few: products of wide tiles are then made and kept point by point.
   void (*fold)(const WinogradFold<T>&);
   void (*fold_sums)(const WinogradFoldSums<T>&);
-  /// n elements past the caches, whole lines of them; stream_end before anybody reads them.
+  /// n elements by non-temporal stores, whole lines of them; stream_end before anybody reads them.
   void (*stream)(std::int64_t n, const T* from, T* to);
   void (*stream_end)();
 };
