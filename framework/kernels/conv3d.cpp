@@ -50,7 +50,7 @@ void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw
 // Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are
 // for Winograd alone, and an epilogue for one y.
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const Joined<const T>& x, const T* w, const Joined<T>& y,
+void gather(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
             const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
   bool applied = false;  // by the last one that ran
@@ -69,26 +69,26 @@ Conv3dProblem problem_of(const Conv3dProblem& p, Pass pass) {
 }  // namespace
 
 template <class T>
-void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y,
+void conv3d_forward_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* w, T* y,
                            const Epilogue<T>& epilogue) {
-  gather(problem_of(p, Pass::forward), false, x, w, whole(y, p.out_channels), epilogue);
+  gather(problem_of(p, Pass::forward), false, x, w, single(y, p.out_channels), epilogue);
 }
 template <class T>
 void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
-  conv3d_forward_joined(p, whole(x, p.in_channels), w, y);
+  conv3d_forward_concat(p, single(x, p.in_channels), w, y);
 }
 
 template <class T>
-void conv3d_grad_input_joined(const Conv3dProblem& p, const T* dy, const T* w, const Joined<T>& dx) {
-  gather(problem_of(p, Pass::grad_input), true, whole(dy, p.out_channels), w, dx, Epilogue<T>());
+void conv3d_grad_input_concat(const Conv3dProblem& p, const T* dy, const T* w, const ConcatView<T>& dx) {
+  gather(problem_of(p, Pass::grad_input), true, single(dy, p.out_channels), w, dx, Epilogue<T>());
 }
 template <class T>
 void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
-  conv3d_grad_input_joined(p, dy, w, whole(dx, p.in_channels));
+  conv3d_grad_input_concat(p, dy, w, single(dx, p.in_channels));
 }
 
 template <class T>
-void conv3d_grad_weight_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* dy, T* dw) {
+void conv3d_grad_weight_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* dy, T* dw) {
   const Conv3dProblem q = problem_of(p, Pass::grad_weight);
   if (outputs(p) == 0 || in_volume(p) == 0) {
     std::fill_n(dw, taps(p) * (p.in_channels / p.groups) * p.out_channels, T(0));
@@ -100,17 +100,17 @@ void conv3d_grad_weight_joined(const Conv3dProblem& p, const Joined<const T>& x,
 }
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  conv3d_grad_weight_joined(p, whole(x, p.in_channels), dy, dw);
+  conv3d_grad_weight_concat(p, single(x, p.in_channels), dy, dw);
 }
 
 template <class T>
-bool conv3d_takes_joined(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count) {
+bool conv3d_supports_concat(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count) {
   const Conv3dProblem q = problem_of(p, pass);
   const std::int64_t lanes = current_table<T>().lanes;
-  if (count > std::size_t{Joined<T>::most} || outputs(q) == 0 || is_tuning()) return false;
+  if (count > std::size_t{ConcatView<T>::most} || outputs(q) == 0 || is_tuning()) return false;
   if (!std::all_of(channels, channels + count, [&](std::int64_t c) { return c % lanes == 0; })) return false;
   const Algorithm algorithm = algorithm_of(q, lanes, pass);
-  return algorithm != Algorithm::direct && winograd::takes_joined<T>(q, tiles_of(algorithm));
+  return algorithm != Algorithm::direct && winograd::supports_concat<T>(q, tiles_of(algorithm));
 }
 
 template void conv3d_forward<float>(const Conv3dProblem&, const float*, const float*, float*);
@@ -120,17 +120,17 @@ template void conv3d_grad_input<double>(const Conv3dProblem&, const double*, con
 template void conv3d_grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template void conv3d_grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 
-template void conv3d_forward_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*,
+template void conv3d_forward_concat<float>(const Conv3dProblem&, const ConcatView<const float>&, const float*, float*,
                                            const Epilogue<float>&);
-template void conv3d_grad_input_joined<float>(const Conv3dProblem&, const float*, const float*, const Joined<float>&);
-template void conv3d_grad_weight_joined<float>(const Conv3dProblem&, const Joined<const float>&, const float*, float*);
-template bool conv3d_takes_joined<float>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
-template void conv3d_forward_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*, double*,
+template void conv3d_grad_input_concat<float>(const Conv3dProblem&, const float*, const float*, const ConcatView<float>&);
+template void conv3d_grad_weight_concat<float>(const Conv3dProblem&, const ConcatView<const float>&, const float*, float*);
+template bool conv3d_supports_concat<float>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
+template void conv3d_forward_concat<double>(const Conv3dProblem&, const ConcatView<const double>&, const double*, double*,
                                             const Epilogue<double>&);
-template void conv3d_grad_input_joined<double>(const Conv3dProblem&, const double*, const double*,
-                                               const Joined<double>&);
-template void conv3d_grad_weight_joined<double>(const Conv3dProblem&, const Joined<const double>&, const double*,
+template void conv3d_grad_input_concat<double>(const Conv3dProblem&, const double*, const double*,
+                                               const ConcatView<double>&);
+template void conv3d_grad_weight_concat<double>(const Conv3dProblem&, const ConcatView<const double>&, const double*,
                                                 double*);
-template bool conv3d_takes_joined<double>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
+template bool conv3d_supports_concat<double>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
 
 }  // namespace vg::kernels

@@ -21,17 +21,17 @@ template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
 /// The same where x (and dx) are several tensors, side by side: read and written where they are, without a copy of the
-/// whole. Allowed where conv3d_takes_joined says so of the pass, and always for one tensor (`whole`).
+/// whole. Allowed where conv3d_supports_concat says so of the pass, and always for one tensor (`single`).
 template <class T>
-void conv3d_forward_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* w, T* y,
+void conv3d_forward_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* w, T* y,
                            const Epilogue<T>& epilogue = {});
 template <class T>
-void conv3d_grad_input_joined(const Conv3dProblem& p, const T* dy, const T* w, const Joined<T>& dx);
+void conv3d_grad_input_concat(const Conv3dProblem& p, const T* dy, const T* w, const ConcatView<T>& dx);
 template <class T>
-void conv3d_grad_weight_joined(const Conv3dProblem& p, const Joined<const T>& x, const T* dy, T* dw);
+void conv3d_grad_weight_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* dy, T* dw);
 
 /// Whether a pass can do so: `channels` are those of the `count` tensors.
 template <class T>
-bool conv3d_takes_joined(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count);
+bool conv3d_supports_concat(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count);
 
 }  // namespace vg::kernels

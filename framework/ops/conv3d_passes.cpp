@@ -33,8 +33,8 @@ void count_multiply_adds_of(const Conv3dProblem& p) {
 // --- x in several tensors, of channels side by side (a concatenation that has not been computed) ---
 
 template <class T, class Get>
-kernels::Joined<T> join(std::size_t count, const Get& get, const std::vector<Variable>& parts) {
-  kernels::Joined<T> joined{};
+kernels::ConcatView<T> join(std::size_t count, const Get& get, const std::vector<Variable>& parts) {
+  kernels::ConcatView<T> joined{};
   for (std::size_t i = 0; i < count; ++i) {
     joined.data[i] = get(i);
     joined.channels[i] = parts[i].dim(-1);
@@ -44,7 +44,7 @@ kernels::Joined<T> join(std::size_t count, const Get& get, const std::vector<Var
 }
 
 template <class T>
-kernels::Joined<const T> values_of(const std::vector<Variable>& parts) {
+kernels::ConcatView<const T> values_of(const std::vector<Variable>& parts) {
   return join<const T>(
       parts.size(), [&](std::size_t i) -> const T* { return parts[i].value().data<T>(); }, parts);
 }
@@ -54,7 +54,7 @@ bool takes(const std::vector<Variable>& parts, const Convolution& c, Pass pass) 
   std::vector<std::int64_t> channels;
   for (const Variable& part : parts) channels.push_back(part.dim(-1));
   return dispatch_float("conv3d", parts[0].dtype(), [&](auto type) {
-    return kernels::conv3d_takes_joined<decltype(type)>(c.p, pass, channels.data(), channels.size());
+    return kernels::conv3d_supports_concat<decltype(type)>(c.p, pass, channels.data(), channels.size());
   });
 }
 
@@ -79,7 +79,7 @@ Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, con
       count_multiply_adds_of(c.p);
       std::vector<Tensor> dx;
       for (const Variable& part : parts) dx.emplace_back(part.shape(), part.dtype());
-      kernels::conv3d_grad_input_joined(c.p, dy, w.value().data<T>(),
+      kernels::conv3d_grad_input_concat(c.p, dy, w.value().data<T>(),
                                         join<T>(
                                             count, [&](std::size_t i) { return dx[i].data<T>(); }, parts));
       for (std::size_t i = 0; i < count; ++i)
@@ -88,7 +88,7 @@ Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, con
     if (pull.needs(count)) {
       count_multiply_adds_of(c.p);
       Tensor dw(w.shape(), w.dtype());
-      kernels::conv3d_grad_weight_joined(c.p, values_of<T>(parts), dy, dw.data<T>());
+      kernels::conv3d_grad_weight_concat(c.p, values_of<T>(parts), dy, dw.data<T>());
       grads[count] = Variable(dw);
     }
   });
@@ -110,7 +110,7 @@ Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Co
       epilogue.pass(y.numel() / c.p.out_channels, c.p.out_channels, y.data<T>());
       return y;
     }
-  kernels::conv3d_forward_joined<T>(c.p, values_of<T>(x), w.value().data<T>(), y.data<T>(), epilogue);
+  kernels::conv3d_forward_concat<T>(c.p, values_of<T>(x), w.value().data<T>(), y.data<T>(), epilogue);
   return y;
 }
 

@@ -7,7 +7,7 @@ namespace vg::kernels {
 
 /// Tensor i has channels[i] channels, and all have the same other extents.
 template <class T>
-struct Joined {
+struct ConcatView {
   static constexpr int most = 4;
   T* data[most];
   std::int64_t channels[most];
@@ -16,13 +16,13 @@ struct Joined {
 
 /// One tensor.
 template <class T>
-Joined<T> whole(T* data, std::int64_t channels) {
+ConcatView<T> single(T* data, std::int64_t channels) {
   return {{data}, {channels}, 1};
 }
 
 /// f(tensor's data, its channels, those before it)
 template <class T, class F>
-void each_part(const Joined<T>& volume, const F& f) {
+void for_each_source(const ConcatView<T>& volume, const F& f) {
   std::int64_t before = 0;
   for (int i = 0; i < volume.count; ++i) {
     f(volume.data[i], volume.channels[i], before);

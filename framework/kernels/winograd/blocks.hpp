@@ -45,7 +45,7 @@ inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_
 /// One side of a block: the volume, how its tiles are kept by point, and the transforms for so many channels.
 template <class T, class Element>
 struct BlockSide {
-  const Joined<Element>& volume;
+  const ConcatView<Element>& volume;
   const PointLayout& layout;
   const WinogradTable<T>& table;
 };
@@ -104,7 +104,7 @@ void gather_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<
   // consecutive blocks share planes: a task takes some of them
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
   bool stream = p.rhs_dilation[2] == 1;
-  each_part(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
+  for_each_source(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
   const bool applied = takes(p, epilogue);
   const std::int64_t points = tiling.points().most(tiling.points().of_pass());
   const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;

@@ -94,7 +94,7 @@ struct Range {
 template <class T>
 class WeightBlocks {
  public:
-  WeightBlocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const Joined<const T>& x, const T* dy,
+  WeightBlocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const ConcatView<const T>& x, const T* dy,
                PointGradients<T>& u)
       : p_(p),
         tiling_(tiling),
@@ -194,7 +194,7 @@ class WeightBlocks {
   const Tiling& tiling_;
   const Points& points_;
   const Range& range_;
-  const Joined<const T>& x_;
+  const ConcatView<const T>& x_;
   const T* dy_;
   PointGradients<T>& u_;
   int64_t channels_;
@@ -245,7 +245,7 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs,
 }
 
 template <class T>
-bool grad_weight_by(const Conv3dProblem& p, const Points& points, const Joined<const T>& x, const T* dy, T* dw) {
+bool grad_weight_by(const Conv3dProblem& p, const Points& points, const ConcatView<const T>& x, const T* dy, T* dw) {
   if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
   const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
@@ -273,11 +273,11 @@ bool grad_weight_by(const Conv3dProblem& p, const Points& points, const Joined<c
 
 /// The direct kernels, which read one tensor.
 template <class T>
-void grad_weight_directly(const Conv3dProblem& p, const Joined<const T>& x, const T* dy, T* dw) {
+void grad_weight_directly(const Conv3dProblem& p, const ConcatView<const T>& x, const T* dy, T* dw) {
   if (x.count == 1) return direct::grad_weight(p, x.data[0], dy, dw);
   const int64_t voxels = p.batch * in_volume(p) / p.in_channels;
   memory::Scratch<T> all(voxels * p.in_channels);
-  each_part(x, [&](const T* data, int64_t channels, int64_t before) {
+  for_each_source(x, [&](const T* data, int64_t channels, int64_t before) {
     for (int64_t v = 0; v < voxels; ++v)
       std::copy_n(data + v * channels, channels, all.data() + v * p.in_channels + before);
   });
@@ -287,7 +287,7 @@ void grad_weight_directly(const Conv3dProblem& p, const Joined<const T>& x, cons
 }  // namespace
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, const T* dy, T* dw) {
+void grad_weight(const Conv3dProblem& p, Tiles tiles, const ConcatView<const T>& x, const T* dy, T* dw) {
   const Points points(p, tiles), square(p, Tiles::square);
   if (is_strided(p, Pass::grad_weight)) {
     if (grad_weight_strided(p, x.data[0], dy, dw)) return;
@@ -300,7 +300,7 @@ void grad_weight(const Conv3dProblem& p, Tiles tiles, const Joined<const T>& x, 
   grad_weight_directly(p, x, dy, dw);
 }
 
-template void grad_weight<float>(const Conv3dProblem&, Tiles, const Joined<const float>&, const float*, float*);
-template void grad_weight<double>(const Conv3dProblem&, Tiles, const Joined<const double>&, const double*, double*);
+template void grad_weight<float>(const Conv3dProblem&, Tiles, const ConcatView<const float>&, const float*, float*);
+template void grad_weight<double>(const Conv3dProblem&, Tiles, const ConcatView<const double>&, const double*, double*);
 
 }  // namespace vg::kernels::winograd

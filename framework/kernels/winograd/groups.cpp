@@ -52,8 +52,8 @@ class GroupWeights {
 }  // namespace
 
 template <class T>
-void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
-                   const Joined<T>& y, const Epilogue<T>& epilogue) {
+void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
+                   const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
@@ -79,9 +79,9 @@ void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose,
   gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
 }
 
-template void gather_groups<float>(const Conv3dProblem&, const Points&, bool, const Joined<const float>&, const float*,
-                                   const Joined<float>&, const Epilogue<float>&);
-template void gather_groups<double>(const Conv3dProblem&, const Points&, bool, const Joined<const double>&,
-                                    const double*, const Joined<double>&, const Epilogue<double>&);
+template void gather_groups<float>(const Conv3dProblem&, const Points&, bool, const ConcatView<const float>&, const float*,
+                                   const ConcatView<float>&, const Epilogue<float>&);
+template void gather_groups<double>(const Conv3dProblem&, const Points&, bool, const ConcatView<const double>&,
+                                    const double*, const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

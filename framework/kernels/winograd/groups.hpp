@@ -19,7 +19,7 @@ bool has_one_narrow_group(const Conv3dProblem& p) {
 
 /// As winograd::gather; no axis has five taps.
 template <class T>
-void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
-                   const Joined<T>& y, const Epilogue<T>& epilogue);
+void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
+                   const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 }  // namespace vg::kernels::winograd

@@ -18,7 +18,7 @@ class BlockOutputs {
  public:
   /// `stream`: as should_stream of each tensor says; the kernel is not dilated along D. Several tensors have whole
   /// vectors of channels each.
-  BlockOutputs(const Tiling& tiling, std::int64_t channels, const Joined<T>& y, bool stream)
+  BlockOutputs(const Tiling& tiling, std::int64_t channels, const ConcatView<T>& y, bool stream)
       : tiling_(tiling),
         y_(y),
         stream_(stream),
@@ -77,7 +77,7 @@ class BlockOutputs {
   std::int64_t tile_outputs() const { return tile_rows() * tiling_.points().step(2); }
   template <class F>
   void each_tensor(const Tiling::Block& block, int slice, const F& f) const {
-    each_part(y_, [&](T* y, std::int64_t channels, std::int64_t before) {
+    for_each_source(y_, [&](T* y, std::int64_t channels, std::int64_t before) {
       for (std::int64_t run = block.run_begin; run < block.run_end; ++run) {
         WinogradScatter<T> g = tiling_.output(block, run, slice, y, channels);
         f(g, run, before);
@@ -103,7 +103,7 @@ class BlockOutputs {
   }
 
   const Tiling& tiling_;
-  const Joined<T>& y_;
+  const ConcatView<T>& y_;
   bool stream_, buffered_;
   memory::Scratch<T> rows_;
 };

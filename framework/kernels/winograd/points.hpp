@@ -49,13 +49,13 @@ void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const K
 /// The inputs of a block in some slices of a pass to points, for all parts of the kernel that meet other rows. Each
 /// tensor but the last has whole vectors of channels.
 template <class T, class Kernel>
-void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const Joined<const T>& x,
+void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const ConcatView<const T>& x,
                       const PointLayout& layout, T* to, const Kernel& kernel) {
   const Parts& parts = tiling.parts();
   const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo()) * layout.ld;
   for (std::int64_t h = 0; h < parts.count[0]; ++h)
     for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
-      each_part(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
+      for_each_source(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
         to_points<T>(b, layout, to + before, kernel, [&](std::int64_t run) {
           WinogradGather<T> g = tiling.input(b, run, slice, data, channels, h, w);
           g.slices = slices;

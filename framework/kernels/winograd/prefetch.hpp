@@ -27,9 +27,9 @@ class Prefetch {
   /// The inputs of all runs of a block.
   template <class T>
   void add_inputs(const Tiling& tiling, const Tiling::Block& block, const Points::Ahead& ahead,
-                  const Joined<const T>& x) {
+                  const ConcatView<const T>& x) {
     if (ahead.planes == 0) return;
-    each_part(x, [&](const T* data, std::int64_t channels, std::int64_t) {
+    for_each_source(x, [&](const T* data, std::int64_t channels, std::int64_t) {
       for (std::int64_t run = block.run_begin; run < block.run_end; ++run)
         add(tiling.input(block, run, ahead.slice, data, channels), tiling.points().step(2), ahead.planes);
     });

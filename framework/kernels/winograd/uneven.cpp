@@ -105,7 +105,7 @@ template <class T>
 class ZeroInputs {
  public:
   /// `q`: as problem_of_tiles.
-  ZeroInputs(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block, const Joined<const T>& x)
+  ZeroInputs(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block, const ConcatView<const T>& x)
       : q_(q),
         tiling_(tiling),
         block_(block),
@@ -116,7 +116,7 @@ class ZeroInputs {
   void move_to(int64_t tile) {
     std::fill(known_.begin(), known_.end(), Known::nothing);
     parts_.clear();
-    each_part(x_, [&](const T* data, int64_t channels, int64_t) {
+    for_each_source(x_, [&](const T* data, int64_t channels, int64_t) {
       parts_.push_back(tiling_.all_inputs(block_, block_.run_begin + tile / block_.depth_tiles, data, channels));
     });
     first_ = parts_[0].first + tile % block_.depth_tiles * q_.out_size[2];
@@ -173,7 +173,7 @@ class ZeroInputs {
   const Conv3dProblem& q_;
   const Tiling& tiling_;
   const Tiling::Block& block_;
-  const Joined<const T>& x_;
+  const ConcatView<const T>& x_;
   std::vector<Known> known_;
   std::vector<WinogradGather<T>> parts_;
   int64_t first_ = 0;
@@ -182,9 +182,9 @@ class ZeroInputs {
 /// The inputs of a tile of a block: [h][w][d][channel], zero outside.
 template <class T>
 void copy_tile(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block, int64_t tile,
-               const Joined<const T>& x, T* to) {
+               const ConcatView<const T>& x, T* to) {
   const int64_t run = block.run_begin + tile / block.depth_tiles, t = tile % block.depth_tiles;
-  each_part(x, [&](const T* data, int64_t channels, int64_t before) {
+  for_each_source(x, [&](const T* data, int64_t channels, int64_t before) {
     const WinogradGather<T> g = tiling.all_inputs(block, run, data, channels);
     T* voxel = to + before;
     for (int64_t h = 0; h < q.in_size[0]; ++h)
@@ -208,7 +208,7 @@ T Gathered<T>::ordinary() const {
     std::vector<T> levels;
     for (int64_t i = 0; i < samples; ++i) {
       T level = 0;
-      each_part(x, [&](const T* data, int64_t channels, int64_t) {
+      for_each_source(x, [&](const T* data, int64_t channels, int64_t) {
         level = std::max(level, largest_or_infinity(data + voxels * i / samples * channels, channels));
       });
       if (level > 0) levels.push_back(level);
@@ -289,8 +289,8 @@ void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling
     again[static_cast<std::size_t>(tile)] = out.data() + i * out_volume(q);
   }
   if (q.batch > 0)
-    gather<T>(q, Tiles::square, of.transpose, whole<const T>(in.data(), q.in_channels), of.w,
-              whole(out.data(), q.out_channels), Epilogue<T>());
+    gather<T>(q, Tiles::square, of.transpose, single<const T>(in.data(), q.in_channels), of.w,
+              single(out.data(), q.out_channels), Epilogue<T>());
   const int64_t of_group = q.out_channels / q.groups;
   each_output(tiling, block, y, [&](int64_t tile, int64_t output, T* to, int64_t channels, int64_t before) {
     if (const T* const all = again[static_cast<std::size_t>(tile)]; all != nullptr) {

@@ -30,7 +30,7 @@ bool may_be_uneven(const WinogradLevels<T>& levels) {
 template <class T>
 class Gathered {
  public:
-  Gathered(const Conv3dProblem& problem, bool transposed, const Joined<const T>& inputs, const T* weights)
+  Gathered(const Conv3dProblem& problem, bool transposed, const ConcatView<const T>& inputs, const T* weights)
       : p(problem), transpose(transposed), x(inputs), w(weights) {}
   /// About what an output is where x is small, but not zero: estimated from some of x's voxels, of which an eighth are
   /// smaller, and of the weights.
@@ -38,7 +38,7 @@ class Gathered {
 
   const Conv3dProblem& p;
   const bool transpose;
-  const Joined<const T>& x;
+  const ConcatView<const T>& x;
   const T* const w;
 
  private:

@@ -101,8 +101,8 @@ bool applies(const Conv3dProblem& p, Pass pass) {
 namespace {
 
 template <class T>
-void gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const Joined<const T>& x, const T* w,
-                  const Joined<T>& y, const Epilogue<T>& epilogue) {
+void gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
+                  const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
@@ -120,13 +120,13 @@ bool is_grouped(const Conv3dProblem& p) {
 }  // namespace
 
 template <class T>
-bool takes_joined(const Conv3dProblem& p, Tiles tiles) {
+bool supports_concat(const Conv3dProblem& p, Tiles tiles) {
   return !is_strided(p, Pass::forward) && !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
 }
 
 template <class T>
-bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<const T>& x, const T* w,
-            const Joined<T>& y, const Epilogue<T>& epilogue) {
+bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+            const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   if (is_strided(p, Pass::forward)) return gather_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
   const Points points = passes_of(p, Points(p, tiles), sizeof(T));
@@ -139,11 +139,11 @@ bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const Joined<co
   return takes(p, epilogue);
 }
 
-template bool takes_joined<float>(const Conv3dProblem&, Tiles);
-template bool gather<float>(const Conv3dProblem&, Tiles, bool, const Joined<const float>&, const float*,
-                            const Joined<float>&, const Epilogue<float>&);
-template bool takes_joined<double>(const Conv3dProblem&, Tiles);
-template bool gather<double>(const Conv3dProblem&, Tiles, bool, const Joined<const double>&, const double*,
-                             const Joined<double>&, const Epilogue<double>&);
+template bool supports_concat<float>(const Conv3dProblem&, Tiles);
+template bool gather<float>(const Conv3dProblem&, Tiles, bool, const ConcatView<const float>&, const float*,
+                            const ConcatView<float>&, const Epilogue<float>&);
+template bool supports_concat<double>(const Conv3dProblem&, Tiles);
+template bool gather<double>(const Conv3dProblem&, Tiles, bool, const ConcatView<const double>&, const double*,
+                             const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd
