@@ -204,11 +204,11 @@ float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<st
 
 namespace {
 
-/// Of input and outputs together: what is copied of a slab, and rounded or paired, takes at most 16 MiB.
-constexpr int64_t slab_elements = int64_t{4} << 20;
+/// Of input and outputs together: what is copied of a chunk, and rounded or paired, takes at most 16 MiB.
+constexpr int64_t chunk_elements = int64_t{4} << 20;
 
 void gather(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
-  each_slab(p, slab_elements, [&](const Slab& s) {
+  for_each_row_chunk(p, chunk_elements, [&](const RowChunk& s) {
     if (gather_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
     Rounded xr(x + s.x, x_elements(s.p)), wr(w, w_elements(s.p));
     if (transpose)
@@ -229,15 +229,15 @@ void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float
 }
 
 void conv3d_grad_weight_bf16(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
-  const bool whole = fits_slab(p, slab_elements);
-  memory::Scratch<float> of_slab(whole ? 0 : w_elements(p));
-  float* to = dw;  // the first slab's; later ones are added
-  each_slab(p, slab_elements, [&](const Slab& s) {
+  const bool whole = fits_chunk(p, chunk_elements);
+  memory::Scratch<float> of_chunk(whole ? 0 : w_elements(p));
+  float* to = dw;  // the first chunk's; later ones are added
+  for_each_row_chunk(p, chunk_elements, [&](const RowChunk& s) {
     const float *const xs = x + s.x, *const dys = dy + s.y;
     if (!grad_weight_pairs(collapsed(s.p), xs, dys, to))
       conv3d_grad_weight<float>(s.p, Rounded(xs, x_elements(s.p)).data(), Rounded(dys, y_elements(s.p)).data(), to);
     if (to != dw) current_table<float>().accumulate(w_elements(p), to, dw);
-    to = of_slab.data();
+    to = of_chunk.data();
   });
 }
 

@@ -25,9 +25,9 @@ Planes planes_of(const Conv3dProblem& p, int64_t begin, int64_t end) {
 
 }  // namespace
 
-Slab slab_of(const Conv3dProblem& p, int64_t sample, int64_t begin, int64_t end) {
+RowChunk row_chunk_of(const Conv3dProblem& p, int64_t sample, int64_t begin, int64_t end) {
   const Planes planes = planes_of(p, begin, end);
-  Slab s{p, 0, 0};
+  RowChunk s{p, 0, 0};
   s.p.batch = 1;
   s.p.in_size[0] = planes.last - planes.first;
   s.p.out_size[0] = end - begin;
@@ -37,13 +37,13 @@ Slab slab_of(const Conv3dProblem& p, int64_t sample, int64_t begin, int64_t end)
   return s;
 }
 
-bool fits_slab(const Conv3dProblem& p, int64_t elements) {
+bool fits_chunk(const Conv3dProblem& p, int64_t elements) {
   return outputs(p) == 0 || p.batch * (in_volume(p) + out_volume(p)) <= elements;
 }
 
-int64_t slab_planes(const Conv3dProblem& p, int64_t elements) {
+int64_t chunk_planes(const Conv3dProblem& p, int64_t elements) {
   const auto size = [&p](int64_t planes) {
-    const Slab s = slab_of(p, 0, 0, planes);
+    const RowChunk s = row_chunk_of(p, 0, 0, planes);
     // somewhere inside, where no padding is met
     const int64_t span = (planes - 1) * p.stride[0] + (p.kernel_size[0] - 1) * p.rhs_dilation[0] + 1;
     const int64_t met = std::min(p.in_size[0], ceil_div(span, p.lhs_dilation[0]));

@@ -8,28 +8,28 @@
 namespace vg::kernels {
 
 /// A convolution of some planes of the outputs with the planes of the input that they meet.
-struct Slab {
+struct RowChunk {
   Conv3dProblem p;
   std::int64_t x, y;  ///< where its operands begin in the whole ones, in elements
 };
 
-/// Slab `index` of the outputs along H: planes [begin, end) of sample `sample`.
-Slab slab_of(const Conv3dProblem& p, std::int64_t sample, std::int64_t begin, std::int64_t end);
+/// RowChunk `index` of the outputs along H: planes [begin, end) of sample `sample`.
+RowChunk row_chunk_of(const Conv3dProblem& p, std::int64_t sample, std::int64_t begin, std::int64_t end);
 
 /// The most planes of the outputs, and at least one, whose operands, input and outputs, are at most `elements`.
-std::int64_t slab_planes(const Conv3dProblem& p, std::int64_t elements);
+std::int64_t chunk_planes(const Conv3dProblem& p, std::int64_t elements);
 
 /// Whether p's operands are at most `elements`, or there is nothing to cut.
-bool fits_slab(const Conv3dProblem& p, std::int64_t elements);
+bool fits_chunk(const Conv3dProblem& p, std::int64_t elements);
 
-/// f(slab) for slabs that cover the outputs, in order; for the whole problem at once where it fits.
+/// f(chunk) for chunks that cover the outputs, in order; for the whole problem at once where it fits.
 template <class F>
-void each_slab(const Conv3dProblem& p, std::int64_t elements, const F& f) {
-  if (fits_slab(p, elements)) return f(Slab{p, 0, 0});
-  const std::int64_t planes = slab_planes(p, elements);
+void for_each_row_chunk(const Conv3dProblem& p, std::int64_t elements, const F& f) {
+  if (fits_chunk(p, elements)) return f(RowChunk{p, 0, 0});
+  const std::int64_t planes = chunk_planes(p, elements);
   for (std::int64_t sample = 0; sample < p.batch; ++sample)
     for (std::int64_t h = 0; h < p.out_size[0]; h += planes)
-      f(slab_of(p, sample, h, h + planes < p.out_size[0] ? h + planes : p.out_size[0]));
+      f(row_chunk_of(p, sample, h, h + planes < p.out_size[0] ? h + planes : p.out_size[0]));
 }
 
 }  // namespace vg::kernels

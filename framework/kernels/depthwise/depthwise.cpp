@@ -5,7 +5,7 @@
 //
 // A task is a batch, a block of W x D, a run of planes of H, and up to four vectors of output channels: what is
 // contiguous in a voxel is read once (a line of each voxel at a time costs 5 to 11 ns a line, more than its 27 FMAs).
-// grad_weight deals these units in order to slabs, whose number depends on the shape only, and adds the slabs in order.
+// grad_weight deals these units in order to partial sums, whose number depends on the shape only, and adds the partial sums in order.
 // Zeros are multiplied where D is padded (and W, in grad_weight), which is wrong for weights (dy) that are not finite.
 #include "voxgrad/framework/kernels/depthwise/depthwise.hpp"
 
@@ -396,15 +396,15 @@ void weight_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
   }
 }
 
-/// dw[tap][part][channel] = the sum over slabs, in order, of slabs[slab][vector][part][tap][lane].
+/// dw[tap][part][channel] = the sum over partial sums, in order, of partial sums[partial sum][vector][part][tap][lane].
 template <class T>
-void add_slabs(const Conv3dProblem& p, const Cut& c, const T* slabs, int64_t count, T* dw) {
+void add_partials(const Conv3dProblem& p, const Cut& c, const T* partials, int64_t count, T* dw) {
   const int64_t size = c.vectors * c.vector_size;
   for (int64_t tap = 0; tap < taps(p); ++tap)
     for (int64_t part = 0; part < c.ci; ++part)
       for (int64_t channel = 0; channel < p.out_channels; ++channel) {
         const int64_t vector = channel / c.lanes;
-        const T* from = slabs + ((vector * c.ci + part) * taps(p) + tap) * c.lanes + channel % c.lanes;
+        const T* from = partials + ((vector * c.ci + part) * taps(p) + tap) * c.lanes + channel % c.lanes;
         T sum = *from;
         for (int64_t s = 1; s < count; ++s) sum += from[s * size];
         *dw++ = sum;
@@ -417,22 +417,22 @@ template <class T>
 bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Cut c = cut_of<T>(p);
   const int64_t units = p.batch * c.units();
-  const int64_t slabs = std::clamp<int64_t>(ceil_div(32, c.v_blocks), 1, std::max<int64_t>(1, units));
-  memory::Scratch<T> copies(slabs * c.vectors * c.vector_size);
+  const int64_t partials = std::clamp<int64_t>(ceil_div(32, c.v_blocks), 1, std::max<int64_t>(1, units));
+  memory::Scratch<T> copies(partials * c.vectors * c.vector_size);
   parallel_for(
-      slabs * c.v_blocks,
+      partials * c.v_blocks,
       [&](int64_t task) {
-        const int64_t slab = task / c.v_blocks, v_begin = task % c.v_blocks * c.v_size,
+        const int64_t partial = task / c.v_blocks, v_begin = task % c.v_blocks * c.v_size,
                       v_end = std::min(v_begin + c.v_size, c.vectors);
-        T* const to = copies.data() + (slab * c.vectors + v_begin) * c.vector_size;
+        T* const to = copies.data() + (partial * c.vectors + v_begin) * c.vector_size;
         std::fill_n(to, (v_end - v_begin) * c.vector_size, T(0));
         Ring<T> ring(p, c, x);
         memory::Scratch<T> dy_copy(std::min(dy_rows, c.w_size) * c.d_size * c.lanes);
-        for (int64_t u = units * slab / slabs; u < units * (slab + 1) / slabs; ++u)
+        for (int64_t u = units * partial / partials; u < units * (partial + 1) / partials; ++u)
           weight_unit(p, c, unit_of(p, c, u), ring, v_begin, v_end, dy, dy_copy.data(), to);
       },
       is_small(p));
-  add_slabs(p, c, copies.data(), slabs, dw);
+  add_partials(p, c, copies.data(), partials, dw);
   return all_finite(dw, c.ci * taps(p) * p.out_channels);
 }
 

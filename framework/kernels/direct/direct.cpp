@@ -1,8 +1,8 @@
 // Plans (indirection.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
 //
 // Tasks are boxes of about `positions_of` outputs, cut by shape; each writes its own outputs, so forward and grad_input
-// have no reductions. grad_weight deals the boxes, in order, to a number of slabs that depends on the shape only; a
-// slab sums its boxes into its own copy of dw, and the copies are added in order.
+// have no reductions. grad_weight deals the boxes, in order, to a number of partial sums that depends on the shape only; a
+// partial sum sums its boxes into its own copy of dw, and the copies are added in order.
 #include "voxgrad/framework/kernels/direct/direct.hpp"
 
 #include <algorithm>
@@ -186,10 +186,10 @@ bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes
 
 namespace {
 
-/// How the sum over the volume is cut: `slabs` copies of dw, each of which takes its boxes in order; `parts` cuts the
-/// output channels (or the groups) where few slabs pay.
+/// How the sum over the volume is cut: `partial sums` copies of dw, each of which takes its boxes in order; `parts` cuts the
+/// output channels (or the groups) where few partial sums pay.
 struct Split {
-  int64_t slabs, parts, part_size;
+  int64_t partials, parts, part_size;
   bool by_group;  ///< part_size counts groups, else output channels
 };
 
@@ -202,11 +202,11 @@ Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool ove
   // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
   const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / weight_positions;
   Split s;
-  s.slabs = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
+  s.partials = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
   s.by_group = p.groups > 1 && !over_groups;
   const int64_t block = s.by_group ? 1 : p.groups > 1 ? lanes : 2 * lanes;
   const int64_t blocks = ceil_div(s.by_group ? p.groups : p.out_channels, block);
-  s.part_size = ceil_div(blocks, std::clamp<int64_t>(ceil_div(16, s.slabs), 1, blocks)) * block;
+  s.part_size = ceil_div(blocks, std::clamp<int64_t>(ceil_div(16, s.partials), 1, blocks)) * block;
   s.parts = ceil_div(s.by_group ? p.groups : p.out_channels, s.part_size);
   return s;
 }
@@ -219,7 +219,7 @@ WeightKernel<T> weight_kernel(const Conv3dProblem& p) {
   return weight_is_few(p, table.lanes, table.weight_lanes) ? table.weight_few : table.weight_dense;
 }
 
-/// dw (of one slab) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
+/// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
 template <class T>
 void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kernel, int64_t begin, int64_t end,
                   int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy,
@@ -238,11 +238,11 @@ void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kern
 }
 
 template <class T>
-void add_slabs(const T* slabs, int64_t count, int64_t size, T* dw) {
+void add_partials(const T* partials, int64_t count, int64_t size, T* dw) {
   parallel_ranges(size, 4096, [&](int64_t begin, int64_t end) {
-    std::copy(slabs + begin, slabs + end, dw + begin);
+    std::copy(partials + begin, partials + end, dw + begin);
     for (int64_t s = 1; s < count; ++s)
-      current_table<T>().accumulate(end - begin, slabs + s * size + begin, dw + begin);
+      current_table<T>().accumulate(end - begin, partials + s * size + begin, dw + begin);
   });
 }
 
@@ -274,26 +274,26 @@ void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lane
   const Plan& plan = *kept;
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
   const Split split = split_of(p, plan, lanes, over_groups, sizeof(*dw));
-  memory::Scratch<Sum<T>> copies(split.slabs > 1 ? split.slabs * size : 0);
-  Sum<T>* const slabs = split.slabs > 1 ? copies.data() : dw;
+  memory::Scratch<Sum<T>> copies(split.partials > 1 ? split.partials * size : 0);
+  Sum<T>* const partials = split.partials > 1 ? copies.data() : dw;
   const int64_t all = split.by_group ? p.groups : p.out_channels,
                 columns = split.by_group ? p.out_channels / p.groups : 1;
   parallel_for(
-      split.slabs * split.parts,
+      split.partials * split.parts,
       [&](int64_t task) {
-        const int64_t slab = task / split.parts, part = task % split.parts;
+        const int64_t partial = task / split.parts, part = task % split.parts;
         const int64_t part_begin = part * split.part_size, part_end = std::min(all, part_begin + split.part_size);
-        Sum<T>* const to = slabs + slab * size;
+        Sum<T>* const to = partials + partial * size;
         const int64_t step = split.parts == 1 ? size : p.out_channels,
                       width = split.parts == 1 ? size : (part_end - part_begin) * columns;
         for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
-        const auto first_box = [&](int64_t index) { return boxes * index / split.slabs; };
+        const auto first_box = [&](int64_t index) { return boxes * index / split.partials; };
         const int64_t next = (task + 1) / split.parts;  // of this thread's next task, but at the end of its share
-        weight_boxes(p, plan, kernel, first_box(slab), first_box(slab + 1), first_box(next), split.by_group, part_begin,
+        weight_boxes(p, plan, kernel, first_box(partial), first_box(partial + 1), first_box(next), split.by_group, part_begin,
                      part_end, x, dy, to);
       },
       is_small(p));
-  if (split.slabs > 1) add_slabs(slabs, split.slabs, size, dw);
+  if (split.partials > 1) add_partials(partials, split.partials, size, dw);
 }
 
 template bool gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);

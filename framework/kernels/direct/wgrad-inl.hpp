@@ -5,7 +5,7 @@
 //  * dense: a tile of MR weight rows (contiguous input elements: channels, and taps along D where they merge) x NV
 //  vectors
 //    of output channels is an outer product summed over the positions of the task, then added to dw once. The positions
-//    of a task (some hundred) bound the length of a float sum; tasks are added slab by slab in a fixed order.
+//    of a task (some hundred) bound the length of a float sum; tasks are added partial sum by partial sum in a fixed order.
 //    Short runs share tiles, each row with its own offset; up to half a vector of channels is one of half vectors.
 //  * few output channels: the same with lanes over the weight rows, so that no lanes idle.
 //  * depthwise: a tile of MR taps x one vector of channels.

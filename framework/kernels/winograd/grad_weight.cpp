@@ -1,4 +1,4 @@
-// grad_weight deals slices and slabs of blocks to tasks: input and gradient to points, one outer product a point (the
+// grad_weight deals slices and partial sums of blocks to tasks: input and gradient to points, one outer product a point (the
 // direct grad_weight body, or folded ones), whose sums start from zero in each block; the inverse once, at the end.
 #include <algorithm>
 
@@ -25,8 +25,8 @@ using std::int64_t;
 namespace {
 
 /// Tiles of a block, whose products are added to sums in L2: the more tiles, the fewer times. A float
-/// sum runs over the tiles of a block, then over the blocks of a slab: few tiles want short blocks. So do few wide
-/// tiles of few channels: enough blocks for some slabs, which are cheap there, and slices that need not be apart (8 ->
+/// sum runs over the tiles of a block, then over the blocks of a partial sum: few tiles want short blocks. So do few wide
+/// tiles of few channels: enough blocks for some partial sums, which are cheap there, and slices that need not be apart (8 ->
 /// 16 at 8^3, a batch of 32: 0.54 -> 0.29 ms).
 int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
   const int64_t products = p.in_channels * p.out_channels, tiles = tiles_of(p, points);
@@ -37,10 +37,10 @@ int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::si
   return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
 }
 
-/// How the sum over blocks is cut in grad_weight: into slabs; by slice and by parts of the output channels, so that the
+/// How the sum over blocks is cut in grad_weight: into partial sums; by slice and by parts of the output channels, so that the
 /// products of a task stay in L2.
 struct Split {
-  int64_t slabs, slices, parts, part_size;  ///< `slices` are worked on together
+  int64_t partials, slices, parts, part_size;  ///< `slices` are worked on together
 };
 
 template <class T>
@@ -54,27 +54,27 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   s.slices = slice * tiling.slices() <= budget ? tiling.slices() : tiling.points().of_pass();
   s.part_size = ceil_div(blocks, parts) * 2 * lanes;
   s.parts = ceil_div(p.out_channels, s.part_size);
-  const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a slab
+  const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a partial sum
   const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
-  s.slabs = equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
-  if (s.slabs * tasks >= 4) return s;
+  s.partials = equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
+  if (s.partials * tasks >= 4) return s;
   // a small volume: each slice reads it from a cache
   s.slices = 1;
-  if (tiling.slices() == 1) s.slabs = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 2), s.slabs, 4);
+  if (tiling.slices() == 1) s.partials = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 2), s.partials, 4);
   return s;
 }
 
-/// Gradients by point: of slab s, point p, row r at (s * points + p) * point_stride + r * stride; rows are (part of the
+/// Gradients by point: of partial sum s, point p, row r at (s * points + p) * point_stride + r * stride; rows are (part of the
 /// kernel, input channel).
 template <class T>
 class PointGradients {
  public:
-  PointGradients(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, int64_t lanes)
+  PointGradients(const Conv3dProblem& p, const Tiling& tiling, int64_t partials, int64_t lanes)
       : points_(tiling.points().all()),
         stride_(round_up(p.out_channels, lanes)),
         point_stride_(tiling.parts().all() * p.in_channels * stride_ + lanes),
-        u_(slabs * points_ * point_stride_) {}
-  T* point(int64_t slab, int64_t index) { return u_.data() + (slab * points_ + index) * point_stride_; }
+        u_(partials * points_ * point_stride_) {}
+  T* point(int64_t partial, int64_t index) { return u_.data() + (partial * points_ + index) * point_stride_; }
   int64_t stride() const { return stride_; }
   int64_t point_stride() const { return point_stride_; }
   int64_t points() const { return points_; }
@@ -86,7 +86,7 @@ class PointGradients {
 
 /// What one task of grad_weight adds up.
 struct Range {
-  int64_t slab, block_begin, block_end, co_begin, co_end;
+  int64_t partial, block_begin, block_end, co_begin, co_end;
   int slice_begin, slice_end;
 };
 
@@ -135,7 +135,7 @@ class WeightBlocks {
   void clear(int slice, int end) {
     for (int64_t i = points_.before(slice); i < points_.before(end); ++i)
       for (int64_t r = 0; r < tiling_.parts().all() * p_.in_channels; ++r)
-        std::fill_n(u_.point(range_.slab, i) + r * u_.stride() + range_.co_begin, channels_, T(0));
+        std::fill_n(u_.point(range_.partial, i) + r * u_.stride() + range_.co_begin, channels_, T(0));
   }
   WinogradGather<T> gradient(const Tiling::Block& b, int64_t run, int slice, int slices) const {
     WinogradGather<T> g = tiling_.gradient(b, run, slice, dy_ + range_.co_begin);
@@ -164,7 +164,7 @@ class WeightBlocks {
     for (int s = slice; s < slice + slices; ++s) {
       const int count = points_.points(s, 1);
       fold_({count, v, in_.point_stride, in_.ld, e, out_.point_stride, out_.ld,
-             u_.point(range_.slab, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(), block.tiles(),
+             u_.point(range_.partial, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(), block.tiles(),
              p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, slices).take()});
       v += count * in_.point_stride;
       e += wide::numbers * out_.point_stride;
@@ -178,7 +178,7 @@ class WeightBlocks {
       prefetch_.share(point + 1, count).run();
       current_table<T>().weight_dense({.x = v_.data() + point * in_.point_stride,
                                        .dy = e_.data() + point * out_.point_stride - range_.co_begin,
-                                       .dw = u_.point(range_.slab, before + point),
+                                       .dw = u_.point(range_.partial, before + point),
                                        .taps = parts.data(),
                                        .tap_count = parts.size(),
                                        .x_off = v_off.data(),
@@ -206,10 +206,10 @@ class WeightBlocks {
   Prefetch prefetch_;
 };
 
-/// Adds up the slabs and turns points into taps; false where these are not worth it (SumsCheck).
+/// Adds up the partial sums and turns points into taps; false where these are not worth it (SumsCheck).
 template <class T>
-bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t slabs, PointGradients<T>& u, T* dw) {
-  const SlabGroups groups(slabs);
+bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partials, PointGradients<T>& u, T* dw) {
+  const PartialSums groups(partials);
   groups.add(u.point(0, 0), u.points() * u.point_stride(), is_small(p));
   constexpr int64_t chunk = 8;
   const int64_t parts = tiling.parts().all(), tasks = ceil_div(p.in_channels, chunk);
@@ -250,17 +250,17 @@ bool grad_weight_by(const Conv3dProblem& p, const Points& points, const ConcatVi
   const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);
-  PointGradients<T> u(p, tiling, split.slabs, lanes);
+  PointGradients<T> u(p, tiling, split.partials, lanes);
   const int64_t groups = tiling.slices() / split.slices;
   parallel_for(
-      split.slabs * groups * split.parts,
+      split.partials * groups * split.parts,
       [&](int64_t task) {
         const int64_t part = task % split.parts, group = task / split.parts % groups,
-                      slab = task / split.parts / groups;
+                      partial = task / split.parts / groups;
         const int64_t co_begin = part * split.part_size;
-        const Range range = {slab,
-                             tiling.blocks() * slab / split.slabs,
-                             tiling.blocks() * (slab + 1) / split.slabs,
+        const Range range = {partial,
+                             tiling.blocks() * partial / split.partials,
+                             tiling.blocks() * (partial + 1) / split.partials,
                              co_begin,
                              std::min(p.out_channels, co_begin + split.part_size),
                              static_cast<int>(group * split.slices),
@@ -268,7 +268,7 @@ bool grad_weight_by(const Conv3dProblem& p, const Points& points, const ConcatVi
         WeightBlocks<T>(p, tiling, range, x, dy, u).run();
       },
       is_small(p));
-  return finish_weights(p, tiling, split.slabs, u, dw);
+  return finish_weights(p, tiling, split.partials, u, dw);
 }
 
 /// The direct kernels, which read one tensor.

@@ -1,4 +1,4 @@
-// grad_weight of a stride of 2: the products by point are summed up over blocks of tiles, a slab of blocks a task; its
+// grad_weight of a stride of 2: the products by point are summed up over blocks of tiles, a partial sum of blocks a task; its
 // sums turn into taps once, at the end.
 #include <algorithm>
 #include <utility>
@@ -39,13 +39,13 @@ struct ProductPositions {
 };
 
 /// Slabs of blocks, each with sums of its own: some MB of them at most.
-int64_t slabs_of(const Conv3dProblem& p, const StridedTiling& tiling, int64_t bytes) {
+int64_t partials_of(const Conv3dProblem& p, const StridedTiling& tiling, int64_t bytes) {
   const int64_t by_memory = (int64_t{8} << 20) / bytes;
-  const int64_t slabs = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 8), 1, 16);
-  return is_small(p) ? 1 : equal_shares(slabs);
+  const int64_t partials = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 8), 1, 16);
+  return is_small(p) ? 1 : equal_shares(partials);
 }
 
-/// What the tasks of a grad_weight share: a slab of sums each.
+/// What the tasks of a grad_weight share: a partial sum of sums each.
 template <class T>
 struct StridedSums {
   const Conv3dProblem& p;
@@ -53,10 +53,10 @@ struct StridedSums {
   const WinogradStrided<T>& kernels;
   const int64_t width;
   const PointLayout in, out;
-  const int64_t point, slab_size, slabs;
+  const int64_t point, slab_size, partials;
   memory::Scratch<T> u;
   const ProductPositions whole;
-  const SlabGroups groups;
+  const PartialSums groups;
   SumsCheck<T> check;
 
   explicit StridedSums(const Conv3dProblem& problem)
@@ -68,10 +68,10 @@ struct StridedSums {
         out(p.out_channels, tiling.most_tiles(), current_table<T>().lanes),
         point(p.in_channels * width),
         slab_size(w_points * point),
-        slabs(slabs_of(p, tiling, slab_size * static_cast<int64_t>(sizeof(T)))),
-        u(slabs * slab_size),
+        partials(partials_of(p, tiling, slab_size * static_cast<int64_t>(sizeof(T)))),
+        u(partials * slab_size),
         whole(tiling.most_tiles(), in, out),
-        groups(slabs),
+        groups(partials),
         check(p, strided_shares(), p.in_channels) {}
 
   /// The groups' sums for an input channel, added up, to taps.
@@ -96,15 +96,15 @@ struct StridedSums {
   }
 };
 
-/// The blocks of a slab, one after the other.
+/// The blocks of a partial sum, one after the other.
 template <class T>
 class StridedSlab {
  public:
-  StridedSlab(StridedSums<T>& of, int64_t slab)
+  StridedSlab(StridedSums<T>& of, int64_t partial)
       : of_(of),
-        sums_(of.u.data() + slab * of.slab_size),
-        begin_(of.tiling.blocks() * slab / of.slabs),
-        end_(of.tiling.blocks() * (slab + 1) / of.slabs),
+        sums_(of.u.data() + partial * of.slab_size),
+        begin_(of.tiling.blocks() * partial / of.partials),
+        end_(of.tiling.blocks() * (partial + 1) / of.partials),
         v_(x_points * of.in.point_stride),
         e_(y_points * of.out.point_stride),
         ahead_(of.p, of.tiling) {
@@ -164,7 +164,7 @@ template <class T>
 bool grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   StridedSums<T> sums(p);
   parallel_for(
-      sums.slabs, [&](int64_t slab) { StridedSlab<T>(sums, slab).run(x, dy); }, is_small(p));
+      sums.partials, [&](int64_t partial) { StridedSlab<T>(sums, partial).run(x, dy); }, is_small(p));
   sums.groups.add(sums.u.data(), sums.slab_size, is_small(p));
   parallel_for(
       p.in_channels, [&](int64_t row) { sums.finish(row, dw); }, is_small(p));

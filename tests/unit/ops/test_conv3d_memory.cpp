@@ -17,16 +17,16 @@ namespace {
 
 using namespace vg::test;
 using std::int64_t;
-using vg::kernels::Slab;
+using vg::kernels::RowChunk;
 
-/// Slab by slab by f32's direct kernels.
+/// RowChunk by slab by f32's direct kernels.
 NaiveConv3d by_slabs(const Conv3dProblem& p, int64_t elements, const std::vector<double>& x,
                      const std::vector<double>& w, const std::vector<double>& dy, int& slabs) {
   const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
   const std::vector<float> xf = floats(x), wf = floats(w), dyf = floats(dy);
   std::vector<float> y(dy.size(), 99), dw(w.size(), 0), of_slab(w.size());
   slabs = 0;
-  vg::kernels::each_slab(p, elements, [&](const Slab& s) {
+  vg::kernels::for_each_row_chunk(p, elements, [&](const RowChunk& s) {
     vg::kernels::conv3d_forward<float>(s.p, xf.data() + s.x, wf.data(), y.data() + s.y);
     vg::kernels::conv3d_grad_weight<float>(s.p, xf.data() + s.x, dyf.data() + s.y, of_slab.data());
     for (std::size_t i = 0; i < dw.size(); ++i) dw[i] += of_slab[i];
@@ -80,12 +80,12 @@ TEST_CASE("conv3d slabs: are as large as asked for", "[conv3d][kernels]") {
   const Conv3dProblem p = cubic(2, {64, 64, 64}, 32, 32, 3, 1, 1);
   const int64_t elements = int64_t{4} << 20;
   int64_t planes = 0;
-  vg::kernels::each_slab(p, elements, [&](const Slab& s) {
+  vg::kernels::for_each_row_chunk(p, elements, [&](const RowChunk& s) {
     CHECK(x_size(s.p) + y_size(s.p) <= elements);
     planes += s.p.out_size[0];
   });
   CHECK(planes == 2 * 64);
-  CHECK(vg::kernels::slab_planes(p, elements) == 15);  // and 17 of the input: 32 x 64 x 64 x 32 elements
+  CHECK(vg::kernels::chunk_planes(p, elements) == 15);  // and 17 of the input: 32 x 64 x 64 x 32 elements
 }
 
 // 16 MiB a thread and the weights as they are wanted, whatever the volume.
