@@ -39,8 +39,8 @@ template <class T>
 bool gather_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                      const Epilogue<T>& epilogue) {
   if (sliding::applies<T>(p, false))
-    if (const auto done = sliding::gather(p, transpose, x, w, y, epilogue)) return done->applied;
-  return direct::gather(p, transpose, x, w, y, epilogue);
+    if (const auto done = sliding::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
+  return direct::data_pass(p, transpose, x, w, y, epilogue);
 }
 template <class T>
 void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
@@ -50,14 +50,14 @@ void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw
 // Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are
 // for Winograd alone, and an epilogue for one y.
 template <class T>
-void gather(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
+void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
             const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
   bool applied = false;  // by the last one that ran
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
       [&] { applied = gather_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
-      [&](winograd::Tiles tiles) { applied = winograd::gather(p, tiles, transpose, x, w, y, epilogue); });
+      [&](winograd::Tiles tiles) { applied = winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
   if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
 }
 
@@ -71,7 +71,7 @@ Conv3dProblem problem_of(const Conv3dProblem& p, Pass pass) {
 template <class T>
 void conv3d_forward_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* w, T* y,
                            const Epilogue<T>& epilogue) {
-  gather(problem_of(p, Pass::forward), false, x, w, single(y, p.out_channels), epilogue);
+  data_pass(problem_of(p, Pass::forward), false, x, w, single(y, p.out_channels), epilogue);
 }
 template <class T>
 void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
@@ -80,7 +80,7 @@ void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
 
 template <class T>
 void conv3d_grad_input_concat(const Conv3dProblem& p, const T* dy, const T* w, const ConcatView<T>& dx) {
-  gather(problem_of(p, Pass::grad_input), true, single(dy, p.out_channels), w, dx, Epilogue<T>());
+  data_pass(problem_of(p, Pass::grad_input), true, single(dy, p.out_channels), w, dx, Epilogue<T>());
 }
 template <class T>
 void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {

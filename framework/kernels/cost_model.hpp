@@ -20,7 +20,7 @@ struct Cost {
 };
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 
-/// The algorithm for a pass, of which p is the gather or the grad_weight: what is forced (algorithm.hpp), else
+/// The algorithm for a pass, of which p is the data pass or the grad_weight: what is forced (algorithm.hpp), else
 /// the cheapest by estimate. Never `automatic`.
 Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 

@@ -53,7 +53,7 @@ int64_t w_elements(const Conv3dProblem& p) { return taps(p) * (p.in_channels / p
 /// more. Tiles (AMX) are beyond its reach.
 bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k, Pass pass) {
   constexpr double pairs = 1.9, rounding = 4;  // speed; a vector of an operand, in vector multiply-adds
-  if (k.gather_tiles != nullptr || !may_choose(p, pass)) return false;
+  if (k.igemm_tiles != nullptr || !may_choose(p, pass)) return false;
   const Cost cost = cost_of(p, k.lanes, pass);
   const double vectors = static_cast<double>(x_elements(p) + w_elements(p)) / static_cast<double>(k.lanes);
   return cost.least_winograd() + rounding * vectors < cost.direct / pairs;
@@ -98,7 +98,7 @@ int64_t pairs_of(int64_t channels, bool tiles) {
   return ceil_div(pairs, steps) * steps;
 }
 
-/// A gather over pairs: how they are made, and which kernel runs.
+/// A data pass over pairs: how they are made, and which kernel runs.
 struct PairGather {
   const Bf16Kernels* k;
   int axis;
@@ -106,20 +106,20 @@ struct PairGather {
   bool few, tiles;
 
   Conv3dProblem over_pairs(const Conv3dProblem& p) const { return gather_over_pairs(p, axis, pairs); }
-  GatherKernel<Bf16Pair> kernel() const { return few ? k->gather_few : tiles ? k->gather_tiles : k->gather_dense; }
+  IgemmKernel<Bf16Pair> kernel() const { return few ? k->igemm_narrow : tiles ? k->igemm_tiles : k->igemm; }
 };
 
 PairGather pair_gather(const Bf16Kernels* k, const Conv3dProblem& p) {
   PairGather g{k, gather_pairing(p), 0, 0, false, false};
   const int64_t ci = p.in_channels / p.groups, pairs = ceil_div(ci, 2);
   g.few = direct::gather_is_few(gather_over_pairs(p, g.axis, pairs), k->lanes);
-  g.tiles = k->gather_tiles != nullptr && !g.few && g.axis == channel_pairs && pairs >= least_pairs_for_tiles;
+  g.tiles = k->igemm_tiles != nullptr && !g.few && g.axis == channel_pairs && pairs >= least_pairs_for_tiles;
   g.pairs = pairs_of(ci, g.tiles);
   g.lanes = g.tiles ? tile_lanes : k->lanes;
   return g;
 }
 
-/// The gather over p with packed weights; false, with nothing done, where it has to be emulated.
+/// The data pass over p with packed weights; false, with nothing done, where it has to be emulated.
 bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, const Bf16Pair* packed, float* y) {
   const Conv3dProblem q = g.over_pairs(p);
   memory::Scratch<Bf16Pair> xp(x_elements(q));
@@ -131,7 +131,7 @@ bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, 
   return true;
 }
 
-/// The gather over p (direct::gather's) by pairs; false where it has to be emulated.
+/// The data pass over p (direct::data_pass's) by pairs; false where it has to be emulated.
 bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
   const Bf16Kernels* const k = kernels_for(p, transpose ? Pass::grad_input : Pass::forward);
   if (k == nullptr) return false;
@@ -152,8 +152,8 @@ bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const 
 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
 
-WeightKernel<Bf16Pair> weight_kernel(const Bf16Kernels& k, const Conv3dProblem& q) {
-  return direct::weight_is_few(q, k.lanes, k.weight_lanes) ? k.weight_few : k.weight_dense;
+WgradKernel<Bf16Pair> weight_kernel(const Bf16Kernels& k, const Conv3dProblem& q) {
+  return direct::weight_is_few(q, k.lanes, k.weight_lanes) ? k.wgrad_narrow : k.wgrad;
 }
 
 /// Of a part of a row, where a pair of outputs meets just one pair of inputs.
@@ -207,7 +207,7 @@ namespace {
 /// Of input and outputs together: what is copied of a chunk, and rounded or paired, takes at most 16 MiB.
 constexpr int64_t chunk_elements = int64_t{4} << 20;
 
-void gather(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
+void data_pass(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
   for_each_row_chunk(p, chunk_elements, [&](const RowChunk& s) {
     if (gather_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
     Rounded xr(x + s.x, x_elements(s.p)), wr(w, w_elements(s.p));
@@ -221,11 +221,11 @@ void gather(const Conv3dProblem& p, bool transpose, const float* x, const float*
 }  // namespace
 
 void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y) {
-  gather(p, false, x, w, y);
+  data_pass(p, false, x, w, y);
 }
 
 void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float* w, float* dx) {
-  gather(transposed(p), true, dy, w, dx);
+  data_pass(transposed(p), true, dy, w, dx);
 }
 
 void conv3d_grad_weight_bf16(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {

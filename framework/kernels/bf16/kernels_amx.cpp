@@ -45,5 +45,5 @@ class AmxTiles {
 };
 
 }  // namespace
-const GatherKernel<Bf16Pair> amx_gather_tiles = gather_tiles<AmxTiles>;
+const IgemmKernel<Bf16Pair> amx_igemm_tiles = igemm_tiles<AmxTiles>;
 }  // namespace vg::kernels

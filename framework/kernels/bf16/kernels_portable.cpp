@@ -7,7 +7,7 @@
 
 namespace vg::kernels {
 namespace {
-constexpr Bf16Kernels table = make_bf16_kernels(gather_tiles<PortableTiles>);
+constexpr Bf16Kernels table = make_bf16_kernels(igemm_tiles<PortableTiles>);
 }
 const Bf16Kernels* const portable_bf16_kernels = &table;
 }  // namespace vg::kernels

@@ -65,15 +65,15 @@ bool pair(std::int64_t rows, std::int64_t n, const float* a, const float* b, std
   return pair_rows<false, false>(rows, n, a, b, step, y);
 }
 
-constexpr Bf16Kernels make_bf16_kernels(GatherKernel<Bf16Pair> tiles) {
+constexpr Bf16Kernels make_bf16_kernels(IgemmKernel<Bf16Pair> tiles) {
   Bf16Kernels t{};
   t.lanes = Pairs::lanes;
-  t.gather_dense = gather_dense<Bf16Pair>;
-  t.gather_few = gather_few<Bf16Pair>;
-  t.weight_dense = weight_dense<Bf16Pair>;
+  t.igemm = igemm<Bf16Pair>;
+  t.igemm_narrow = igemm_narrow<Bf16Pair>;
+  t.wgrad = wgrad<Bf16Pair>;
   t.weight_lanes = weight_lanes<Bf16Pair>;
-  t.weight_few = weight_few<Bf16Pair>;
-  t.gather_tiles = tiles;
+  t.wgrad_narrow = wgrad_narrow<Bf16Pair>;
+  t.igemm_tiles = tiles;
   t.pair_adjacent = pair_adjacent;
   t.pair = pair;
   return t;

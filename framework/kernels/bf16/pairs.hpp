@@ -21,9 +21,9 @@ namespace vg::kernels {
 /// No axis: pairs of channels.
 constexpr int channel_pairs = -1;
 
-/// The cheapest way for a gather over p: an axis or channel_pairs.
+/// The cheapest way for a data pass over p: an axis or channel_pairs.
 int gather_pairing(const Conv3dProblem& p);
-/// The gather over pairs, of `pairs` channels a group for channel_pairs.
+/// The data pass over pairs, of `pairs` channels a group for channel_pairs.
 Conv3dProblem gather_over_pairs(const Conv3dProblem& p, int axis, std::int64_t pairs);
 /// The axis of the cheapest way for p's grad_weight, or channel_pairs where there is none.
 int weight_pairing(const Conv3dProblem& p);

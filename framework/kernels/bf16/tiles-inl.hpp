@@ -1,4 +1,4 @@
-// gather_dense by matrix tiles (AMX): 2 x 2 tiles of 16 outputs x 16 output channels take, at a step, up to 16 pairs of
+// igemm by matrix tiles (AMX): 2 x 2 tiles of 16 outputs x 16 output channels take, at a step, up to 16 pairs of
 // input channels of 32 outputs (A, the rows of x as they lie) times those rows of packed weights (B). Included only by
 // kernels.cpp; everything has internal linkage.
 //
@@ -39,7 +39,7 @@ void store_tile(Tiles& tiles, float* y, std::int64_t rows, std::int64_t step, st
 
 /// One chunk x one block of 32 (TwoColumns) or 16 output channels, of which `left` are there.
 template <bool TwoRows, bool TwoColumns, class Tiles>
-void tile_chunk(Tiles& tiles, const GatherArgs<Bf16Pair>& a, const TileRun& run, const Bf16Pair* w, std::int64_t step,
+void tile_chunk(Tiles& tiles, const IgemmArgs<Bf16Pair>& a, const TileRun& run, const Bf16Pair* w, std::int64_t step,
                 std::int64_t left) {
   constexpr std::int64_t width = TwoColumns ? 2 * tile_size : tile_size;
   const std::int64_t second = run.rows0 * (run.x_step / 4);
@@ -72,7 +72,7 @@ void tile_chunk(Tiles& tiles, const GatherArgs<Bf16Pair>& a, const TileRun& run,
 }
 
 /// The end of the run of positions that begins at `first`.
-inline std::int64_t run_end(const GatherArgs<Bf16Pair>& a, std::int64_t first) {
+inline std::int64_t run_end(const IgemmArgs<Bf16Pair>& a, std::int64_t first) {
   std::int64_t end = first + 1;
   if (end == a.positions) return end;
   const std::int64_t dx = a.x_off[end] - a.x_off[first], dy = a.y_off[end] - a.y_off[first];
@@ -81,9 +81,9 @@ inline std::int64_t run_end(const GatherArgs<Bf16Pair>& a, std::int64_t first) {
 }
 
 template <class Tiles>
-class TileGather {
+class TileIgemm {
  public:
-  explicit TileGather(const GatherArgs<Bf16Pair>& a)
+  explicit TileIgemm(const IgemmArgs<Bf16Pair>& a)
       : a_(a), step_(a.group_in / ((a.group_in + tile_size - 1) / tile_size)) {}
 
   void operator()() {
@@ -127,15 +127,15 @@ class TileGather {
       tile_chunk<false, false>(tiles_, a_, r, w, step_, left);
   }
 
-  const GatherArgs<Bf16Pair>& a_;
+  const IgemmArgs<Bf16Pair>& a_;
   std::int64_t step_, rows0_ = 0, rows1_ = 0;
   Tiles tiles_;
 };
 
 template <class Tiles>
-void gather_tiles(const GatherArgs<Bf16Pair>& a) {
-  TileGather<Tiles> gather(a);
-  gather();
+void igemm_tiles(const IgemmArgs<Bf16Pair>& a) {
+  TileIgemm<Tiles> igemm(a);
+  igemm();
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ struct Repeats {
 
 /// Outputs that share their taps: output j reads x + x_off[j] + taps[t].x ... and is written at y + y_off[j].
 template <class T>
-struct GatherArgs {
+struct IgemmArgs {
   const T* x;
   const T* w;  ///< layout: see the function
   Sum<T>* y;
@@ -54,14 +54,14 @@ struct GatherArgs {
   std::int64_t w_stride = 0;                 ///< weights that are not packed: elements from row to row
   std::int64_t co_begin = 0, co_end;         ///< output channels to compute; co_begin is a multiple of 2 * lanes
   std::int64_t group_in = 0, group_out = 0;  ///< channels of a group, where lanes run over several groups
-  bool stream = false;                       ///< gather_dense may use non-temporal stores: y and y_off are whole lines
-  bool prefetch_x = false;                        ///< x may come from memory: gather_dense prefetches it
-  Repeats repeats = {};                      ///< for gather_dense
+  bool stream = false;                       ///< igemm may use non-temporal stores: y and y_off are whole lines
+  bool prefetch_x = false;                        ///< x may come from memory: igemm prefetches it
+  Repeats repeats = {};                      ///< for igemm
 };
 
 /// dw rows += sum over positions of x (one row a weight row) times dy, for output channels [co_begin, co_end).
 template <class T>
-struct WeightArgs {
+struct WgradArgs {
   const T* x;
   const T* dy;
   Sum<T>* dw;  ///< row r is at dw + r * dw_stride
@@ -72,14 +72,14 @@ struct WeightArgs {
   std::int64_t positions;
   std::int64_t dw_stride;
   std::int64_t co_begin, co_end;
-  std::int64_t group_in = 0, group_out = 0;  ///< as GatherArgs'
+  std::int64_t group_in = 0, group_out = 0;  ///< as IgemmArgs'
   std::int64_t ahead = 0;  ///< the lists go on, with what comes next: worth asking for so many entries early
 };
 
 template <class T>
-using GatherKernel = void (*)(const GatherArgs<T>&);
+using IgemmKernel = void (*)(const IgemmArgs<T>&);
 template <class T>
-using WeightKernel = void (*)(const WeightArgs<T>&);
+using WgradKernel = void (*)(const WgradArgs<T>&);
 
 /// What becomes of a value x of channel c: act((x - centre[c]) * factor[c] + shift[c] + residual). Null centre and
 /// factor: x + shift[c].
@@ -105,23 +105,23 @@ struct DenseKernels {
   std::int64_t lanes;
   /// y = sum over taps; w packed as [block of 2 * lanes channels, the last one of `lanes` if that holds
   /// it][row][block], zero-filled.
-  GatherKernel<T> gather_dense;
+  IgemmKernel<T> igemm;
   /// The same for few output channels, lanes over the reduction; w packed as [output channel][row].
-  GatherKernel<T> gather_few;
-  WeightKernel<T> weight_dense;
-  std::int64_t weight_lanes;   ///< of the smallest vector that weight_dense works with
-  WeightKernel<T> weight_few;  ///< for few output channels: lanes over weight rows
+  IgemmKernel<T> igemm_narrow;
+  WgradKernel<T> wgrad;
+  std::int64_t weight_lanes;   ///< of the smallest vector that wgrad works with
+  WgradKernel<T> wgrad_narrow;  ///< for few output channels: lanes over weight rows
 };
 
 template <class T>
 struct KernelTable : DenseKernels<T> {
   /// Depthwise, lanes over channels; w[tap][channel]; every run has k = 1 and w = its tap.
-  GatherKernel<T> gather_depthwise;
+  IgemmKernel<T> igemm_depthwise;
   /// Small groups, lanes over the output channels of several; w[row][output channel of all]; every run has k =
   /// group_in. The input channels that `lanes` output channels meet must fit 2 * lanes.
-  GatherKernel<T> gather_grouped;
-  WeightKernel<T> weight_depthwise;
-  WeightKernel<T> weight_grouped;  ///< as gather_grouped
+  IgemmKernel<T> igemm_grouped;
+  WgradKernel<T> wgrad_depthwise;
+  WgradKernel<T> wgrad_grouped;  ///< as igemm_grouped
 
   void (*accumulate)(std::int64_t n, const T* x, T* y);
   void (*channel_sums)(std::int64_t rows, std::int64_t channels, const T* x, double* sum);
@@ -142,9 +142,9 @@ struct KernelTable : DenseKernels<T> {
 
 /// Convolutions of bf16 pairs, and the pairs themselves. Rounding is to nearest even; NaN stays NaN.
 struct Bf16Kernels : DenseKernels<Bf16Pair> {
-  /// As gather_dense, by tiles of `tile_step(group_in)` input channels at a time, which must divide group_in; null
+  /// As igemm, by tiles of `tile_step(group_in)` input channels at a time, which must divide group_in; null
   /// where the set has no tiles.
-  GatherKernel<Bf16Pair> gather_tiles;
+  IgemmKernel<Bf16Pair> igemm_tiles;
   /// Row by row, y[j] = (x[2 j], x[2 j + 1]) with zeros for what lies beyond the n elements; rows of y have y_step.
   void (*pair_adjacent)(std::int64_t rows, std::int64_t n, const float* x, Bf16Pair* y, std::int64_t y_step);
   /// Row by row, y[j] = (a[j], b[j]) for 0 <= j < n; null stands for zeros; rows of a and b have `step`, of y n.
@@ -165,7 +165,7 @@ extern const KernelTables* const avx512_kernels;
 // Null where the file was compiled without its instruction set.
 extern const Bf16Kernels* const portable_bf16_kernels;
 extern const Bf16Kernels* const avx512_bf16_kernels;
-extern const GatherKernel<Bf16Pair> amx_gather_tiles;
+extern const IgemmKernel<Bf16Pair> amx_igemm_tiles;
 
 /// The tables of the set in force (kernel_set.hpp). Throws ValueError when VOXGRAD_KERNELS names none that is
 /// available.

@@ -1,4 +1,4 @@
-// Weights in the layouts that the gather kernels want. Internal.
+// Weights in the layouts that the igemm kernels want. Internal.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace vg::kernels {
 
-/// Where the weight of (tap, ci, co) of a group stands, in the gather's terms.
+/// Where the weight of (tap, ci, co) of a group stands, in the data pass's terms.
 template <class T>
 struct Weights {
   const T* origin;
@@ -20,18 +20,18 @@ struct Weights {
   }
 };
 
-/// w as the gather over p sees it; p is transposed and w reversed when `transpose`.
+/// w as the data pass over p sees it; p is transposed and w reversed when `transpose`.
 template <class T>
 Weights<T> weights_of(const Conv3dProblem& p, const T* w, bool transpose);
 
 /// Elements of a group's packed weights.
 std::int64_t packed_size(const Conv3dProblem& p, bool few, std::int64_t lanes);
 
-/// The layouts that KernelTable's gather_dense and gather_few want.
+/// The layouts that KernelTable's igemm and igemm_narrow want.
 template <class T>
 void pack(const Conv3dProblem& p, const Weights<T>& w, bool few, std::int64_t lanes, T* packed);
 
-/// [row][output channel of all groups], as gather_grouped wants.
+/// [row][output channel of all groups], as igemm_grouped wants.
 template <class T>
 void pack_rows(const Conv3dProblem& p, const Weights<T>& w, T* packed);
 

@@ -286,7 +286,7 @@ int64_t first_voxel(const Conv3dProblem& p, const Unit& unit, int64_t h, int64_t
 
 /// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH. plane_done(h) is called after each plane.
 template <class T, class PlaneDone>
-void gather_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
+void data_pass_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
                  const T* packed, SlidingTaps<T>* planes, T* y, const PlaneDone& plane_done) {
   const auto kernel = sliding_table<T>(p.out_channels).row;
   ring.begin(unit, v_begin, v_end);
@@ -322,7 +322,7 @@ bool applies(const Conv3dProblem& p, bool weight) {
 }
 
 template <class T>
-std::optional<Done> gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                            const Epilogue<T>& epilogue) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return std::nullopt;
   Cut c = cut_of<T>(p);
@@ -339,7 +339,7 @@ std::optional<Done> gather(const Conv3dProblem& p, bool transpose, const T* x, c
         memory::Scratch<SlidingTaps<T>> planes(c.ci * p.kernel_size[0]);
         const int64_t v = task % c.v_blocks * c.v_size;
         const Unit unit = unit_of(p, c, task / c.v_blocks);
-        gather_unit(p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y,
+        data_pass_unit(p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y,
                     [&](int64_t h) {
                       const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // that lie side by side
                       for (int64_t row = 0; applies && row < unit.w_count; row += rows) {
@@ -438,9 +438,9 @@ bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 
 template bool applies<float>(const Conv3dProblem&, bool);
 template bool applies<double>(const Conv3dProblem&, bool);
-template std::optional<Done> gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
+template std::optional<Done> data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
                                            const Epilogue<float>&);
-template std::optional<Done> gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+template std::optional<Done> data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                                             const Epilogue<double>&);
 template bool grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);

@@ -10,17 +10,17 @@
 
 namespace vg::kernels::sliding {
 
-/// Whether it is the one to take for the gather over p, or for p's grad_weight.
+/// Whether it is the one to take for the data pass over p, or for p's grad_weight.
 template <class T>
 bool applies(const Conv3dProblem& p, bool weight);
 
 struct Done {
   bool applied;  ///< the epilogue
 };
-/// As direct::gather. Padding is multiplied as zeros, so a weight that is not finite would reach outputs that do not
+/// As direct::data_pass. Padding is multiplied as zeros, so a weight that is not finite would reach outputs that do not
 /// meet it: nothing is done if there is one.
 template <class T>
-std::optional<Done> gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                            const Epilogue<T>& epilogue);
 
 /// False if a result is not finite: in dy that may have met padding only, and the caller should do it another way.

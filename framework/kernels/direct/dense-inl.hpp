@@ -1,4 +1,4 @@
-// The gather bodies: forward and grad_input of every convolution. Included only by kernels.cpp, after one header of
+// The igemm kernels: forward and grad_input of every convolution. Included only by kernels.cpp, after one header of
 // simd/; everything has internal linkage.
 //
 // The driver hands over lists of outputs that share their taps (indirection.hpp), so there are no edges here: padding,
@@ -122,9 +122,9 @@ template <class T, int MR>
 struct NextRun {
   const T *x, *after;  // of this tile and the next
   const char* at = nullptr;
-  NextRun(const GatherArgs<T>& a, std::int64_t first)
+  NextRun(const IgemmArgs<T>& a, std::int64_t first)
       : x(a.x + a.x_off[first]), after(x + MR * (a.x_off[first + 1] - a.x_off[first]) + a.taps->x) {}
-  static bool pays(const GatherArgs<T>& a, std::int64_t first, std::int64_t co) {
+  static bool pays(const IgemmArgs<T>& a, std::int64_t first, std::int64_t co) {
     if (!a.prefetch_x || co != a.co_begin || a.tap_count == 0) return false;
     const std::int64_t step = a.x_off[first + 1] - a.x_off[first];
     return step <= a.taps->k && 2 * step >= a.taps->k;
@@ -145,7 +145,7 @@ struct NoNextRun {
 
 /// acc += all taps.
 template <class T, int MR, int NV, class Next>
-inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)[MR][NV], const GatherArgs<T>& a,
+inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)[MR][NV], const IgemmArgs<T>& a,
                                                       const T* inputs, const T* w, const std::int64_t* x_off,
                                                       Next next) {
   constexpr int unroll = tile_unroll<T>(NV), lanes = Simd<T>::lanes;
@@ -192,7 +192,7 @@ inline __attribute__((always_inline)) void store_dense(const typename Simd<T>::V
 }
 
 template <class T, int MR, int NV>
-__attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
+__attribute__((noinline)) void dense_tile(const IgemmArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
                                           std::int64_t last_lanes) {
   using S = Simd<T>;
   const std::int64_t* const x_off = a.x_off + first;
@@ -216,7 +216,7 @@ __attribute__((noinline)) void dense_tile(const GatherArgs<T>& a, const T* w, st
 }
 
 template <class T, int NV>
-void dense_block(const GatherArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+void dense_block(const IgemmArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   const T* const w = a.w + a.w_rows * co;
   in_tiles<tile_rows<T>(NV)>(a.positions, [&](std::int64_t first, auto rows) {
     dense_tile<T, decltype(rows)::value, NV>(a, w, first, co, last_lanes);
@@ -224,7 +224,7 @@ void dense_block(const GatherArgs<T>& a, std::int64_t co, std::int64_t last_lane
 }
 
 template <class T>
-void gather_dense(const GatherArgs<T>& a) {
+void igemm(const IgemmArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes;
   for (std::int64_t co = a.co_begin; co < a.co_end; co += 2 * lanes) {
     const std::int64_t left = a.co_end - co;
@@ -257,7 +257,7 @@ inline __attribute__((always_inline)) void few_step(typename Simd<T>::V (&acc)[(
 /// Asks for the inputs of the outputs some tiles ahead, where each is met once: 1x1x1 waits for memory otherwise (32 ->
 /// 4 channels, 64^3: 2.6 -> 1.6 ms). The lists go on evenly, or the lines are not used.
 template <class T, int MR>
-inline __attribute__((always_inline)) void prefetch_inputs(const GatherArgs<T>& a, std::int64_t first) {
+inline __attribute__((always_inline)) void prefetch_inputs(const IgemmArgs<T>& a, std::int64_t first) {
   if (MR == 1 || a.tap_count != 1) return;
   const std::int64_t* const off = a.x_off + first;
   const T* const x = a.x + a.taps->x + 24 * (off[1] - off[0]);
@@ -267,7 +267,7 @@ inline __attribute__((always_inline)) void prefetch_inputs(const GatherArgs<T>& 
 }
 
 template <class T, int MR, int NC>
-__attribute__((noinline)) void few_tile(const GatherArgs<T>& a, std::int64_t first, std::int64_t co) {
+__attribute__((noinline)) void few_tile(const IgemmArgs<T>& a, std::int64_t first, std::int64_t co) {
   using S = Simd<T>;
   const std::int64_t* const x_off = a.x_off + first;
   const T* const w = a.w + co * a.w_rows;
@@ -303,7 +303,7 @@ __attribute__((noinline)) void few_tile(const GatherArgs<T>& a, std::int64_t fir
 }
 
 template <class T>
-void gather_few(const GatherArgs<T>& a) {
+void igemm_narrow(const IgemmArgs<T>& a) {
   constexpr bool wide = Simd<T>::registers == 32;
   std::int64_t co = a.co_begin;
   for (; co + 4 <= a.co_end; co += 4)
@@ -320,7 +320,7 @@ void gather_few(const GatherArgs<T>& a) {
 
 /// One tile: MR outputs x one vector of channels, `n` of its lanes (n == lanes: unmasked).
 template <class T, int MR, bool Masked>
-__attribute__((noinline)) void depthwise_tile(const GatherArgs<T>& a, std::int64_t first, std::int64_t c,
+__attribute__((noinline)) void depthwise_tile(const IgemmArgs<T>& a, std::int64_t first, std::int64_t c,
                                               std::int64_t n) {
   using S = Simd<T>;
   const std::int64_t* const x_off = a.x_off + first;
@@ -346,7 +346,7 @@ __attribute__((noinline)) void depthwise_tile(const GatherArgs<T>& a, std::int64
 }
 
 template <class T>
-void gather_depthwise(const GatherArgs<T>& a) {
+void igemm_depthwise(const IgemmArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes, most = Simd<T>::registers == 32 ? 12 : 8;
   in_tiles<most>(a.positions, [&](std::int64_t first, auto rows) {
     constexpr int mr = decltype(rows)::value;

@@ -59,7 +59,7 @@ bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
 namespace {
 
 /// Whether lanes over the output channels of several groups pay: a group fills at most half a vector, and the input
-/// channels that a vector of output channels meets fit two (gather_grouped).
+/// channels that a vector of output channels meets fit two (igemm_grouped).
 bool is_grouped(const Conv3dProblem& p, int64_t lanes) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   if (p.groups == 1 || 2 * co > lanes) return false;
@@ -74,7 +74,7 @@ template <class T>
 void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const KernelTable<T>& table = current_table<T>();
   const bool depthwise = is_depthwise(p);
-  const auto kernel = depthwise ? table.gather_depthwise : table.gather_grouped;
+  const auto kernel = depthwise ? table.igemm_depthwise : table.igemm_grouped;
   const bool packs = transpose && !depthwise;  // a depthwise kernel is reversed by its taps alone
   memory::Scratch<T> packed(packs ? taps(p) * p.in_channels / p.groups * p.out_channels : 0);
   if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
@@ -105,13 +105,13 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
 bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthwise(p) || is_grouped(p, lanes); }
 
 template <class T>
-bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
   const KernelTable<T>& table = current_table<T>();
   if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y), false;
   const bool few = gather_is_few(p, table.lanes);
   memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
   pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
-  return gather_packed(p, few ? table.gather_few : table.gather_dense, table.lanes, x, packed.data(),
+  return gather_packed(p, few ? table.igemm_narrow : table.igemm, table.lanes, x, packed.data(),
                        packed_size(p, few, table.lanes), y, epilogue);
 }
 
@@ -147,7 +147,7 @@ void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_o
 }  // namespace
 
 template <class T>
-bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, int64_t lanes, const T* x, const T* w,
+bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
                    int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
@@ -212,16 +212,16 @@ Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool ove
 }
 
 template <class T>
-WeightKernel<T> weight_kernel(const Conv3dProblem& p) {
+WgradKernel<T> weight_kernel(const Conv3dProblem& p) {
   const KernelTable<T>& table = current_table<T>();
-  if (is_depthwise(p)) return table.weight_depthwise;
-  if (is_grouped(p, table.lanes)) return table.weight_grouped;
-  return weight_is_few(p, table.lanes, table.weight_lanes) ? table.weight_few : table.weight_dense;
+  if (is_depthwise(p)) return table.wgrad_depthwise;
+  if (is_grouped(p, table.lanes)) return table.wgrad_grouped;
+  return weight_is_few(p, table.lanes, table.weight_lanes) ? table.wgrad_narrow : table.wgrad;
 }
 
 /// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
 template <class T>
-void weight_boxes(const Conv3dProblem& p, const Plan& plan, WeightKernel<T> kernel, int64_t begin, int64_t end,
+void weight_boxes(const Conv3dProblem& p, const Plan& plan, WgradKernel<T> kernel, int64_t begin, int64_t end,
                   int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy,
                   Sum<T>* dw) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
@@ -268,7 +268,7 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 }
 
 template <class T>
-void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
+void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
                     const T* dy, Sum<T>* dw) {
   const std::shared_ptr<const Plan> kept = plan_of(p, std::max(weight_positions, positions_of(p)));
   const Plan& plan = *kept;
@@ -296,14 +296,14 @@ void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, int64_t lane
   if (split.partials > 1) add_partials(partials, split.partials, size, dw);
 }
 
-template bool gather<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
+template bool data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
 template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
-template bool gather<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+template bool data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                              const Epilogue<double>&);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
-template bool gather_packed<Bf16Pair>(const Conv3dProblem&, GatherKernel<Bf16Pair>, int64_t, const Bf16Pair*,
+template bool gather_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
                                       const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
-template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WeightKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
+template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WgradKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
                                        const Bf16Pair*, float*);
 
 }  // namespace vg::kernels::direct

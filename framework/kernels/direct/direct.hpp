@@ -10,10 +10,10 @@
 
 namespace vg::kernels::direct {
 
-/// y = the gather over p, whose weights are w; p is transposed and w reversed if `transpose` (grad_input). Returns
+/// y = the data pass over p, whose weights are w; p is transposed and w reversed if `transpose` (grad_input). Returns
 /// whether the epilogue has been applied; if not, that is left to the caller.
 template <class T>
-bool gather(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
+bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
@@ -21,23 +21,23 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 /// Whether lanes run over the output channels of several groups: what DenseKernels do not do.
 bool lanes_over_groups(const Conv3dProblem& p, std::int64_t lanes);
 
-/// What gather_few (lanes over the reduction) multiplies and sums, over what gather_dense (lanes over the output
+/// What igemm_narrow (lanes over the reduction) multiplies and sums, over what igemm (lanes over the output
 /// channels) multiplies.
 double gather_few_share(const Conv3dProblem& p, std::int64_t lanes);
-/// Whether gather_few is the faster one.
+/// Whether igemm_narrow is the faster one.
 bool gather_is_few(const Conv3dProblem& p, std::int64_t lanes);
 
-/// Whether weight_few is faster than weight_dense, whose smallest vector has least_lanes.
+/// Whether wgrad_narrow is faster than wgrad, whose smallest vector has least_lanes.
 bool weight_is_few(const Conv3dProblem& p, std::int64_t lanes, std::int64_t least_lanes);
 
-/// gather with `kernel`, one of the DenseKernels, on weights that were packed for it, `group_size` a group.
+/// data pass with `kernel`, one of the DenseKernels, on weights that were packed for it, `group_size` a group.
 template <class T>
-bool gather_packed(const Conv3dProblem& p, GatherKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
+bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
                    std::int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue = {});
 
 /// grad_weight with `kernel`; over_groups: it takes the channels of all groups at once.
 template <class T>
-void grad_weight_by(const Conv3dProblem& p, WeightKernel<T> kernel, std::int64_t lanes, bool over_groups, const T* x,
+void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, std::int64_t lanes, bool over_groups, const T* x,
                     const T* dy, Sum<T>* dw);
 
 }  // namespace vg::kernels::direct

@@ -3,7 +3,7 @@
 //
 // A vector of output channels meets, for the q-th input channel of the groups, a permutation of a vector (or two) of
 // input channels that is the same for every position and tap: one load, then for each q a permutation and an FMA.
-//  * gather: MR outputs in flight, each with its input vectors in registers.
+//  * data pass: MR outputs in flight, each with its input vectors in registers.
 //  * weight: for one q, MR taps x one vector of output channels summed over the positions.
 #pragma once
 
@@ -64,7 +64,7 @@ inline void store_up_to(T* p, typename Simd<T>::V a, std::int64_t n) {
 }
 
 template <class T, int MR, bool Two>
-__attribute__((noinline)) void grouped_tile(const GatherArgs<T>& a, const Span<T>& span,
+__attribute__((noinline)) void grouped_tile(const IgemmArgs<T>& a, const Span<T>& span,
                                             const typename Simd<T>::Index* index, std::int64_t first, std::int64_t c,
                                             std::int64_t n) {
   using S = Simd<T>;
@@ -91,7 +91,7 @@ __attribute__((noinline)) void grouped_tile(const GatherArgs<T>& a, const Span<T
 }
 
 template <class T>
-void gather_grouped(const GatherArgs<T>& a) {
+void igemm_grouped(const IgemmArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes, most = Simd<T>::registers == 32 ? 12 : 6, most_two = most * 2 / 3;
   for (std::int64_t c = a.co_begin; c < a.co_end; c += lanes) {
     const std::int64_t n = a.co_end - c < lanes ? a.co_end - c : lanes;
@@ -110,7 +110,7 @@ void gather_grouped(const GatherArgs<T>& a) {
 }
 
 template <class T, int MR, bool Two>
-__attribute__((noinline)) void weight_grouped_tile(const WeightArgs<T>& a, const Span<T>& span, const Tap* taps,
+__attribute__((noinline)) void weight_grouped_tile(const WgradArgs<T>& a, const Span<T>& span, const Tap* taps,
                                                    std::int64_t q, std::int64_t c, std::int64_t n) {
   using S = Simd<T>;
   const typename S::Index index = span.index(q);
@@ -136,7 +136,7 @@ __attribute__((noinline)) void weight_grouped_tile(const WeightArgs<T>& a, const
 }
 
 template <class T>
-void weight_grouped(const WeightArgs<T>& a) {
+void wgrad_grouped(const WgradArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes, most = Simd<T>::registers == 32 ? 14 : 9;
   for (std::int64_t c = a.co_begin; c < a.co_end; c += lanes) {
     const std::int64_t n = a.co_end - c < lanes ? a.co_end - c : lanes;

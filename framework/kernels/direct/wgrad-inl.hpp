@@ -1,6 +1,6 @@
 // The grad_weight bodies. Included only by kernels.cpp, after dense-inl.hpp; everything has internal linkage.
 //
-// As for the gather bodies, the driver hands over lists of positions that share their taps, so every tap pairs all of
+// As for the igemm kernels, the driver hands over lists of positions that share their taps, so every tap pairs all of
 // them.
 //  * dense: a tile of MR weight rows (contiguous input elements: channels, and taps along D where they merge) x NV
 //  vectors
@@ -111,7 +111,7 @@ inline __attribute__((always_inline)) void add_rows(typename Simd<T>::V (&acc)[M
 }
 
 template <class T, int MR, int NV, bool Masked, class Next = NoNextPiece>
-__attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
+__attribute__((noinline)) void weight_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
                                            std::int64_t last_lanes, const Next& next = {}) {
   typename Simd<T>::V acc[MR][NV];
   outer_product<T, MR, NV, Masked, false>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, nullptr,
@@ -122,7 +122,7 @@ __attribute__((noinline)) void weight_tile(const WeightArgs<T>& a, std::int64_t 
 /// A tile asks for the next piece: the passes of the first channels for all lines of x, the first tiles for those of
 /// dy. Only the largest tiles have cycles to spare for that.
 template <class T, int NV>
-void weight_runs(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+void weight_runs(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   std::int64_t tile = 0;
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
@@ -169,7 +169,7 @@ inline void take_rows(const Tap*& tap, std::int64_t& done, int n, TileRows& rows
 }
 
 template <class T, int MR, int NV>
-__attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const TileRows& rows, std::int64_t co,
+__attribute__((noinline)) void scattered_tile(const WgradArgs<T>& a, const TileRows& rows, std::int64_t co,
                                               std::int64_t last_lanes, const NextPiece<T>& next) {
   typename Simd<T>::V acc[MR][NV];
   outer_product<T, MR, NV, true, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x, next);
@@ -179,14 +179,14 @@ __attribute__((noinline)) void scattered_tile(const WeightArgs<T>& a, const Tile
 /// Few rows use a line of dy for a short time, so passes would wait for memory: they share the lines of what comes
 /// next.
 template <class T>
-NextPiece<T> next_piece(const WeightArgs<T>& a, std::int64_t pass) {
+NextPiece<T> next_piece(const WgradArgs<T>& a, std::int64_t pass) {
   constexpr std::int64_t line = 64 / sizeof(T);
   const std::int64_t lines = (a.co_end - a.co_begin + line - 1) / line;
   return {a.dy + a.co_begin + pass % lines * line, a.y_off + a.ahead};
 }
 
 template <class T, int NV>
-void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+void weight_scattered(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   const Tap* tap = a.taps;
   std::int64_t done = 0, pass = (co - a.co_begin) / Simd<T>::lanes;
   in_steps<tile_rows<T>(NV), 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
@@ -199,12 +199,12 @@ void weight_scattered(const WeightArgs<T>& a, std::int64_t co, std::int64_t last
 
 /// Runs that fill less than half a tile are taken several at a time: a tile of few rows waits for its loads.
 template <class T, int NV>
-bool are_short(const WeightArgs<T>& a) {
+bool are_short(const WgradArgs<T>& a) {
   return a.tap_count > 1 && 2 * rows_of(a.taps, a.tap_count) < tile_rows<T>(NV) * a.tap_count;
 }
 
 template <class T, int NV>
-void weight_block(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
+void weight_block(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   if (are_short<T, NV>(a))
     weight_scattered<T, NV>(a, co, last_lanes);
   else
@@ -213,7 +213,7 @@ void weight_block(const WeightArgs<T>& a, std::int64_t co, std::int64_t last_lan
 
 /// acc += `Positions` outer products. Half vectors take two loads a cycle: the offsets are loaded once for all.
 template <class T, int MR, int Positions>
-inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (&acc)[MR], const WeightArgs<T>& a,
+inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (&acc)[MR], const WgradArgs<T>& a,
                                                      std::int64_t j, const std::int64_t* at, std::int64_t co,
                                                      std::int64_t n) {
   using H = typename Simd<T>::Half;
@@ -234,7 +234,7 @@ inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (
 }
 
 template <class T, int MR>
-__attribute__((noinline)) void half_tile(const WeightArgs<T>& a, const TileRows& rows, std::int64_t co,
+__attribute__((noinline)) void half_tile(const WgradArgs<T>& a, const TileRows& rows, std::int64_t co,
                                          std::int64_t n) {
   using H = typename Simd<T>::Half;
   typename H::V acc[MR];
@@ -255,13 +255,13 @@ constexpr bool has_half = requires {
   typename Simd<T>::Half;
 };
 
-/// Lanes of the smallest vector of weight_dense.
+/// Lanes of the smallest vector of wgrad.
 template <class T>
 constexpr int weight_lanes = has_half<T> ? Simd<T>::lanes / 2 : Simd<T>::lanes;
 
 /// The n <= lanes / 2 channels from co on.
 template <class T>
-void weight_half(const WeightArgs<T>& a, std::int64_t co, std::int64_t n) {
+void weight_half(const WgradArgs<T>& a, std::int64_t co, std::int64_t n) {
   const Tap* tap = a.taps;
   std::int64_t done = 0;
   in_steps<half_tile_rows, 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
@@ -273,7 +273,7 @@ void weight_half(const WeightArgs<T>& a, std::int64_t co, std::int64_t n) {
 }
 
 template <class T>
-void weight_columns(const WeightArgs<T>& a) {
+void weight_columns(const WgradArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes;
   for (std::int64_t co = a.co_begin; co < a.co_end; co += 2 * lanes) {
     const std::int64_t left = a.co_end - co;
@@ -297,12 +297,12 @@ constexpr std::int64_t read_positions = small_tiles<T> ? 128 : 256;
 constexpr std::int64_t few_rows = 256, few_products = 16 << 10;
 
 template <class T>
-void weight_dense(const WeightArgs<T>& a) {
+void wgrad(const WgradArgs<T>& a) {
   const std::int64_t rows = rows_of(a.taps, a.tap_count);
   const bool few = a.ahead > 0 && rows <= few_rows && rows * (a.co_end - a.co_begin) <= few_products;
   if (!few && !small_tiles<T> && !are_short<T, 2>(a)) return weight_columns(a);
   const std::int64_t pieces = (a.positions + read_positions<T> - 1) / read_positions<T>;
-  WeightArgs<T> piece = a;
+  WgradArgs<T> piece = a;
   for (std::int64_t i = 0; i < pieces; ++i) {
     const std::int64_t begin = a.positions * i / pieces;
     piece.x_off = a.x_off + begin;
@@ -314,7 +314,7 @@ void weight_dense(const WeightArgs<T>& a) {
 
 /// MR output channels x NV vectors of weight rows.
 template <class T, int MR, int NV, bool Masked>
-__attribute__((noinline)) void weight_few_tile(const WeightArgs<T>& a, std::int64_t x, std::int64_t row,
+__attribute__((noinline)) void weight_few_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row,
                                                std::int64_t co, std::int64_t last_lanes) {
   using S = Simd<T>;
   typename S::V acc[MR][NV];
@@ -331,7 +331,7 @@ __attribute__((noinline)) void weight_few_tile(const WeightArgs<T>& a, std::int6
 }
 
 template <class T, int MR>
-void weight_few_channels(const WeightArgs<T>& a, std::int64_t co) {
+void weight_few_channels(const WgradArgs<T>& a, std::int64_t co) {
   constexpr int lanes = Simd<T>::lanes;
   constexpr int most = Simd<T>::registers == 32 ? (MR == 4 ? 5 : 6) : (MR > 2 ? 2 : 4);
   for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
@@ -346,7 +346,7 @@ void weight_few_channels(const WeightArgs<T>& a, std::int64_t co) {
 }
 
 template <class T>
-void weight_few(const WeightArgs<T>& a) {
+void wgrad_narrow(const WgradArgs<T>& a) {
   std::int64_t co = a.co_begin;
   for (; co + 4 <= a.co_end; co += 4) weight_few_channels<T, 4>(a, co);
   if (co < a.co_end)
@@ -354,7 +354,7 @@ void weight_few(const WeightArgs<T>& a) {
 }
 
 template <class T, int MR, bool Masked>
-__attribute__((noinline)) void weight_depthwise_tile(const WeightArgs<T>& a, const Tap* taps, std::int64_t c,
+__attribute__((noinline)) void weight_depthwise_tile(const WgradArgs<T>& a, const Tap* taps, std::int64_t c,
                                                      std::int64_t n) {
   using S = Simd<T>;
   const auto load = [n](const T* p) { return Masked ? S::load_first(p, n) : S::load(p); };
@@ -379,7 +379,7 @@ __attribute__((noinline)) void weight_depthwise_tile(const WeightArgs<T>& a, con
 }
 
 template <class T>
-void weight_depthwise(const WeightArgs<T>& a) {
+void wgrad_depthwise(const WgradArgs<T>& a) {
   constexpr int lanes = Simd<T>::lanes, most = Simd<T>::registers == 32 ? 14 : 9;
   for (std::int64_t c = a.co_begin; c < a.co_end; c += lanes) {
     const std::int64_t n = a.co_end - c;

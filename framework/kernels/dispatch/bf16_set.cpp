@@ -53,7 +53,7 @@ struct Tables {
   Tables() {
     if (!amx) return;
     amx_kernels = *kernels::avx512_bf16_kernels;
-    amx_kernels.gather_tiles = kernels::amx_gather_tiles;
+    amx_kernels.igemm_tiles = kernels::amx_igemm_tiles;
   }
 };
 

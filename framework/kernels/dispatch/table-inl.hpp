@@ -15,15 +15,15 @@ template <class T>
 constexpr KernelTable<T> make_table() {
   KernelTable<T> t{};
   t.lanes = Simd<T>::lanes;
-  t.gather_dense = gather_dense<T>;
-  t.gather_few = gather_few<T>;
-  t.gather_depthwise = gather_depthwise<T>;
-  t.gather_grouped = gather_grouped<T>;
-  t.weight_dense = weight_dense<T>;
+  t.igemm = igemm<T>;
+  t.igemm_narrow = igemm_narrow<T>;
+  t.igemm_depthwise = igemm_depthwise<T>;
+  t.igemm_grouped = igemm_grouped<T>;
+  t.wgrad = wgrad<T>;
   t.weight_lanes = weight_lanes<T>;
-  t.weight_few = weight_few<T>;
-  t.weight_depthwise = weight_depthwise<T>;
-  t.weight_grouped = weight_grouped<T>;
+  t.wgrad_narrow = wgrad_narrow<T>;
+  t.wgrad_depthwise = wgrad_depthwise<T>;
+  t.wgrad_grouped = wgrad_grouped<T>;
   t.accumulate = accumulate<T>;
   t.channel_sums = channel_sums<T>;
   t.channel_moments = channel_moments<T>;

@@ -59,7 +59,7 @@ inline int points_at_once(std::int64_t products) {
 /// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
 /// WinogradScatter's.
 template <class T, class Product>
-void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
+void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
                   WinogradLevels<T>* levels, const Portions& portions, Product&& product) {
   const Points& points = tiling.points();
@@ -88,7 +88,7 @@ void gather_block(const Tiling& tiling, const Tiling::Block& block, const Tiling
   }
 }
 
-/// Whether gather_blocks applies it: to rows of outputs.
+/// Whether data_pass_blocks applies it: to rows of outputs.
 template <class T>
 bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
   return epilogue.any() && p.rhs_dilation[2] == 1;
@@ -96,7 +96,7 @@ bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
 
 /// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs.
 template <class T, class Products>
-void gather_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
+void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
                    const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
                    bool in_place = false) {
   const Conv3dProblem& p = of.p;
@@ -123,7 +123,7 @@ void gather_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<
         BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
         for (; !walk.done(); walk.step()) {
           WinogradLevels<T> levels;
-          gather_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
+          data_pass_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
                           in_place ? v.data() : m.data(), &levels, tiling.is_whole(walk.block()) ? whole : shorter,
                           products(walk.block()));
           if (spreads && may_be_uneven(levels)) mend_uneven_tiles(of, tiling, walk.block(), levels, y);

@@ -77,7 +77,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
   for (int64_t begin = 0; begin < all.run_end; begin += runs) {
     const int64_t end = std::min(begin + runs, all.run_end), tiles = (end - begin) * all.depth_tiles;
     for (int64_t i = 0; i < points.most(1); ++i)
-      current_table<T>().gather_dense({v.point(slice * points.most(1) + i) + begin * all.depth_tiles * v.ld(),
+      current_table<T>().igemm({v.point(slice * points.most(1) + i) + begin * all.depth_tiles * v.ld(),
                                        u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
                                        p.in_channels, 0, 0, panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
@@ -106,7 +106,7 @@ bool takes_few_tiles(const Conv3dProblem& p, const Points& points, int64_t eleme
 }
 
 template <class T>
-void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const Tiling tiling = all_tiles(p);
   AllPoints<T> v(tiling, p.in_channels);
   v.fill(tiling, current_winograd_table<T>().of_points(tiling.points().along).input,
@@ -154,7 +154,7 @@ bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
     std::fill_n(u.data(), points * u_point, T(0));
     for (int64_t i = 0; i < points; ++i)
       for (int64_t t = 0; t < tiling.tiles(); t += chunk_tiles)
-        current_table<T>().weight_dense({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co,
+        current_table<T>().wgrad({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co,
                                          u.data() + i * u_point, &all, 1, v_off.data(), e_off.data(),
                                          std::min(chunk_tiles, tiling.tiles() - t), width, 0, channels, 0, 0});
     if (checked) check.add_points(task, n, channels, u.data(), u_point, width);
@@ -166,8 +166,8 @@ bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
   return !checked || check.are_even();
 }
 
-template void gather_few_tiles<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
-template void gather_few_tiles<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
+template void data_pass_few_tiles<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
+template void data_pass_few_tiles<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
 template bool grad_weight_few_tiles<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool grad_weight_few_tiles<double>(const Conv3dProblem&, const double*, const double*, double*);
 

@@ -15,7 +15,7 @@ bool has_few_tiles(const Conv3dProblem& p, std::int64_t element);
 bool takes_few_tiles(const Conv3dProblem& p, const Points& points, std::int64_t element);
 
 template <class T>
-void gather_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
+void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
 
 /// Returns false where dw is not worth it (sums.hpp).
 template <class T>

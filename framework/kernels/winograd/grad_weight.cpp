@@ -176,7 +176,7 @@ class WeightBlocks {
     const int before = points_.before(slice), count = points_.points(slice, slices);
     for (int point = 0; point < count; ++point) {
       prefetch_.share(point + 1, count).run();
-      current_table<T>().weight_dense({.x = v_.data() + point * in_.point_stride,
+      current_table<T>().wgrad({.x = v_.data() + point * in_.point_stride,
                                        .dy = e_.data() + point * out_.point_stride - range_.co_begin,
                                        .dw = u_.point(range_.partial, before + point),
                                        .taps = parts.data(),

@@ -52,7 +52,7 @@ class GroupWeights {
 }  // namespace
 
 template <class T>
-void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
+void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
                    const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
@@ -76,12 +76,12 @@ void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose,
   };
   // a group's inputs are read before its one vector of outputs is written
   const bool in_place = !folded && p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
-  gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
+  data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
 }
 
-template void gather_groups<float>(const Conv3dProblem&, const Points&, bool, const ConcatView<const float>&, const float*,
+template void data_pass_groups<float>(const Conv3dProblem&, const Points&, bool, const ConcatView<const float>&, const float*,
                                    const ConcatView<float>&, const Epilogue<float>&);
-template void gather_groups<double>(const Conv3dProblem&, const Points&, bool, const ConcatView<const double>&,
+template void data_pass_groups<double>(const Conv3dProblem&, const Points&, bool, const ConcatView<const double>&,
                                     const double*, const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

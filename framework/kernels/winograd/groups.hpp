@@ -17,9 +17,9 @@ bool has_one_narrow_group(const Conv3dProblem& p) {
   return p.groups == 1 && Parts(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
-/// As winograd::gather; no axis has five taps.
+/// As winograd::data_pass; no axis has five taps.
 template <class T>
-void gather_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
+void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
                    const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 }  // namespace vg::kernels::winograd

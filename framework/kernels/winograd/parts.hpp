@@ -48,7 +48,7 @@ void each_tap(const Conv3dProblem& p, std::int64_t part, const F& f) {
           ((first[0] + h) * p.kernel_size[1] + first[1] + w) * p.kernel_size[2] + first[2] + d);
 }
 
-/// The weights that the gather over p sees (pack.hpp), by part.
+/// The weights that the data pass over p sees (pack.hpp), by part.
 template <class T>
 class PartWeights {
  public:

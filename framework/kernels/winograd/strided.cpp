@@ -17,7 +17,7 @@ using std::int64_t;
 
 namespace {
 
-/// Weights by point, as gather_dense wants a block's: 64 points of in_channels rows.
+/// Weights by point, as igemm wants a block's: 64 points of in_channels rows.
 template <class T>
 class StridedWeights {
  public:
@@ -106,9 +106,9 @@ int64_t strided_tiles(const Conv3dProblem& p) {
 
 namespace {
 
-/// What the tasks of a gather share.
+/// What the tasks of a data pass share.
 template <class T>
-struct StridedGather {
+struct StridedDataPass {
   const Conv3dProblem& p;
   const StridedTiling tiling;
   const WinogradStrided<T>& kernels;
@@ -117,7 +117,7 @@ struct StridedGather {
   StridedWeights<T> u;
   const int in_points, out_points;
 
-  StridedGather(const Conv3dProblem& problem, bool transpose, const T* w)
+  StridedDataPass(const Conv3dProblem& problem, bool transpose, const T* w)
       : p(problem),
         tiling(p, strided_block_tiles(p, sizeof(T))),
         kernels(current_winograd_table<T>().strided),
@@ -129,11 +129,11 @@ struct StridedGather {
         out_points(is_dilated(p) ? x_points : y_points) {}
 };
 
-/// Blocks of a gather, one after the other: a task's.
+/// Blocks of a data pass, one after the other: a task's.
 template <class T>
-class StridedGatherBlocks {
+class StridedDataPassBlocks {
  public:
-  explicit StridedGatherBlocks(StridedGather<T>& of)
+  explicit StridedDataPassBlocks(StridedDataPass<T>& of)
       : of_(of),
         v_(of.in_points * of.in.point_stride),
         m_(of.out_points * of.out.point_stride),
@@ -168,7 +168,7 @@ class StridedGatherBlocks {
     for (int i = 0; i < of_.out_points; ++i) {
       ahead_.run(i + 1, of_.out_points);
       const std::size_t first = of_.products.begin[static_cast<std::size_t>(i)];
-      GatherArgs<T> a{};
+      IgemmArgs<T> a{};
       a.x = v_.data();
       a.w = of_.u.data();
       a.y = m_.data() + i * of_.out.point_stride;
@@ -179,12 +179,12 @@ class StridedGatherBlocks {
       a.positions = tiles;
       a.w_rows = w_points * of_.p.in_channels;
       a.co_end = of_.p.out_channels;
-      current_table<T>().gather_dense(a);
+      current_table<T>().igemm(a);
     }
     ahead_.clear();
   }
 
-  StridedGather<T>& of_;
+  StridedDataPass<T>& of_;
   memory::Scratch<T> v_, m_;
   Offsets v_off_, m_off_;
   StridedAhead<T> ahead_;
@@ -193,15 +193,15 @@ class StridedGatherBlocks {
 }  // namespace
 
 template <class T>
-bool gather_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
-  StridedGather<T> gather(p, transpose, w);
-  const int64_t blocks = gather.tiling.blocks(), tasks = std::min<int64_t>(blocks, 32);
+bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+  StridedDataPass<T> pass(p, transpose, w);
+  const int64_t blocks = pass.tiling.blocks(), tasks = std::min<int64_t>(blocks, 32);
   const bool stream = !epilogue.any() && should_stream(p, y);
   if (epilogue.any()) epilogue.begin(tasks);
   parallel_for(
       tasks,
       [&](int64_t task) {
-        StridedGatherBlocks<T>(gather).run(blocks * task / tasks, blocks * (task + 1) / tasks, x, y, stream,
+        StridedDataPassBlocks<T>(pass).run(blocks * task / tasks, blocks * (task + 1) / tasks, x, y, stream,
                                            [&](const WinogradScatter<T>& g) {
                                              if (epilogue.any()) apply<T>(epilogue, task, g, tile_outputs(p), y);
                                            });
@@ -211,9 +211,9 @@ bool gather_strided(const Conv3dProblem& p, bool transpose, const T* x, const T*
   return true;
 }
 
-template bool gather_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
+template bool data_pass_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
                                     const Epilogue<float>&);
-template bool gather_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+template bool data_pass_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                                      const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

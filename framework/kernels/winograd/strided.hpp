@@ -17,9 +17,9 @@ bool is_strided(const Conv3dProblem& p, Pass pass);
 /// Tiles of a problem that is_strided, of 2 x 2 x 2 outputs, or 4 x 4 x 4 with an input dilation.
 std::int64_t strided_tiles(const Conv3dProblem& p);
 
-/// As winograd::gather, of one tensor each.
+/// As winograd::data_pass, of one tensor each.
 template <class T>
-bool gather_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
+bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
 /// Returns false where dw is not worth it (sums.hpp).
 template <class T>

@@ -135,7 +135,7 @@ class StridedSlab {
     for (int i = 0; i < w_points; ++i) {
       ahead_.run(i + 1, w_points);
       const std::size_t first = positions.begin[static_cast<std::size_t>(i)];
-      WeightArgs<T> a{};
+      WgradArgs<T> a{};
       a.x = v_.data();
       a.dy = e_.data();
       a.dw = sums_ + i * of_.point;
@@ -146,7 +146,7 @@ class StridedSlab {
       a.positions = static_cast<int64_t>(positions.begin[static_cast<std::size_t>(i) + 1] - first);
       a.dw_stride = of_.width;
       a.co_end = of_.p.out_channels;
-      current_table<T>().weight_dense(a);
+      current_table<T>().wgrad(a);
     }
     ahead_.clear();
   }

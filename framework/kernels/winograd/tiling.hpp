@@ -125,7 +125,7 @@ class Tiling {
   bool rows_share_sets(std::int64_t voxel) const { return dilation_[2] == 1 && p_.out_size[2] * voxel % 2048 == 0; }
 
   /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to`,
-  /// strides and a gather's `slices` are left to the caller. The rows are those of the slice's pass. The inputs are
+  /// strides and a data pass's `slices` are left to the caller. The rows are those of the slice's pass. The inputs are
   /// those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
   template <class T>
   WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,

@@ -26,7 +26,7 @@ bool may_be_uneven(const WinogradLevels<T>& levels) {
   return !(levels.most <= T(1 << 14) * levels.least) || !std::isfinite(levels.total);
 }
 
-/// What is computed: p's gather with the weights w, as winograd::gather.
+/// What is computed: p's data pass with the weights w, as winograd::data_pass.
 template <class T>
 class Gathered {
  public:

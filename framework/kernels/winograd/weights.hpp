@@ -15,7 +15,7 @@ namespace vg::kernels::winograd {
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
 
 /// Where output channels of some slices (each_weights) are written, whole vectors of them: point p, row r at u + p *
-/// point_stride + r * u_stride. Up to 2 * lanes of them, round_up(channels, lanes) apart, are packed as gather_dense
+/// point_stride + r * u_stride. Up to 2 * lanes of them, round_up(channels, lanes) apart, are packed as igemm
 /// wants a block.
 template <class T>
 struct WeightBlock {
@@ -25,7 +25,7 @@ struct WeightBlock {
   std::int64_t point_stride, u_stride;
 };
 
-/// Taps of a part (parts.hpp), of which `p` is the shape, to points; rows are the gather's input channels, of
+/// Taps of a part (parts.hpp), of which `p` is the shape, to points; rows are the data pass's input channels, of
 /// which row_begin stands at block.u. The vectors are those of `table`.
 template <class T>
 void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
@@ -38,7 +38,7 @@ void each_weights(const Points& points, const F& f) {
   for (int slice = 0; slice < points.slices(); slice += together) f(slice, together);
 }
 
-/// All weights by point, each point packed as gather_dense wants; rows are (part of the kernel, input channel).
+/// All weights by point, each point packed as igemm wants; rows are (part of the kernel, input channel).
 template <class T>
 class PointWeights {
  public:

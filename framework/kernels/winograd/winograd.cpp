@@ -56,7 +56,7 @@ class DenseProducts {
     args_.w = u_.point(portion.point);
     args_.y = m;
     args_.repeats.count = portion.count;
-    current_table<T>().gather_dense(args_);
+    current_table<T>().igemm(args_);
   }
 
  private:
@@ -78,7 +78,7 @@ class DenseProducts {
 
   Offsets v_off_, m_off_;
   PartTaps parts_;
-  GatherArgs<T> args_;
+  IgemmArgs<T> args_;
   WinogradFold<T> fold_;
   void (*folded_)(const WinogradFold<T>&);
   PointWeights<T>& u_;
@@ -101,14 +101,14 @@ bool applies(const Conv3dProblem& p, Pass pass) {
 namespace {
 
 template <class T>
-void gather_dense(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
+void igemm(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
                   const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   PointWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
   const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
       out(p.out_channels, tiling.most_tiles(), table.lanes);
-  gather_blocks<T>({p, transpose, x, w}, tiling, {x, in, table}, {y, out, table}, epilogue,
+  data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, table}, {y, out, table}, epilogue,
                    [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
 }
 
@@ -125,25 +125,25 @@ bool supports_concat(const Conv3dProblem& p, Tiles tiles) {
 }
 
 template <class T>
-bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+bool data_pass(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
             const ConcatView<T>& y, const Epilogue<T>& epilogue) {
-  if (is_strided(p, Pass::forward)) return gather_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
+  if (is_strided(p, Pass::forward)) return data_pass_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
   const Points points = passes_of(p, Points(p, tiles), sizeof(T));
   if (!grouped && takes_few_tiles(p, points, sizeof(T)))
-    return gather_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
+    return data_pass_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
   if (grouped)
-    gather_groups(p, points, transpose, x, w, y, epilogue);
+    data_pass_groups(p, points, transpose, x, w, y, epilogue);
   else
-    gather_dense(p, points, transpose, x, w, y, epilogue);
+    igemm(p, points, transpose, x, w, y, epilogue);
   return takes(p, epilogue);
 }
 
 template bool supports_concat<float>(const Conv3dProblem&, Tiles);
-template bool gather<float>(const Conv3dProblem&, Tiles, bool, const ConcatView<const float>&, const float*,
+template bool data_pass<float>(const Conv3dProblem&, Tiles, bool, const ConcatView<const float>&, const float*,
                             const ConcatView<float>&, const Epilogue<float>&);
 template bool supports_concat<double>(const Conv3dProblem&, Tiles);
-template bool gather<double>(const Conv3dProblem&, Tiles, bool, const ConcatView<const double>&, const double*,
+template bool data_pass<double>(const Conv3dProblem&, Tiles, bool, const ConcatView<const double>&, const double*,
                              const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

@@ -13,13 +13,13 @@ namespace vg::kernels::winograd {
 /// dilation are free. Groups: 3 taps at most, and not grad_weight. Or what is_strided (winograd_strided.hpp).
 bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
-/// Whether x (and the gather's y) may be several tensors, with whole vectors of channels each.
+/// Whether x (and the data pass's y) may be several tensors, with whole vectors of channels each.
 template <class T>
 bool supports_concat(const Conv3dProblem& p, Tiles tiles);
 
 /// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
 template <class T>
-bool gather(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+bool data_pass(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
             const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 template <class T>

@@ -26,7 +26,7 @@ std::vector<Bf16Pair> pairs(std::size_t n, std::uint64_t seed) {
 }
 
 /// A convolution of rows of `depth` outputs, with 2 x 3 taps, by a kernel for tiles.
-std::vector<float> convolve(vg::kernels::GatherKernel<Bf16Pair> kernel, int64_t rows, int64_t depth, int64_t stride,
+std::vector<float> convolve(vg::kernels::IgemmKernel<Bf16Pair> kernel, int64_t rows, int64_t depth, int64_t stride,
                             int64_t ci, int64_t co) {
   const int64_t in_depth = (depth - 1) * stride + 3, blocks = (co + 15) / 16 * 16, taps = 6;
   const auto x = pairs(static_cast<std::size_t>((rows + 1) * in_depth * ci), 1),
@@ -47,7 +47,7 @@ std::vector<float> convolve(vg::kernels::GatherKernel<Bf16Pair> kernel, int64_t 
 }  // namespace
 
 TEST_CASE("AMX: its instructions do what the plain tiles do", "[bf16][kernels]") {
-  const auto amx = vg::kernels::amx_gather_tiles, plain = vg::kernels::portable_bf16_kernels->gather_tiles;
+  const auto amx = vg::kernels::amx_igemm_tiles, plain = vg::kernels::portable_bf16_kernels->igemm_tiles;
   if (amx == nullptr) return;        // not compiled in
   vg::available_bf16_kernel_sets();  // where the CPU has AMX, the system lets a process use it that has asked
   const vg::test::AmxEmulator emulator;
