@@ -47,7 +47,7 @@ void tile_chunk(Tiles& tiles, const IgemmArgs<Bf16Pair>& a, const TileRun& run, 
   if constexpr (TwoColumns) tiles.template zero<1>();
   if constexpr (TwoRows) tiles.template zero<2>();
   if constexpr (TwoRows && TwoColumns) tiles.template zero<3>();
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     for (std::int64_t k = 0; k < t->k; k += step) {
       const Bf16Pair* const x = run.x + t->x + k;
       const Bf16Pair* const b = w + (t->w + k) * width;
@@ -75,8 +75,8 @@ void tile_chunk(Tiles& tiles, const IgemmArgs<Bf16Pair>& a, const TileRun& run, 
 inline std::int64_t run_end(const IgemmArgs<Bf16Pair>& a, std::int64_t first) {
   std::int64_t end = first + 1;
   if (end == a.positions) return end;
-  const std::int64_t dx = a.x_off[end] - a.x_off[first], dy = a.y_off[end] - a.y_off[first];
-  while (end < a.positions && a.x_off[end] - a.x_off[end - 1] == dx && a.y_off[end] - a.y_off[end - 1] == dy) ++end;
+  const std::int64_t dx = a.x_indirection[end] - a.x_indirection[first], dy = a.y_indirection[end] - a.y_indirection[first];
+  while (end < a.positions && a.x_indirection[end] - a.x_indirection[end - 1] == dx && a.y_indirection[end] - a.y_indirection[end - 1] == dy) ++end;
   return end;
 }
 
@@ -100,14 +100,14 @@ class TileIgemm {
   void run(std::int64_t first, std::int64_t end, std::int64_t co) {
     const bool one = end - first == 1;
     TileRun r{};
-    r.x_step = one ? 4 : (a_.x_off[first + 1] - a_.x_off[first]) * 4;
-    r.y_step = one ? 4 : (a_.y_off[first + 1] - a_.y_off[first]) * 4;
+    r.x_step = one ? 4 : (a_.x_indirection[first + 1] - a_.x_indirection[first]) * 4;
+    r.y_step = one ? 4 : (a_.y_indirection[first + 1] - a_.y_indirection[first]) * 4;
     for (std::int64_t chunks = (end - first + 2 * tile_size - 1) / (2 * tile_size); chunks > 0; --chunks) {
       const std::int64_t size = (end - first) / chunks;
       r.rows0 = size > tile_size ? (size + 1) / 2 : size;
       r.rows1 = size - r.rows0;
-      r.x = a_.x + a_.x_off[first];
-      r.y = a_.y + a_.y_off[first] + co;
+      r.x = a_.x + a_.x_indirection[first];
+      r.y = a_.y + a_.y_indirection[first] + co;
       chunk(r, co);
       first += size;
     }

@@ -53,16 +53,16 @@ inline bool is_depthwise(const Conv3dProblem& p) {
 }
 
 /// Memory for the lists of a task.
-class Lists {
+class IndirectionBuffer {
  public:
-  explicit Lists(const Plan& plan)
-      : taps_(plan.most_taps()), offsets_(2 * plan.most_positions()), most_(plan.most_positions()) {}
-  Tap* taps() { return taps_.data(); }
-  std::int64_t* x_off() { return offsets_.data(); }
-  std::int64_t* y_off() { return offsets_.data() + most_; }
+  explicit IndirectionBuffer(const Indirection& indirection)
+      : taps_(indirection.most_taps()), offsets_(2 * indirection.most_positions()), most_(indirection.most_positions()) {}
+  TapRun* taps() { return taps_.data(); }
+  std::int64_t* x_indirection() { return offsets_.data(); }
+  std::int64_t* y_indirection() { return offsets_.data() + most_; }
 
  private:
-  memory::Scratch<Tap> taps_;
+  memory::Scratch<TapRun> taps_;
   memory::Scratch<std::int64_t> offsets_;
   std::int64_t most_;
 };

@@ -76,7 +76,7 @@ std::int64_t size(const std::vector<Chunk>& chunks) { return static_cast<std::in
 
 }  // namespace
 
-Plan::Plan(const Conv3dProblem& p, std::int64_t positions) : p_(p) {
+Indirection::Indirection(const Conv3dProblem& p, std::int64_t positions) : p_(p) {
   for (int a = 0; a < 3; ++a) axes_[a] = make_axis(p, a);
   const std::int64_t depth = std::max<std::int64_t>(1, p.out_size[2]);
   // rows of a task: as square as can be in H and W, so that few input rows are read twice
@@ -96,9 +96,9 @@ Plan::Plan(const Conv3dProblem& p, std::int64_t positions) : p_(p) {
   most_box_positions_ = d_parts_ == 1 ? most_rows * p.out_size[2] : most_positions_;
 }
 
-std::int64_t Plan::boxes() const { return p_.batch * size(chunks_[0]) * size(chunks_[1]) * d_parts_; }
+std::int64_t Indirection::boxes() const { return p_.batch * size(chunks_[0]) * size(chunks_[1]) * d_parts_; }
 
-Box Plan::box(std::int64_t index) const {
+Box Indirection::box(std::int64_t index) const {
   const std::int64_t part = index % d_parts_;
   index /= d_parts_;
   const std::int64_t w = index % size(chunks_[1]);
@@ -108,13 +108,13 @@ Box Plan::box(std::int64_t index) const {
   return {index / size(chunks_[0]), h, w, d_parts_ == 1 ? 0 : part, d_parts_ == 1 ? all : part + 1};
 }
 
-Plan::Part Plan::part(const Box& box, std::int64_t d, int axis) const {
+Indirection::Part Indirection::part(const Box& box, std::int64_t d, int axis) const {
   const std::int64_t index[3] = {box.h, box.w, d};
   const Chunk& chunk = chunks_[axis][static_cast<std::size_t>(index[axis])];
   return {chunk, &axes_[axis].segments[static_cast<std::size_t>(chunk.segment)]};
 }
 
-std::int64_t Plan::taps(const Box& box, std::int64_t d, bool merge, Tap* taps) const {
+std::int64_t Indirection::taps(const Box& box, std::int64_t d, bool merge, TapRun* taps) const {
   const Segment* s[3];
   const AxisTap* first[3];
   for (int a = 0; a < 3; ++a) {
@@ -128,7 +128,7 @@ std::int64_t Plan::taps(const Box& box, std::int64_t d, bool merge, Tap* taps) c
       const std::int64_t row = (first[0][h].i - first[0]->i) * p_.in_size[1] + first[1][w].i - first[1]->i;
       const std::int64_t tap_row = first[0][h].k * p_.kernel_size[1] + first[1][w].k;
       for (std::int64_t k = 0; k < s[2]->tap_end - s[2]->tap_begin; ++k) {
-        const Tap tap = {(row * p_.in_size[2] + first[2][k].i - first[2]->i) * p_.in_channels, channels,
+        const TapRun tap = {(row * p_.in_size[2] + first[2][k].i - first[2]->i) * p_.in_channels, channels,
                          (tap_row * p_.kernel_size[2] + first[2][k].k) * channels};
         if (merge && n > 0 && taps[n - 1].x + taps[n - 1].k == tap.x && taps[n - 1].w + taps[n - 1].k == tap.w)
           taps[n - 1].k += tap.k;
@@ -139,11 +139,11 @@ std::int64_t Plan::taps(const Box& box, std::int64_t d, bool merge, Tap* taps) c
   return n;
 }
 
-std::int64_t Plan::positions(const Box& box, std::int64_t d) const {
+std::int64_t Indirection::positions(const Box& box, std::int64_t d) const {
   return part(box, d, 0).chunk.count * part(box, d, 1).chunk.count * part(box, d, 2).chunk.count;
 }
 
-std::int64_t Plan::positions(const Box& box, std::int64_t d, std::int64_t* x_off, std::int64_t* y_off) const {
+std::int64_t Indirection::positions(const Box& box, std::int64_t d, std::int64_t* x_indirection, std::int64_t* y_indirection) const {
   std::int64_t count[3], out_stride[3], in_stride[3];
   std::int64_t y_stride = p_.out_channels, x_stride = p_.in_channels, y_origin = 0, x_origin = 0;
   bool meets = true;
@@ -169,18 +169,18 @@ std::int64_t Plan::positions(const Box& box, std::int64_t d, std::int64_t* x_off
       const std::int64_t x = x_origin + h * in_stride[0] + w * in_stride[1];
       const std::int64_t y = y_origin + h * out_stride[0] + w * out_stride[1];
       for (std::int64_t t = 0; t < count[2]; ++t, ++n) {
-        x_off[n] = x + t * in_stride[2];
-        y_off[n] = y + t * out_stride[2];
+        x_indirection[n] = x + t * in_stride[2];
+        y_indirection[n] = y + t * out_stride[2];
       }
     }
   return n;
 }
 
-std::shared_ptr<const Plan> plan_of(const Conv3dProblem& p, std::int64_t positions) {
+std::shared_ptr<const Indirection> indirection_of(const Conv3dProblem& p, std::int64_t positions) {
   struct Entry {
     Conv3dProblem p;
     std::int64_t positions;
-    std::shared_ptr<const Plan> plan;
+    std::shared_ptr<const Indirection> indirection;
   };
   constexpr std::size_t most = 64;
   static std::mutex mutex;
@@ -190,13 +190,13 @@ std::shared_ptr<const Plan> plan_of(const Conv3dProblem& p, std::int64_t positio
     return e.positions == positions && std::memcmp(&e.p, &p, sizeof p) == 0;
   };
   const std::lock_guard lock(mutex);
-  if (const auto found = std::find_if(entries.begin(), entries.end(), same); found != entries.end()) return found->plan;
-  auto plan = std::make_shared<const Plan>(p, positions);
+  if (const auto found = std::find_if(entries.begin(), entries.end(), same); found != entries.end()) return found->indirection;
+  auto indirection = std::make_shared<const Indirection>(p, positions);
   if (entries.size() < most)
-    entries.push_back({p, positions, plan});
+    entries.push_back({p, positions, indirection});
   else
-    entries[next++ % most] = {p, positions, plan};
-  return plan;
+    entries[next++ % most] = {p, positions, indirection};
+  return indirection;
 }
 
 Conv3dProblem transposed(const Conv3dProblem& p) {

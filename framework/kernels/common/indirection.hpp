@@ -8,7 +8,7 @@
 // chunk within a segment.
 //
 // grad_input is the same relation with o and i exchanged (S and L swap, P -> (K-1) R - P, taps and channels reversed),
-// so one plan serves all passes, and the transposed convolution.
+// so one indirection serves all passes, and the transposed convolution.
 #pragma once
 
 #include <cstdint>
@@ -46,10 +46,10 @@ struct Box {
   std::int64_t batch, h, w, d_begin, d_end;
 };
 
-class Plan {
+class Indirection {
  public:
   /// `positions`: about how many outputs a task should have.
-  Plan(const Conv3dProblem& p, std::int64_t positions);
+  Indirection(const Conv3dProblem& p, std::int64_t positions);
 
   std::int64_t boxes() const;
   Box box(std::int64_t index) const;
@@ -60,10 +60,10 @@ class Plan {
 
   /// The taps of chunk d of a box, in ascending order of k, and their number. x is relative to the first one's;
   /// `merge` joins runs that are contiguous in x and in w.
-  std::int64_t taps(const Box& box, std::int64_t d, bool merge, Tap* taps) const;
+  std::int64_t taps(const Box& box, std::int64_t d, bool merge, TapRun* taps) const;
   std::int64_t positions(const Box& box, std::int64_t d) const;
-  /// The offsets of its outputs, and their number: x_off of the first tap's input, without a tap 0.
-  std::int64_t positions(const Box& box, std::int64_t d, std::int64_t* x_off, std::int64_t* y_off) const;
+  /// The offsets of its outputs, and their number: x_indirection of the first tap's input, without a tap 0.
+  std::int64_t positions(const Box& box, std::int64_t d, std::int64_t* x_indirection, std::int64_t* y_indirection) const;
 
  private:
   Conv3dProblem p_;
@@ -78,8 +78,8 @@ class Plan {
   std::int64_t d_parts_, most_taps_, most_positions_, most_box_positions_;
 };
 
-/// The plan of a problem: made once, then kept for as long as it is among the last 64 that were made.
-std::shared_ptr<const Plan> plan_of(const Conv3dProblem& p, std::int64_t positions);
+/// The indirection of a problem: made once, then kept for as long as it is among the last 64 that were made.
+std::shared_ptr<const Indirection> indirection_of(const Conv3dProblem& p, std::int64_t positions);
 
 /// The problem whose forward pass is p's grad_input (with the weights' taps reversed and channels transposed).
 Conv3dProblem transposed(const Conv3dProblem& p);

@@ -27,7 +27,7 @@ using Sum = typename SumOf<T>::type;
 
 /// A run of weight rows that meet contiguous elements of an input: for 0 <= j < k, element x + j meets row w + j.
 /// With one group, adjacent taps along D are one run.
-struct Tap {
+struct TapRun {
   std::int64_t x;  ///< offset of its first element, for position 0
   std::int64_t k;  ///< length
   std::int64_t w;  ///< its first row of the weights; rows are (tap, input channel of the group)
@@ -35,28 +35,28 @@ struct Tap {
 
 /// The same products of several operands, each so many elements behind the one before: Winograd's points. A call each
 /// would cost much of what short products take.
-struct Repeats {
+struct BatchStrides {
   std::int64_t count = 1, x = 0, w = 0, y = 0;
 };
 
-/// Outputs that share their taps: output j reads x + x_off[j] + taps[t].x ... and is written at y + y_off[j].
+/// Outputs that share their taps: output j reads x + x_indirection[j] + taps[t].x ... and is written at y + y_indirection[j].
 template <class T>
 struct IgemmArgs {
   const T* x;
   const T* w;  ///< layout: see the function
   Sum<T>* y;
-  const Tap* taps;
+  const TapRun* taps;
   std::int64_t tap_count;
-  const std::int64_t* x_off;
-  const std::int64_t* y_off;
+  const std::int64_t* x_indirection;
+  const std::int64_t* y_indirection;
   std::int64_t positions;
   std::int64_t w_rows;                       ///< packed weights: rows of a group's
   std::int64_t w_stride = 0;                 ///< weights that are not packed: elements from row to row
   std::int64_t co_begin = 0, co_end;         ///< output channels to compute; co_begin is a multiple of 2 * lanes
   std::int64_t group_in = 0, group_out = 0;  ///< channels of a group, where lanes run over several groups
-  bool stream = false;                       ///< igemm may use non-temporal stores: y and y_off are whole lines
+  bool stream = false;                       ///< igemm may use non-temporal stores: y and y_indirection are whole lines
   bool prefetch_x = false;                        ///< x may come from memory: igemm prefetches it
-  Repeats repeats = {};                      ///< for igemm
+  BatchStrides batch = {};                      ///< for igemm
 };
 
 /// dw rows += sum over positions of x (one row a weight row) times dy, for output channels [co_begin, co_end).
@@ -65,10 +65,10 @@ struct WgradArgs {
   const T* x;
   const T* dy;
   Sum<T>* dw;  ///< row r is at dw + r * dw_stride
-  const Tap* taps;
+  const TapRun* taps;
   std::int64_t tap_count;
-  const std::int64_t* x_off;
-  const std::int64_t* y_off;
+  const std::int64_t* x_indirection;
+  const std::int64_t* y_indirection;
   std::int64_t positions;
   std::int64_t dw_stride;
   std::int64_t co_begin, co_end;

@@ -94,7 +94,7 @@ inline P* opaque(P* p) {
 /// acc += `Rows` input elements of each output times as many rows of weights.
 template <class T, int MR, int NV, int Rows>
 inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)[MR][NV], const T* x,
-                                                      const std::int64_t* x_off, const T* w) {
+                                                      const std::int64_t* x_indirection, const T* w) {
   using S = Simd<T>;
   typename S::V b[Rows][NV];
 #pragma GCC unroll 4
@@ -102,7 +102,7 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) b[r][v] = S::load(w + (r * NV + v) * S::lanes);
   // the small tiles of 16 vector registers leave room for their addresses
-  const std::int64_t* const off = S::registers == 32 ? opaque(x_off) : x_off;
+  const std::int64_t* const off = S::registers == 32 ? opaque(x_indirection) : x_indirection;
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
     const T* const xm = x + off[m];
@@ -123,13 +123,13 @@ struct NextRun {
   const T *x, *after;  // of this tile and the next
   const char* at = nullptr;
   NextRun(const IgemmArgs<T>& a, std::int64_t first)
-      : x(a.x + a.x_off[first]), after(x + MR * (a.x_off[first + 1] - a.x_off[first]) + a.taps->x) {}
+      : x(a.x + a.x_indirection[first]), after(x + MR * (a.x_indirection[first + 1] - a.x_indirection[first]) + a.taps->x) {}
   static bool pays(const IgemmArgs<T>& a, std::int64_t first, std::int64_t co) {
     if (!a.prefetch_x || co != a.co_begin || a.tap_count == 0) return false;
-    const std::int64_t step = a.x_off[first + 1] - a.x_off[first];
+    const std::int64_t step = a.x_indirection[first + 1] - a.x_indirection[first];
     return step <= a.taps->k && 2 * step >= a.taps->k;
   }
-  inline __attribute__((always_inline)) void begin(const Tap* tap, const Tap* end) {
+  inline __attribute__((always_inline)) void begin(const TapRun* tap, const TapRun* end) {
     at = reinterpret_cast<const char*>(tap + 1 == end ? after : x + tap[1].x);
   }
   inline __attribute__((always_inline)) void ask(int unroll) {
@@ -139,52 +139,52 @@ struct NextRun {
   }
 };
 struct NoNextRun {
-  static void begin(const Tap*, const Tap*) {}
+  static void begin(const TapRun*, const TapRun*) {}
   static void ask(int) {}
 };
 
 /// acc += all taps.
 template <class T, int MR, int NV, class Next>
 inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)[MR][NV], const IgemmArgs<T>& a,
-                                                      const T* inputs, const T* w, const std::int64_t* x_off,
+                                                      const T* inputs, const T* w, const std::int64_t* x_indirection,
                                                       Next next) {
   constexpr int unroll = tile_unroll<T>(NV), lanes = Simd<T>::lanes;
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     next.begin(t, end);
     const T* x = inputs + t->x;
     const T* wt = w + t->w * (NV * lanes);
     std::int64_t left = t->k;
     for (; left >= unroll; left -= unroll, x += unroll, wt += unroll * NV * lanes) {
       next.ask(unroll);
-      dense_step<T, MR, NV, unroll>(acc, x, x_off, wt);
+      dense_step<T, MR, NV, unroll>(acc, x, x_indirection, wt);
     }
-    for (; left > 0; --left, ++x, wt += NV * lanes) dense_step<T, MR, NV, 1>(acc, x, x_off, wt);
+    for (; left > 0; --left, ++x, wt += NV * lanes) dense_step<T, MR, NV, 1>(acc, x, x_indirection, wt);
   }
 }
 
 /// The sums of a tile to y.
 template <class T, int MR, int NV>
 inline __attribute__((always_inline)) void store_dense(const typename Simd<T>::V (&acc)[MR][NV], Sum<T>* y,
-                                                       const std::int64_t* y_off, std::int64_t last_lanes,
+                                                       const std::int64_t* y_indirection, std::int64_t last_lanes,
                                                        bool stream) {
   using S = Simd<T>;
   if (can_stream && stream) {
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) S::stream(y + y_off[m] + v * S::lanes, acc[m][v]);
+      for (int v = 0; v < NV; ++v) S::stream(y + y_indirection[m] + v * S::lanes, acc[m][v]);
     return;
   }
   if (last_lanes == S::lanes) {
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) S::store(y + y_off[m] + v * S::lanes, acc[m][v]);
+      for (int v = 0; v < NV; ++v) S::store(y + y_indirection[m] + v * S::lanes, acc[m][v]);
     return;
   }
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    Sum<T>* const to = y + y_off[m];
+    Sum<T>* const to = y + y_indirection[m];
 #pragma GCC unroll 4
     for (int v = 0; v + 1 < NV; ++v) S::store(to + v * S::lanes, acc[m][v]);
     S::store_first(to + (NV - 1) * S::lanes, acc[m][NV - 1], last_lanes);
@@ -195,23 +195,23 @@ template <class T, int MR, int NV>
 __attribute__((noinline)) void dense_tile(const IgemmArgs<T>& a, const T* w, std::int64_t first, std::int64_t co,
                                           std::int64_t last_lanes) {
   using S = Simd<T>;
-  const std::int64_t* const x_off = a.x_off + first;
-  const std::int64_t* const y_off = a.y_off + first;
+  const std::int64_t* const x_indirection = a.x_indirection + first;
+  const std::int64_t* const y_indirection = a.y_indirection + first;
   const T* x = a.x;
   Sum<T>* y = a.y + co;
   bool asks = false;
   if constexpr (NV == 2 && MR + 2 >= tile_rows<T>(NV))  // smaller tiles are rare
     asks = NextRun<T, MR>::pays(a, first, co);
-  for (std::int64_t i = 0; i < a.repeats.count; ++i, x += a.repeats.x, w += a.repeats.w, y += a.repeats.y) {
+  for (std::int64_t i = 0; i < a.batch.count; ++i, x += a.batch.x, w += a.batch.w, y += a.batch.y) {
     typename S::V acc[MR][NV];
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m)
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
     if constexpr (NV == 2 && MR + 2 >= tile_rows<T>(NV))
-      if (asks) dense_taps<T, MR, NV>(acc, a, x, w, x_off, NextRun<T, MR>(a, first));
-    if (!asks) dense_taps<T, MR, NV>(acc, a, x, w, x_off, NoNextRun());
-    store_dense<T, MR, NV>(acc, y, y_off, last_lanes, a.stream);
+      if (asks) dense_taps<T, MR, NV>(acc, a, x, w, x_indirection, NextRun<T, MR>(a, first));
+    if (!asks) dense_taps<T, MR, NV>(acc, a, x, w, x_indirection, NoNextRun());
+    store_dense<T, MR, NV>(acc, y, y_indirection, last_lanes, a.stream);
   }
 }
 
@@ -238,13 +238,13 @@ void igemm(const IgemmArgs<T>& a) {
 
 template <class T, int MR, int NC, bool Masked>
 inline __attribute__((always_inline)) void few_step(typename Simd<T>::V (&acc)[(MR * NC + 3) / 4 * 4], const T* x,
-                                                    const std::int64_t* x_off, const T* w, std::int64_t w_rows,
+                                                    const std::int64_t* x_indirection, const T* w, std::int64_t w_rows,
                                                     std::int64_t n) {
   using S = Simd<T>;
   typename S::V b[NC];
 #pragma GCC unroll 4
   for (int c = 0; c < NC; ++c) b[c] = Masked ? S::load_first(w + c * w_rows, n) : S::load(w + c * w_rows);
-  const std::int64_t* const off = opaque(x_off);
+  const std::int64_t* const off = opaque(x_indirection);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
     const T* const xm = x + off[m];
@@ -259,7 +259,7 @@ inline __attribute__((always_inline)) void few_step(typename Simd<T>::V (&acc)[(
 template <class T, int MR>
 inline __attribute__((always_inline)) void prefetch_inputs(const IgemmArgs<T>& a, std::int64_t first) {
   if (MR == 1 || a.tap_count != 1) return;
-  const std::int64_t* const off = a.x_off + first;
+  const std::int64_t* const off = a.x_indirection + first;
   const T* const x = a.x + a.taps->x + 24 * (off[1] - off[0]);
   for (int m = 0; m < MR; ++m)
     for (std::int64_t i = 0; i < a.taps->k; i += 64 / static_cast<std::int64_t>(sizeof(T)))
@@ -269,7 +269,7 @@ inline __attribute__((always_inline)) void prefetch_inputs(const IgemmArgs<T>& a
 template <class T, int MR, int NC>
 __attribute__((noinline)) void few_tile(const IgemmArgs<T>& a, std::int64_t first, std::int64_t co) {
   using S = Simd<T>;
-  const std::int64_t* const x_off = a.x_off + first;
+  const std::int64_t* const x_indirection = a.x_indirection + first;
   const T* const w = a.w + co * a.w_rows;
   constexpr int sums_count = (MR * NC + 3) / 4 * 4;
   prefetch_inputs<T, MR>(a, first);
@@ -277,18 +277,18 @@ __attribute__((noinline)) void few_tile(const IgemmArgs<T>& a, std::int64_t firs
 #pragma GCC unroll 24
   for (int i = 0; i < sums_count; ++i) acc[i] = S::zero();
 
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const T* x = a.x + t->x;
     const T* wt = w + t->w;
     std::int64_t left = t->k;
     for (; left >= S::lanes; left -= S::lanes, x += S::lanes, wt += S::lanes)
-      few_step<T, MR, NC, false>(acc, x, x_off, wt, a.w_rows, S::lanes);
-    if (left > 0) few_step<T, MR, NC, true>(acc, x, x_off, wt, a.w_rows, left);
+      few_step<T, MR, NC, false>(acc, x, x_indirection, wt, a.w_rows, S::lanes);
+    if (left > 0) few_step<T, MR, NC, true>(acc, x, x_indirection, wt, a.w_rows, left);
   }
 
   if constexpr (NC == 4) {
 #pragma GCC unroll 16
-    for (int m = 0; m < MR; ++m) S::sum4(acc + 4 * m, a.y + a.y_off[first + m] + co);
+    for (int m = 0; m < MR; ++m) S::sum4(acc + 4 * m, a.y + a.y_indirection[first + m] + co);
     return;
   }
   Sum<T> sums[sums_count];
@@ -296,7 +296,7 @@ __attribute__((noinline)) void few_tile(const IgemmArgs<T>& a, std::int64_t firs
   for (int i = 0; i < sums_count; i += 4) S::sum4(acc + i, sums + i);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    Sum<T>* const y = a.y + a.y_off[first + m] + co;
+    Sum<T>* const y = a.y + a.y_indirection[first + m] + co;
 #pragma GCC unroll 4
     for (int c = 0; c < NC; ++c) y[c] = sums[m * NC + c];
   }
@@ -323,21 +323,21 @@ template <class T, int MR, bool Masked>
 __attribute__((noinline)) void depthwise_tile(const IgemmArgs<T>& a, std::int64_t first, std::int64_t c,
                                               std::int64_t n) {
   using S = Simd<T>;
-  const std::int64_t* const x_off = a.x_off + first;
+  const std::int64_t* const x_indirection = a.x_indirection + first;
   const auto load = [n](const T* p) { return Masked ? S::load_first(p, n) : S::load(p); };
   typename S::V acc[MR];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const T* const x = a.x + t->x + c;
     const typename S::V b = load(a.w + t->w * a.w_stride + c);
-    const std::int64_t* const off = opaque(x_off);
+    const std::int64_t* const off = opaque(x_indirection);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) acc[m] = S::fma(load(x + off[m]), b, acc[m]);
   }
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
-    T* const y = a.y + a.y_off[first + m] + c;
+    T* const y = a.y + a.y_indirection[first + m] + c;
     if constexpr (Masked)
       S::store_first(y, acc[m], n);
     else

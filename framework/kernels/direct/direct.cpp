@@ -15,7 +15,7 @@
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/pack.hpp"
 #include "voxgrad/framework/kernels/direct/pad_copy.hpp"
-#include "voxgrad/framework/kernels/direct/weight_lists.hpp"
+#include "voxgrad/framework/kernels/direct/lookahead_buffer.hpp"
 
 namespace vg::kernels::direct {
 
@@ -80,20 +80,20 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
   if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
   const T* const rows = packs ? packed.data() : w;
 
-  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
-  const Plan& plan = *kept;
+  const std::shared_ptr<const Indirection> kept = indirection_of(p, positions_of(p));
+  const Indirection& indirection = *kept;
   const int64_t last_tap = taps(p) - 1;
   parallel_for(
-      plan.boxes(),
+      indirection.boxes(),
       [&](int64_t task) {
-        const Box box = plan.box(task);
-        Lists lists(plan);
+        const Box box = indirection.box(task);
+        IndirectionBuffer lists(indirection);
         for (int64_t d = box.d_begin; d < box.d_end; ++d) {
-          const int64_t tap_count = plan.taps(box, d, false, lists.taps());
+          const int64_t tap_count = indirection.taps(box, d, false, lists.taps());
           if (transpose && depthwise)
             for (int64_t t = 0; t < tap_count; ++t) lists.taps()[t].w = last_tap - lists.taps()[t].w;
-          const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
-          kernel({x, rows, y, lists.taps(), tap_count, lists.x_off(), lists.y_off(), positions, 0, p.out_channels, 0,
+          const int64_t positions = indirection.positions(box, d, lists.x_indirection(), lists.y_indirection());
+          kernel({x, rows, y, lists.taps(), tap_count, lists.x_indirection(), lists.y_indirection(), positions, 0, p.out_channels, 0,
                   p.out_channels, p.in_channels / p.groups, p.out_channels / p.groups, false});
         }
       },
@@ -136,11 +136,11 @@ void zero(int64_t n, T* y) {
 
 /// The outputs of a list, of which those that follow each other are one call.
 template <class T>
-void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_off, int64_t count, int64_t channels,
+void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_indirection, int64_t count, int64_t channels,
                    T* y) {
   for (int64_t begin = 0, end = 1; begin < count; begin = end++) {
-    while (end < count && y_off[end] == y_off[end - 1] + channels) ++end;
-    epilogue.apply(task, y_off[begin] / channels, end - begin, y + y_off[begin]);
+    while (end < count && y_indirection[end] == y_indirection[end - 1] + channels) ++end;
+    epilogue.apply(task, y_indirection[begin] / channels, end - begin, y + y_indirection[begin]);
   }
 }
 
@@ -150,32 +150,32 @@ template <class T>
 bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
                    int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  const std::shared_ptr<const Plan> kept = plan_of(p, positions_of(p));
-  const Plan& plan = *kept;
+  const std::shared_ptr<const Indirection> kept = indirection_of(p, positions_of(p));
+  const Indirection& indirection = *kept;
   const bool sparse = is_sparse(p);
   if (sparse) zero(p.batch * out_volume(p), y);
   // Small volumes with many channels: cut the channels too.
   const int64_t blocks = ceil_div(co, 2 * lanes);
-  const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, plan.boxes())), 1, blocks);
+  const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, indirection.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
   const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // to whole voxels
   const bool stream = !applies && waits_for_stores(p) && should_stream(p, y);
-  if (applies) epilogue.begin(plan.boxes());
+  if (applies) epilogue.begin(indirection.boxes());
   parallel_for(
-      plan.boxes() * parts,
+      indirection.boxes() * parts,
       [&](int64_t task) {
-        const Box box = plan.box(task / parts);
+        const Box box = indirection.box(task / parts);
         const int64_t co_begin = task % parts * part_channels, co_end = std::min(co, co_begin + part_channels);
         if (co_begin >= co_end) return;
-        Lists lists(plan);
+        IndirectionBuffer lists(indirection);
         for (int64_t d = box.d_begin; d < box.d_end; ++d) {
-          const int64_t tap_count = plan.taps(box, d, true, lists.taps());
+          const int64_t tap_count = indirection.taps(box, d, true, lists.taps());
           if (tap_count == 0 && sparse) continue;
-          const int64_t positions = plan.positions(box, d, lists.x_off(), lists.y_off());
+          const int64_t positions = indirection.positions(box, d, lists.x_indirection(), lists.y_indirection());
           for (int64_t g = 0; g < p.groups; ++g)
-            kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_off(), lists.y_off(),
+            kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_indirection(), lists.y_indirection(),
                     positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
-          if (applies) apply_to_list(epilogue, task, lists.y_off(), positions, p.out_channels, y);
+          if (applies) apply_to_list(epilogue, task, lists.y_indirection(), positions, p.out_channels, y);
         }
       },
       is_small(p));
@@ -196,13 +196,13 @@ struct Split {
 /// Of a box at least: its rows of weights are listed for a third of it at a time.
 constexpr int64_t weight_positions = 256;
 
-Split split_of(const Conv3dProblem& p, const Plan& plan, int64_t lanes, bool over_groups, int64_t bytes) {
+Split split_of(const Conv3dProblem& p, const Indirection& indirection, int64_t lanes, bool over_groups, int64_t bytes) {
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
   const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * bytes);
   // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
   const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / weight_positions;
   Split s;
-  s.partials = std::max<int64_t>(1, std::min({int64_t{32}, plan.boxes(), by_memory, by_work}));
+  s.partials = std::max<int64_t>(1, std::min({int64_t{32}, indirection.boxes(), by_memory, by_work}));
   s.by_group = p.groups > 1 && !over_groups;
   const int64_t block = s.by_group ? 1 : p.groups > 1 ? lanes : 2 * lanes;
   const int64_t blocks = ceil_div(s.by_group ? p.groups : p.out_channels, block);
@@ -221,18 +221,18 @@ WgradKernel<T> weight_kernel(const Conv3dProblem& p) {
 
 /// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
 template <class T>
-void weight_boxes(const Conv3dProblem& p, const Plan& plan, WgradKernel<T> kernel, int64_t begin, int64_t end,
+void weight_boxes(const Conv3dProblem& p, const Indirection& indirection, WgradKernel<T> kernel, int64_t begin, int64_t end,
                   int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy,
                   Sum<T>* dw) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  WeightLists lists(plan, p.groups == 1);
+  LookaheadBuffer lists(indirection, p.groups == 1);
   lists.each(begin, end, after,
-             [&](const Tap* taps, int64_t tap_count, const int64_t* x_off, const int64_t* y_off, int64_t positions) {
+             [&](const TapRun* taps, int64_t tap_count, const int64_t* x_indirection, const int64_t* y_indirection, int64_t positions) {
                if (!by_group)
-                 return kernel({x, dy, dw, taps, tap_count, x_off, y_off, positions, p.out_channels, part_begin,
+                 return kernel({x, dy, dw, taps, tap_count, x_indirection, y_indirection, positions, p.out_channels, part_begin,
                                 part_end, ci, co, lists.ahead});
                for (int64_t g = part_begin; g < part_end; ++g)
-                 kernel({x + g * ci, dy + g * co, dw + g * co, taps, tap_count, x_off, y_off, positions, p.out_channels,
+                 kernel({x + g * ci, dy + g * co, dw + g * co, taps, tap_count, x_indirection, y_indirection, positions, p.out_channels,
                          0, co, ci, co, lists.ahead});
              });
 }
@@ -270,10 +270,10 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 template <class T>
 void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
                     const T* dy, Sum<T>* dw) {
-  const std::shared_ptr<const Plan> kept = plan_of(p, std::max(weight_positions, positions_of(p)));
-  const Plan& plan = *kept;
-  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = plan.boxes();
-  const Split split = split_of(p, plan, lanes, over_groups, sizeof(*dw));
+  const std::shared_ptr<const Indirection> kept = indirection_of(p, std::max(weight_positions, positions_of(p)));
+  const Indirection& indirection = *kept;
+  const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = indirection.boxes();
+  const Split split = split_of(p, indirection, lanes, over_groups, sizeof(*dw));
   memory::Scratch<Sum<T>> copies(split.partials > 1 ? split.partials * size : 0);
   Sum<T>* const partials = split.partials > 1 ? copies.data() : dw;
   const int64_t all = split.by_group ? p.groups : p.out_channels,
@@ -289,7 +289,7 @@ void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes
         for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
         const auto first_box = [&](int64_t index) { return boxes * index / split.partials; };
         const int64_t next = (task + 1) / split.parts;  // of this thread's next task, but at the end of its share
-        weight_boxes(p, plan, kernel, first_box(partial), first_box(partial + 1), first_box(next), split.by_group, part_begin,
+        weight_boxes(p, indirection, kernel, first_box(partial), first_box(partial + 1), first_box(next), split.by_group, part_begin,
                      part_end, x, dy, to);
       },
       is_small(p));

@@ -68,13 +68,13 @@ __attribute__((noinline)) void grouped_tile(const IgemmArgs<T>& a, const Span<T>
                                             const typename Simd<T>::Index* index, std::int64_t first, std::int64_t c,
                                             std::int64_t n) {
   using S = Simd<T>;
-  const std::int64_t* const x_off = a.x_off + first;
+  const std::int64_t* const x_indirection = a.x_indirection + first;
   typename S::V acc[MR];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const T* const x = a.x + t->x + span.first;
-    const std::int64_t* const off = opaque(x_off);
+    const std::int64_t* const off = opaque(x_indirection);
     Channels<T, Two> channels[MR];
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) channels[m].load(x + off[m], span.size);
@@ -87,7 +87,7 @@ __attribute__((noinline)) void grouped_tile(const IgemmArgs<T>& a, const Span<T>
     }
   }
 #pragma GCC unroll 16
-  for (int m = 0; m < MR; ++m) store_up_to(a.y + a.y_off[first + m] + c, acc[m], n);
+  for (int m = 0; m < MR; ++m) store_up_to(a.y + a.y_indirection[first + m] + c, acc[m], n);
 }
 
 template <class T>
@@ -110,7 +110,7 @@ void igemm_grouped(const IgemmArgs<T>& a) {
 }
 
 template <class T, int MR, bool Two>
-__attribute__((noinline)) void weight_grouped_tile(const WgradArgs<T>& a, const Span<T>& span, const Tap* taps,
+__attribute__((noinline)) void weight_grouped_tile(const WgradArgs<T>& a, const Span<T>& span, const TapRun* taps,
                                                    std::int64_t q, std::int64_t c, std::int64_t n) {
   using S = Simd<T>;
   const typename S::Index index = span.index(q);
@@ -118,9 +118,9 @@ __attribute__((noinline)) void weight_grouped_tile(const WgradArgs<T>& a, const 
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
   for (std::int64_t j = 0; j < a.positions; ++j) {
-    const T* const x = opaque(a.x + a.x_off[j] + span.first);
-    const Tap* const tap = opaque(taps);
-    const typename S::V b = load_up_to(a.dy + a.y_off[j] + c, n);
+    const T* const x = opaque(a.x + a.x_indirection[j] + span.first);
+    const TapRun* const tap = opaque(taps);
+    const typename S::V b = load_up_to(a.dy + a.y_indirection[j] + c, n);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) {
       Channels<T, Two> channels;

@@ -114,7 +114,7 @@ template <class T, int MR, int NV, bool Masked, class Next = NoNextPiece>
 __attribute__((noinline)) void weight_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
                                            std::int64_t last_lanes, const Next& next = {}) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked, false>(acc, a.x + x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, nullptr,
+  outer_product<T, MR, NV, Masked, false>(acc, a.x + x, a.x_indirection, a.dy + co, a.y_indirection, a.positions, last_lanes, nullptr,
                                           next);
   add_rows<T, MR, NV, Masked>(acc, last_lanes, [&](int m) { return a.dw + (row + m) * a.dw_stride + co; });
 }
@@ -124,15 +124,15 @@ __attribute__((noinline)) void weight_tile(const WgradArgs<T>& a, std::int64_t x
 template <class T, int NV>
 void weight_runs(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   std::int64_t tile = 0;
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<tile_rows<T>(NV)>(t->k, [&](std::int64_t first, auto rows) {
       constexpr int mr = decltype(rows)::value;
       if constexpr (mr + 2 >= tile_rows<T>(NV))
         if (const std::int64_t at = tile++;
             a.ahead > 0 && (co == a.co_begin || at < NV) && last_lanes == Simd<T>::lanes) {
           const T *const x = a.x + t->x + first, *const dy = a.dy + co + at % NV * Simd<T>::lanes;
-          const NextPieces<T> next = {{x, a.x_off + (co == a.co_begin ? a.ahead : 0)},
-                                      {dy, a.y_off + (at < NV ? a.ahead : 0)}};
+          const NextPieces<T> next = {{x, a.x_indirection + (co == a.co_begin ? a.ahead : 0)},
+                                      {dy, a.y_indirection + (at < NV ? a.ahead : 0)}};
           weight_tile<T, mr, NV, false>(a, t->x + first, t->w + first, co, last_lanes, next);
           return;
         }
@@ -151,14 +151,14 @@ struct TileRows {
   std::int64_t x[half_tile_rows], w[half_tile_rows];
 };
 
-inline std::int64_t rows_of(const Tap* taps, std::int64_t tap_count) {
+inline std::int64_t rows_of(const TapRun* taps, std::int64_t tap_count) {
   std::int64_t rows = 0;
   for (std::int64_t t = 0; t < tap_count; ++t) rows += taps[t].k;
   return rows;
 }
 
 /// The next n rows of the taps; `tap` and `done`, how many of its rows were taken before, move on.
-inline void take_rows(const Tap*& tap, std::int64_t& done, int n, TileRows& rows) {
+inline void take_rows(const TapRun*& tap, std::int64_t& done, int n, TileRows& rows) {
   for (int m = 0; m < n;) {
     if (done == tap->k) ++tap, done = 0;
     const std::int64_t x = tap->x + done - m, w = tap->w + done - m;
@@ -172,7 +172,7 @@ template <class T, int MR, int NV>
 __attribute__((noinline)) void scattered_tile(const WgradArgs<T>& a, const TileRows& rows, std::int64_t co,
                                               std::int64_t last_lanes, const NextPiece<T>& next) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_off, a.dy + co, a.y_off, a.positions, last_lanes, rows.x, next);
+  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_indirection, a.dy + co, a.y_indirection, a.positions, last_lanes, rows.x, next);
   add_rows<T, MR, NV, true>(acc, last_lanes, [&](int m) { return a.dw + rows.w[m] * a.dw_stride + co; });
 }
 
@@ -182,12 +182,12 @@ template <class T>
 NextPiece<T> next_piece(const WgradArgs<T>& a, std::int64_t pass) {
   constexpr std::int64_t line = 64 / sizeof(T);
   const std::int64_t lines = (a.co_end - a.co_begin + line - 1) / line;
-  return {a.dy + a.co_begin + pass % lines * line, a.y_off + a.ahead};
+  return {a.dy + a.co_begin + pass % lines * line, a.y_indirection + a.ahead};
 }
 
 template <class T, int NV>
 void weight_scattered(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
-  const Tap* tap = a.taps;
+  const TapRun* tap = a.taps;
   std::int64_t done = 0, pass = (co - a.co_begin) / Simd<T>::lanes;
   in_steps<tile_rows<T>(NV), 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
@@ -221,8 +221,8 @@ inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (
   typename H::V b[Positions];
 #pragma GCC unroll 4
   for (int p = 0; p < Positions; ++p) {
-    x[p] = opaque(a.x + a.x_off[j + p]);
-    b[p] = H::load_first(a.dy + a.y_off[j + p] + co, n);
+    x[p] = opaque(a.x + a.x_indirection[j + p]);
+    b[p] = H::load_first(a.dy + a.y_indirection[j + p] + co, n);
   }
   const std::int64_t* const offsets = opaque(at);
 #pragma GCC unroll 32
@@ -262,7 +262,7 @@ constexpr int weight_lanes = has_half<T> ? Simd<T>::lanes / 2 : Simd<T>::lanes;
 /// The n <= lanes / 2 channels from co on.
 template <class T>
 void weight_half(const WgradArgs<T>& a, std::int64_t co, std::int64_t n) {
-  const Tap* tap = a.taps;
+  const TapRun* tap = a.taps;
   std::int64_t done = 0;
   in_steps<half_tile_rows, 3>(rows_of(a.taps, a.tap_count), [&](std::int64_t, auto rows) {
     constexpr int mr = decltype(rows)::value;
@@ -305,8 +305,8 @@ void wgrad(const WgradArgs<T>& a) {
   WgradArgs<T> piece = a;
   for (std::int64_t i = 0; i < pieces; ++i) {
     const std::int64_t begin = a.positions * i / pieces;
-    piece.x_off = a.x_off + begin;
-    piece.y_off = a.y_off + begin;
+    piece.x_indirection = a.x_indirection + begin;
+    piece.y_indirection = a.y_indirection + begin;
     piece.positions = a.positions * (i + 1) / pieces - begin;
     weight_columns(piece);
   }
@@ -318,8 +318,8 @@ __attribute__((noinline)) void weight_few_tile(const WgradArgs<T>& a, std::int64
                                                std::int64_t co, std::int64_t last_lanes) {
   using S = Simd<T>;
   typename S::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_off, a.x + x, a.x_off, a.positions, last_lanes, nullptr,
-                                   NextLines<T, NV>{a.x + x, a.x_off + a.ahead});
+  outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_indirection, a.x + x, a.x_indirection, a.positions, last_lanes, nullptr,
+                                   NextLines<T, NV>{a.x + x, a.x_indirection + a.ahead});
   Sum<T> sums[NV * S::lanes];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
@@ -334,7 +334,7 @@ template <class T, int MR>
 void weight_few_channels(const WgradArgs<T>& a, std::int64_t co) {
   constexpr int lanes = Simd<T>::lanes;
   constexpr int most = Simd<T>::registers == 32 ? (MR == 4 ? 5 : 6) : (MR > 2 ? 2 : 4);
-  for (const Tap *t = a.taps, *end = t + a.tap_count; t != end; ++t)
+  for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t)
     in_tiles<most>((t->k + lanes - 1) / lanes, [&](std::int64_t first, auto vectors) {
       constexpr int nv = decltype(vectors)::value;
       const std::int64_t begin = first * lanes, left = t->k - begin;
@@ -354,7 +354,7 @@ void wgrad_narrow(const WgradArgs<T>& a) {
 }
 
 template <class T, int MR, bool Masked>
-__attribute__((noinline)) void weight_depthwise_tile(const WgradArgs<T>& a, const Tap* taps, std::int64_t c,
+__attribute__((noinline)) void weight_depthwise_tile(const WgradArgs<T>& a, const TapRun* taps, std::int64_t c,
                                                      std::int64_t n) {
   using S = Simd<T>;
   const auto load = [n](const T* p) { return Masked ? S::load_first(p, n) : S::load(p); };
@@ -362,9 +362,9 @@ __attribute__((noinline)) void weight_depthwise_tile(const WgradArgs<T>& a, cons
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
   for (std::int64_t j = 0; j < a.positions; ++j) {
-    const T* const x = opaque(a.x + a.x_off[j] + c);
-    const Tap* const tap = taps;
-    const typename S::V b = load(a.dy + a.y_off[j] + c);
+    const T* const x = opaque(a.x + a.x_indirection[j] + c);
+    const TapRun* const tap = taps;
+    const typename S::V b = load(a.dy + a.y_indirection[j] + c);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) acc[m] = S::fma(load(x + tap[m].x), b, acc[m]);
   }

@@ -73,7 +73,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
   const int64_t runs = std::max<int64_t>(1, chunk_tiles / all.depth_tiles), most = runs * all.depth_tiles;
   const int64_t m_point = most * width + lanes;
   Offsets v_off(most, v.ld()), m_off(most, width);
-  const Tap row = {0, p.in_channels, 0};
+  const TapRun row = {0, p.in_channels, 0};
   for (int64_t begin = 0; begin < all.run_end; begin += runs) {
     const int64_t end = std::min(begin + runs, all.run_end), tiles = (end - begin) * all.depth_tiles;
     for (int64_t i = 0; i < points.most(1); ++i)
@@ -150,7 +150,7 @@ bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
     memory::Scratch<T> u(points * u_point);
     const int64_t row = task % row_parts * rows, n = std::min(rows, p.in_channels - row);
     const int64_t co = task / row_parts * width, channels = std::min(width, p.out_channels - co);
-    const Tap all = {0, n, 0};
+    const TapRun all = {0, n, 0};
     std::fill_n(u.data(), points * u_point, T(0));
     for (int64_t i = 0; i < points; ++i)
       for (int64_t t = 0; t < tiling.tiles(); t += chunk_tiles)

@@ -75,12 +75,12 @@ class PartTaps {
     for (std::int64_t i = 0; i < count_; ++i)
       taps_[i] = {(i / parts.count[2] * size + i % parts.count[2]) * ld, channels, i * channels};
   }
-  const Tap* data() const { return taps_; }
+  const TapRun* data() const { return taps_; }
   std::int64_t size() const { return count_; }
 
  private:
   std::int64_t count_;
-  Tap taps_[8];
+  TapRun taps_[8];
 };
 
 }  // namespace vg::kernels::winograd

@@ -62,12 +62,12 @@ class StridedWeights {
 /// The products of a block: those of output point i are convolutions over the tiles with the taps [begin[i],
 /// begin[i + 1]).
 struct ProductTaps {
-  std::vector<Tap> taps;
+  std::vector<TapRun> taps;
   std::vector<std::size_t> begin{0};
 
   ProductTaps(const Conv3dProblem& p, int64_t point_stride) {
     const int outs = is_dilated(p) ? x_points : y_points;
-    std::vector<std::vector<Tap>> of(static_cast<std::size_t>(outs));
+    std::vector<std::vector<TapRun>> of(static_cast<std::size_t>(outs));
     each_product([&](int product, int w, int y, int input) {
       const int from = is_dilated(p) ? input : product, to = is_dilated(p) ? product : y;
       of[static_cast<std::size_t>(to)].push_back({from * point_stride, p.in_channels, w * p.in_channels});
@@ -174,8 +174,8 @@ class StridedDataPassBlocks {
       a.y = m_.data() + i * of_.out.point_stride;
       a.taps = of_.products.taps.data() + first;
       a.tap_count = static_cast<int64_t>(of_.products.begin[static_cast<std::size_t>(i) + 1] - first);
-      a.x_off = v_off_.data();
-      a.y_off = m_off_.data();
+      a.x_indirection = v_off_.data();
+      a.y_indirection = m_off_.data();
       a.positions = tiles;
       a.w_rows = w_points * of_.p.in_channels;
       a.co_end = of_.p.out_channels;

@@ -131,7 +131,7 @@ class StridedSlab {
 
  private:
   void multiply(const ProductPositions& positions) {
-    const Tap tap = {0, of_.p.in_channels, 0};
+    const TapRun tap = {0, of_.p.in_channels, 0};
     for (int i = 0; i < w_points; ++i) {
       ahead_.run(i + 1, w_points);
       const std::size_t first = positions.begin[static_cast<std::size_t>(i)];
@@ -141,8 +141,8 @@ class StridedSlab {
       a.dw = sums_ + i * of_.point;
       a.taps = &tap;
       a.tap_count = 1;
-      a.x_off = positions.x.data() + first;
-      a.y_off = positions.dy.data() + first;
+      a.x_indirection = positions.x.data() + first;
+      a.y_indirection = positions.dy.data() + first;
       a.positions = static_cast<int64_t>(positions.begin[static_cast<std::size_t>(i) + 1] - first);
       a.dw_stride = of_.width;
       a.co_end = of_.p.out_channels;

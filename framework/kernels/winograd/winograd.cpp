@@ -38,12 +38,12 @@ class DenseProducts {
               .y = nullptr,
               .taps = parts_.data(),
               .tap_count = parts_.size(),
-              .x_off = v_off_.data(),
-              .y_off = m_off_.data(),
+              .x_indirection = v_off_.data(),
+              .y_indirection = m_off_.data(),
               .positions = block.tiles(),
               .w_rows = parts_.size() * p.in_channels,
               .co_end = p.out_channels,
-              .repeats = {1, in.point_stride, u.point_stride(), out.point_stride}},
+              .batch = {1, in.point_stride, u.point_stride(), out.point_stride}},
         fold_{0,       nullptr,          in.point_stride, in.ld,         nullptr, u.point_stride(), 0,
               nullptr, out.point_stride, out.ld,          block.tiles(), 1,       p.in_channels,    0,
               {}},
@@ -55,7 +55,7 @@ class DenseProducts {
     args_.x = v;
     args_.w = u_.point(portion.point);
     args_.y = m;
-    args_.repeats.count = portion.count;
+    args_.batch.count = portion.count;
     current_table<T>().igemm(args_);
   }
 

@@ -32,14 +32,14 @@ std::vector<float> convolve(vg::kernels::IgemmKernel<Bf16Pair> kernel, int64_t r
   const auto x = pairs(static_cast<std::size_t>((rows + 1) * in_depth * ci), 1),
              w = pairs(static_cast<std::size_t>(taps * ci * blocks), 2);
   std::vector<float> y(static_cast<std::size_t>(rows * depth * co), -1.0F);
-  const vg::kernels::Tap runs[2] = {{0, 3 * ci, 0}, {in_depth * ci, 3 * ci, 3 * ci}};
-  std::vector<int64_t> x_off, y_off;
+  const vg::kernels::TapRun runs[2] = {{0, 3 * ci, 0}, {in_depth * ci, 3 * ci, 3 * ci}};
+  std::vector<int64_t> x_indirection, y_indirection;
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t d = 0; d < depth; ++d) {
-      x_off.push_back((r * in_depth + d * stride) * ci);
-      y_off.push_back((r * depth + d) * co);
+      x_indirection.push_back((r * in_depth + d * stride) * ci);
+      y_indirection.push_back((r * depth + d) * co);
     }
-  kernel({x.data(), w.data(), y.data(), runs, 2, x_off.data(), y_off.data(), rows * depth, taps * ci, 0, 0, co, ci, co,
+  kernel({x.data(), w.data(), y.data(), runs, 2, x_indirection.data(), y_indirection.data(), rows * depth, taps * ci, 0, 0, co, ci, co,
           false});
   return y;
 }

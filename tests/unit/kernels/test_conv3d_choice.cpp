@@ -140,12 +140,12 @@ TEST_CASE("conv3d choice: VOXGRAD_CONV3D and VOXGRAD_TUNE", "[conv3d][choice]") 
 
 TEST_CASE("conv3d plans: made once for a shape", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {5, 6, 7}, 3, 4, 3, 1, 1);
-  const auto plan = vg::kernels::plan_of(p, 128);
-  CHECK(vg::kernels::plan_of(p, 128) == plan);
-  CHECK(vg::kernels::plan_of(p, 256) != plan);
-  CHECK(vg::kernels::plan_of(cubic(2, {5, 6, 7}, 3, 4, 3, 1, 1), 128) != plan);
-  for (int64_t n = 1; n <= 70; ++n) vg::kernels::plan_of(cubic(n, {3, 3, 3}, 1, 1, 1, 1, 0), 128);
-  const auto again = vg::kernels::plan_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
+  const auto plan = vg::kernels::indirection_of(p, 128);
+  CHECK(vg::kernels::indirection_of(p, 128) == plan);
+  CHECK(vg::kernels::indirection_of(p, 256) != plan);
+  CHECK(vg::kernels::indirection_of(cubic(2, {5, 6, 7}, 3, 4, 3, 1, 1), 128) != plan);
+  for (int64_t n = 1; n <= 70; ++n) vg::kernels::indirection_of(cubic(n, {3, 3, 3}, 1, 1, 1, 1, 0), 128);
+  const auto again = vg::kernels::indirection_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
   CHECK(again != plan);
   CHECK(again->boxes() == plan->boxes());
 }

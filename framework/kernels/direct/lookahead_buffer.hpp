@@ -10,33 +10,33 @@
 
 namespace vg::kernels {
 
-class WeightLists {
+class LookaheadBuffer {
  public:
   /// Entries of the offsets that follow those of a call, at least: what memory needs to answer.
   static constexpr std::int64_t ahead = 256;
 
-  /// `merge`: see Plan::taps.
-  WeightLists(const Plan& plan, bool merge)
-      : plan_(plan),
+  /// `merge`: see Indirection::taps.
+  LookaheadBuffer(const Indirection& indirection, bool merge)
+      : indirection_(indirection),
         merge_(merge),
-        room_(boxes * plan.most_box_positions() + ahead),
-        taps_(plan.most_taps()),
+        room_(boxes * indirection.most_box_positions() + ahead),
+        taps_(indirection.most_taps()),
         offsets_(2 * room_) {}
 
-  /// f(taps, their number, x_off, y_off, positions) for each part of the boxes [begin, end) that meets a tap. Box
+  /// f(taps, their number, x_indirection, y_indirection, positions) for each part of the boxes [begin, end) that meets a tap. Box
   /// `after` is likely to come then; it need not exist.
   template <class F>
   void each(std::int64_t begin, std::int64_t end, std::int64_t after, const F& f) {
     std::int64_t at = 0, count = begin < end ? append(0, begin) : 0;
     for (std::int64_t b = begin; b < end; ++b) {
-      if (at + count + plan_.most_box_positions() + ahead > room_) at = to_front(at, count);
+      if (at + count + indirection_.most_box_positions() + ahead > room_) at = to_front(at, count);
       const std::int64_t follower = b + 1 < end ? b + 1 : after;
-      const std::int64_t next = follower < plan_.boxes() ? append(at + count, follower) : 0;
+      const std::int64_t next = follower < indirection_.boxes() ? append(at + count, follower) : 0;
       if (next < ahead) repeat_last(at + count + next);
-      const Box box = plan_.box(b);
+      const Box box = indirection_.box(b);
       for (std::int64_t d = box.d_begin; d < box.d_end; ++d) {
-        const std::int64_t positions = plan_.positions(box, d), tap_count = plan_.taps(box, d, merge_, taps_.data());
-        if (tap_count > 0) f(taps_.data(), tap_count, x_off() + at, y_off() + at, positions);
+        const std::int64_t positions = indirection_.positions(box, d), tap_count = indirection_.taps(box, d, merge_, taps_.data());
+        if (tap_count > 0) f(taps_.data(), tap_count, x_indirection() + at, y_indirection() + at, positions);
         at += positions;
       }
       count = next;
@@ -48,26 +48,26 @@ class WeightLists {
 
   /// The offsets of a box, from entry `at` on; gives their number.
   std::int64_t append(std::int64_t at, std::int64_t index) {
-    const Box box = plan_.box(index);
+    const Box box = indirection_.box(index);
     const std::int64_t first = at;
-    for (std::int64_t d = box.d_begin; d < box.d_end; ++d) at += plan_.positions(box, d, x_off() + at, y_off() + at);
+    for (std::int64_t d = box.d_begin; d < box.d_end; ++d) at += indirection_.positions(box, d, x_indirection() + at, y_indirection() + at);
     return at - first;
   }
   std::int64_t to_front(std::int64_t at, std::int64_t count) {
-    for (std::int64_t* off : {x_off(), y_off()})
+    for (std::int64_t* off : {x_indirection(), y_indirection()})
       std::memmove(off, off + at, static_cast<std::size_t>(count) * sizeof *off);
     return 0;
   }
   void repeat_last(std::int64_t end) {
-    for (std::int64_t* off : {x_off(), y_off()}) std::fill_n(off + end, ahead, off[end - 1]);
+    for (std::int64_t* off : {x_indirection(), y_indirection()}) std::fill_n(off + end, ahead, off[end - 1]);
   }
-  std::int64_t* x_off() { return offsets_.data(); }
-  std::int64_t* y_off() { return offsets_.data() + room_; }
+  std::int64_t* x_indirection() { return offsets_.data(); }
+  std::int64_t* y_indirection() { return offsets_.data() + room_; }
 
-  const Plan& plan_;
+  const Indirection& indirection_;
   bool merge_;
   std::int64_t room_;
-  memory::Scratch<Tap> taps_;
+  memory::Scratch<TapRun> taps_;
   memory::Scratch<std::int64_t> offsets_;
 };
 
