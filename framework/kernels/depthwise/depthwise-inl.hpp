@@ -54,11 +54,11 @@ struct SlidingLoad {
     const T* const at = x;
     if constexpr (In == SlidingInput::broadcast) {
       x += step;
-      return S::held(S::set1(*at));
+      return S::keep_in_register(S::set1(*at));
     } else {
       x += S::lanes;
-      if constexpr (In == SlidingInput::permuted) return S::held(S::permute(S::load(at), index));
-      return S::held(S::load(at));
+      if constexpr (In == SlidingInput::permuted) return S::keep_in_register(S::permute(S::load(at), index));
+      return S::keep_in_register(S::load(at));
     }
   }
 };
@@ -77,12 +77,12 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
     const T* xs = t->x + offset;
     const T* ws = t->w + a.row_begin * KD * S::lanes;
     for (std::int64_t row = a.row_begin; row != a.row_end; ++row, xs += a.x_row, ws += KD * S::lanes) {
-      const T* x = opaque(xs);
+      const T* x = hide_from_optimizer(xs);
       typename S::V w[KD][NV];
 #pragma GCC unroll 8
       for (int k = 0; k < KD; ++k)
 #pragma GCC unroll 2
-        for (int v = 0; v < NV; ++v) w[k][v] = S::held(S::load(ws + k * S::lanes + v * a.w_next));
+        for (int v = 0; v < NV; ++v) w[k][v] = S::keep_in_register(S::load(ws + k * S::lanes + v * a.w_next));
 #pragma GCC unroll 24
       for (int i = 0; i < MR + KD - 1; ++i) {
         const typename S::V in = input.next(x);
@@ -184,11 +184,11 @@ __attribute__((noinline)) void sliding_weight_tiles(const SlidingWeights<T>& a, 
     for (std::int64_t t = 0; t < tiles; ++t, x += B * a.x_step, dy += B * S::lanes) {
       typename S::V g[B];
 #pragma GCC unroll 8
-      for (int b = 0; b < B; ++b) g[b] = S::held(S::load(dy + b * S::lanes));
+      for (int b = 0; b < B; ++b) g[b] = S::keep_in_register(S::load(dy + b * S::lanes));
       const T* xr[R];
-      xr[0] = opaque(x);
+      xr[0] = hide_from_optimizer(x);
 #pragma GCC unroll 8
-      for (int r = 1; r < R; ++r) xr[r] = opaque(xr[r - 1] + a.x_row);
+      for (int r = 1; r < R; ++r) xr[r] = hide_from_optimizer(xr[r - 1] + a.x_row);
 #pragma GCC unroll 16
       for (int i = 0; i < B + KD - 1; ++i)
 #pragma GCC unroll 8

@@ -86,7 +86,7 @@ constexpr int tile_unroll(int vectors) {
 /// Hides where a pointer comes from. The compiler would otherwise compute the addresses of all of a tile's operands up
 /// front, more than the general registers hold, and spill them; so they are computed where they are used, for nothing.
 template <class P>
-inline P* opaque(P* p) {
+inline P* hide_from_optimizer(P* p) {
   __asm__("" : "+r"(p));
   return p;
 }
@@ -102,7 +102,7 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) b[r][v] = S::load(w + (r * NV + v) * S::lanes);
   // the small tiles of 16 vector registers leave room for their addresses
-  const std::int64_t* const off = S::registers == 32 ? opaque(x_indirection) : x_indirection;
+  const std::int64_t* const off = S::registers == 32 ? hide_from_optimizer(x_indirection) : x_indirection;
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
     const T* const xm = x + off[m];
@@ -244,7 +244,7 @@ inline __attribute__((always_inline)) void few_step(typename Simd<T>::V (&acc)[(
   typename S::V b[NC];
 #pragma GCC unroll 4
   for (int c = 0; c < NC; ++c) b[c] = Masked ? S::load_first(w + c * w_rows, n) : S::load(w + c * w_rows);
-  const std::int64_t* const off = opaque(x_indirection);
+  const std::int64_t* const off = hide_from_optimizer(x_indirection);
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
     const T* const xm = x + off[m];
@@ -331,7 +331,7 @@ __attribute__((noinline)) void depthwise_tile(const IgemmArgs<T>& a, std::int64_
   for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const T* const x = a.x + t->x + c;
     const typename S::V b = load(a.w + t->w * a.w_stride + c);
-    const std::int64_t* const off = opaque(x_indirection);
+    const std::int64_t* const off = hide_from_optimizer(x_indirection);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) acc[m] = S::fma(load(x + off[m]), b, acc[m]);
   }

@@ -74,7 +74,7 @@ __attribute__((noinline)) void grouped_tile(const IgemmArgs<T>& a, const Span<T>
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
   for (const TapRun *t = a.taps, *end = t + a.tap_count; t != end; ++t) {
     const T* const x = a.x + t->x + span.first;
-    const std::int64_t* const off = opaque(x_indirection);
+    const std::int64_t* const off = hide_from_optimizer(x_indirection);
     Channels<T, Two> channels[MR];
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) channels[m].load(x + off[m], span.size);
@@ -118,8 +118,8 @@ __attribute__((noinline)) void weight_grouped_tile(const WgradArgs<T>& a, const 
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
   for (std::int64_t j = 0; j < a.positions; ++j) {
-    const T* const x = opaque(a.x + a.x_indirection[j] + span.first);
-    const TapRun* const tap = opaque(taps);
+    const T* const x = hide_from_optimizer(a.x + a.x_indirection[j] + span.first);
+    const TapRun* const tap = hide_from_optimizer(taps);
     const typename S::V b = load_up_to(a.dy + a.y_indirection[j] + c, n);
 #pragma GCC unroll 16
     for (int m = 0; m < MR; ++m) {

@@ -64,9 +64,9 @@ inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&a
 #pragma GCC unroll 8
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
   for (std::int64_t j = 0; j < positions; ++j) {
-    const T* const r = opaque(rows + row_off[j]);
-    const T* const c = opaque(cols + col_off[j]);
-    const std::int64_t* const offsets = Scattered ? opaque(at) : nullptr;
+    const T* const r = hide_from_optimizer(rows + row_off[j]);
+    const T* const c = hide_from_optimizer(cols + col_off[j]);
+    const std::int64_t* const offsets = Scattered ? hide_from_optimizer(at) : nullptr;
     next.ask(j);
     typename S::V b[NV];
 #pragma GCC unroll 8
@@ -221,10 +221,10 @@ inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (
   typename H::V b[Positions];
 #pragma GCC unroll 4
   for (int p = 0; p < Positions; ++p) {
-    x[p] = opaque(a.x + a.x_indirection[j + p]);
+    x[p] = hide_from_optimizer(a.x + a.x_indirection[j + p]);
     b[p] = H::load_first(a.dy + a.y_indirection[j + p] + co, n);
   }
-  const std::int64_t* const offsets = opaque(at);
+  const std::int64_t* const offsets = hide_from_optimizer(at);
 #pragma GCC unroll 32
   for (int m = 0; m < MR; ++m) {
     const std::int64_t offset = offsets[m];
@@ -362,7 +362,7 @@ __attribute__((noinline)) void weight_depthwise_tile(const WgradArgs<T>& a, cons
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) acc[m] = S::zero();
   for (std::int64_t j = 0; j < a.positions; ++j) {
-    const T* const x = opaque(a.x + a.x_indirection[j] + c);
+    const T* const x = hide_from_optimizer(a.x + a.x_indirection[j] + c);
     const TapRun* const tap = taps;
     const typename S::V b = load(a.dy + a.y_indirection[j] + c);
 #pragma GCC unroll 16

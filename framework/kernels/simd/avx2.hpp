@@ -41,7 +41,7 @@ struct Simd<float> {
   static V load_first(const float* p, std::int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
   static void store_first(float* p, V a, std::int64_t n) { _mm256_maskstore_ps(p, mask(n), a); }
   /// a, in a register: the compiler would load it again for each use, as a memory operand.
-  static V held(V a) {
+  static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
   }
@@ -86,7 +86,7 @@ struct Simd<double> {
   }
   static void store_first(double* p, V a, std::int64_t n) { _mm256_maskstore_pd(p, mask(n), a); }
   /// a, in a register: the compiler would load it again for each use, as a memory operand.
-  static V held(V a) {
+  static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
   }

@@ -52,7 +52,7 @@ struct Simd<float> {
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
   /// a, in a register: the compiler would load it again for each use, as a memory operand.
-  static V held(V a) {
+  static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
   }
@@ -94,7 +94,7 @@ struct Simd<double> {
   static V widen_first(const float* p, std::int64_t n) { return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask(n), p)); }
   static void store_first(double* p, V a, std::int64_t n) { _mm512_mask_storeu_pd(p, mask(n), a); }
   /// a, in a register: the compiler would load it again for each use, as a memory operand.
-  static V held(V a) {
+  static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
   }

@@ -44,7 +44,7 @@ struct Simd {
   static void store_first(T* p, V a, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) p[i] = a[i];
   }
-  static V held(V a) { return a; }
+  static V keep_in_register(V a) { return a; }
   template <class From>
   static V widen(const From* p) {
     V a;

@@ -131,11 +131,11 @@ __attribute__((noinline)) void fold_tile(const WinogradFold<T>& a, const T* v, c
     if (k < lines) __builtin_prefetch(ask + 64 * k);
 #pragma GCC unroll 7
     for (int p = 0; p < points; ++p) {
-      const V w = S::held(S::load(u_at));
+      const V w = S::keep_in_register(S::load(u_at));
 #pragma GCC unroll 4
       for (int t = 0; t < Tiles; ++t) sum[t][p] = S::fma(S::set1(v_at[t * v_ld]), w, sum[t][p]);
-      v_at = opaque(v_at + v_point);
-      u_at = opaque(u_at + u_point);
+      v_at = hide_from_optimizer(v_at + v_point);
+      u_at = hide_from_optimizer(u_at + u_point);
     }
   }
 #pragma GCC unroll 4

@@ -70,7 +70,7 @@ __attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v
 #pragma GCC unroll 8
     for (int k = 0; k < inputs; ++k) {
       in[k] = S::load(g_at);
-      g_at = opaque(g_at + g_point);
+      g_at = hide_from_optimizer(g_at + g_point);
     }
     expand<F>(in, e);
     const T* v_at = v;
@@ -78,7 +78,7 @@ __attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v
     for (int p = 0; p < points; ++p) {
 #pragma GCC unroll 4
       for (int r = 0; r < Rows; ++r) sum[p][r] = S::fma(S::set1(v_at[r]), e[p], sum[p][r]);
-      v_at = opaque(v_at + v_point);
+      v_at = hide_from_optimizer(v_at + v_point);
     }
   }
 #pragma GCC unroll 7
@@ -88,7 +88,7 @@ __attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v
       T* const at = u + r * a.u_ld;
       S::store(at, a.first ? sum[p][r] : S::load(at) + sum[p][r]);
     }
-    u = opaque(u + a.u_point);
+    u = hide_from_optimizer(u + a.u_point);
   }
 }
 

@@ -26,7 +26,7 @@ inline __attribute__((always_inline)) void group_tile(const WinogradGroups<T>& a
 #pragma GCC unroll 8
   for (int t = 0; t < Tiles; ++t) sum[t] = S::zero();
   for (std::int64_t k = 0; k < in; ++k, u += u_ld, ++v) {
-    const typename S::V w = S::held(S::load(u));
+    const typename S::V w = S::keep_in_register(S::load(u));
 #pragma GCC unroll 8
     for (int t = 0; t < Tiles; ++t) sum[t] = S::fma(S::set1(v[t * v_ld]), w, sum[t]);
   }
@@ -67,7 +67,7 @@ __attribute__((noinline)) void held_column(const WinogradGroups<T>& a, const T* 
   using S = Simd<T>;
   typename S::V w[held_inputs];
 #pragma GCC unroll 8
-  for (int k = 0; k < held_inputs; ++k) w[k] = S::held(S::load(u + k * a.u_ld));
+  for (int k = 0; k < held_inputs; ++k) w[k] = S::keep_in_register(S::load(u + k * a.u_ld));
   std::int64_t t = 0;
   for (; t + group_tiles <= a.tiles; t += group_tiles)
     held_tile<T, group_tiles>(a, v + t * a.v_ld, w, m + t * a.m_ld, io);
