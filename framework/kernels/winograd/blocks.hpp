@@ -35,7 +35,7 @@ inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, st
 }
 
 /// Wide tiles all slices at once, where a block of them then stays in L2, with the weights: with more channels what was
-/// asked for is gone when it is read.
+/// prefetched is gone when it is read.
 inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
   if (!points.has_wide_tiles()) return points;
   const Points all = points.at_once();
@@ -51,13 +51,13 @@ struct BlockSide {
 };
 
 /// How many points are multiplied in a call of which each takes so many products of vectors: a call costs some hundred
-/// cycles, and what is asked for between two calls should not wait for each other.
+/// cycles, and what is prefetched between two calls should not wait for each other.
 inline int points_at_once(std::int64_t products) {
   return static_cast<int>(std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(1, products), 1, 16));
 }
 
 /// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
-/// WinogradScatter's.
+/// OutputTransformArgs's.
 template <class T, class Product>
 void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
@@ -78,7 +78,7 @@ void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Til
               prefetch.share(point + portion.count, count));
     }
     prefetch.clear();
-    y.each_side(block, slice, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t channels_before) {
+    y.each_side(block, slice, [&](OutputTransformArgs<T>& g, std::int64_t run, std::int64_t channels_before) {
       g.from = m + (run - block.run_begin) * block.depth_tiles * out.layout.ld + channels_before;
       g.ld = out.layout.ld;
       g.point_stride = out.layout.point_stride;

@@ -36,7 +36,7 @@ class AllPoints {
       : points_(tiling.points().most(1)),
         layout_(channels, tiling.tiles(), current_table<T>().lanes),
         v_(tiling.points().all() * layout_.point_stride) {}
-  /// Side: (run, slice) -> WinogradGather.
+  /// Side: (run, slice) -> InputTransformArgs.
   template <class Kernel, class Side>
   void fill(const Tiling& tiling, const Kernel& kernel, const Side& side) {
     const Tiling::Block all = tiling.block(0);
@@ -81,7 +81,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
                                        u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
                                        p.in_channels, 0, 0, panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
-      WinogradScatter<T> g = tiling.output(all, run, slice, y + panel.co_begin, p.out_channels);
+      OutputTransformArgs<T> g = tiling.output(all, run, slice, y + panel.co_begin, p.out_channels);
       g.channels = panel.channels;
       g.from = m + (run - begin) * all.depth_tiles * width;
       g.ld = width;
@@ -132,7 +132,7 @@ void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, con
 template <class T>
 bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Tiling tiling = all_tiles(p);
-  const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(tiling.points().along);
+  const TileTransforms<T>& kernels = current_winograd_table<T>().of_points(tiling.points().along);
   AllPoints<T> v(tiling, p.in_channels), e(tiling, p.out_channels);
   v.fill(tiling, kernels.input,
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x, p.in_channels); });

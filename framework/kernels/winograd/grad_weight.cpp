@@ -122,7 +122,7 @@ class WeightBlocks {
         if (is_first && fold_ != nullptr) clear(slice + slices, slice + together_);  // others may follow with these
         if (slices == 0) continue;
         transform(walk.block(), slice, slices);
-        ask(walk.block(), walk.next(), slice);
+        prefetch(walk.block(), walk.next(), slice);
         if (fold_ != nullptr)
           fold(walk.block(), slice, slices, is_first);
         else
@@ -137,20 +137,20 @@ class WeightBlocks {
       for (int64_t r = 0; r < tiling_.parts().all() * p_.in_channels; ++r)
         std::fill_n(u_.point(range_.partial, i) + r * u_.stride() + range_.co_begin, channels_, T(0));
   }
-  WinogradGather<T> gradient(const Tiling::Block& b, int64_t run, int slice, int slices) const {
-    WinogradGather<T> g = tiling_.gradient(b, run, slice, dy_ + range_.co_begin);
+  InputTransformArgs<T> gradient(const Tiling::Block& b, int64_t run, int slice, int slices) const {
+    InputTransformArgs<T> g = tiling_.gradient(b, run, slice, dy_ + range_.co_begin);
     g.channels = channels_;
     g.slices = slices;
     return g;
   }
   void transform(const Tiling::Block& block, int slice, int slices) {
-    const WinogradTiles<T>& kernels = current_winograd_table<T>().of_points(points_.along);
+    const TileTransforms<T>& kernels = current_winograd_table<T>().of_points(points_.along);
     inputs_to_points(tiling_, block, slice, slices, x_, in_, v_.data(), kernels.input);
     to_points<T>(block, out_, e_.data(), kernels.gradient,
                  [&](int64_t run) { return gradient(block, run, slice, slices); });
   }
   /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
-  void ask(const Tiling::Block& block, const Tiling::Block* next, int slice) {
+  void prefetch(const Tiling::Block& block, const Tiling::Block* next, int slice) {
     const bool whole = points_.has_wide_tiles() && range_.slice_end - range_.slice_begin == points_.slices();
     const Points::Ahead ahead =
         whole ? points_.ahead(slice, tiling_.is_last(block, slice)) : Points::Ahead{slice, 0b111111, false};
@@ -199,7 +199,7 @@ class WeightBlocks {
   PointGradients<T>& u_;
   int64_t channels_;
   int together_;
-  void (*fold_)(const WinogradFoldSums<T>&);
+  void (*fold_)(const FusedWgradArgs<T>&);
   PointLayout in_, out_;
   memory::Scratch<T> v_, e_;
   Offsets e_off_;

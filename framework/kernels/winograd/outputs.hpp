@@ -34,7 +34,7 @@ class BlockOutputs {
   /// to the caller.
   template <class F>
   void each_side(const Tiling::Block& block, int slice, const F& f) {
-    each_tensor(block, slice, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t before) {
+    each_tensor(block, slice, [&](OutputTransformArgs<T>& g, std::int64_t run, std::int64_t before) {
       if (buffered_) each_row(g, block, run, before, [](T*& y, T* row, std::int64_t) { y = row; });
       f(g, run, before);
     });
@@ -53,7 +53,7 @@ class BlockOutputs {
       else if (buffered_)
         std::copy_n(in_cache, n, y);
     };
-    each_tensor(block, 0, [&](WinogradScatter<T>& g, std::int64_t run, std::int64_t before) {
+    each_tensor(block, 0, [&](OutputTransformArgs<T>& g, std::int64_t run, std::int64_t before) {
       each_row(g, block, run, before, [&](T* next, T* next_in_cache, std::int64_t size) {
         if (next != y + n || next_in_cache != in_cache + n) {
           finish_rows();
@@ -79,7 +79,7 @@ class BlockOutputs {
   void each_tensor(const Tiling::Block& block, int slice, const F& f) const {
     for_each_source(y_, [&](T* y, std::int64_t channels, std::int64_t before) {
       for (std::int64_t run = block.run_begin; run < block.run_end; ++run) {
-        WinogradScatter<T> g = tiling_.output(block, run, slice, y, channels);
+        OutputTransformArgs<T> g = tiling_.output(block, run, slice, y, channels);
         f(g, run, before);
       }
     });
@@ -87,7 +87,7 @@ class BlockOutputs {
   /// f(row of the volume, where its outputs are, its elements): in L2, behind `before` channels of other tensors, or in
   /// place.
   template <class F>
-  void each_row(WinogradScatter<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before, const F& f) {
+  void each_row(OutputTransformArgs<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before, const F& f) {
     const Points& points = tiling_.points();
     const std::int64_t length = block.depth_tiles * points.step(2), n = std::min(g.depth, length) * g.channels;
     std::int64_t row_size = length * g.channels;

@@ -38,7 +38,7 @@ class Offsets {
 template <class T, class Kernel, class Side>
 void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const Kernel& kernel, const Side& side) {
   for (std::int64_t run = b.run_begin; run < b.run_end; ++run) {
-    WinogradGather<T> g = side(run);
+    InputTransformArgs<T> g = side(run);
     g.to = to + (run - b.run_begin) * g.tiles * layout.ld;
     g.ld = layout.ld;
     g.point_stride = layout.point_stride;
@@ -57,7 +57,7 @@ void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, i
     for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
       for_each_source(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
         to_points<T>(b, layout, to + before, kernel, [&](std::int64_t run) {
-          WinogradGather<T> g = tiling.input(b, run, slice, data, channels, h, w);
+          InputTransformArgs<T> g = tiling.input(b, run, slice, data, channels, h, w);
           g.slices = slices;
           return g;
         });

@@ -18,7 +18,7 @@ struct Portion {
 
 class Portions {
  public:
-  /// `folded`: a slice of wide tiles each (WinogradFold). Else so many points at once.
+  /// `folded`: a slice of wide tiles each (FusedProductArgs). Else so many points at once.
   Portions(const Points& points, int of_pass, bool folded, int at_once) : of_pass_(of_pass) {
     for (int slice = 0; slice < points.slices(); slice += of_pass_) {
       std::vector<Portion> portions;

@@ -1,4 +1,4 @@
-// What the next block reads, asked for while this one multiplies: without it, the transforms wait for memory (rows are
+// What the next block reads, prefetched while this one multiplies: without it, the transforms wait for memory (rows are
 // short and many). Spread over the products, so that it never fills the queues. Internal.
 #pragma once
 
@@ -18,7 +18,7 @@ class Prefetch {
 
   /// The rows of a side in some of its planes (by bits), as far as tiles of `step` elements and what they share reach.
   template <class T>
-  void add(const WinogradGather<T>& g, std::int64_t step, unsigned planes) {
+  void add(const InputTransformArgs<T>& g, std::int64_t step, unsigned planes) {
     const std::int64_t end = std::min(g.depth, g.first + step * g.tiles + 2);
     for (unsigned plane = 0; plane < 6; ++plane)
       if ((planes >> plane & 1U) != 0)
@@ -34,21 +34,21 @@ class Prefetch {
         add(tiling.input(block, run, ahead.slice, data, channels), tiling.points().step(2), ahead.planes);
     });
   }
-  /// The `part`-th of `parts` equal pieces, with all before it: asked for at once, or by who multiplies.
+  /// The `part`-th of `parts` equal pieces, with all before it: prefetched at once, or by who multiplies.
   class Share {
    public:
     Share(Prefetch& all, int part, int parts)
         : all_(all), end_(all.rows_.size() * static_cast<std::size_t>(part) / static_cast<std::size_t>(parts)) {}
     void run() const {
       if (all_.to_l1_)
-        all_.ask<3>(end_);
+        all_.prefetch<3>(end_);
       else
-        all_.ask<2>(end_);
+        all_.prefetch<2>(end_);
     }
-    AskedRows take() const {
-      AskedRows rows{all_.rows_.data() + all_.next_, all_.rows_.data() + end_, 0};
+    PrefetchRanges take() const {
+      PrefetchRanges rows{all_.rows_.data() + all_.next_, all_.rows_.data() + end_, 0};
       for (; all_.next_ < end_; ++all_.next_) {
-        const AskedRow& row = all_.rows_[all_.next_];
+        const PrefetchRange& row = all_.rows_[all_.next_];
         rows.lines += (row.end - row.begin + 63) / 64;
       }
       return rows;
@@ -67,12 +67,12 @@ class Prefetch {
  private:
   /// A loop for each locality: from one for both clang 14 makes a prefetch whose locality is no constant, and crashes.
   template <int Locality>
-  void ask(std::size_t end) {
+  void prefetch(std::size_t end) {
     for (; next_ < end; ++next_)
       for (const char* p = rows_[next_].begin; p < rows_[next_].end; p += 64) __builtin_prefetch(p, 0, Locality);
   }
   template <class T>
-  void add_row(const WinogradGather<T>& g, const T* row, std::int64_t end) {
+  void add_row(const InputTransformArgs<T>& g, const T* row, std::int64_t end) {
     if (row == nullptr) return;
     const std::int64_t first = std::max<std::int64_t>(0, g.first);
     const char* const begin = reinterpret_cast<const char*>(row + first * g.stride);
@@ -82,7 +82,7 @@ class Prefetch {
     rows_.push_back({begin, reinterpret_cast<const char*>(row + (end - 1) * g.stride + g.channels)});
   }
   bool to_l1_;
-  std::vector<AskedRow> rows_;
+  std::vector<PrefetchRange> rows_;
   std::size_t next_ = 0;
 };
 

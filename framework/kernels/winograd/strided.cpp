@@ -39,7 +39,7 @@ class StridedWeights {
             std::copy_n(square.data() + r * lanes_, lanes_, turned.data() + t * turned_tap + (row + r) * width + c);
         }
       for (int64_t c = 0; c < width; c += 2 * lanes_) {
-        WinogradWeights<T, const T> a{};
+        WeightTransformArgs<T, const T> a{};
         a.w = transpose ? turned.data() + row * width + c : from.origin + row * from.ci_stride + c;
         a.tap_stride = transpose ? turned_tap : from.tap_stride;
         a.row_stride = transpose ? width : from.ci_stride;
@@ -81,7 +81,7 @@ struct ProductTaps {
 
 /// To the rows of outputs of a run.
 template <class T>
-void apply(const Epilogue<T>& epilogue, int64_t task, const WinogradScatter<T>& g, int64_t outputs, const T* y) {
+void apply(const Epilogue<T>& epilogue, int64_t task, const OutputTransformArgs<T>& g, int64_t outputs, const T* y) {
   const int64_t first = std::max<int64_t>(0, g.first), end = std::min(g.depth, g.first + g.tiles * outputs);
   for (int64_t h = 0; h < outputs; ++h)
     for (int64_t w = 0; w < outputs; ++w)
@@ -111,7 +111,7 @@ template <class T>
 struct StridedDataPass {
   const Conv3dProblem& p;
   const StridedTiling tiling;
-  const WinogradStrided<T>& kernels;
+  const StridedTransforms<T>& kernels;
   const PointLayout in, out;
   const ProductTaps products;
   StridedWeights<T> u;
@@ -152,7 +152,7 @@ class StridedDataPassBlocks {
       if (index + 1 < end) ahead_.input(index + 1, x);
       multiply(block.tiles());
       for (int64_t run = block.run_begin; run < block.run_end; ++run) {
-        WinogradScatter<T> g = of_.tiling.output(block, run, y);
+        OutputTransformArgs<T> g = of_.tiling.output(block, run, y);
         g.from = m_.data() + (run - block.run_begin) * block.depth_tiles * of_.out.ld;
         g.ld = of_.out.ld;
         g.point_stride = of_.out.point_stride;
@@ -202,7 +202,7 @@ bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const
       tasks,
       [&](int64_t task) {
         StridedDataPassBlocks<T>(pass).run(blocks * task / tasks, blocks * (task + 1) / tasks, x, y, stream,
-                                           [&](const WinogradScatter<T>& g) {
+                                           [&](const OutputTransformArgs<T>& g) {
                                              if (epilogue.any()) apply<T>(epilogue, task, g, tile_outputs(p), y);
                                            });
         if (stream) current_winograd_table<T>().stream_end();

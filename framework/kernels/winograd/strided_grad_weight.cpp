@@ -50,7 +50,7 @@ template <class T>
 struct StridedSums {
   const Conv3dProblem& p;
   const StridedTiling tiling;
-  const WinogradStrided<T>& kernels;
+  const StridedTransforms<T>& kernels;
   const int64_t width;
   const PointLayout in, out;
   const int64_t point, slab_size, partials;
@@ -81,7 +81,7 @@ struct StridedSums {
         current_table<T>().accumulate(width, u.data() + groups.begin(g) * slab_size + i * point + row * width,
                                       u.data() + i * point + row * width);
     check.add_points(row, 1, p.out_channels, u.data() + row * width, point, width);
-    WinogradWeights<const T, T> a{};
+    WeightTransformArgs<const T, T> a{};
     a.w = dw + row * p.out_channels;
     a.tap_stride = p.in_channels * p.out_channels;
     a.row_stride = p.out_channels;

@@ -67,21 +67,21 @@ class StridedTiling {
 
   /// The sides of a run; `to`, `from` and their strides are left to the caller.
   template <class T>
-  WinogradGather<T> input(const Block& b, int64_t run, const T* x) const {
+  InputTransformArgs<T> input(const Block& b, int64_t run, const T* x) const {
     const int64_t step = is_dilated(p_) ? 2 : 4;
     int64_t first[3];
     for (int a = 0; a < 3; ++a) first[a] = is_dilated(p_) ? -(p_.pad[a] + shift_of(p_, a)) / 2 : -p_.pad[a];
     return side(b, run, x, is_dilated(p_) ? 3 : 5, step, first, p_.in_size, p_.in_channels);
   }
   template <class T>
-  WinogradGather<T> gradient(const Block& b, int64_t run, const T* dy) const {
+  InputTransformArgs<T> gradient(const Block& b, int64_t run, const T* dy) const {
     const int64_t first[3] = {0, 0, 0};
     return side(b, run, dy, 2, 2, first, p_.out_size, p_.out_channels);
   }
   template <class T>
-  WinogradScatter<T> output(const Block& b, int64_t run, T* y) const {
+  OutputTransformArgs<T> output(const Block& b, int64_t run, T* y) const {
     const Place at = place(run);
-    WinogradScatter<T> g{};
+    OutputTransformArgs<T> g{};
     g.tiles = b.depth_tiles;
     g.channels = g.stride = p_.out_channels;
     g.depth = p_.out_size[2];
@@ -108,10 +108,10 @@ class StridedTiling {
     return volume + ((sample * size[0] + h) * size[1] + w) * size[2] * channels;
   }
   template <class T>
-  WinogradGather<T> side(const Block& b, int64_t run, const T* volume, int rows, int64_t step,
+  InputTransformArgs<T> side(const Block& b, int64_t run, const T* volume, int rows, int64_t step,
                          const int64_t (&first)[3], const int64_t (&size)[3], int64_t channels) const {
     const Place at = place(run);
-    WinogradGather<T> g{};
+    InputTransformArgs<T> g{};
     for (int h = 0; h < rows; ++h)
       for (int w = 0; w < rows; ++w)
         g.rows[h][w] = row(volume, at.sample, at.h * step + first[0] + h, at.w * step + first[1] + w, size, channels);
@@ -142,9 +142,9 @@ struct StridedSide {
 /// A block to points.
 template <class T, class Run>
 void strided_to_points(const StridedTiling::Block& b, const StridedSide<T>& to,
-                       void (*kernel)(const WinogradGather<T>&), const Run& run_of) {
+                       void (*kernel)(const InputTransformArgs<T>&), const Run& run_of) {
   for (int64_t run = b.run_begin; run < b.run_end; ++run) {
-    WinogradGather<T> g = run_of(run);
+    InputTransformArgs<T> g = run_of(run);
     g.to = to.points + (run - b.run_begin) * b.depth_tiles * to.layout.ld;
     g.ld = to.layout.ld;
     g.point_stride = to.layout.point_stride;
@@ -152,7 +152,7 @@ void strided_to_points(const StridedTiling::Block& b, const StridedSide<T>& to,
   }
 }
 
-/// What the next block reads is asked for during this one's products.
+/// What the next block reads is prefetched during this one's products.
 template <class T>
 class StridedAhead {
  public:

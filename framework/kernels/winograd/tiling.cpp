@@ -29,7 +29,7 @@ constexpr unsigned all_planes = 0b111111;
 
 /// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
 template <class T, class Row>
-void take_rows(WinogradGather<T>& g, const Points& points, int of_pass, int slice, int rows, const Slice (&slices)[4],
+void take_rows(InputTransformArgs<T>& g, const Points& points, int of_pass, int slice, int rows, const Slice (&slices)[4],
                const unsigned (&passes)[3], const Row& row) {
   if (points.has_wide_tiles()) {
     const unsigned planes = of_pass == wide::of_pass ? passes[slice / wide::of_pass] : all_planes;
@@ -196,9 +196,9 @@ Tiling::Block BlockWalk::placed(int64_t index) {
 }
 
 template <class T, class Take>
-WinogradGather<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels, const Take& take) const {
+InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels, const Take& take) const {
   const Place at = place(b, run);
-  WinogradGather<T> g{};
+  InputTransformArgs<T> g{};
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
   g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
   g.first = start.element + b.depth_begin * step_[2];
@@ -220,9 +220,9 @@ WinogradGather<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int
 }
 
 template <class T>
-WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
+InputTransformArgs<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
                                 int64_t part_w) const {
-  WinogradGather<T> g = inputs_by(b, run, x, channels, [&](WinogradGather<T>& to, const auto& row) {
+  InputTransformArgs<T> g = inputs_by(b, run, x, channels, [&](InputTransformArgs<T>& to, const auto& row) {
     take_rows(to, points_, of_pass(b), slice, points_.along[1], input_slices, input_passes,
               [&](int plane, int r) -> const T* {
                 return plane < 0 ? nullptr
@@ -235,17 +235,17 @@ WinogradGather<T> Tiling::input(const Block& b, int64_t run, int slice, const T*
 }
 
 template <class T>
-WinogradGather<T> Tiling::all_inputs(const Block& b, int64_t run, const T* x, int64_t channels) const {
-  return inputs_by(b, run, x, channels, [&](WinogradGather<T>& to, const auto& row) {
+InputTransformArgs<T> Tiling::all_inputs(const Block& b, int64_t run, const T* x, int64_t channels) const {
+  return inputs_by(b, run, x, channels, [&](InputTransformArgs<T>& to, const auto& row) {
     for (int plane = 0; plane < step_[0] + p_.kernel_size[0] - 1; ++plane)
       for (int r = 0; r < step_[1] + p_.kernel_size[1] - 1; ++r) to.rows[plane][r] = row(plane, r);
   });
 }
 
 template <class T>
-WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
+InputTransformArgs<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
   const Place at = place(b, run);
-  WinogradGather<T> g{};
+  InputTransformArgs<T> g{};
   g.slice = slice;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]);
   g.first = b.depth_begin * step_[2];
@@ -267,9 +267,9 @@ WinogradGather<T> Tiling::gradient(const Block& b, int64_t run, int slice, const
 }
 
 template <class T>
-WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, int64_t channels) const {
+OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, int64_t channels) const {
   const Place at = place(b, run);
-  WinogradScatter<T> g{};
+  OutputTransformArgs<T> g{};
   g.tiles = b.depth_tiles;
   g.channels = channels;
   g.stride = dilation_[2] * channels;
@@ -291,14 +291,14 @@ WinogradScatter<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, 
   return g;
 }
 
-template WinogradGather<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t, int64_t) const;
-template WinogradGather<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t,
+template InputTransformArgs<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t, int64_t) const;
+template InputTransformArgs<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t,
                                               int64_t) const;
-template WinogradGather<float> Tiling::all_inputs(const Block&, int64_t, const float*, int64_t) const;
-template WinogradGather<double> Tiling::all_inputs(const Block&, int64_t, const double*, int64_t) const;
-template WinogradGather<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;
-template WinogradGather<double> Tiling::gradient(const Block&, int64_t, int, const double*) const;
-template WinogradScatter<float> Tiling::output(const Block&, int64_t, int, float*, int64_t) const;
-template WinogradScatter<double> Tiling::output(const Block&, int64_t, int, double*, int64_t) const;
+template InputTransformArgs<float> Tiling::all_inputs(const Block&, int64_t, const float*, int64_t) const;
+template InputTransformArgs<double> Tiling::all_inputs(const Block&, int64_t, const double*, int64_t) const;
+template InputTransformArgs<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;
+template InputTransformArgs<double> Tiling::gradient(const Block&, int64_t, int, const double*) const;
+template OutputTransformArgs<float> Tiling::output(const Block&, int64_t, int, float*, int64_t) const;
+template OutputTransformArgs<double> Tiling::output(const Block&, int64_t, int, double*, int64_t) const;
 
 }  // namespace vg::kernels::winograd

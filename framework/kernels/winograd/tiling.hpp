@@ -58,7 +58,7 @@ struct Points {
   int all() const { return points(0, slices()); }
   /// The most of any `count` slices of a pass.
   int most(int count) const { return points(slices() - count, count); }
-  /// What is asked for during a pass's products: planes, by bits, of a slice of the next block, or of this one. Of the
+  /// What is prefetched during a pass's products: planes, by bits, of a slice of the next block, or of this one. Of the
   /// next block those that this one does not meet, in slices 1 and 3. The passes of wide tiles are long: each is asked
   /// for by the one before, but for the planes that both meet.
   struct Ahead {
@@ -128,15 +128,15 @@ class Tiling {
   /// strides and a data pass's `slices` are left to the caller. The rows are those of the slice's pass. The inputs are
   /// those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
   template <class T>
-  WinogradGather<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
+  InputTransformArgs<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
                           std::int64_t part_h = 0, std::int64_t part_w = 0) const;
   /// Those of all parts: each row that the tiles' outputs meet, where input() has the rows of a pass.
   template <class T>
-  WinogradGather<T> all_inputs(const Block& b, std::int64_t run, const T* x, std::int64_t channels) const;
+  InputTransformArgs<T> all_inputs(const Block& b, std::int64_t run, const T* x, std::int64_t channels) const;
   template <class T>
-  WinogradGather<T> gradient(const Block& b, std::int64_t run, int slice, const T* dy) const;
+  InputTransformArgs<T> gradient(const Block& b, std::int64_t run, int slice, const T* dy) const;
   template <class T>
-  WinogradScatter<T> output(const Block& b, std::int64_t run, int slice, T* y, std::int64_t channels) const;
+  OutputTransformArgs<T> output(const Block& b, std::int64_t run, int slice, T* y, std::int64_t channels) const;
 
  private:
   friend class BlockWalk;
@@ -153,7 +153,7 @@ class Tiling {
   Box box_of(bool short_h, bool short_w) const;
   /// A run's inputs; take(side, row(plane, r)) takes their rows.
   template <class T, class Take>
-  WinogradGather<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
+  InputTransformArgs<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
                               const Take& take) const;
   Place place(int box, std::int64_t run) const;
   Place place(const Block& b, std::int64_t run) const {

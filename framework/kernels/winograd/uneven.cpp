@@ -30,7 +30,7 @@ int64_t tile_outputs(const Tiling& tiling) {
 template <class T, class F>
 void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y, const F& f) {
   const int64_t step_h = tiling.points().step(0), step_w = tiling.points().step(1), step_d = tiling.points().step(2);
-  y.each_side(block, 0, [&](const WinogradScatter<T>& g, int64_t run, int64_t before) {
+  y.each_side(block, 0, [&](const OutputTransformArgs<T>& g, int64_t run, int64_t before) {
     const int64_t depth = std::min(g.depth, block.depth_tiles * step_d);
     for (int64_t h = 0; h < step_h; ++h)
       for (int64_t w = 0; w < step_w; ++w)
@@ -158,7 +158,7 @@ class ZeroInputs {
     return known == Known::zero;
   }
   bool reads_zero(int64_t group, int64_t h, int64_t w, int64_t depth) const {
-    for (const WinogradGather<T>& g : parts_) {
+    for (const InputTransformArgs<T>& g : parts_) {
       if (g.rows[h][w] == nullptr || depth < 0 || depth >= g.depth) return true;
       const int64_t n = g.channels / q_.groups;  // several tensors: one group
       const T* const at = g.rows[h][w] + depth * g.stride + group * n;
@@ -175,7 +175,7 @@ class ZeroInputs {
   const Tiling::Block& block_;
   const ConcatView<const T>& x_;
   std::vector<Known> known_;
-  std::vector<WinogradGather<T>> parts_;
+  std::vector<InputTransformArgs<T>> parts_;
   int64_t first_ = 0;
 };
 
@@ -185,7 +185,7 @@ void copy_tile(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block
                const ConcatView<const T>& x, T* to) {
   const int64_t run = block.run_begin + tile / block.depth_tiles, t = tile % block.depth_tiles;
   for_each_source(x, [&](const T* data, int64_t channels, int64_t before) {
-    const WinogradGather<T> g = tiling.all_inputs(block, run, data, channels);
+    const InputTransformArgs<T> g = tiling.all_inputs(block, run, data, channels);
     T* voxel = to + before;
     for (int64_t h = 0; h < q.in_size[0]; ++h)
       for (int64_t w = 0; w < q.in_size[1]; ++w)

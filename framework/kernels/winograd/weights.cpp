@@ -9,8 +9,8 @@ using std::int64_t;
 namespace {
 
 template <class T, class W>
-WinogradWeights<T, W> arguments(const Tiling& tiling, int slice, int slices) {
-  WinogradWeights<T, W> a{};
+WeightTransformArgs<T, W> arguments(const Tiling& tiling, int slice, int slices) {
+  WeightTransformArgs<T, W> a{};
   for (int i = 0; i < 3; ++i) a.points[i] = tiling.points().along[i];
   a.slice = tiling.slices() == 1 ? -1 : slice;
   a.slices = slices;

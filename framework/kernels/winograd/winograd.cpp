@@ -24,7 +24,7 @@ using std::int64_t;
 
 namespace {
 
-/// The products of a block by point: a convolution over its tiles (PartTaps), or folded (WinogradFold).
+/// The products of a block by point: a convolution over its tiles (PartTaps), or folded (FusedProductArgs).
 template <class T>
 class DenseProducts {
  public:
@@ -65,22 +65,22 @@ class DenseProducts {
     const int64_t lanes = current_table<T>().lanes, block = 2 * lanes;
     fold_.points = portion.count;
     fold_.v = v;
-    fold_.asked = ahead.take();
+    fold_.prefetch = ahead.take();
     for (int64_t c = 0; c < args_.co_end; c += block) {
       fold_.u = u_.point(portion.point) + c * fold_.in;
       fold_.m = m + c;
       fold_.u_ld = std::min(block, round_up(args_.co_end - c, lanes));
       fold_.out = fold_.u_ld;  // zeros beyond the channels
       folded_(fold_);
-      fold_.asked = {};
+      fold_.prefetch = {};
     }
   }
 
   Offsets v_off_, m_off_;
   PartTaps parts_;
   IgemmArgs<T> args_;
-  WinogradFold<T> fold_;
-  void (*folded_)(const WinogradFold<T>&);
+  FusedProductArgs<T> fold_;
+  void (*folded_)(const FusedProductArgs<T>&);
   PointWeights<T>& u_;
 };
 

@@ -146,7 +146,7 @@ struct CombinedPlanes {
 
 /// Row r of all of them, from depth `first` on; `Inside`: no row is outside.
 template <bool Inside, Pair... Hs, class T, int Size, int Pairs, class Io>
-inline __attribute__((always_inline)) void combine_columns(const WinogradGather<T>& g, int r, std::int64_t depth,
+inline __attribute__((always_inline)) void combine_columns(const InputTransformArgs<T>& g, int r, std::int64_t depth,
                                                            std::int64_t n, std::int64_t channel, const Io& io, T* to,
                                                            const CombinedPlanes<T, Size, Pairs>&) {
   using S = Simd<T>;
@@ -178,7 +178,7 @@ inline __attribute__((always_inline)) void combine_columns(const WinogradGather<
 }
 
 template <Pair... Hs, class T, int Size, int Pairs, class Io>
-inline void combine_row(const WinogradGather<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
+inline void combine_row(const InputTransformArgs<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
                         const Io& io, CombinedPlanes<T, Size, Pairs>& to) {
   using S = Simd<T>;
   const std::int64_t begin = first < 0 ? (-first < n ? -first : n) : 0;
@@ -242,7 +242,7 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
 
 /// Slices of the run's tiles: some of one pair along H, or all of several.
 template <int Size, Pair... Hs, class T>
-void wide_pass(const WinogradGather<T>& g) {
+void wide_pass(const InputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
   using Planes = CombinedPlanes<T, Size, pairs>;
   Planes planes;
@@ -268,7 +268,7 @@ void wide_pass(const WinogradGather<T>& g) {
 }
 
 template <class T, int Size>
-void wide_points(const WinogradGather<T>& g) {
+void wide_points(const InputTransformArgs<T>& g) {
   if constexpr (Size == 6)
     if (g.slices == wide::slices) return wide_pass<Size, Pair::unit, Pair::ends, Pair::turn>(g);
   each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
@@ -414,7 +414,7 @@ inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, 
 
 /// Adds the numbers of a pass to the outputs; the first pass writes them.
 template <bool IsLast, Pair... Hs, class T>
-void wide_output_pass(const WinogradScatter<T>& g) {
+void wide_output_pass(const OutputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
   const int along_w = pairs == 1 ? g.slices : 3;
   const std::int64_t point = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
@@ -472,7 +472,7 @@ void wide_output_pass(const WinogradScatter<T>& g) {
 }
 
 template <class T>
-void wide_output(const WinogradScatter<T>& g) {
+void wide_output(const OutputTransformArgs<T>& g) {
   if (g.slices == wide::slices) return wide_output_pass<true, Pair::unit, Pair::ends, Pair::turn>(g);
   if (g.last && g.slice == 3) return wide_output_pass<true, Pair::ends>(g);  // short along H
   each_pair(g.slice / 3, 1, [&](auto h) {

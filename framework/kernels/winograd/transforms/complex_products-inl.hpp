@@ -92,9 +92,9 @@ inline __attribute__((always_inline)) void fold_products(const V (&m)[fold_point
 }
 
 /// Asks for a slice's lines in small equal parts: each waits for memory, and a few at a time fill no queue.
-class Asking {
+class Prefetcher {
  public:
-  Asking(const AskedRows& rows, std::int64_t parts)
+  Prefetcher(const PrefetchRanges& rows, std::int64_t parts)
       : row_(rows.begin), end_(rows.end), part_((rows.lines + parts - 1) / parts) {
     if (row_ != end_) at_ = row_->begin;
   }
@@ -109,14 +109,14 @@ class Asking {
   }
 
  private:
-  const AskedRow *row_, *end_;
+  const PrefetchRange *row_, *end_;
   const char* at_ = nullptr;
   std::int64_t part_;
 };
 
 template <Fold F, int Tiles, class T, class Io>
-__attribute__((noinline)) void fold_tile(const WinogradFold<T>& a, const T* v, const T* u, T* m, const Io& io,
-                                         const char* ask, std::int64_t lines) {
+__attribute__((noinline)) void fold_tile(const FusedProductArgs<T>& a, const T* v, const T* u, T* m, const Io& io,
+                                         const char* prefetch, std::int64_t lines) {
   using S = Simd<T>;
   using V = typename S::V;
   constexpr int points = fold_points(F);
@@ -128,7 +128,7 @@ __attribute__((noinline)) void fold_tile(const WinogradFold<T>& a, const T* v, c
     for (int p = 0; p < points; ++p) sum[t][p] = S::zero();
   for (std::int64_t k = 0; k < a.in; ++k, ++v, u += u_ld) {
     const T *v_at = v, *u_at = u;
-    if (k < lines) __builtin_prefetch(ask + 64 * k);
+    if (k < lines) __builtin_prefetch(prefetch + 64 * k);
 #pragma GCC unroll 7
     for (int p = 0; p < points; ++p) {
       const V w = S::keep_in_register(S::load(u_at));
@@ -149,14 +149,14 @@ __attribute__((noinline)) void fold_tile(const WinogradFold<T>& a, const T* v, c
 
 /// The points from v, u on, to the sums from m on.
 template <Fold F, class T>
-inline void fold_groups(const WinogradFold<T>& a, const T*& v, const T*& u, T*& m, Asking& asking) {
+inline void fold_groups(const FusedProductArgs<T>& a, const T*& v, const T*& u, T*& m, Prefetcher& prefetcher) {
   for (std::int64_t g = 0; g < a.groups; ++g)
     each_vector<T>(a.out, [&](std::int64_t c, auto io) {
       const std::int64_t column = g * a.out + c;
       in_tiles<fold_tiles>(a.tiles, [&](std::int64_t t, auto tiles) {
         std::int64_t lines;
-        const char* const ask = asking.begin_part(lines);
-        fold_tile<F, tiles.value>(a, v + g * a.in + t * a.v_ld, u + column, m + column + t * a.m_ld, io, ask, lines);
+        const char* const prefetch = prefetcher.begin_part(lines);
+        fold_tile<F, tiles.value>(a, v + g * a.in + t * a.v_ld, u + column, m + column + t * a.m_ld, io, prefetch, lines);
       });
     });
   v += fold_points(F) * a.v_point;
@@ -165,19 +165,19 @@ inline void fold_groups(const WinogradFold<T>& a, const T*& v, const T*& u, T*& 
 }
 
 template <class T>
-void winograd_fold(const WinogradFold<T>& a) {
+void winograd_fold(const FusedProductArgs<T>& a) {
   const bool real = a.points == wide::real_points;
   const std::int64_t vectors = (a.out + Simd<T>::lanes - 1) / Simd<T>::lanes * a.groups;
-  Asking asking(a.asked, (real ? 4 : 6) * vectors * ((a.tiles + fold_tiles - 1) / fold_tiles));
+  Prefetcher prefetcher(a.prefetch, (real ? 4 : 6) * vectors * ((a.tiles + fold_tiles - 1) / fold_tiles));
   const T *v = a.v, *u = a.u;
   T* m = a.m;
   for (int i = 0; i < (real ? 4 : 2); ++i)
     if (real) {
-      fold_groups<Fold::real>(a, v, u, m, asking);
+      fold_groups<Fold::real>(a, v, u, m, prefetcher);
     } else {
-      fold_groups<Fold::unit>(a, v, u, m, asking);
-      fold_groups<Fold::ends>(a, v, u, m, asking);
-      fold_groups<Fold::turn>(a, v, u, m, asking);
+      fold_groups<Fold::unit>(a, v, u, m, prefetcher);
+      fold_groups<Fold::ends>(a, v, u, m, prefetcher);
+      fold_groups<Fold::turn>(a, v, u, m, prefetcher);
     }
 }
 

@@ -52,7 +52,7 @@ inline __attribute__((always_inline)) void expand(const V (&g)[fold_inputs(F)], 
 }
 
 template <Fold F, int Rows, class T>
-__attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v, const T* g, T* u, const char* ask,
+__attribute__((noinline)) void sum_tile(const FusedWgradArgs<T>& a, const T* v, const T* g, T* u, const char* prefetch,
                                         std::int64_t lines) {
   using S = Simd<T>;
   using V = typename S::V;
@@ -64,7 +64,7 @@ __attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v
 #pragma GCC unroll 4
     for (int r = 0; r < Rows; ++r) sum[p][r] = S::zero();
   for (std::int64_t t = 0; t < a.tiles; ++t, v += v_ld, g += g_ld) {
-    if (t < lines) __builtin_prefetch(ask + 64 * t);
+    if (t < lines) __builtin_prefetch(prefetch + 64 * t);
     V in[inputs], e[points];
     const T* g_at = g;
 #pragma GCC unroll 8
@@ -93,32 +93,32 @@ __attribute__((noinline)) void sum_tile(const WinogradFoldSums<T>& a, const T* v
 }
 
 template <Fold F, class T>
-inline void sum_rows(const WinogradFoldSums<T>& a, const T*& v, const T* g, T*& u, Asking& asking) {
+inline void sum_rows(const FusedWgradArgs<T>& a, const T*& v, const T* g, T*& u, Prefetcher& prefetcher) {
   for (std::int64_t c = 0; c < a.out; c += Simd<T>::lanes)
     in_tiles<fold_rows>(a.in, [&](std::int64_t row, auto rows) {
       std::int64_t lines;
-      const char* const ask = asking.begin_part(lines);
-      sum_tile<F, rows.value>(a, v + row, g + c, u + row * a.u_ld + c, ask, lines);
+      const char* const prefetch = prefetcher.begin_part(lines);
+      sum_tile<F, rows.value>(a, v + row, g + c, u + row * a.u_ld + c, prefetch, lines);
     });
   v += fold_points(F) * a.v_point;
   u += fold_points(F) * a.u_point;
 }
 
 template <class T>
-void winograd_fold_sums(const WinogradFoldSums<T>& a) {
+void winograd_fold_sums(const FusedWgradArgs<T>& a) {
   const bool real = a.points == wide::real_points;
   const std::int64_t vectors = (a.out + Simd<T>::lanes - 1) / Simd<T>::lanes;
-  Asking asking(a.asked, (real ? 4 : 6) * vectors * ((a.in + fold_rows - 1) / fold_rows));
+  Prefetcher prefetcher(a.prefetch, (real ? 4 : 6) * vectors * ((a.in + fold_rows - 1) / fold_rows));
   const T* v = a.v;
   T* u = a.u;
   for (int i = 0; i < 4; ++i) {
     const T* const g = a.g + i * 4 * a.g_point;
     if (real) {
-      sum_rows<Fold::real>(a, v, g, u, asking);
+      sum_rows<Fold::real>(a, v, g, u, prefetcher);
     } else if (i % 2 == 0) {
-      sum_rows<Fold::unit>(a, v, g, u, asking);
-      sum_rows<Fold::ends>(a, v, g, u, asking);
-      sum_rows<Fold::turn>(a, v, g, u, asking);
+      sum_rows<Fold::unit>(a, v, g, u, prefetcher);
+      sum_rows<Fold::ends>(a, v, g, u, prefetcher);
+      sum_rows<Fold::turn>(a, v, g, u, prefetcher);
     }
   }
 }

@@ -186,7 +186,7 @@ struct WideWeights {
 };
 
 template <class T>
-void wide_weights(const WinogradWeights<T, const T>& a) {
+void wide_weights(const WeightTransformArgs<T, const T>& a) {
   using S = Simd<T>;
   WideWeights<T> numbers;
   for (std::int64_t r = 0; r < a.rows; ++r)
@@ -205,7 +205,7 @@ void wide_weights(const WinogradWeights<T, const T>& a) {
 }
 
 template <class T>
-void wide_taps(const WinogradWeights<const T, T>& a) {
+void wide_taps(const WeightTransformArgs<const T, T>& a) {
   WideWeights<T> numbers;
   for (std::int64_t r = 0; r < a.rows; ++r)
     each_vector<T>(a.channels, [&](std::int64_t c, auto io) {

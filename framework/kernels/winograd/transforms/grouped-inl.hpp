@@ -18,7 +18,7 @@ namespace {
 constexpr int group_tiles = 8, held_inputs = 8;
 
 template <class T, int Tiles, class Io>
-inline __attribute__((always_inline)) void group_tile(const WinogradGroups<T>& a, const T* v, const T* u, T* m,
+inline __attribute__((always_inline)) void group_tile(const GroupedProductArgs<T>& a, const T* v, const T* u, T* m,
                                                       const Io& io) {
   using S = Simd<T>;
   const std::int64_t v_ld = a.v_ld, u_ld = a.u_ld, m_ld = a.m_ld, in = a.in;
@@ -35,7 +35,7 @@ inline __attribute__((always_inline)) void group_tile(const WinogradGroups<T>& a
 }
 
 template <class T, class Io>
-__attribute__((noinline)) void group_column(const WinogradGroups<T>& a, const T* v, const T* u, T* m, const Io& io) {
+__attribute__((noinline)) void group_column(const GroupedProductArgs<T>& a, const T* v, const T* u, T* m, const Io& io) {
   std::int64_t t = 0;
   for (; t + group_tiles <= a.tiles; t += group_tiles)
     group_tile<T, group_tiles>(a, v + t * a.v_ld, u, m + t * a.m_ld, io);
@@ -44,7 +44,7 @@ __attribute__((noinline)) void group_column(const WinogradGroups<T>& a, const T*
 }
 
 template <class T, int Tiles, class Io>
-inline __attribute__((always_inline)) void held_tile(const WinogradGroups<T>& a, const T* v,
+inline __attribute__((always_inline)) void held_tile(const GroupedProductArgs<T>& a, const T* v,
                                                      const typename Simd<T>::V (&w)[held_inputs], T* m, const Io& io) {
   using S = Simd<T>;
   const std::int64_t v_ld = a.v_ld, m_ld = a.m_ld;
@@ -63,7 +63,7 @@ inline __attribute__((always_inline)) void held_tile(const WinogradGroups<T>& a,
 }
 
 template <class T, class Io>
-__attribute__((noinline)) void held_column(const WinogradGroups<T>& a, const T* v, const T* u, T* m, const Io& io) {
+__attribute__((noinline)) void held_column(const GroupedProductArgs<T>& a, const T* v, const T* u, T* m, const Io& io) {
   using S = Simd<T>;
   typename S::V w[held_inputs];
 #pragma GCC unroll 8
@@ -75,7 +75,7 @@ __attribute__((noinline)) void held_column(const WinogradGroups<T>& a, const T* 
 }
 
 template <class T>
-void winograd_groups(const WinogradGroups<T>& a) {
+void winograd_groups(const GroupedProductArgs<T>& a) {
   const bool held = Simd<T>::registers == 32 && a.in == held_inputs;
   for (std::int64_t g = 0; g < a.groups; ++g)
     each_vector<T>(a.out, [&](std::int64_t c, auto io) {

@@ -139,11 +139,11 @@ template <class T, int Rows>
 struct InsideRows {
   const T *first_a, *first_b;
   std::int64_t row;
-  explicit InsideRows(const WinogradGather<T>& g)
+  explicit InsideRows(const InputTransformArgs<T>& g)
       : first_a(g.rows[0][0]), first_b(g.rows[1][0]), row(Rows == 1 ? 0 : g.rows[0][1] - g.rows[0][0]) {}
   const T* a(int r, std::int64_t at) const { return first_a + at + r * row; }
   const T* b(int r, std::int64_t at) const { return first_b + at + r * row; }
-  static bool all(const WinogradGather<T>& g) {
+  static bool all(const InputTransformArgs<T>& g) {
     bool inside = true;
     for (int r = 0; r < Rows; ++r) inside = inside && g.rows[0][r] != nullptr && g.rows[1][r] != nullptr;
     return inside;
@@ -155,7 +155,7 @@ template <class T, int Rows>
 struct AnyRows {
   const T *rows_a[Rows], *rows_b[Rows];
   std::int64_t in_a[Rows], in_b[Rows];
-  explicit AnyRows(const WinogradGather<T>& g) {
+  explicit AnyRows(const InputTransformArgs<T>& g) {
     const T* const zero = reinterpret_cast<const T*>(zeros);
     for (int r = 0; r < Rows; ++r) {
       rows_a[r] = g.rows[0][r] != nullptr ? g.rows[0][r] : zero;
@@ -191,7 +191,7 @@ struct Columns {
 
 /// f(Columns, channel) for each vector of channels.
 template <class T, int Rows, class F>
-inline void each_columns(const WinogradGather<T>& g, const F& f) {
+inline void each_columns(const InputTransformArgs<T>& g, const F& f) {
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
     constexpr bool masked = io.masked;
     const auto with = [&](auto planes) {
@@ -213,7 +213,7 @@ inline __attribute__((always_inline)) void store_points(T* to, std::int64_t poin
 }
 
 template <class T, int PW, int PD, class Source>
-__attribute__((noinline)) void input_run(const WinogradGather<T>& g, const Source& columns, std::int64_t c) {
+__attribute__((noinline)) void input_run(const InputTransformArgs<T>& g, const Source& columns, std::int64_t c) {
   using V = typename Simd<T>::V;
   constexpr int step = outputs_of(PD), kept = PD - step;
   const Source source = columns;
@@ -246,12 +246,12 @@ __attribute__((noinline)) void input_run(const WinogradGather<T>& g, const Sourc
 }
 
 template <class T, int PW, int PD>
-void winograd_input(const WinogradGather<T>& g) {
+void winograd_input(const InputTransformArgs<T>& g) {
   each_columns<T, PW>(g, [&](const auto& columns, std::int64_t c) { input_run<T, PW, PD>(g, columns, c); });
 }
 
 template <class T, int PW, int PD, class Source>
-__attribute__((noinline)) void gradient_run(const WinogradGather<T>& g, const Source& columns, std::int64_t c) {
+__attribute__((noinline)) void gradient_run(const InputTransformArgs<T>& g, const Source& columns, std::int64_t c) {
   using V = typename Simd<T>::V;
   constexpr int rows = outputs_of(PW), step = outputs_of(PD);
   const Source source = columns;
@@ -277,7 +277,7 @@ __attribute__((noinline)) void gradient_run(const WinogradGather<T>& g, const So
 }
 
 template <class T, int PW, int PD>
-void winograd_gradient(const WinogradGather<T>& g) {
+void winograd_gradient(const InputTransformArgs<T>& g) {
   each_columns<T, outputs_of(PW)>(g,
                                   [&](const auto& columns, std::int64_t c) { gradient_run<T, PW, PD>(g, columns, c); });
 }
@@ -374,7 +374,7 @@ inline __attribute__((always_inline)) typename Simd<T>::V put(const Channels<T, 
 }
 
 template <int Slice, class T, int PW, int PD>
-void winograd_output_slice(const WinogradScatter<T>& g) {
+void winograd_output_slice(const OutputTransformArgs<T>& g) {
   using V = typename Simd<T>::V;
   constexpr int rows = outputs_of(PW), columns = outputs_of(PD);
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
@@ -426,7 +426,7 @@ void winograd_output_slice(const WinogradScatter<T>& g) {
 }
 
 template <class T, int PW, int PD>
-void winograd_output(const WinogradScatter<T>& g) {
+void winograd_output(const OutputTransformArgs<T>& g) {
   switch (g.slice) {
     case 0:
       return winograd_output_slice<1, T, PW, PD>(g);

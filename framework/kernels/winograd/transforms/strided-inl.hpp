@@ -66,7 +66,7 @@ inline __attribute__((always_inline)) void each_constant(const F& f) {
 
 /// Point H along H of a run's tiles, all points along W and D.
 template <class Axis, int H, bool Inside, class T, class Io>
-__attribute__((noinline)) void strided_plane(const WinogradGather<T>& g, std::int64_t c, T* to, const Io& io) {
+__attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std::int64_t c, T* to, const Io& io) {
   using S = Simd<T>;
   using V = typename S::V;
   constexpr int size = Axis::size, points = Axis::points, step = Axis::step, kept = size > step ? size - step : 0;
@@ -113,7 +113,7 @@ __attribute__((noinline)) void strided_plane(const WinogradGather<T>& g, std::in
 
 /// Point (h, w, d), n an axis, at (h * n + w) * n + d.
 template <class Axis, class T>
-void strided_points(const WinogradGather<T>& g) {
+void strided_points(const InputTransformArgs<T>& g) {
   bool inside = true;
   for (int h = 0; h < Axis::size; ++h)
     for (int w = 0; w < Axis::size; ++w) inside = inside && g.rows[h][w] != nullptr;
@@ -174,7 +174,7 @@ inline __attribute__((always_inline)) void strided_outputs_of(const T* m, std::i
 }
 
 template <class Axis, class T>
-void strided_output(const WinogradScatter<T>& g) {
+void strided_output(const OutputTransformArgs<T>& g) {
   using V = typename Simd<T>::V;
   constexpr int points = Axis::points, outputs = Axis::outputs;
   const std::int64_t point_stride = g.point_stride, depth = g.depth, stride = g.stride;
@@ -254,7 +254,7 @@ inline void nested(const Axis& axis, const Get& get, const Put& put) {
 
 /// Rows of taps to 64 points, whole vectors of `width` (zeros beyond the channels).
 template <class T>
-void strided_weights(const WinogradWeights<T, const T>& a) {
+void strided_weights(const WeightTransformArgs<T, const T>& a) {
   using S = Simd<T>;
   using V = typename S::V;
   for (std::int64_t r = 0; r < a.rows; ++r)
@@ -273,7 +273,7 @@ void strided_weights(const WinogradWeights<T, const T>& a) {
 
 /// The transpose.
 template <class T>
-void strided_taps(const WinogradWeights<const T, T>& a) {
+void strided_taps(const WeightTransformArgs<const T, T>& a) {
   using S = Simd<T>;
   using V = typename S::V;
   for (std::int64_t r = 0; r < a.rows; ++r)

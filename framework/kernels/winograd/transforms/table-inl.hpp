@@ -74,7 +74,7 @@ inline void with_points(const int (&points)[3], const F& f) {
 enum class Plane { first, last, both };
 
 template <Plane P, class T, int PW, int PD>
-void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
+void weights_slice(const WeightTransformArgs<T, const T>& a, T sign_of_middle) {
   using S = Simd<T>;
   using V = typename S::V;
   constexpr int KW = taps_of(PW), KD = taps_of(PD);
@@ -114,7 +114,7 @@ void weights_slice(const WinogradWeights<T, const T>& a, T sign_of_middle) {
 }
 
 template <class T>
-void winograd_weights(const WinogradWeights<T, const T>& a) {
+void winograd_weights(const WeightTransformArgs<T, const T>& a) {
   if (a.points[0] == 6) return wide_weights(a);
   with_points(a.points, [&](auto w, auto d) {
     constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
@@ -144,7 +144,7 @@ inline __attribute__((always_inline)) typename Simd<T>::V tap_plane(const T* u, 
 }
 
 template <class T, int KH, int PW, int PD, int Plane>
-inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<const T, T>& a, std::int64_t r) {
+inline __attribute__((always_inline)) void taps_of_plane(const WeightTransformArgs<const T, T>& a, std::int64_t r) {
   using S = Simd<T>;
   using V = typename S::V;
   constexpr int KW = taps_of(PW), KD = taps_of(PD);
@@ -181,7 +181,7 @@ inline __attribute__((always_inline)) void taps_of_plane(const WinogradWeights<c
 
 /// A row's points (16 KB at 64 channels) are in L1 for its second and third plane.
 template <class T>
-void winograd_taps(const WinogradWeights<const T, T>& a) {
+void winograd_taps(const WeightTransformArgs<const T, T>& a) {
   if (a.points[0] == 6) return wide_taps(a);
   with_points(a.points, [&](auto w, auto d) {
     constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
@@ -285,8 +285,8 @@ void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std:
 
 /// What forward and grad_input take, which is all that groups need: `Sums` adds grad_weight's.
 template <bool Sums, class T, int PW, int PD>
-constexpr WinogradTiles<T> make_tiles() {
-  WinogradTiles<T> t{winograd_input<T, PW, PD>, nullptr, winograd_output<T, PW, PD>};
+constexpr TileTransforms<T> make_tiles() {
+  TileTransforms<T> t{winograd_input<T, PW, PD>, nullptr, winograd_output<T, PW, PD>};
   if constexpr (Sums) t.gradient = winograd_gradient<T, PW, PD>;
   return t;
 }

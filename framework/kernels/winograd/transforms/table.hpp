@@ -15,7 +15,7 @@ namespace vg::kernels {
 /// and D as there are points, one tile a tile's outputs further than the last. From a gradient: tiles of as many
 /// elements as outputs: 2 of 4 points, 4 of 6, 1 of 1. The result is transformed along W and D.
 template <class T>
-struct WinogradGather {
+struct InputTransformArgs {
   const T* rows[6][6];  ///< plane by plane, along W, at depth 0; null where they are outside and count as zero
   T sign;
   int slice, slices;   ///< of wide tiles: the first one, and how many: of one pair along H, or all (Points)
@@ -40,8 +40,8 @@ struct WinogradLevels {
 /// The inverse along W and D of a run's products in one slice (of wide tiles, one pass), added into the outputs by the
 /// inverse along H.
 template <class T>
-struct WinogradScatter {
-  const T* from;  ///< as WinogradGather's `to`
+struct OutputTransformArgs {
+  const T* from;  ///< as InputTransformArgs's `to`
   std::int64_t point_stride, ld;
   std::int64_t tiles;
   std::int64_t channels;
@@ -60,7 +60,7 @@ struct WinogradScatter {
 /// Weights of `rows` x `channels`, in one slice, between taps and points: tap t, row r at w + t * tap_stride + r *
 /// row_stride; point p of the slice, row r at u + p * point_stride + r * u_stride.
 template <class T, class W>
-struct WinogradWeights {
+struct WeightTransformArgs {
   W* w;
   std::int64_t tap_stride, row_stride;
   std::int64_t rows, channels;
@@ -68,13 +68,13 @@ struct WinogradWeights {
   std::int64_t point_stride, u_stride;
   std::int64_t width;  ///< lanes of u that are written (zeros beyond `channels`): a multiple of the lanes
   int points[3];       ///< of an axis
-  int slice;           ///< as WinogradScatter's; of wide tiles the first
+  int slice;           ///< as OutputTransformArgs's; of wide tiles the first
   int slices;          ///< of wide tiles: so many, point after point
 };
 
 /// The products of a point: m[t][g * out + c] = sum over k of v[t][g * in + k] * u[k][g * out + c].
 template <class T>
-struct WinogradGroups {
+struct GroupedProductArgs {
   const T* v;  ///< tile t at v + t * v_ld
   std::int64_t v_ld;
   const T* u;  ///< input channel k of the groups at u + k * u_ld; a vector beyond the last column may be read
@@ -84,21 +84,21 @@ struct WinogradGroups {
   std::int64_t tiles, groups, in, out;  ///< channels of a group
 };
 
-/// What is asked for during products: so many lines of some rows.
-struct AskedRow {
+/// What is prefetched during products: so many lines of some rows.
+struct PrefetchRange {
   const char *begin, *end;
 };
-struct AskedRows {
-  const AskedRow *begin, *end;
+struct PrefetchRanges {
+  const PrefetchRange *begin, *end;
   std::int64_t lines;
 };
 
 /// Products of all tiles in a slice of wide tiles, and sums of them: of seven points along D, where the slice's numbers
 /// are real along H and W, or of six, of which three times as many make two complex numbers: four sums each time
 /// (complex_products-inl.hpp). Point p, tile t at v + p * v_point + t * v_ld; sum j, tile t at m + j * m_point +
-/// t * m_ld. In groups as WinogradGroups'.
+/// t * m_ld. In groups as GroupedProductArgs'.
 template <class T>
-struct WinogradFold {
+struct FusedProductArgs {
   std::int64_t points;  ///< 4 * 7 or 6 * 6
   const T* v;
   std::int64_t v_point, v_ld;
@@ -107,14 +107,14 @@ struct WinogradFold {
   T* m;
   std::int64_t m_point, m_ld;
   std::int64_t tiles, groups, in, out;
-  AskedRows asked;
+  PrefetchRanges prefetch;
 };
 
 /// The same for grad_weight: u += (or `first`: =) the sums over all tiles of products of an input's points with those
 /// of a gradient, which is there as 4 x 4 numbers of a slice: (h, w) at depth k, tile t at g + ((2 * h + w) * 4 + k) *
 /// g_point + t * g_ld. Point p, input channel r at u + p * u_point + r * u_ld, whole vectors of `out` channels.
 template <class T>
-struct WinogradFoldSums {
+struct FusedWgradArgs {
   std::int64_t points;
   const T* v;
   std::int64_t v_point, v_ld;
@@ -124,55 +124,55 @@ struct WinogradFoldSums {
   std::int64_t u_point, u_ld;
   std::int64_t tiles, in, out;
   bool first;
-  AskedRows asked;
+  PrefetchRanges prefetch;
 };
 
 /// What a kind of tile needs.
 template <class T>
-struct WinogradTiles {
-  void (*input)(const WinogradGather<T>&);
-  void (*gradient)(const WinogradGather<T>&);
-  void (*output)(const WinogradScatter<T>&);
+struct TileTransforms {
+  void (*input)(const InputTransformArgs<T>&);
+  void (*gradient)(const InputTransformArgs<T>&);
+  void (*output)(const OutputTransformArgs<T>&);
 };
 
 /// Convolutions of stride 2, and those of input dilation 2 (strided-inl.hpp).
 template <class T>
-struct WinogradStrided {
+struct StridedTransforms {
   /// x to 125 points, dy to 27 for grad_weight, the input of dilation 2 to 64.
-  void (*input)(const WinogradGather<T>&);
-  void (*gradient)(const WinogradGather<T>&);
-  void (*dilated_input)(const WinogradGather<T>&);
+  void (*input)(const InputTransformArgs<T>&);
+  void (*gradient)(const InputTransformArgs<T>&);
+  void (*dilated_input)(const InputTransformArgs<T>&);
   /// 27 points to 8 outputs; 125 to 64 of dilation 2.
-  void (*output)(const WinogradScatter<T>&);
-  void (*dilated_output)(const WinogradScatter<T>&);
+  void (*output)(const OutputTransformArgs<T>&);
+  void (*dilated_output)(const OutputTransformArgs<T>&);
   /// 27 taps to 64 points, and the transpose.
-  void (*weights)(const WinogradWeights<T, const T>&);
-  void (*taps)(const WinogradWeights<const T, T>&);
+  void (*weights)(const WeightTransformArgs<T, const T>&);
+  void (*taps)(const WeightTransformArgs<const T, T>&);
 };
 
 template <class T>
 struct WinogradTable {
   std::int64_t lanes;
   /// By points along W and D: [1, 4][1, 4, 6].
-  WinogradTiles<T> tiles[2][3];
-  WinogradTiles<T> wide;
-  WinogradStrided<T> strided;
+  TileTransforms<T> tiles[2][3];
+  TileTransforms<T> wide;
+  StridedTransforms<T> strided;
   /// Those of so many points along H, W and D.
-  const WinogradTiles<T>& of_points(const int (&along)[3]) const {
+  const TileTransforms<T>& of_points(const int (&along)[3]) const {
     return along[0] == 6 ? wide : tiles[along[1] == 4][along[2] == 1 ? 0 : along[2] == 4 ? 1 : 2];
   }
-  void (*weights)(const WinogradWeights<T, const T>&);
+  void (*weights)(const WeightTransformArgs<T, const T>&);
   /// The transpose of `weights`, for all slices at once (point p of slice s is the (s * points + p)-th): a gradient by
   /// points becomes one by taps.
-  void (*taps)(const WinogradWeights<const T, T>&);
+  void (*taps)(const WeightTransformArgs<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
   /// The largest |v[r * stride + c]| for r < rows, c < n; infinite or NaN where one is not finite.
   T (*largest)(std::int64_t rows, std::int64_t n, const T* v, std::int64_t stride);
-  void (*groups)(const WinogradGroups<T>&);
+  void (*groups)(const GroupedProductArgs<T>&);
   /// Null where registers are too few: products of wide tiles are then made and kept point by point.
-  void (*fold)(const WinogradFold<T>&);
-  void (*fold_sums)(const WinogradFoldSums<T>&);
+  void (*fold)(const FusedProductArgs<T>&);
+  void (*fold_sums)(const FusedWgradArgs<T>&);
   /// n elements by non-temporal stores, whole lines of them; stream_end before anybody reads them.
   void (*stream)(std::int64_t n, const T* from, T* to);
   void (*stream_end)();
