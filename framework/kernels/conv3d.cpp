@@ -16,10 +16,10 @@ namespace vg::kernels {
 
 namespace {
 
-winograd::Tiles tiles_of(Algorithm algorithm) {
-  return algorithm == Algorithm::winograd4x4x4 ? winograd::Tiles::wide
-         : algorithm == Algorithm::winograd4   ? winograd::Tiles::long_d
-                                               : winograd::Tiles::square;
+winograd::WinogradTile tiles_of(Algorithm algorithm) {
+  return algorithm == Algorithm::winograd4x4x4 ? winograd::WinogradTile::f4_complex
+         : algorithm == Algorithm::winograd4   ? winograd::WinogradTile::f4_depth
+                                               : winograd::WinogradTile::f2;
 }
 
 template <class T, class Direct, class Winograd>
@@ -57,7 +57,7 @@ void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
       [&] { applied = gather_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
-      [&](winograd::Tiles tiles) { applied = winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
+      [&](winograd::WinogradTile tiles) { applied = winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
   if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
 }
 
@@ -96,7 +96,7 @@ void conv3d_grad_weight_concat(const Conv3dProblem& p, const ConcatView<const T>
   }
   run<T>(
       q, Pass::grad_weight, [&] { grad_weight_directly(q, x.data[0], dy, dw); },
-      [&](winograd::Tiles tiles) { winograd::grad_weight(q, tiles, x, dy, dw); });
+      [&](winograd::WinogradTile tiles) { winograd::grad_weight(q, tiles, x, dy, dw); });
 }
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {

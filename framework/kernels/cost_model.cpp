@@ -111,13 +111,13 @@ double products_of_output(const Conv3dProblem& p) {
 /// Whether long tiles are as accurate as the direct kernels, and the weights are not most of the work.
 bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
   const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : products_of_output(p) >= long_chain;
-  return accurate && winograd::Points(p, winograd::Tiles::long_d).has_long_tiles() &&
+  return accurate && winograd::Points(p, winograd::WinogradTile::f4_depth).has_long_tiles() &&
          !winograd::has_few_tiles(p, sizeof(float));
 }
 
 /// Whether there are wide tiles, enough of them for a block or two, and the weights are not most of the work.
 bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
-  const winograd::Points wide(p, winograd::Tiles::wide);
+  const winograd::Points wide(p, winograd::WinogradTile::f4_complex);
   const std::int64_t fewest = pass == Pass::grad_weight ? fewest_summed_wide_tiles : fewest_wide_tiles;
   return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest && !winograd::has_few_tiles(p, sizeof(float));
 }
@@ -154,8 +154,8 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
     pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
     segments *= 3;
   }
-  const winograd::Points square(p, winograd::Tiles::square), long_d(p, winograd::Tiles::long_d),
-      wide(p, winograd::Tiles::wide);
+  const winograd::Points square(p, winograd::WinogradTile::f2), long_d(p, winograd::WinogradTile::f4_depth),
+      wide(p, winograd::WinogradTile::f4_complex);
   return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, square, lanes, pass),
           may_take_long_tiles(p, pass) ? winograd_cost(p, long_d, lanes, pass) : never,
           may_take_wide_tiles(p, pass) ? winograd_cost(p, wide, lanes, pass) : never};

@@ -22,7 +22,7 @@ namespace vg::kernels::winograd {
 
 /// Bytes of a tile in the pass that has the most points, before and after the products.
 inline std::int64_t tile_bytes(const Conv3dProblem& p, const Points& points, std::size_t element) {
-  return points.most(points.of_pass()) * (Parts(p).rows() * p.in_channels + p.out_channels) *
+  return points.most(points.slices_per_stage()) * (Parts(p).rows() * p.in_channels + p.out_channels) *
          static_cast<std::int64_t>(element);
 }
 
@@ -63,15 +63,15 @@ void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Til
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
                   WinogradLevels<T>* levels, const Portions& portions, Product&& product) {
   const Points& points = tiling.points();
-  const int of_pass = tiling.of_pass(block);
-  for (int slice = 0; slice < tiling.slices(); slice += of_pass) {
-    const int slices = tiling.slices_of(block, slice, of_pass);
+  const int slices_per_stage = tiling.slices_per_stage(block);
+  for (int slice = 0; slice < tiling.slices(); slice += slices_per_stage) {
+    const int slices = tiling.slices_of(block, slice, slices_per_stage);
     if (slices == 0) continue;
     inputs_to_points(tiling, block, slice, slices, in.volume, in.layout, v, in.table.of_points(points.along).input);
-    const Points::Ahead ahead = points.ahead(slice, tiling.is_last(block, slice));
-    if (ahead.now || next != nullptr) prefetch.add_inputs(tiling, ahead.now ? block : *next, ahead, in.volume);
+    const Points::PrefetchPlan plan = points.prefetch_plan(slice, tiling.is_last(block, slice));
+    if (plan.now || next != nullptr) prefetch.add_inputs(tiling, plan.now ? block : *next, plan, in.volume);
     const int before = points.before(slice), count = points.points(slice, slices);
-    for (const Portion& portion : portions.of_pass(slice)) {
+    for (const Portion& portion : portions.slices_per_stage(slice)) {
       const int point = portion.point - before;
       if (point >= count) break;  // of slices that are left out
       product(portion, v + point * in.layout.point_stride, m + portion.value * out.layout.point_stride,
@@ -106,12 +106,12 @@ void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSi
   bool stream = p.rhs_dilation[2] == 1;
   for_each_source(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
   const bool applied = takes(p, epilogue);
-  const std::int64_t points = tiling.points().most(tiling.points().of_pass());
+  const std::int64_t points = tiling.points().most(tiling.points().slices_per_stage());
   const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
   const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
                                      ceil_div(p.out_channels, out.table.lanes));
-  const Portions whole(tiling.points(), tiling.points().of_pass(), folded, at_once),
-      shorter(tiling.points(), tiling.points().of_short_pass(), folded, at_once);
+  const Portions whole(tiling.points(), tiling.points().slices_per_stage(), folded, at_once),
+      shorter(tiling.points(), tiling.points().short_slices_per_stage(), folded, at_once);
   if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,

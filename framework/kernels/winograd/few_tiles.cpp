@@ -24,7 +24,7 @@ constexpr int64_t workspace = int64_t{16} << 20;
 
 /// One block of all runs. Long tiles would have half as many weights more, which are what there is most of.
 Tiling all_tiles(const Conv3dProblem& p) {
-  const Points points(p, Tiles::square);
+  const Points points(p, WinogradTile::f2);
   return Tiling(p, points, 2 * tiles_of(p, points));
 }
 
@@ -95,7 +95,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
 
 bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
   if (Parts(p).all() > 1) return false;
-  const Points square(p, Tiles::square);
+  const Points square(p, WinogradTile::f2);
   const int64_t tiles = tiles_of(p, square), points = square.all();
   const int64_t weights = points * p.in_channels * p.out_channels * element;
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;

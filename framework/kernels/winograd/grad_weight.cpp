@@ -33,7 +33,7 @@ int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::si
   if (points.has_wide_tiles() && products <= 1024 && tiles >= 192)
     return std::clamp<int64_t>(tiles / (products <= 512 ? 32 : 16), products <= 256 ? 8 : 16, 32);
   const int64_t bytes =
-      points.most(points.of_pass()) * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
+      points.most(points.slices_per_stage()) * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
   return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
 }
 
@@ -51,7 +51,7 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   const int64_t blocks = ceil_div(p.out_channels, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(slice, budget), 1, blocks);
   Split s{};
-  s.slices = slice * tiling.slices() <= budget ? tiling.slices() : tiling.points().of_pass();
+  s.slices = slice * tiling.slices() <= budget ? tiling.slices() : tiling.points().slices_per_stage();
   s.part_size = ceil_div(blocks, parts) * 2 * lanes;
   s.parts = ceil_div(p.out_channels, s.part_size);
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a partial sum
@@ -104,7 +104,7 @@ class WeightBlocks {
         dy_(dy),
         u_(u),
         channels_(range.co_end - range.co_begin),
-        together_(std::min(range.slice_end - range.slice_begin, points_.of_pass())),
+        together_(std::min(range.slice_end - range.slice_begin, points_.slices_per_stage())),
         fold_(points_.has_wide_tiles() ? current_winograd_table<T>().fold_sums : nullptr),
         in_(p.in_channels, tiling.most_input_tiles(), current_table<T>().lanes),
         out_(channels_, tiling.most_tiles(), current_table<T>().lanes),
@@ -152,12 +152,12 @@ class WeightBlocks {
   /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
   void prefetch(const Tiling::Block& block, const Tiling::Block* next, int slice) {
     const bool whole = points_.has_wide_tiles() && range_.slice_end - range_.slice_begin == points_.slices();
-    const Points::Ahead ahead =
-        whole ? points_.ahead(slice, tiling_.is_last(block, slice)) : Points::Ahead{slice, 0b111111, false};
-    if (ahead.now || next != nullptr) prefetch_.add_inputs(tiling_, ahead.now ? block : *next, ahead, x_);
-    if (next == nullptr || (whole && ahead.slice != 0)) return;
+    const Points::PrefetchPlan plan =
+        whole ? points_.prefetch_plan(slice, tiling_.is_last(block, slice)) : Points::PrefetchPlan{slice, 0b111111, false};
+    if (plan.now || next != nullptr) prefetch_.add_inputs(tiling_, plan.now ? block : *next, plan, x_);
+    if (next == nullptr || (whole && plan.slice != 0)) return;
     for (int64_t run = next->run_begin; run < next->run_end; ++run)
-      prefetch_.add(gradient(*next, run, ahead.slice, 0), points_.step(2), 0b111111);
+      prefetch_.add(gradient(*next, run, plan.slice, 0), points_.step(2), 0b111111);
   }
   void fold(const Tiling::Block& block, int slice, int slices, bool is_first) {
     const T *v = v_.data(), *e = e_.data();
@@ -287,8 +287,8 @@ void grad_weight_directly(const Conv3dProblem& p, const ConcatView<const T>& x, 
 }  // namespace
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, Tiles tiles, const ConcatView<const T>& x, const T* dy, T* dw) {
-  const Points points(p, tiles), square(p, Tiles::square);
+void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<const T>& x, const T* dy, T* dw) {
+  const Points points(p, tiles), square(p, WinogradTile::f2);
   if (is_strided(p, Pass::grad_weight)) {
     if (grad_weight_strided(p, x.data[0], dy, dw)) return;
   } else {
@@ -300,7 +300,7 @@ void grad_weight(const Conv3dProblem& p, Tiles tiles, const ConcatView<const T>&
   grad_weight_directly(p, x, dy, dw);
 }
 
-template void grad_weight<float>(const Conv3dProblem&, Tiles, const ConcatView<const float>&, const float*, float*);
-template void grad_weight<double>(const Conv3dProblem&, Tiles, const ConcatView<const double>&, const double*, double*);
+template void grad_weight<float>(const Conv3dProblem&, WinogradTile, const ConcatView<const float>&, const float*, float*);
+template void grad_weight<double>(const Conv3dProblem&, WinogradTile, const ConcatView<const double>&, const double*, double*);
 
 }  // namespace vg::kernels::winograd

@@ -19,7 +19,7 @@ struct Portion {
 class Portions {
  public:
   /// `folded`: a slice of wide tiles each (FusedProductArgs). Else so many points at once.
-  Portions(const Points& points, int of_pass, bool folded, int at_once) : of_pass_(of_pass) {
+  Portions(const Points& points, int slices_per_stage, bool folded, int at_once) : of_pass_(slices_per_stage) {
     for (int slice = 0; slice < points.slices(); slice += of_pass_) {
       std::vector<Portion> portions;
       int value = 0;
@@ -32,7 +32,7 @@ class Portions {
       passes_.push_back(std::move(portions));
     }
   }
-  const std::vector<Portion>& of_pass(int slice) const { return passes_[static_cast<std::size_t>(slice / of_pass_)]; }
+  const std::vector<Portion>& slices_per_stage(int slice) const { return passes_[static_cast<std::size_t>(slice / of_pass_)]; }
   /// Products or sums that are kept, in the pass that has the most.
   int values() const { return values_; }
 

@@ -26,12 +26,12 @@ class Prefetch {
   }
   /// The inputs of all runs of a block.
   template <class T>
-  void add_inputs(const Tiling& tiling, const Tiling::Block& block, const Points::Ahead& ahead,
+  void add_inputs(const Tiling& tiling, const Tiling::Block& block, const Points::PrefetchPlan& plan,
                   const ConcatView<const T>& x) {
-    if (ahead.planes == 0) return;
+    if (plan.planes == 0) return;
     for_each_source(x, [&](const T* data, std::int64_t channels, std::int64_t) {
       for (std::int64_t run = block.run_begin; run < block.run_end; ++run)
-        add(tiling.input(block, run, ahead.slice, data, channels), tiling.points().step(2), ahead.planes);
+        add(tiling.input(block, run, plan.slice, data, channels), tiling.points().step(2), plan.planes);
     });
   }
   /// The `part`-th of `parts` equal pieces, with all before it: prefetched at once, or by who multiplies.

@@ -157,7 +157,7 @@ template <class T>
 class StridedAhead {
  public:
   StridedAhead(const Conv3dProblem& p, const StridedTiling& tiling)
-      : tiling_(tiling), step_(is_dilated(p) ? 2 : 4), prefetch_(Points(p, Tiles::square)) {}
+      : tiling_(tiling), step_(is_dilated(p) ? 2 : 4), prefetch_(Points(p, WinogradTile::f2)) {}
   void input(int64_t next, const T* x) {
     const auto b = tiling_.block(next);
     for (int64_t run = b.run_begin; run < b.run_end; ++run) prefetch_.add(tiling_.input(b, run, x), step_, 0b111111);

@@ -45,7 +45,7 @@ std::vector<PointShare> shares_of(const Points& points) {
       for (const WideShare& w : wide_shares)
         for (const WideShare& d : wide_shares)
           shares.push_back(
-              {points.before(wide::of_pass * h.pair + w.pair) + 7 * (2 * h.number + w.number) + 2 * d.pair + d.number,
+              {points.before(wide::slices_per_stage * h.pair + w.pair) + 7 * (2 * h.number + w.number) + 2 * d.pair + d.number,
                h.share * w.share * d.share});
     return shares;
   }

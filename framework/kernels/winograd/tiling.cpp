@@ -29,10 +29,10 @@ constexpr unsigned all_planes = 0b111111;
 
 /// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
 template <class T, class Row>
-void take_rows(InputTransformArgs<T>& g, const Points& points, int of_pass, int slice, int rows, const Slice (&slices)[4],
+void take_rows(InputTransformArgs<T>& g, const Points& points, int slices_per_stage, int slice, int rows, const Slice (&slices)[4],
                const unsigned (&passes)[3], const Row& row) {
   if (points.has_wide_tiles()) {
-    const unsigned planes = of_pass == wide::of_pass ? passes[slice / wide::of_pass] : all_planes;
+    const unsigned planes = slices_per_stage == wide::slices_per_stage ? passes[slice / wide::slices_per_stage] : all_planes;
     for (int plane = 0; plane < 6; ++plane)
       for (int r = 0; r < rows; ++r)
         if ((planes >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
@@ -75,12 +75,12 @@ Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
 
 }  // namespace
 
-Points::Points(const Conv3dProblem& p, Tiles tiles) : along(), pass() {
+Points::Points(const Conv3dProblem& p, WinogradTile tiles) : along(), pass() {
   for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
-  if (tiles == Tiles::long_d && p.kernel_size[2] == 3) along[2] = 6;
-  if (tiles == Tiles::wide && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
+  if (tiles == WinogradTile::f4_depth && p.kernel_size[2] == 3) along[2] = 6;
+  if (tiles == WinogradTile::f4_complex && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
     along[0] = along[1] = along[2] = 6;
-  pass = has_wide_tiles() ? wide::of_pass : 1;
+  pass = has_wide_tiles() ? wide::slices_per_stage : 1;
 }
 
 int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
@@ -160,7 +160,7 @@ int Tiling::slices_of(const Block& b, int slice, int slices) const {
   if (box.is_short[0] && wide::is_complex_along_h(slice)) return 0;
   if (!box.is_short[1]) return slices;
   // those of a pass that are real along W come first
-  return std::min(slices, std::max(0, wide::of_pass - 1 - slice % wide::of_pass));
+  return std::min(slices, std::max(0, wide::slices_per_stage - 1 - slice % wide::slices_per_stage));
 }
 
 Tiling::Place Tiling::place(int index, int64_t run) const {
@@ -223,7 +223,7 @@ template <class T>
 InputTransformArgs<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
                                 int64_t part_w) const {
   InputTransformArgs<T> g = inputs_by(b, run, x, channels, [&](InputTransformArgs<T>& to, const auto& row) {
-    take_rows(to, points_, of_pass(b), slice, points_.along[1], input_slices, input_passes,
+    take_rows(to, points_, slices_per_stage(b), slice, points_.along[1], input_slices, input_passes,
               [&](int plane, int r) -> const T* {
                 return plane < 0 ? nullptr
                                  : row(plane + 2 * static_cast<int>(part_h), r + 2 * static_cast<int>(part_w));
@@ -262,7 +262,7 @@ InputTransformArgs<T> Tiling::gradient(const Block& b, int64_t run, int slice, c
     if (plane < 0 || h >= p_.out_size[0] || w >= p_.out_size[1]) return nullptr;
     return dy + at.sample * out_volume(p_) + (h * p_.out_size[1] + w) * row_size + at.phase * p_.out_channels;
   };
-  take_rows(g, points_, of_pass(b), slice, static_cast<int>(step_[1]), gradient_slices, gradient_passes, row);
+  take_rows(g, points_, slices_per_stage(b), slice, static_cast<int>(step_[1]), gradient_slices, gradient_passes, row);
   return g;
 }
 
@@ -275,7 +275,7 @@ OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T*
   g.stride = dilation_[2] * channels;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]) - b.depth_begin * step_[2];
   g.slice = slices() == 1 ? -1 : slice;
-  g.slices = slices_of(b, slice, of_pass(b));
+  g.slices = slices_of(b, slice, slices_per_stage(b));
   g.last = is_last(b, slice);
   if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
   const int64_t row_size = p_.out_size[2] * channels;

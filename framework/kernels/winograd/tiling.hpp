@@ -23,13 +23,13 @@
 namespace vg::kernels::winograd {
 
 /// Outputs of a tile: two along each axis of three taps, or four along D, or four along all axes if each has three.
-enum class Tiles { square, long_d, wide };
+enum class WinogradTile { f2, f4_depth, f4_complex };
 
 /// Points along each axis, and how they are cut into slices, which are worked on one after the other. A slice is a
 /// point along H, and its outputs are added up by themselves. Of wide tiles it is a pair along H and one along W, and
 /// three slices are a pass, or all: their outputs are added up together (complex-inl.hpp).
 struct Points {
-  Points(const Conv3dProblem& p, Tiles tiles);
+  Points(const Conv3dProblem& p, WinogradTile tiles);
 
   int along[3];
   int pass;  ///< slices of a pass
@@ -37,9 +37,9 @@ struct Points {
   bool has_wide_tiles() const { return along[0] == 6; }
 
   int slices() const { return has_wide_tiles() ? wide::slices : along[0]; }
-  int of_pass() const { return pass; }
+  int slices_per_stage() const { return pass; }
   /// Of blocks that leave slices out.
-  int of_short_pass() const { return has_wide_tiles() ? wide::of_pass : pass; }
+  int short_slices_per_stage() const { return has_wide_tiles() ? wide::slices_per_stage : pass; }
   /// All slices in one pass: of wide tiles only.
   Points at_once() const {
     Points all = *this;
@@ -61,15 +61,15 @@ struct Points {
   /// What is prefetched during a pass's products: planes, by bits, of a slice of the next block, or of this one. Of the
   /// next block those that this one does not meet, in slices 1 and 3. The passes of wide tiles are long: each is asked
   /// for by the one before, but for the planes that both meet.
-  struct Ahead {
+  struct PrefetchPlan {
     int slice;
     unsigned planes;
     bool now;
   };
-  Ahead ahead(int slice, bool is_last) const {
+  PrefetchPlan prefetch_plan(int slice, bool is_last) const {
     if (!has_wide_tiles()) return {slice + 1 < slices() ? slice + 1 : slice, slice % 2 == 0 ? 0b11U : 0U, false};
     if (is_last) return {0, pass == slices() ? 0b111100U : 0b011110U, false};
-    return slice == 0 ? Ahead{3, 0b100001, true} : Ahead{6, 0b01100, true};
+    return slice == 0 ? PrefetchPlan{3, 0b100001, true} : PrefetchPlan{6, 0b01100, true};
   }
   /// Outputs of a tile.
   std::int64_t step(int axis) const { return along[axis] == 1 ? 1 : along[axis] - 2; }
@@ -112,11 +112,11 @@ class Tiling {
   /// Slices of a pass over so many: fewer, or none, of short tiles.
   int slices_of(const Block& b, int slice, int slices) const;
   /// Those of a whole block's passes, of this one's.
-  int of_pass(const Block& b) const { return boxes_[b.box].is_whole() ? points_.of_pass() : points_.of_short_pass(); }
+  int slices_per_stage(const Block& b) const { return boxes_[b.box].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage(); }
   bool is_whole(const Block& b) const { return boxes_[b.box].is_whole(); }
   /// Whether the outputs are all in after the pass that begins with this slice.
   bool is_last(const Block& b, int slice) const {
-    const int of = of_pass(b);
+    const int of = slices_per_stage(b);
     return slice + of >= slices() || slices_of(b, slice + of, of) == 0;
   }
   std::int64_t most_runs() const { return runs_; }

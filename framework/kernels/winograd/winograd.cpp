@@ -120,12 +120,12 @@ bool is_grouped(const Conv3dProblem& p) {
 }  // namespace
 
 template <class T>
-bool supports_concat(const Conv3dProblem& p, Tiles tiles) {
+bool supports_concat(const Conv3dProblem& p, WinogradTile tiles) {
   return !is_strided(p, Pass::forward) && !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
 }
 
 template <class T>
-bool data_pass(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
             const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   if (is_strided(p, Pass::forward)) return data_pass_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
@@ -139,11 +139,11 @@ bool data_pass(const Conv3dProblem& p, Tiles tiles, bool transpose, const Concat
   return takes(p, epilogue);
 }
 
-template bool supports_concat<float>(const Conv3dProblem&, Tiles);
-template bool data_pass<float>(const Conv3dProblem&, Tiles, bool, const ConcatView<const float>&, const float*,
+template bool supports_concat<float>(const Conv3dProblem&, WinogradTile);
+template bool data_pass<float>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const float>&, const float*,
                             const ConcatView<float>&, const Epilogue<float>&);
-template bool supports_concat<double>(const Conv3dProblem&, Tiles);
-template bool data_pass<double>(const Conv3dProblem&, Tiles, bool, const ConcatView<const double>&, const double*,
+template bool supports_concat<double>(const Conv3dProblem&, WinogradTile);
+template bool data_pass<double>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const double>&, const double*,
                              const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

@@ -15,14 +15,14 @@ bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
 /// Whether x (and the data pass's y) may be several tensors, with whole vectors of channels each.
 template <class T>
-bool supports_concat(const Conv3dProblem& p, Tiles tiles);
+bool supports_concat(const Conv3dProblem& p, WinogradTile tiles);
 
 /// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
 template <class T>
-bool data_pass(const Conv3dProblem& p, Tiles tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
             const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 template <class T>
-void grad_weight(const Conv3dProblem& p, Tiles tiles, const ConcatView<const T>& x, const T* dy, T* dw);
+void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<const T>& x, const T* dy, T* dw);
 
 }  // namespace vg::kernels::winograd

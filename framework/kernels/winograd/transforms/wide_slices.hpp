@@ -5,7 +5,7 @@
 namespace vg::kernels::wide {
 
 constexpr int slices = 9;
-constexpr int of_pass = 3;  ///< slices of one pair along H
+constexpr int slices_per_stage = 3;  ///< slices of one pair along H
 
 constexpr bool is_complex_along_h(int slice) { return slice >= 6; }
 constexpr bool is_complex_along_w(int slice) { return slice % 3 == 2; }
