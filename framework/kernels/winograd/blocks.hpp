@@ -120,7 +120,7 @@ void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSi
         memory::Scratch<T> m(in_place ? 0 : whole.values() * out.layout.point_stride);
         BlockOutputs<T> y(tiling, p.out_channels, out.volume, stream);
         Prefetch prefetch(tiling.points());
-        BlockWalk walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
+        BlockIterator walk(tiling, tiling.blocks() * task / tasks, tiling.blocks() * (task + 1) / tasks);
         for (; !walk.done(); walk.step()) {
           WinogradLevels<T> levels;
           data_pass_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,

@@ -116,7 +116,7 @@ class WeightBlocks {
   void run() {
     if (fold_ == nullptr) clear(range_.slice_begin, range_.slice_end);
     bool is_first = true;
-    for (BlockWalk walk(tiling_, range_.block_begin, range_.block_end); !walk.done(); walk.step(), is_first = false)
+    for (BlockIterator walk(tiling_, range_.block_begin, range_.block_end); !walk.done(); walk.step(), is_first = false)
       for (int slice = range_.slice_begin; slice < range_.slice_end; slice += together_) {
         const int slices = tiling_.slices_of(walk.block(), slice, together_);
         if (is_first && fold_ != nullptr) clear(slice + slices, slice + together_);  // others may follow with these

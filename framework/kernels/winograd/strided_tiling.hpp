@@ -80,7 +80,7 @@ class StridedTiling {
   }
   template <class T>
   OutputTransformArgs<T> output(const Block& b, int64_t run, T* y) const {
-    const Place at = place(run);
+    const TileOrigin at = place(run);
     OutputTransformArgs<T> g{};
     g.tiles = b.depth_tiles;
     g.channels = g.stride = p_.out_channels;
@@ -95,10 +95,10 @@ class StridedTiling {
   }
 
  private:
-  struct Place {
+  struct TileOrigin {
     int64_t sample, h, w;  // tiles
   };
-  Place place(int64_t run) const {
+  TileOrigin place(int64_t run) const {
     return {run / (tiles_[0] * tiles_[1]), run / tiles_[1] % tiles_[0], run % tiles_[1]};
   }
   /// Null outside.
@@ -110,7 +110,7 @@ class StridedTiling {
   template <class T>
   InputTransformArgs<T> side(const Block& b, int64_t run, const T* volume, int rows, int64_t step,
                          const int64_t (&first)[3], const int64_t (&size)[3], int64_t channels) const {
-    const Place at = place(run);
+    const TileOrigin at = place(run);
     InputTransformArgs<T> g{};
     for (int h = 0; h < rows; ++h)
       for (int w = 0; w < rows; ++w)

@@ -125,79 +125,79 @@ Tiling::Tiling(const Conv3dProblem& p, const Points& points, int64_t tiles) : p_
   if (depth_ == 0) depth_parts_ = 0;
   for (const bool short_h : {false, true})
     for (const bool short_w : {false, true}) {
-      const Box box = box_of(short_h, short_w);
-      if (box.blocks == 0) continue;
-      boxes_[box_count_++] = box;
-      blocks_ += box.blocks;
+      const EdgeRegion region = region_of(short_h, short_w);
+      if (region.blocks == 0) continue;
+      regions_[region_count_++] = region;
+      blocks_ += region.blocks;
     }
-  if (box_count_ == 0) boxes_[box_count_++] = box_of(false, false);  // no tiles at all
+  if (region_count_ == 0) regions_[region_count_++] = region_of(false, false);  // no tiles at all
 }
 
-Tiling::Box Tiling::box_of(bool short_h, bool short_w) const {
-  Box box{{short_h, short_w}, {}, {}, 0, 0, 0};
+Tiling::EdgeRegion Tiling::region_of(bool short_h, bool short_w) const {
+  EdgeRegion region{{short_h, short_w}, {}, {}, 0, 0, 0};
   for (int a = 0; a < 2; ++a) {
     const int64_t whole = tiles_[a] - (ends_short_[a] ? 1 : 0);
-    box.first[a] = box.is_short[a] ? whole : 0;
-    box.tiles[a] = box.is_short[a] ? tiles_[a] - whole : whole;
+    region.first[a] = region.is_short[a] ? whole : 0;
+    region.tiles[a] = region.is_short[a] ? tiles_[a] - whole : whole;
   }
-  box.strip = std::clamp<int64_t>(runs_, 1, std::max<int64_t>(1, box.tiles[1]));
-  box.runs = p_.batch * phases_[0] * phases_[1] * phases_[2] * box.tiles[0] * box.tiles[1];
-  box.blocks = ceil_div(box.runs, runs_) * depth_parts_;
-  return box;
+  region.strip = std::clamp<int64_t>(runs_, 1, std::max<int64_t>(1, region.tiles[1]));
+  region.runs = p_.batch * phases_[0] * phases_[1] * phases_[2] * region.tiles[0] * region.tiles[1];
+  region.blocks = ceil_div(region.runs, runs_) * depth_parts_;
+  return region;
 }
 
 Tiling::Block Tiling::block(int64_t index) const {
-  int box = 0;
-  for (; box + 1 < box_count_ && index >= boxes_[box].blocks; ++box) index -= boxes_[box].blocks;
-  const int64_t runs = boxes_[box].runs, of_part = std::max<int64_t>(1, ceil_div(runs, runs_));
+  int region = 0;
+  for (; region + 1 < region_count_ && index >= regions_[region].blocks; ++region) index -= regions_[region].blocks;
+  const int64_t runs = regions_[region].runs, of_part = std::max<int64_t>(1, ceil_div(runs, runs_));
   const int64_t part = index / of_part, first = index % of_part * runs_;
   const int64_t begin = tiles_[2] * part / depth_parts_, end = tiles_[2] * (part + 1) / depth_parts_;
-  return {first, std::min(first + runs_, runs), begin, end - begin, box};
+  return {first, std::min(first + runs_, runs), begin, end - begin, region};
 }
 
 int Tiling::slices_of(const Block& b, int slice, int slices) const {
-  const Box& box = boxes_[b.box];
-  if (box.is_short[0] && wide::is_complex_along_h(slice)) return 0;
-  if (!box.is_short[1]) return slices;
+  const EdgeRegion& region = regions_[b.region];
+  if (region.is_short[0] && wide::is_complex_along_h(slice)) return 0;
+  if (!region.is_short[1]) return slices;
   // those of a pass that are real along W come first
   return std::min(slices, std::max(0, wide::slices_per_stage - 1 - slice % wide::slices_per_stage));
 }
 
-Tiling::Place Tiling::place(int index, int64_t run) const {
+Tiling::TileOrigin Tiling::origin_of(int index, int64_t run) const {
   // by sample and phase along H and W; by strip along W, row along H, phase along D; within the strip
-  const Box& box = boxes_[index];
-  const int64_t rows = box.tiles[0] * phases_[2], of_plane = rows * box.tiles[1];
+  const EdgeRegion& region = regions_[index];
+  const int64_t rows = region.tiles[0] * phases_[2], of_plane = rows * region.tiles[1];
   const int64_t plane = run / of_plane, in_plane = run % of_plane;
-  const int64_t w0 = in_plane / (rows * box.strip) * box.strip, in_strip = in_plane - w0 * rows;
-  const int64_t width = std::min(box.strip, box.tiles[1] - w0), row = in_strip / width;
-  const int64_t h = box.first[0] + row / phases_[2], w = box.first[1] + w0 + in_strip % width;
+  const int64_t w0 = in_plane / (rows * region.strip) * region.strip, in_strip = in_plane - w0 * rows;
+  const int64_t width = std::min(region.strip, region.tiles[1] - w0), row = in_strip / width;
+  const int64_t h = region.first[0] + row / phases_[2], w = region.first[1] + w0 + in_strip % width;
   return {plane / (phases_[0] * phases_[1]), plane / phases_[1] % phases_[0] + h * step_[0] * dilation_[0],
           plane % phases_[1] + w * step_[1] * dilation_[1], row % phases_[2]};
 }
 
-BlockWalk::BlockWalk(const Tiling& tiling, int64_t begin, int64_t end)
-    : tiling_(tiling), at_(begin), end_(end), places_(2 * tiling.most_runs()) {
+BlockIterator::BlockIterator(const Tiling& tiling, int64_t begin, int64_t end)
+    : tiling_(tiling), at_(begin), end_(end), origins_(2 * tiling.most_runs()) {
   if (begin < end) now_ = placed(begin);
   if (begin + 1 < end) next_ = placed(begin + 1);
 }
 
-void BlockWalk::step() {
+void BlockIterator::step() {
   ++at_;
   now_ = next_;
   if (at_ + 1 < end_) next_ = placed(at_ + 1);
 }
 
-Tiling::Block BlockWalk::placed(int64_t index) {
+Tiling::Block BlockIterator::placed(int64_t index) {
   Tiling::Block b = tiling_.block(index);
-  Tiling::Place* const places = places_.data() + index % 2 * tiling_.most_runs();
-  for (int64_t run = b.run_begin; run < b.run_end; ++run) places[run - b.run_begin] = tiling_.place(b.box, run);
-  b.places = places;
+  Tiling::TileOrigin* const origins = origins_.data() + index % 2 * tiling_.most_runs();
+  for (int64_t run = b.run_begin; run < b.run_end; ++run) origins[run - b.run_begin] = tiling_.origin_of(b.region, run);
+  b.origins = origins;
   return b;
 }
 
 template <class T, class Take>
 InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels, const Take& take) const {
-  const Place at = place(b, run);
+  const TileOrigin at = origin_of(b, run);
   InputTransformArgs<T> g{};
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
   g.depth = count_of(p_.in_size[2], start.first, dilation_[2]);
@@ -207,10 +207,10 @@ InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x,
   g.stride = dilation_[2] * channels;
   if (g.depth == 0) return g;  // all rows null
   const int64_t row_size = p_.in_size[2] * channels;
-  const Box& box = boxes_[b.box];
+  const EdgeRegion& region = regions_[b.region];
   const auto row = [&](int plane, int r) -> const T* {
-    if (box.is_short[0]) plane = short_elements[plane];
-    if (box.is_short[1]) r = short_elements[r];
+    if (region.is_short[0]) plane = short_elements[plane];
+    if (region.is_short[1]) r = short_elements[r];
     const int64_t h = at.h - p_.pad[0] + plane * dilation_[0], w = at.w - p_.pad[1] + r * dilation_[1];
     if (h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
     return x + ((at.sample * p_.in_size[0] + h) * p_.in_size[1] + w) * row_size + start.first * channels;
@@ -244,7 +244,7 @@ InputTransformArgs<T> Tiling::all_inputs(const Block& b, int64_t run, const T* x
 
 template <class T>
 InputTransformArgs<T> Tiling::gradient(const Block& b, int64_t run, int slice, const T* dy) const {
-  const Place at = place(b, run);
+  const TileOrigin at = origin_of(b, run);
   InputTransformArgs<T> g{};
   g.slice = slice;
   g.depth = count_of(p_.out_size[2], at.phase, dilation_[2]);
@@ -253,10 +253,10 @@ InputTransformArgs<T> Tiling::gradient(const Block& b, int64_t run, int slice, c
   g.channels = p_.out_channels;
   g.stride = dilation_[2] * p_.out_channels;
   const int64_t row_size = p_.out_size[2] * p_.out_channels;
-  const Box& box = boxes_[b.box];
+  const EdgeRegion& region = regions_[b.region];
   const auto row = [&](int plane, int r) -> const T* {
-    if (box.is_short[0] && plane < 4) plane = short_outputs[plane];
-    if (box.is_short[1]) r = short_outputs[r];
+    if (region.is_short[0] && plane < 4) plane = short_outputs[plane];
+    if (region.is_short[1]) r = short_outputs[r];
     if (r < 0) return nullptr;
     const int64_t h = at.h + plane * dilation_[0], w = at.w + r * dilation_[1];
     if (plane < 0 || h >= p_.out_size[0] || w >= p_.out_size[1]) return nullptr;
@@ -268,7 +268,7 @@ InputTransformArgs<T> Tiling::gradient(const Block& b, int64_t run, int slice, c
 
 template <class T>
 OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T* y, int64_t channels) const {
-  const Place at = place(b, run);
+  const TileOrigin at = origin_of(b, run);
   OutputTransformArgs<T> g{};
   g.tiles = b.depth_tiles;
   g.channels = channels;
@@ -280,10 +280,10 @@ OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T*
   if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
   const int64_t row_size = p_.out_size[2] * channels;
   const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];
-  const Box& box = boxes_[b.box];
+  const EdgeRegion& region = regions_[b.region];
   for (int i = 0; i < step_[0]; ++i)
     for (int j = 0; j < step_[1]; ++j) {
-      const int row = box.is_short[0] ? short_outputs[i] : i, column = box.is_short[1] ? short_outputs[j] : j;
+      const int row = region.is_short[0] ? short_outputs[i] : i, column = region.is_short[1] ? short_outputs[j] : j;
       const int64_t h = at.h + row * dilation_[0], w = at.w + column * dilation_[1];
       if (row >= 0 && column >= 0 && h < p_.out_size[0] && w < p_.out_size[1])
         g.y[i][j] = y + ((at.sample * p_.out_size[0] + h) * p_.out_size[1] + w) * row_size + d * channels;

@@ -2,7 +2,7 @@
 //
 // A tile is 2 outputs wide in each dimension with three taps (or five: parts.hpp), 1 in the others; long tiles
 // are 4 wide along D, wide ones in all three dimensions (the last one of H and W may be a short one of 2, or none:
-// Box). Tiles that are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose
+// EdgeRegion). Tiles that are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose
 // transforms stay in L2 between the transforms and the products. Runs are ordered by sample, then by strips along W,
 // then by H: so consecutive blocks move along H, and the planes that they share are still in L2. Small volumes share
 // blocks, across H and samples, by the same order.
@@ -96,15 +96,15 @@ class Tiling {
   const Parts& parts() const { return parts_; }
 
   /// Where a run is.
-  struct Place {
+  struct TileOrigin {
     std::int64_t sample, h, w;  // the first tile's first output
     std::int64_t phase;         // along D
   };
-  /// Runs of one box, counted in it.
+  /// Runs of one region, counted in it.
   struct Block {
     std::int64_t run_begin, run_end, depth_begin, depth_tiles;
-    int box = 0;
-    const Place* places = nullptr;  ///< of its runs, where they are known
+    int region = 0;
+    const TileOrigin* origins = nullptr;  ///< of its runs, where they are known
     std::int64_t runs() const { return run_end - run_begin; }
     std::int64_t tiles() const { return runs() * depth_tiles; }
   };
@@ -112,8 +112,8 @@ class Tiling {
   /// Slices of a pass over so many: fewer, or none, of short tiles.
   int slices_of(const Block& b, int slice, int slices) const;
   /// Those of a whole block's passes, of this one's.
-  int slices_per_stage(const Block& b) const { return boxes_[b.box].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage(); }
-  bool is_whole(const Block& b) const { return boxes_[b.box].is_whole(); }
+  int slices_per_stage(const Block& b) const { return regions_[b.region].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage(); }
+  bool is_whole(const Block& b) const { return regions_[b.region].is_whole(); }
   /// Whether the outputs are all in after the pass that begins with this slice.
   bool is_last(const Block& b, int slice) const {
     const int of = slices_per_stage(b);
@@ -139,25 +139,25 @@ class Tiling {
   OutputTransformArgs<T> output(const Block& b, std::int64_t run, int slice, T* y, std::int64_t channels) const;
 
  private:
-  friend class BlockWalk;
+  friend class BlockIterator;
   /// Tiles alike. Where at most two outputs of an axis are left (H or W, not dilated), the last wide tile is a short
   /// one: F(2, 3) at 0, infinity, 1 and -1. It is a wide tile all the same, whose elements are (x0, x1, x2, x1, x2,
   /// x3) and whose outputs are (y0, -, -, y1): so its pair of complex points along the axis is zero, and the slices
   /// that have it are left out.
-  struct Box {
+  struct EdgeRegion {
     bool is_short[2];                 // along H, W
     std::int64_t first[2], tiles[2];  // along H, W
     std::int64_t strip, runs, blocks;
     bool is_whole() const { return !is_short[0] && !is_short[1]; }
   };
-  Box box_of(bool short_h, bool short_w) const;
+  EdgeRegion region_of(bool short_h, bool short_w) const;
   /// A run's inputs; take(side, row(plane, r)) takes their rows.
   template <class T, class Take>
   InputTransformArgs<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
                               const Take& take) const;
-  Place place(int box, std::int64_t run) const;
-  Place place(const Block& b, std::int64_t run) const {
-    return b.places != nullptr ? b.places[run - b.run_begin] : place(b.box, run);
+  TileOrigin origin_of(int region, std::int64_t run) const;
+  TileOrigin origin_of(const Block& b, std::int64_t run) const {
+    return b.origins != nullptr ? b.origins[run - b.run_begin] : origin_of(b.region, run);
   }
 
   Conv3dProblem p_;
@@ -168,16 +168,16 @@ class Tiling {
   bool ends_short_[2];                    // along H, W
   std::int64_t depth_, depth_parts_;      // most tiles of a run
   std::int64_t runs_;                     // of a block
-  Box boxes_[4];
-  int box_count_ = 0;
+  EdgeRegion regions_[4];
+  int region_count_ = 0;
   std::int64_t blocks_ = 0;  // of all boxes
 };
 
 /// Consecutive blocks, each with the one after it. Places are found once a run: every slice of a block needs them, and
 /// the prefetching before.
-class BlockWalk {
+class BlockIterator {
  public:
-  BlockWalk(const Tiling& tiling, std::int64_t begin, std::int64_t end);
+  BlockIterator(const Tiling& tiling, std::int64_t begin, std::int64_t end);
   bool done() const { return at_ >= end_; }
   void step();
   const Tiling::Block& block() const { return now_; }
@@ -189,7 +189,7 @@ class BlockWalk {
 
   const Tiling& tiling_;
   std::int64_t at_, end_;
-  memory::Scratch<Tiling::Place> places_;  // of both
+  memory::Scratch<Tiling::TileOrigin> origins_;  // of both
   Tiling::Block now_{}, next_{};
 };
 
