@@ -10,7 +10,7 @@
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/direct/direct.hpp"
-#include "voxgrad/framework/kernels/winograd/few_tiles.hpp"
+#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
@@ -63,7 +63,7 @@ double non_temporal_vectors(const Conv3dProblem& p, double in_vectors, double ou
 
 double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::int64_t lanes, Pass pass) {
   const double tile_points = static_cast<double>(winograd::points_of_tiles(p, axes)), points = axes.all();
-  const winograd::Parts parts(p);
+  const winograd::SubKernels parts(p);
   const double in_vectors = vectors(p.in_channels, lanes, pass), out_vectors = vectors(p.out_channels, lanes, pass);
   const double products =
       static_cast<double>(parts.all() * p.in_channels) * vectors(p.out_channels / p.groups, lanes);  // of all groups

@@ -12,8 +12,8 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/winograd/outputs.hpp"
-#include "voxgrad/framework/kernels/winograd/points.hpp"
-#include "voxgrad/framework/kernels/winograd/portions.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
+#include "voxgrad/framework/kernels/winograd/product_batches.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/uneven.hpp"
@@ -22,7 +22,7 @@ namespace vg::kernels::winograd {
 
 /// Bytes of a tile in the pass that has the most points, before and after the products.
 inline std::int64_t tile_bytes(const Conv3dProblem& p, const Points& points, std::size_t element) {
-  return points.most(points.slices_per_stage()) * (Parts(p).rows() * p.in_channels + p.out_channels) *
+  return points.most(points.slices_per_stage()) * (SubKernels(p).rows() * p.in_channels + p.out_channels) *
          static_cast<std::int64_t>(element);
 }
 
@@ -46,7 +46,7 @@ inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_
 template <class T, class Element>
 struct BlockSide {
   const ConcatView<Element>& volume;
-  const PointLayout& layout;
+  const TransformedLayout& layout;
   const WinogradTable<T>& table;
 };
 
@@ -56,26 +56,26 @@ inline int points_at_once(std::int64_t products) {
   return static_cast<int>(std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(1, products), 1, 16));
 }
 
-/// One block up to its outputs; product(portion, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
+/// One block up to its outputs; product(batch, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
 /// OutputTransformArgs's.
 template <class T, class Product>
 void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                   const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
-                  WinogradLevels<T>* levels, const Portions& portions, Product&& product) {
+                  WinogradLevels<T>* levels, const ProductBatches& batches, Product&& product) {
   const Points& points = tiling.points();
   const int slices_per_stage = tiling.slices_per_stage(block);
   for (int slice = 0; slice < tiling.slices(); slice += slices_per_stage) {
     const int slices = tiling.slices_of(block, slice, slices_per_stage);
     if (slices == 0) continue;
-    inputs_to_points(tiling, block, slice, slices, in.volume, in.layout, v, in.table.of_points(points.along).input);
+    transform_inputs(tiling, block, slice, slices, in.volume, in.layout, v, in.table.of_points(points.along).input);
     const Points::PrefetchPlan plan = points.prefetch_plan(slice, tiling.is_last(block, slice));
     if (plan.now || next != nullptr) prefetch.add_inputs(tiling, plan.now ? block : *next, plan, in.volume);
     const int before = points.before(slice), count = points.points(slice, slices);
-    for (const Portion& portion : portions.slices_per_stage(slice)) {
-      const int point = portion.point - before;
+    for (const ProductBatch& batch : batches.slices_per_stage(slice)) {
+      const int point = batch.point - before;
       if (point >= count) break;  // of slices that are left out
-      product(portion, v + point * in.layout.point_stride, m + portion.value * out.layout.point_stride,
-              prefetch.share(point + portion.count, count));
+      product(batch, v + point * in.layout.point_stride, m + batch.value * out.layout.point_stride,
+              prefetch.share(point + batch.count, count));
     }
     prefetch.clear();
     y.each_side(block, slice, [&](OutputTransformArgs<T>& g, std::int64_t run, std::int64_t channels_before) {
@@ -110,7 +110,7 @@ void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSi
   const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
   const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
                                      ceil_div(p.out_channels, out.table.lanes));
-  const Portions whole(tiling.points(), tiling.points().slices_per_stage(), folded, at_once),
+  const ProductBatches whole(tiling.points(), tiling.points().slices_per_stage(), folded, at_once),
       shorter(tiling.points(), tiling.points().short_slices_per_stage(), folded, at_once);
   if (applied) epilogue.begin(tasks);
   parallel_for(

@@ -8,8 +8,8 @@
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/split_k.hpp"
 #include "voxgrad/framework/kernels/direct/direct.hpp"
-#include "voxgrad/framework/kernels/winograd/few_tiles.hpp"
-#include "voxgrad/framework/kernels/winograd/points.hpp"
+#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/sums.hpp"
@@ -145,8 +145,8 @@ class WeightBlocks {
   }
   void transform(const Tiling::Block& block, int slice, int slices) {
     const TileTransforms<T>& kernels = current_winograd_table<T>().of_points(points_.along);
-    inputs_to_points(tiling_, block, slice, slices, x_, in_, v_.data(), kernels.input);
-    to_points<T>(block, out_, e_.data(), kernels.gradient,
+    transform_inputs(tiling_, block, slice, slices, x_, in_, v_.data(), kernels.input);
+    transform_input<T>(block, out_, e_.data(), kernels.gradient,
                  [&](int64_t run) { return gradient(block, run, slice, slices); });
   }
   /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
@@ -171,7 +171,7 @@ class WeightBlocks {
     }
   }
   void multiply(const Tiling::Block& block, int slice, int slices) {
-    const PartTaps parts(tiling_, block, p_.in_channels, in_.ld);
+    const SubKernelTaps parts(tiling_, block, p_.in_channels, in_.ld);
     Offsets v_off(block.runs(), block.depth_tiles, tiling_.parts().halo(), in_.ld);
     const int before = points_.before(slice), count = points_.points(slice, slices);
     for (int point = 0; point < count; ++point) {
@@ -200,7 +200,7 @@ class WeightBlocks {
   int64_t channels_;
   int together_;
   void (*fold_)(const FusedWgradArgs<T>&);
-  PointLayout in_, out_;
+  TransformedLayout in_, out_;
   memory::Scratch<T> v_, e_;
   Offsets e_off_;
   Prefetch prefetch_;
@@ -224,7 +224,7 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partia
             current_table<T>().accumulate(rows * u.stride(), u.point(groups.begin(g), i) + at, u.point(0, i) + at);
         check.add_points(task, rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride());
         if (parts == 1) {
-          points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+          inverse_transform_wgrad<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
                             dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
           for (int64_t tap = 0; tap < taps(p); ++tap)
             check.add_tap(task, tap, rows, p.out_channels, dw + (tap * p.in_channels + row) * p.out_channels,
@@ -233,7 +233,7 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partia
         }
         const int64_t tap = rows * p.out_channels;
         memory::Scratch<T> of_part(taps(shape_of_part(p)) * tap);
-        points_to_taps<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
+        inverse_transform_wgrad<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
                           of_part.data(), tap, p.out_channels);
         put_part<T>(p, part, row, rows, of_part.data(), dw);
         each_tap(p, part, [&](int64_t in_part, int64_t of_kernel) {

@@ -27,7 +27,7 @@ class GroupWeights {
     each_weights(tiling.points(), [&](int slice, int slices) {
       T* const u = u_.data() + tiling.points().before(slice) * in_ * ld_;
       const auto convert = [&](const Weights<T>& weights, int64_t channels, T* to) {
-        weights_to_points<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, slices, to, in_ * ld_, ld_},
+        transform_weights<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, slices, to, in_ * ld_, ld_},
                              table_);
       };
       // A row holds the outputs of all groups, but where it is made of columns: there by group, for the next writes
@@ -57,21 +57,21 @@ void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpo
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
-  const PointLayout in(p.in_channels, tiling.most_input_tiles(), in_table.lanes),
+  const TransformedLayout in(p.in_channels, tiling.most_input_tiles(), in_table.lanes),
       out(p.out_channels, tiling.most_tiles(), out_table.lanes);
   const bool folded = points.has_wide_tiles() && u.table().fold != nullptr;
   const auto products = [&](const Tiling::Block& block) {
-    return [&, tiles = block.tiles()](const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+    return [&, tiles = block.tiles()](const ProductBatch& batch, const T* v, T* m, const Prefetch::Share& ahead) {
       const int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
       if (folded) {
-        u.table().fold({portion.count, v, in.point_stride, in.ld, u.point(portion.point), u.point_stride(), u.ld(), m,
+        u.table().fold({batch.count, v, in.point_stride, in.ld, u.point(batch.point), u.point_stride(), u.ld(), m,
                         out.point_stride, out.ld, tiles, p.groups, group_in, group_out, ahead.take()});
         return;
       }
       ahead.run();
-      for (int i = 0; i < portion.count; ++i, v += in.point_stride, m += out.point_stride)
+      for (int i = 0; i < batch.count; ++i, v += in.point_stride, m += out.point_stride)
         u.table().groups(
-            {v, in.ld, u.point(portion.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
+            {v, in.ld, u.point(batch.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
     };
   };
   // a group's inputs are read before its one vector of outputs is written

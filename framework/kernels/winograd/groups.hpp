@@ -4,7 +4,7 @@
 #include "voxgrad/framework/kernels/common/concat_view.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
-#include "voxgrad/framework/kernels/winograd/parts.hpp"
+#include "voxgrad/framework/kernels/winograd/subkernels.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
 
@@ -14,7 +14,7 @@ namespace vg::kernels::winograd {
 /// with five taps.
 template <class T>
 bool has_one_narrow_group(const Conv3dProblem& p) {
-  return p.groups == 1 && Parts(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
+  return p.groups == 1 && SubKernels(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
 /// As winograd::data_pass; no axis has five taps.

@@ -112,7 +112,7 @@ struct StridedDataPass {
   const Conv3dProblem& p;
   const StridedTiling tiling;
   const StridedTransforms<T>& kernels;
-  const PointLayout in, out;
+  const TransformedLayout in, out;
   const ProductTaps products;
   StridedWeights<T> u;
   const int in_points, out_points;

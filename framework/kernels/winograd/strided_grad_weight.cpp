@@ -21,7 +21,7 @@ struct ProductPositions {
   std::vector<int64_t> x, dy;
   std::vector<std::size_t> begin{0};
 
-  ProductPositions(int64_t tiles, const PointLayout& in, const PointLayout& out) {
+  ProductPositions(int64_t tiles, const TransformedLayout& in, const TransformedLayout& out) {
     std::vector<std::vector<std::pair<int64_t, int64_t>>> of(w_points);
     each_product([&](int product, int w, int y, int) {
       for (int64_t t = 0; t < tiles; ++t)
@@ -52,7 +52,7 @@ struct StridedSums {
   const StridedTiling tiling;
   const StridedTransforms<T>& kernels;
   const int64_t width;
-  const PointLayout in, out;
+  const TransformedLayout in, out;
   const int64_t point, slab_size, partials;
   memory::Scratch<T> u;
   const ProductPositions whole;

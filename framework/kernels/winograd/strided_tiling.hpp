@@ -6,7 +6,7 @@
 #include <cstdint>
 
 #include "voxgrad/framework/kernels/common/driver.hpp"
-#include "voxgrad/framework/kernels/winograd/points.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
 
@@ -135,7 +135,7 @@ inline int64_t strided_block_tiles(const Conv3dProblem& p, std::size_t element) 
 
 template <class T>
 struct StridedSide {
-  const PointLayout& layout;
+  const TransformedLayout& layout;
   T* points;
 };
 

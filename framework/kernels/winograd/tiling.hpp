@@ -1,6 +1,6 @@
 // How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
 //
-// A tile is 2 outputs wide in each dimension with three taps (or five: parts.hpp), 1 in the others; long tiles
+// A tile is 2 outputs wide in each dimension with three taps (or five: subkernels.hpp), 1 in the others; long tiles
 // are 4 wide along D, wide ones in all three dimensions (the last one of H and W may be a short one of 2, or none:
 // EdgeRegion). Tiles that are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose
 // transforms stay in L2 between the transforms and the products. Runs are ordered by sample, then by strips along W,
@@ -16,7 +16,7 @@
 
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
-#include "voxgrad/framework/kernels/winograd/parts.hpp"
+#include "voxgrad/framework/kernels/winograd/subkernels.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 
@@ -93,7 +93,7 @@ class Tiling {
   std::int64_t most_tiles() const { return runs_ * depth_; }
   /// Of the inputs of a block: one for each part of the kernel that meets other rows, and those beyond a run's end.
   std::int64_t most_input_tiles() const { return parts_.rows() * runs_ * (depth_ + parts_.halo()); }
-  const Parts& parts() const { return parts_; }
+  const SubKernels& parts() const { return parts_; }
 
   /// Where a run is.
   struct TileOrigin {
@@ -161,7 +161,7 @@ class Tiling {
   }
 
   Conv3dProblem p_;
-  Parts parts_;
+  SubKernels parts_;
   Points points_;
   std::int64_t step_[3], tiles_[3];       // outputs of a tile; tiles of the longest phase
   std::int64_t dilation_[3], phases_[3];  // phases that have outputs

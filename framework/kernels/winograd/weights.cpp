@@ -32,7 +32,7 @@ Planes planes_of(const Tiling& tiling, int slice) {
 }  // namespace
 
 template <class T>
-void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
+void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
                        const WeightBlock<T>& block, const WinogradTable<T>& table) {
   const int64_t lanes = table.lanes;
   auto a = arguments<T, const T>(tiling, block.slice, block.slices);
@@ -69,21 +69,21 @@ void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weigh
 }
 
 template <class T>
-PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
+TransformedWeights<T>::TransformedWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
     : lanes_(current_table<T>().lanes),
       // a line apart: other cache sets
       point_stride_(tiling.parts().all() * p.in_channels * round_up(p.out_channels, lanes_) + lanes_),
       u_(tiling.points().all() * point_stride_) {
   const int64_t parts = tiling.parts().all(), blocks = ceil_div(p.out_channels, 2 * lanes_),
                 chunks = ceil_div(p.in_channels, lanes_);
-  const PartWeights<T> from(p, transpose, w);
+  const SubKernelWeights<T> from(p, transpose, w);
   const Conv3dProblem shape = shape_of_part(p);
   parallel_for(parts * blocks * chunks, [&](int64_t task) {
     const int64_t row = task % chunks * lanes_, c = task / chunks % blocks * 2 * lanes_, part = task / chunks / blocks;
     const int64_t channels = std::min(2 * lanes_, p.out_channels - c), width = round_up(channels, lanes_);
     T* const u = u_.data() + c * parts * p.in_channels + (part * p.in_channels + row) * width;
     each_weights(tiling.points(), [&](int slice, int slices) {
-      weights_to_points<T>(shape, tiling, from.of(part), transpose,
+      transform_weights<T>(shape, tiling, from.of(part), transpose,
                            {row, std::min(row + lanes_, p.in_channels), c, channels, slice, slices,
                             u + tiling.points().before(slice) * point_stride_, point_stride_, width});
     });
@@ -91,7 +91,7 @@ PointWeights<T>::PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool
 }
 
 template <class T>
-void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride, int64_t row_stride) {
+void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride, int64_t row_stride) {
   auto a = arguments<const T, T>(tiling, 0, tiling.slices());
   a.w = dw;
   a.tap_stride = tap_stride;
@@ -104,13 +104,13 @@ void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, int64
   current_winograd_table<T>().taps(a);
 }
 
-template void weights_to_points<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
+template void transform_weights<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
                                        const WeightBlock<float>&, const WinogradTable<float>&);
-template class PointWeights<float>;
-template void points_to_taps<float>(const Tiling&, const PointRows<float>&, float*, int64_t, int64_t);
-template void weights_to_points<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
+template class TransformedWeights<float>;
+template void inverse_transform_wgrad<float>(const Tiling&, const PointRows<float>&, float*, int64_t, int64_t);
+template void transform_weights<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
                                         const WeightBlock<double>&, const WinogradTable<double>&);
-template class PointWeights<double>;
-template void points_to_taps<double>(const Tiling&, const PointRows<double>&, double*, int64_t, int64_t);
+template class TransformedWeights<double>;
+template void inverse_transform_wgrad<double>(const Tiling&, const PointRows<double>&, double*, int64_t, int64_t);
 
 }  // namespace vg::kernels::winograd

@@ -25,10 +25,10 @@ struct WeightBlock {
   std::int64_t point_stride, u_stride;
 };
 
-/// Taps of a part (parts.hpp), of which `p` is the shape, to points; rows are the data pass's input channels, of
+/// Taps of a part (subkernels.hpp), of which `p` is the shape, to points; rows are the data pass's input channels, of
 /// which row_begin stands at block.u. The vectors are those of `table`.
 template <class T>
-void weights_to_points(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
+void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
                        const WeightBlock<T>& block, const WinogradTable<T>& table = current_winograd_table<T>());
 
 /// f(slice, slices that are made together): one by one, but of wide tiles all.
@@ -40,9 +40,9 @@ void each_weights(const Points& points, const F& f) {
 
 /// All weights by point, each point packed as igemm wants; rows are (part of the kernel, input channel).
 template <class T>
-class PointWeights {
+class TransformedWeights {
  public:
-  PointWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w);
+  TransformedWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w);
   const T* point(std::int64_t index) { return u_.data() + index * point_stride_; }
   std::int64_t point_stride() const { return point_stride_; }
 
@@ -61,7 +61,7 @@ struct PointRows {
 
 /// By taps: tap t, row r at dw + t * tap_stride + r * row_stride.
 template <class T>
-void points_to_taps(const Tiling& tiling, const PointRows<T>& from, T* dw, std::int64_t tap_stride,
+void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, std::int64_t tap_stride,
                     std::int64_t row_stride);
 
 }  // namespace vg::kernels::winograd

@@ -11,9 +11,9 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/winograd/blocks.hpp"
-#include "voxgrad/framework/kernels/winograd/few_tiles.hpp"
+#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
 #include "voxgrad/framework/kernels/winograd/groups.hpp"
-#include "voxgrad/framework/kernels/winograd/points.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/weights.hpp"
@@ -24,12 +24,12 @@ using std::int64_t;
 
 namespace {
 
-/// The products of a block by point: a convolution over its tiles (PartTaps), or folded (FusedProductArgs).
+/// The products of a block by point: a convolution over its tiles (SubKernelTaps), or folded (FusedProductArgs).
 template <class T>
 class DenseProducts {
  public:
-  DenseProducts(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, const PointLayout& in,
-                const PointLayout& out, PointWeights<T>& u)
+  DenseProducts(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, const TransformedLayout& in,
+                const TransformedLayout& out, TransformedWeights<T>& u)
       : v_off_(block.runs(), block.depth_tiles, tiling.parts().halo(), in.ld),
         m_off_(block.tiles(), out.ld),
         parts_(tiling, block, p.in_channels, in.ld),
@@ -49,25 +49,25 @@ class DenseProducts {
               {}},
         folded_(tiling.points().has_wide_tiles() ? current_winograd_table<T>().fold : nullptr),
         u_(u) {}
-  void operator()(const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
-    if (folded_ != nullptr) return fold(portion, v, m, ahead);
+  void operator()(const ProductBatch& batch, const T* v, T* m, const Prefetch::Share& ahead) {
+    if (folded_ != nullptr) return fold(batch, v, m, ahead);
     ahead.run();
     args_.x = v;
-    args_.w = u_.point(portion.point);
+    args_.w = u_.point(batch.point);
     args_.y = m;
-    args_.batch.count = portion.count;
+    args_.batch.count = batch.count;
     current_table<T>().igemm(args_);
   }
 
  private:
   /// By the blocks in which the weights are packed.
-  void fold(const Portion& portion, const T* v, T* m, const Prefetch::Share& ahead) {
+  void fold(const ProductBatch& batch, const T* v, T* m, const Prefetch::Share& ahead) {
     const int64_t lanes = current_table<T>().lanes, block = 2 * lanes;
-    fold_.points = portion.count;
+    fold_.points = batch.count;
     fold_.v = v;
     fold_.prefetch = ahead.take();
     for (int64_t c = 0; c < args_.co_end; c += block) {
-      fold_.u = u_.point(portion.point) + c * fold_.in;
+      fold_.u = u_.point(batch.point) + c * fold_.in;
       fold_.m = m + c;
       fold_.u_ld = std::min(block, round_up(args_.co_end - c, lanes));
       fold_.out = fold_.u_ld;  // zeros beyond the channels
@@ -77,11 +77,11 @@ class DenseProducts {
   }
 
   Offsets v_off_, m_off_;
-  PartTaps parts_;
+  SubKernelTaps parts_;
   IgemmArgs<T> args_;
   FusedProductArgs<T> fold_;
   void (*folded_)(const FusedProductArgs<T>&);
-  PointWeights<T>& u_;
+  TransformedWeights<T>& u_;
 };
 
 }  // namespace
@@ -95,7 +95,7 @@ bool applies(const Conv3dProblem& p, Pass pass) {
     if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3 && p.kernel_size[a] != 5) return false;
     three = three || p.kernel_size[a] > 1;
   }
-  return three && (p.groups == 1 || (pass != Pass::grad_weight && Parts(p).all() == 1));
+  return three && (p.groups == 1 || (pass != Pass::grad_weight && SubKernels(p).all() == 1));
 }
 
 namespace {
@@ -104,9 +104,9 @@ template <class T>
 void igemm(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
                   const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
-  PointWeights<T> u(p, tiling, transpose, w);
+  TransformedWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
-  const PointLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
+  const TransformedLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
       out(p.out_channels, tiling.most_tiles(), table.lanes);
   data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, table}, {y, out, table}, epilogue,
                    [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });

@@ -13,9 +13,9 @@ namespace vg::kernels::winograd {
 /// What a block's points are kept in: point p, tile t at p * point_stride + t * ld. The odd line a point keeps the
 /// points out of each other's cache sets, and an odd line a tile does it for the tiles where there are many channels
 /// (512: the products of grad_weight at 4^3 take half the time).
-struct PointLayout {
+struct TransformedLayout {
   std::int64_t ld, point_stride;
-  PointLayout(std::int64_t channels, std::int64_t tiles, std::int64_t lanes)
+  TransformedLayout(std::int64_t channels, std::int64_t tiles, std::int64_t lanes)
       : ld(round_up(channels, lanes) + (channels >= 16 * lanes ? lanes : 0)), point_stride(tiles * ld + lanes) {}
 };
 
@@ -36,7 +36,7 @@ class Offsets {
 
 /// A block to points, by `kernel` and the sides that `side(run)` gives.
 template <class T, class Kernel, class Side>
-void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const Kernel& kernel, const Side& side) {
+void transform_input(const Tiling::Block& b, const TransformedLayout& layout, T* to, const Kernel& kernel, const Side& side) {
   for (std::int64_t run = b.run_begin; run < b.run_end; ++run) {
     InputTransformArgs<T> g = side(run);
     g.to = to + (run - b.run_begin) * g.tiles * layout.ld;
@@ -49,14 +49,14 @@ void to_points(const Tiling::Block& b, const PointLayout& layout, T* to, const K
 /// The inputs of a block in some slices of a pass to points, for all parts of the kernel that meet other rows. Each
 /// tensor but the last has whole vectors of channels.
 template <class T, class Kernel>
-void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const ConcatView<const T>& x,
-                      const PointLayout& layout, T* to, const Kernel& kernel) {
-  const Parts& parts = tiling.parts();
+void transform_inputs(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const ConcatView<const T>& x,
+                      const TransformedLayout& layout, T* to, const Kernel& kernel) {
+  const SubKernels& parts = tiling.parts();
   const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo()) * layout.ld;
   for (std::int64_t h = 0; h < parts.count[0]; ++h)
     for (std::int64_t w = 0; w < parts.count[1]; ++w, to += size)
       for_each_source(x, [&](const T* data, std::int64_t channels, std::int64_t before) {
-        to_points<T>(b, layout, to + before, kernel, [&](std::int64_t run) {
+        transform_input<T>(b, layout, to + before, kernel, [&](std::int64_t run) {
           InputTransformArgs<T> g = tiling.input(b, run, slice, data, channels, h, w);
           g.slices = slices;
           return g;
@@ -66,11 +66,11 @@ void inputs_to_points(const Tiling& tiling, const Tiling::Block& b, int slice, i
 
 /// The products of a block by point are a convolution over its tiles, of one tap a part: where the inputs of each part
 /// begin, and its rows of the weights by point.
-class PartTaps {
+class SubKernelTaps {
  public:
-  PartTaps(const Tiling& tiling, const Tiling::Block& b, std::int64_t channels, std::int64_t ld)
+  SubKernelTaps(const Tiling& tiling, const Tiling::Block& b, std::int64_t channels, std::int64_t ld)
       : count_(tiling.parts().all()) {
-    const Parts& parts = tiling.parts();
+    const SubKernels& parts = tiling.parts();
     const std::int64_t size = b.runs() * (b.depth_tiles + parts.halo());
     for (std::int64_t i = 0; i < count_; ++i)
       taps_[i] = {(i / parts.count[2] * size + i % parts.count[2]) * ld, channels, i * channels};

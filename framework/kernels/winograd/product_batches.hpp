@@ -1,4 +1,4 @@
-// The products of a pass in the portions that are multiplied between two pieces of prefetching. Internal.
+// The products of a pass in the batches that are multiplied between two pieces of prefetching. Internal.
 #pragma once
 
 #include <algorithm>
@@ -12,37 +12,37 @@
 namespace vg::kernels::winograd {
 
 /// Points [point, point + count) of all, and where their products, or sums of them, begin among a pass's.
-struct Portion {
+struct ProductBatch {
   int point, count, value;
 };
 
-class Portions {
+class ProductBatches {
  public:
   /// `folded`: a slice of wide tiles each (FusedProductArgs). Else so many points at once.
-  Portions(const Points& points, int slices_per_stage, bool folded, int at_once) : of_pass_(slices_per_stage) {
+  ProductBatches(const Points& points, int slices_per_stage, bool folded, int at_once) : of_pass_(slices_per_stage) {
     for (int slice = 0; slice < points.slices(); slice += of_pass_) {
-      std::vector<Portion> portions;
+      std::vector<ProductBatch> batches;
       int value = 0;
       for (int s = slice; s < slice + of_pass_; ++s)
         if (folded)
-          value = add_fold(points, s, value, portions);
+          value = add_fold(points, s, value, batches);
         else
-          value = add_points(points, s, value, at_once, portions);
+          value = add_points(points, s, value, at_once, batches);
       values_ = std::max(values_, value);
-      passes_.push_back(std::move(portions));
+      passes_.push_back(std::move(batches));
     }
   }
-  const std::vector<Portion>& slices_per_stage(int slice) const { return passes_[static_cast<std::size_t>(slice / of_pass_)]; }
+  const std::vector<ProductBatch>& slices_per_stage(int slice) const { return passes_[static_cast<std::size_t>(slice / of_pass_)]; }
   /// Products or sums that are kept, in the pass that has the most.
   int values() const { return values_; }
 
  private:
-  static int add_fold(const Points& points, int slice, int value, std::vector<Portion>& to) {
+  static int add_fold(const Points& points, int slice, int value, std::vector<ProductBatch>& to) {
     const int count = points.points(slice, 1);
     to.push_back({points.before(slice), count, value});
     return value + wide::sums_of(count);
   }
-  static int add_points(const Points& points, int slice, int value, int at_once, std::vector<Portion>& to) {
+  static int add_points(const Points& points, int slice, int value, int at_once, std::vector<ProductBatch>& to) {
     const int before = points.before(slice), count = points.points(slice, 1);
     for (int point = 0; point < count; point += at_once)
       to.push_back({before + point, std::min(at_once, count - point), value + point});
@@ -50,7 +50,7 @@ class Portions {
   }
 
   int of_pass_, values_ = 0;
-  std::vector<std::vector<Portion>> passes_;
+  std::vector<std::vector<ProductBatch>> passes_;
 };
 
 }  // namespace vg::kernels::winograd

@@ -15,8 +15,8 @@
 namespace vg::kernels::winograd {
 
 /// How many kernels of at most three taps a problem's kernel is, along each axis; numbered row-major.
-struct Parts {
-  explicit Parts(const Conv3dProblem& p);
+struct SubKernels {
+  explicit SubKernels(const Conv3dProblem& p);
 
   std::int64_t count[3];
   std::int64_t all() const { return count[0] * count[1] * count[2]; }
@@ -34,7 +34,7 @@ Conv3dProblem shape_of_part(const Conv3dProblem& p);
 /// f(tap of the part, tap of the kernel) for those that there are.
 template <class F>
 void each_tap(const Conv3dProblem& p, std::int64_t part, const F& f) {
-  const Parts parts(p);
+  const SubKernels parts(p);
   const Conv3dProblem q = shape_of_part(p);
   std::int64_t first[3], have[3];
   for (int a = 0; a < 3; ++a) {
@@ -50,9 +50,9 @@ void each_tap(const Conv3dProblem& p, std::int64_t part, const F& f) {
 
 /// The weights that the data pass over p sees (pack.hpp), by part.
 template <class T>
-class PartWeights {
+class SubKernelWeights {
  public:
-  PartWeights(const Conv3dProblem& p, bool transpose, const T* w);
+  SubKernelWeights(const Conv3dProblem& p, bool transpose, const T* w);
   Weights<T> of(std::int64_t part) const;
 
  private:

@@ -3,7 +3,7 @@
 // owns a block of 2 * lanes output channels: slice by slice it transforms its weights into L2, multiplies all tiles and
 // adds up the outputs. grad_weight likewise: a task owns the products of some input and output channels, at all
 // points, and turns them into taps at once.
-#include "voxgrad/framework/kernels/winograd/few_tiles.hpp"
+#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
 
 #include <algorithm>
 
@@ -11,7 +11,7 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/pack.hpp"
-#include "voxgrad/framework/kernels/winograd/points.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/sums.hpp"
 
 namespace vg::kernels::winograd {
@@ -43,7 +43,7 @@ class AllPoints {
     parallel_for(all.run_end * tiling.slices(), [&](int64_t task) {
       const int64_t run = task % all.run_end, slice = task / all.run_end;
       const Tiling::Block one = {run, run + 1, all.depth_begin, all.depth_tiles};
-      to_points<T>(one, layout_, point(slice * points_) + run * all.depth_tiles * layout_.ld, kernel,
+      transform_input<T>(one, layout_, point(slice * points_) + run * all.depth_tiles * layout_.ld, kernel,
                    [&](int64_t r) { return side(r, static_cast<int>(slice)); });
     });
   }
@@ -52,7 +52,7 @@ class AllPoints {
 
  private:
   int64_t points_;
-  PointLayout layout_;
+  TransformedLayout layout_;
   memory::Scratch<T> v_;
 };
 
@@ -94,7 +94,7 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
 }  // namespace
 
 bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
-  if (Parts(p).all() > 1) return false;
+  if (SubKernels(p).all() > 1) return false;
   const Points square(p, WinogradTile::f2);
   const int64_t tiles = tiles_of(p, square), points = square.all();
   const int64_t weights = points * p.in_channels * p.out_channels * element;
@@ -122,7 +122,7 @@ void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, con
     memory::Scratch<T> u(tiling.points().most(1) * u_point), m(tiling.points().most(1) * (most * width + lanes));
     const int64_t co = task * width, channels = std::min(width, p.out_channels - co);
     for (int slice = 0; slice < tiling.slices(); ++slice) {
-      weights_to_points<T>(p, tiling, from, transpose,
+      transform_weights<T>(p, tiling, from, transpose,
                            {0, p.in_channels, co, channels, slice, 1, u.data(), u_point, round_up(channels, lanes)});
       multiply_panel<T>(p, tiling, slice, {co, channels}, v, u.data(), u_point, m.data(), y);
     }
@@ -158,7 +158,7 @@ bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
                                          u.data() + i * u_point, &all, 1, v_off.data(), e_off.data(),
                                          std::min(chunk_tiles, tiling.tiles() - t), width, 0, channels, 0, 0});
     if (checked) check.add_points(task, n, channels, u.data(), u_point, width);
-    points_to_taps<T>(tiling, {n, channels, u.data(), u_point, width}, dw + row * p.out_channels + co,
+    inverse_transform_wgrad<T>(tiling, {n, channels, u.data(), u_point, width}, dw + row * p.out_channels + co,
                       p.in_channels * p.out_channels, p.out_channels);
     for (int64_t tap = 0; checked && tap < taps(p); ++tap)
       check.add_tap(task, tap, n, channels, dw + (tap * p.in_channels + row) * p.out_channels + co, p.out_channels);

@@ -1,4 +1,4 @@
-#include "voxgrad/framework/kernels/winograd/parts.hpp"
+#include "voxgrad/framework/kernels/winograd/subkernels.hpp"
 
 #include <algorithm>
 
@@ -6,11 +6,11 @@ namespace vg::kernels::winograd {
 
 using std::int64_t;
 
-Parts::Parts(const Conv3dProblem& p) : count() {
+SubKernels::SubKernels(const Conv3dProblem& p) : count() {
   for (int a = 0; a < 3; ++a) count[a] = p.kernel_size[a] == 5 ? 2 : 1;
 }
 
-int64_t Parts::along(int axis, int64_t part) const {
+int64_t SubKernels::along(int axis, int64_t part) const {
   for (int a = 2; a > axis; --a) part /= count[a];
   return part % count[axis];
 }
@@ -22,11 +22,11 @@ Conv3dProblem shape_of_part(const Conv3dProblem& p) {
 }
 
 template <class T>
-PartWeights<T>::PartWeights(const Conv3dProblem& p, bool transpose, const T* w)
+SubKernelWeights<T>::SubKernelWeights(const Conv3dProblem& p, bool transpose, const T* w)
     : from_(weights_of(p, w, transpose)),
       part_size_(taps(shape_of_part(p)) * p.in_channels * p.out_channels),
-      copies_(Parts(p).all() > 1 ? Parts(p).all() * part_size_ : 0) {
-  const Parts parts(p);
+      copies_(SubKernels(p).all() > 1 ? SubKernels(p).all() * part_size_ : 0) {
+  const SubKernels parts(p);
   if (parts.all() == 1) return;
   const int64_t tap_size = p.in_channels * p.out_channels;
   std::fill_n(copies_.data(), parts.all() * part_size_, T(0));
@@ -40,7 +40,7 @@ PartWeights<T>::PartWeights(const Conv3dProblem& p, bool transpose, const T* w)
 }
 
 template <class T>
-Weights<T> PartWeights<T>::of(int64_t part) const {
+Weights<T> SubKernelWeights<T>::of(int64_t part) const {
   Weights<T> w = from_;
   w.origin += part * part_size_;
   return w;
@@ -54,8 +54,8 @@ void put_part(const Conv3dProblem& p, int64_t part, int64_t row, int64_t rows, c
   });
 }
 
-template class PartWeights<float>;
-template class PartWeights<double>;
+template class SubKernelWeights<float>;
+template class SubKernelWeights<double>;
 template void put_part<float>(const Conv3dProblem&, int64_t, int64_t, int64_t, const float*, float*);
 template void put_part<double>(const Conv3dProblem&, int64_t, int64_t, int64_t, const double*, double*);
 
