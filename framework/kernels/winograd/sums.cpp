@@ -19,7 +19,7 @@ constexpr double even_voxels = 64;
 std::vector<PointShare> shares_along(int points) {
   if (points == 1) return {{0, 1}};
   if (points == 4) return {{0, 1}, {1, 0.5}, {3, 1}};
-  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // LongTile's
+  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // RealPoints's
 }
 
 /// Of wide tiles, by pair (unit, ends) and number of the pair.

@@ -3,12 +3,12 @@
 // linkage.
 //
 // In one dimension the six points of a tile are three pairs, each of two combinations of its elements:
-//   unit, at 1 and -1:        x: (q + p, q - p), p = x1 + x3, q = x2 + x4   w: (w0 + w2 +- w1) / 4
-//   ends, at 0 and infinity:  x: (x0 - x4, x5 - x1)                         w: (w0, w2)
-//   turn, at i and -i:        x: (x4 - x2, x1 - x3), a complex number       w: ((w0 - w2) / 2, -w1 / 2)
+//   plus_minus_1, at 1 and -1:     x: (q + p, q - p), p = x1 + x3, q = x2 + x4   w: (w0 + w2 +- w1) / 4
+//   zero_inf, at 0 and infinity:   x: (x0 - x4, x5 - x1)                         w: (w0, w2)
+//   plus_minus_i, at i and -i:     x: (x4 - x2, x1 - x3), a complex number       w: ((w0 - w2) / 2, -w1 / 2)
 //   y = (s + z + r, t + j, s - r, t - j + f) of the products (s + t) / 2 and (s - t) / 2, z and f, r + i j.
 // All else are signs: the transforms are sums, exact on small integers, and the error is smaller than that of F(2, 3)
-// (half of direct sums at 16 channels). Other points (LongTile) need no complex numbers, and have twice its error.
+// (half of direct sums at 16 channels). Other points (RealPoints) need no complex numbers, and have twice its error.
 //
 // Dimensions nest, as ever. A product of real points is a real one. A complex point takes three real products
 // (Gauss):   r = c (a + b) - b (c + d),  j = c (a + b) + a (d - c)   are (a + i b) (c + i d).
@@ -31,41 +31,41 @@ namespace vg::kernels {
 namespace {
 
 /// In the order of passes, slices and, along D, points.
-enum class Pair { unit, ends, turn };
+enum class PointPair { plus_minus_1, zero_inf, plus_minus_i };
 
 /// Points of a slice.
-constexpr std::int64_t points_of(Pair h, Pair w) {
+constexpr std::int64_t points_of(PointPair h, PointPair w) {
   return wide::points_of(3 * static_cast<int>(h) + static_cast<int>(w));
 }
 /// What is kept of their products: some are folded (complex_products-inl.hpp).
 template <class T>
-constexpr std::int64_t values_of(Pair h, Pair w) {
+constexpr std::int64_t values_of(PointPair h, PointPair w) {
   return folds<T> ? wide::sums_of(static_cast<int>(points_of(h, w))) : points_of(h, w);
 }
-/// f(constant<Pair>) for each pair, `first` to `first + n - 1`.
-template <Pair P>
+/// f(constant<PointPair>) for each pair, `first` to `first + n - 1`.
+template <PointPair P>
 struct PairIs {
-  static constexpr Pair value = P;
+  static constexpr PointPair value = P;
 };
 template <class F>
 inline void each_pair(int first, int n, const F& f) {
-  if (first <= 0 && 0 < first + n) f(PairIs<Pair::unit>());
-  if (first <= 1 && 1 < first + n) f(PairIs<Pair::ends>());
-  if (first <= 2 && 2 < first + n) f(PairIs<Pair::turn>());
+  if (first <= 0 && 0 < first + n) f(PairIs<PointPair::plus_minus_1>());
+  if (first <= 1 && 1 < first + n) f(PairIs<PointPair::zero_inf>());
+  if (first <= 2 && 2 < first + n) f(PairIs<PointPair::plus_minus_i>());
 }
 
 // ---- x and gradients to points ----------------------------------------------------------------------------------
 
 /// Both combinations of a pair: first of get(0) to get(5), elements of x, or get(0) to get(3), of a gradient. A
 /// gradient's are the transpose of what outputs are: (s + t, s - t), (g0, g3), (g0 - g2, g1 - g3).
-template <int Size, Pair P, class V, class Get>
+template <int Size, PointPair P, class V, class Get>
 inline __attribute__((always_inline)) void combine(const Get& get, V& first, V& second) {
   constexpr bool x = Size == 6;
-  if constexpr (P == Pair::unit) {
+  if constexpr (P == PointPair::plus_minus_1) {
     const V p = get(1) + get(3), q = x ? get(2) + get(4) : get(0) + get(2);
     first = q + p;
     second = q - p;
-  } else if constexpr (P == Pair::ends) {
+  } else if constexpr (P == PointPair::zero_inf) {
     first = x ? get(0) - get(4) : get(0);
     second = x ? get(5) - get(1) : get(3);
   } else {
@@ -87,9 +87,9 @@ inline __attribute__((always_inline)) void store_complex(T* to, std::int64_t poi
 template <int Size, class V>
 inline __attribute__((always_inline)) void depth_points(const V (&q)[Size][4], int e, V (&v)[6]) {
   const auto get = [&](int k) __attribute__((always_inline)) { return q[k][e]; };
-  combine<Size, Pair::unit>(get, v[0], v[1]);
-  combine<Size, Pair::ends>(get, v[2], v[3]);
-  combine<Size, Pair::turn>(get, v[4], v[5]);
+  combine<Size, PointPair::plus_minus_1>(get, v[0], v[1]);
+  combine<Size, PointPair::zero_inf>(get, v[2], v[3]);
+  combine<Size, PointPair::plus_minus_i>(get, v[4], v[5]);
 }
 
 /// A tile of a slice whose numbers are real along H and W: 4 x 7 points.
@@ -145,7 +145,7 @@ struct CombinedPlanes {
 };
 
 /// Row r of all of them, from depth `first` on; `Inside`: no row is outside.
-template <bool Inside, Pair... Hs, class T, int Size, int Pairs, class Io>
+template <bool Inside, PointPair... Hs, class T, int Size, int Pairs, class Io>
 inline __attribute__((always_inline)) void combine_columns(const InputTransformArgs<T>& g, int r, std::int64_t depth,
                                                            std::int64_t n, std::int64_t channel, const Io& io, T* to,
                                                            const CombinedPlanes<T, Size, Pairs>&) {
@@ -177,7 +177,7 @@ inline __attribute__((always_inline)) void combine_columns(const InputTransformA
   }
 }
 
-template <Pair... Hs, class T, int Size, int Pairs, class Io>
+template <PointPair... Hs, class T, int Size, int Pairs, class Io>
 inline void combine_row(const InputTransformArgs<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
                         const Io& io, CombinedPlanes<T, Size, Pairs>& to) {
   using S = Simd<T>;
@@ -200,7 +200,7 @@ inline void combine_row(const InputTransformArgs<T>& g, int r, std::int64_t firs
 }
 
 /// Tiles of a slice to points.
-template <Pair H, Pair W, int Size, std::int64_t Columns, class T>
+template <PointPair H, PointPair W, int Size, std::int64_t Columns, class T>
 __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T* to, std::int64_t point,
                                           std::int64_t ld) {
   using S = Simd<T>;
@@ -214,9 +214,9 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
       combine<Size, W>(
           [&](int r) __attribute__((always_inline)) { return S::load(at + (h * Size + r) * Columns * S::lanes); },
           q[k][2 * h], q[k][2 * h + 1]);
-    if constexpr (H == Pair::turn && W == Pair::turn) {
+    if constexpr (H == PointPair::plus_minus_i && W == PointPair::plus_minus_i) {
       to_complex(q[k][0], q[k][1], q[k][2], q[k][3]);
-    } else if constexpr (H == Pair::turn) {
+    } else if constexpr (H == PointPair::plus_minus_i) {
       const V e01 = q[k][1];
       q[k][1] = q[k][2];
       q[k][2] = e01;
@@ -241,7 +241,7 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
 }
 
 /// Slices of the run's tiles: some of one pair along H, or all of several.
-template <int Size, Pair... Hs, class T>
+template <int Size, PointPair... Hs, class T>
 void wide_pass(const InputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
   using Planes = CombinedPlanes<T, Size, pairs>;
@@ -256,7 +256,7 @@ void wide_pass(const InputTransformArgs<T>& g) {
       int row = 0;
       const auto slices_of = [&](auto h) __attribute__((always_inline)) {
         each_pair(first, count, [&](auto w) {
-          constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+          constexpr PointPair H = decltype(h)::value, W = decltype(w)::value;
           wide_slice<H, W, Size, Planes::columns>(planes.row(row, 0), tiles, to, g.point_stride, g.ld);
           to += (Size == 4 && folds<T> ? wide::numbers : points_of(H, W)) * g.point_stride;
         });
@@ -270,7 +270,7 @@ void wide_pass(const InputTransformArgs<T>& g) {
 template <class T, int Size>
 void wide_points(const InputTransformArgs<T>& g) {
   if constexpr (Size == 6)
-    if (g.slices == wide::slices) return wide_pass<Size, Pair::unit, Pair::ends, Pair::turn>(g);
+    if (g.slices == wide::slices) return wide_pass<Size, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
   each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
 }
 
@@ -305,9 +305,9 @@ inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t p
 template <class T, class V>
 inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t point, V (&re)[4], V (&im)[4]) {
   V units[4], ends[4], turns[4];
-  load_sums<Fold::unit>(m, point, units);
-  load_sums<Fold::ends>(m, point, ends);
-  load_sums<Fold::turn>(m, point, turns);
+  load_sums<Fold::plus_minus_1>(m, point, units);
+  load_sums<Fold::zero_inf>(m, point, ends);
+  load_sums<Fold::plus_minus_i>(m, point, turns);
   const auto outputs = [&](int part, V(&y)[4]) __attribute__((always_inline)) {
     const V s = units[2 * part], t = units[2 * part + 1], r = turns[2 * part], j = turns[2 * part + 1];
     y[0] = s + ends[part] + r;
@@ -320,7 +320,7 @@ inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t p
 }
 
 /// The numbers e of a slice, D's inverse done.
-template <Pair H, Pair W, class T, class V>
+template <PointPair H, PointPair W, class T, class V>
 inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t point, V (&e)[4][4]) {
   if constexpr (points_of(H, W) == wide::real_points) {
 #pragma GCC unroll 4
@@ -329,10 +329,10 @@ inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t p
     load_pair(m, point, e[0], e[1]);
     load_pair(m, point, e[2], e[3]);
   }
-  if constexpr (H == Pair::turn && W == Pair::turn) {
+  if constexpr (H == PointPair::plus_minus_i && W == PointPair::plus_minus_i) {
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) from_complex(e[0][k], e[1][k], e[2][k], e[3][k]);
-  } else if constexpr (H == Pair::turn) {
+  } else if constexpr (H == PointPair::plus_minus_i) {
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const V e01 = e[2][k];
@@ -353,7 +353,7 @@ struct PassNumbers {
 };
 
 /// Those of a slice, the first at `to`.
-template <Pair H, Pair W, class T>
+template <PointPair H, PointPair W, class T>
 __attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* to) {
   typename Simd<T>::V e[4][4];
   load_slice<H, W>(m, point, e);
@@ -384,36 +384,36 @@ inline __attribute__((always_inline)) void put_all(PassNumbers<T, 3>& numbers, i
     typename Simd<T>::V y[4];
     wide_outputs(column, y);
 #pragma GCC unroll 4
-    for (int h = 0; h < 4; ++h) f(h, w, y[h], How<Into::set>());
+    for (int h = 0; h < 4; ++h) f(h, w, y[h], OutputMode<StoreMode::set>());
   }
 }
-template <Pair H, class T, class Put>
+template <PointPair H, class T, class Put>
 inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, int k, const Put& f) {
   typename Simd<T>::V e[2][4];
 #pragma GCC unroll 2
   for (int h = 0; h < 2; ++h) row_outputs(numbers, h, k, e[h]);
 #pragma GCC unroll 4
   for (int w = 0; w < 4; ++w) {
-    if constexpr (H == Pair::unit) {
+    if constexpr (H == PointPair::plus_minus_1) {
       const auto s = e[0][w] + e[1][w], t = e[0][w] - e[1][w];
-      f(0, w, s, How<Into::set>());
-      f(1, w, t, How<Into::set>());
-      f(2, w, s, How<Into::set>());
-      f(3, w, t, How<Into::set>());
-    } else if constexpr (H == Pair::ends) {
-      f(0, w, e[0][w], How<Into::add>());
-      f(3, w, e[1][w], How<Into::add>());
+      f(0, w, s, OutputMode<StoreMode::set>());
+      f(1, w, t, OutputMode<StoreMode::set>());
+      f(2, w, s, OutputMode<StoreMode::set>());
+      f(3, w, t, OutputMode<StoreMode::set>());
+    } else if constexpr (H == PointPair::zero_inf) {
+      f(0, w, e[0][w], OutputMode<StoreMode::add>());
+      f(3, w, e[1][w], OutputMode<StoreMode::add>());
     } else {
-      f(0, w, e[0][w], How<Into::add>());
-      f(1, w, e[1][w], How<Into::add>());
-      f(2, w, e[0][w], How<Into::subtract>());
-      f(3, w, e[1][w], How<Into::subtract>());
+      f(0, w, e[0][w], OutputMode<StoreMode::add>());
+      f(1, w, e[1][w], OutputMode<StoreMode::add>());
+      f(2, w, e[0][w], OutputMode<StoreMode::subtract>());
+      f(3, w, e[1][w], OutputMode<StoreMode::subtract>());
     }
   }
 }
 
 /// Adds the numbers of a pass to the outputs; the first pass writes them.
-template <bool IsLast, Pair... Hs, class T>
+template <bool IsLast, PointPair... Hs, class T>
 void wide_output_pass(const OutputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
   const int along_w = pairs == 1 ? g.slices : 3;
@@ -435,7 +435,7 @@ void wide_output_pass(const OutputTransformArgs<T>& g) {
       int row = 0;
       const auto numbers_of = [&](auto h) __attribute__((always_inline)) {
         each_pair(0, along_w, [&](auto w) {
-          constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+          constexpr PointPair H = decltype(h)::value, W = decltype(w)::value;
           wide_numbers<H, W>(m, point, numbers.at(row, 2 * static_cast<int>(W), 0));
           m += values_of<T>(H, W) * point;
         });
@@ -473,11 +473,11 @@ void wide_output_pass(const OutputTransformArgs<T>& g) {
 
 template <class T>
 void wide_output(const OutputTransformArgs<T>& g) {
-  if (g.slices == wide::slices) return wide_output_pass<true, Pair::unit, Pair::ends, Pair::turn>(g);
-  if (g.last && g.slice == 3) return wide_output_pass<true, Pair::ends>(g);  // short along H
+  if (g.slices == wide::slices) return wide_output_pass<true, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
+  if (g.last && g.slice == 3) return wide_output_pass<true, PointPair::zero_inf>(g);  // short along H
   each_pair(g.slice / 3, 1, [&](auto h) {
-    constexpr Pair H = decltype(h)::value;
-    wide_output_pass<H == Pair::turn, H>(g);
+    constexpr PointPair H = decltype(h)::value;
+    wide_output_pass<H == PointPair::plus_minus_i, H>(g);
   });
 }
 

@@ -21,7 +21,7 @@ template <class T>
 constexpr bool folds = Simd<T>::registers == 32;
 
 /// The points that are folded together: all along D of a real number, or a pair's of a complex one.
-enum class Fold { real, unit, ends, turn };
+enum class Fold { real, plus_minus_1, zero_inf, plus_minus_i };
 
 constexpr int fold_tiles = 4, fold_sums = 4;
 constexpr int fold_points(Fold f) { return f == Fold::real ? 7 : 6; }
@@ -76,14 +76,14 @@ inline __attribute__((always_inline)) void fold_products(const V (&m)[fold_point
     V re, im, re2, im2;
     to_number(m[0], m[1], m[2], re, im);
     to_number(m[3], m[4], m[5], re2, im2);
-    if constexpr (F == Fold::unit) {
+    if constexpr (F == Fold::plus_minus_1) {
       sums[0] = re + re2;
       sums[1] = re - re2;
       sums[2] = im + im2;
       sums[3] = im - im2;
       return;
     }
-    if constexpr (F == Fold::turn) from_complex(re, im, re2, im2);
+    if constexpr (F == Fold::plus_minus_i) from_complex(re, im, re2, im2);
     sums[0] = re;
     sums[1] = im;
     sums[2] = re2;
@@ -175,9 +175,9 @@ void winograd_fold(const FusedProductArgs<T>& a) {
     if (real) {
       fold_groups<Fold::real>(a, v, u, m, prefetcher);
     } else {
-      fold_groups<Fold::unit>(a, v, u, m, prefetcher);
-      fold_groups<Fold::ends>(a, v, u, m, prefetcher);
-      fold_groups<Fold::turn>(a, v, u, m, prefetcher);
+      fold_groups<Fold::plus_minus_1>(a, v, u, m, prefetcher);
+      fold_groups<Fold::zero_inf>(a, v, u, m, prefetcher);
+      fold_groups<Fold::plus_minus_i>(a, v, u, m, prefetcher);
     }
 }
 

@@ -36,11 +36,11 @@ inline __attribute__((always_inline)) void expand(const V (&g)[fold_inputs(F)], 
     e[2] = g[0];
     e[3] = g[3];
     from_number(g[0] - g[2], g[1] - g[3], e[4], e[5], e[6]);
-  } else if constexpr (F == Fold::unit) {
+  } else if constexpr (F == Fold::plus_minus_1) {
     const V p = g[1] + g[3], q = g[0] + g[2], p2 = g[5] + g[7], q2 = g[4] + g[6];
     from_number(q + p, q2 + p2, e[0], e[1], e[2]);
     from_number(q - p, q2 - p2, e[3], e[4], e[5]);
-  } else if constexpr (F == Fold::ends) {
+  } else if constexpr (F == Fold::zero_inf) {
     from_number(g[0], g[4], e[0], e[1], e[2]);
     from_number(g[3], g[7], e[3], e[4], e[5]);
   } else {
@@ -116,9 +116,9 @@ void winograd_fold_sums(const FusedWgradArgs<T>& a) {
     if (real) {
       sum_rows<Fold::real>(a, v, g, u, prefetcher);
     } else if (i % 2 == 0) {
-      sum_rows<Fold::unit>(a, v, g, u, prefetcher);
-      sum_rows<Fold::ends>(a, v, g, u, prefetcher);
-      sum_rows<Fold::turn>(a, v, g, u, prefetcher);
+      sum_rows<Fold::plus_minus_1>(a, v, g, u, prefetcher);
+      sum_rows<Fold::zero_inf>(a, v, g, u, prefetcher);
+      sum_rows<Fold::plus_minus_i>(a, v, g, u, prefetcher);
     }
   }
 }

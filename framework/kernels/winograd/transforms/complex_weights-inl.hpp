@@ -63,14 +63,14 @@ inline __attribute__((always_inline)) void load_weight(const T* u, std::int64_t 
 }
 
 /// Numbers (h, w) of a slice and three taps along D, to points.
-template <Pair H, Pair W, class T, class V>
+template <PointPair H, PointPair W, class T, class V>
 inline void weight_slice(const V (&all)[6][6][3], T* u, std::int64_t point) {
   constexpr int h0 = 2 * static_cast<int>(H), w0 = 2 * static_cast<int>(W);
   V e[4][3];
   for (int i = 0; i < 4; ++i)
     for (int k = 0; k < 3; ++k)
-      e[i][k] = H == Pair::turn && W != Pair::turn ? all[h0 + i % 2][w0 + i / 2][k] : all[h0 + i / 2][w0 + i % 2][k];
-  if constexpr (H == Pair::turn && W == Pair::turn)
+      e[i][k] = H == PointPair::plus_minus_i && W != PointPair::plus_minus_i ? all[h0 + i % 2][w0 + i / 2][k] : all[h0 + i / 2][w0 + i % 2][k];
+  if constexpr (H == PointPair::plus_minus_i && W == PointPair::plus_minus_i)
     for (int k = 0; k < 3; ++k) {
       to_complex(e[0][k], e[1][k], e[2][k], e[3][k]);
       halve<T>(e[0][k], e[1][k], e[2][k], e[3][k]);
@@ -97,7 +97,7 @@ inline void weight_slice(const V (&all)[6][6][3], T* u, std::int64_t point) {
 }
 
 /// The transpose.
-template <Pair H, Pair W, class T, class V>
+template <PointPair H, PointPair W, class T, class V>
 inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
   constexpr int h0 = 2 * static_cast<int>(H), w0 = 2 * static_cast<int>(W);
   V e[4][3];
@@ -119,7 +119,7 @@ inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
       wide_weight_taps<T>(re, e[i]);
       wide_weight_taps<T>(im, e[i + 1]);
     }
-    if constexpr (H == Pair::turn && W == Pair::turn)
+    if constexpr (H == PointPair::plus_minus_i && W == PointPair::plus_minus_i)
       for (int k = 0; k < 3; ++k) {
         from_complex(e[0][k], e[1][k], e[2][k], e[3][k]);
         halve<T>(e[0][k], e[1][k], e[2][k], e[3][k]);
@@ -127,7 +127,7 @@ inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
   }
   for (int i = 0; i < 4; ++i)
     for (int k = 0; k < 3; ++k)
-      (H == Pair::turn && W != Pair::turn ? all[h0 + i % 2][w0 + i / 2][k] : all[h0 + i / 2][w0 + i % 2][k]) = e[i][k];
+      (H == PointPair::plus_minus_i && W != PointPair::plus_minus_i ? all[h0 + i % 2][w0 + i / 2][k] : all[h0 + i / 2][w0 + i % 2][k]) = e[i][k];
 }
 
 /// f(H, W, points of the slices before it) for each slice, `first` to `first + n - 1`.
@@ -136,7 +136,7 @@ inline void each_slice(int first, int n, const F& f) {
   std::int64_t before = 0;
   each_pair(0, 3, [&](auto h) {
     each_pair(0, 3, [&](auto w) {
-      constexpr Pair H = decltype(h)::value, W = decltype(w)::value;
+      constexpr PointPair H = decltype(h)::value, W = decltype(w)::value;
       const int slice = 3 * static_cast<int>(H) + static_cast<int>(W);
       if (slice < first || slice >= first + n) return;
       f(h, w, before);

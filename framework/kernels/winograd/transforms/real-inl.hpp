@@ -8,7 +8,7 @@
 //   216.
 // The gradient by w is the transpose of that: dw = G' [(B' x) * (A dy)], A dy = (g0, g0 + g1, g0 - g1, -g1).
 // Long tiles take 6 products for 4 outputs along D, 96 for 16 in three dimensions, by polynomials at 0, +-a, +-b and
-// infinity (LongTile): 1.33 times fewer, at 1.6 times the error.
+// infinity (RealPoints): 1.33 times fewer, at 1.6 times the error.
 //
 // Lanes run over channels. A slice is one point along H: its two planes are combined as they are loaded, W is done in
 // registers, and along D a tile reuses two of the four columns of the tile before it. So a transform reads each element
@@ -55,7 +55,7 @@ constexpr int outputs_of(int points) { return points == 1 ? 1 : points - 2; }
 
 /// Where a long tile's polynomials are taken, besides 0 and infinity: at +-a and +-b. Of the pairs of sixteenths these
 /// make the smallest error, two thirds of that of 1 and 2; their squares and products are exact in a float.
-struct LongTile {
+struct RealPoints {
   static constexpr double a = 0.6875, b = 1.5, aa = a * a, bb = b * b;
   static constexpr double of_zero = 1 / (aa * bb), of_a = 0.5 / (aa * (aa - bb)), of_b = 0.5 / (bb * (bb - aa));
 };
@@ -68,7 +68,7 @@ inline __attribute__((always_inline)) typename Simd<T>::V constant(double a) {
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void input_points(const V (&x)[P], V (&v)[P]) {
   using S = Simd<T>;
-  using L = LongTile;
+  using L = RealPoints;
   if constexpr (P == 1) {
     v[0] = x[0];
   } else if constexpr (P == 4) {
@@ -93,7 +93,7 @@ inline __attribute__((always_inline)) void input_points(const V (&x)[P], V (&v)[
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void gradient_points(const V (&g)[outputs_of(P)], V (&e)[P]) {
   using S = Simd<T>;
-  using L = LongTile;
+  using L = RealPoints;
   e[0] = g[0];
   if constexpr (P == 4) {
     e[1] = g[0] + g[1];
@@ -115,7 +115,7 @@ inline __attribute__((always_inline)) void gradient_points(const V (&g)[outputs_
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void output_points(const V (&m)[P], V (&y)[outputs_of(P)]) {
   using S = Simd<T>;
-  using L = LongTile;
+  using L = RealPoints;
   if constexpr (P == 1) {
     y[0] = m[0];
   } else if constexpr (P == 4) {
@@ -285,16 +285,16 @@ void winograd_gradient(const InputTransformArgs<T>& g) {
 // ---- products to outputs ----------------------------------------------------------------------------------------
 
 /// What a slice does to the outputs of a tile's first and second plane: A' along H, its first term written, not added.
-enum class Into { nothing, set, add, subtract };
-template <Into I>
-struct How {
-  static constexpr Into value = I;
+enum class StoreMode { nothing, set, add, subtract };
+template <StoreMode I>
+struct OutputMode {
+  static constexpr StoreMode value = I;
 };
-constexpr Into into[5][2] = {{Into::set, Into::nothing},  // no transform along H
-                             {Into::set, Into::nothing},
-                             {Into::add, Into::set},
-                             {Into::add, Into::subtract},
-                             {Into::nothing, Into::subtract}};
+constexpr StoreMode into[5][2] = {{StoreMode::set, StoreMode::nothing},  // no transform along H
+                             {StoreMode::set, StoreMode::nothing},
+                             {StoreMode::add, StoreMode::set},
+                             {StoreMode::add, StoreMode::subtract},
+                             {StoreMode::nothing, StoreMode::subtract}};
 
 /// Whether all slices are in the outputs after this one.
 constexpr bool is_last(int slice, int plane) { return slice == 0 || slice == 3 + plane; }
@@ -364,11 +364,11 @@ class LevelCheck {
   T least_[4] = {none, none, none, none};
 };
 
-template <Into How, class T, bool Masked>
+template <StoreMode Mode, class T, bool Masked>
 inline __attribute__((always_inline)) typename Simd<T>::V put(const Channels<T, Masked>& io, T* y,
                                                               typename Simd<T>::V v) {
-  if constexpr (How == Into::add) v = io.load(y) + v;
-  if constexpr (How == Into::subtract) v = io.load(y) - v;
+  if constexpr (Mode == StoreMode::add) v = io.load(y) + v;
+  if constexpr (Mode == StoreMode::subtract) v = io.load(y) - v;
   io.store(y, v);
   return Masked ? io.load(y) : v;  // lanes beyond the channels may hold anything
 }
@@ -386,7 +386,7 @@ void winograd_output_slice(const OutputTransformArgs<T>& g) {
     const auto put_row = [&](auto plane, int w, std::int64_t t, int k, std::int64_t at, V v)
         __attribute__((always_inline)) {
       constexpr int h = decltype(plane)::value;
-      if constexpr (into[Slice][h] != Into::nothing) {
+      if constexpr (into[Slice][h] != StoreMode::nothing) {
         if (y[h][w] == nullptr) return;
         const V sum = put<into[Slice][h]>(io, y[h][w] + at, v);
         if constexpr (is_last(Slice, h)) {

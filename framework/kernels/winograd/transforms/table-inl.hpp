@@ -22,7 +22,7 @@ constexpr int taps_of(int points) { return points == 1 ? 1 : 3; }
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void weight_points(const V (&w)[taps_of(P)], V half, V (&u)[P]) {
   using S = Simd<T>;
-  using L = LongTile;
+  using L = RealPoints;
   if constexpr (P == 6) {
     const V even_a = constant<T>(L::of_a) * S::fma(constant<T>(L::aa), w[2], w[0]);
     const V even_b = constant<T>(L::of_b) * S::fma(constant<T>(L::bb), w[2], w[0]);
@@ -46,7 +46,7 @@ inline __attribute__((always_inline)) void weight_points(const V (&w)[taps_of(P)
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void weight_taps(const V (&u)[P], V half, V (&w)[taps_of(P)]) {
   using S = Simd<T>;
-  using L = LongTile;
+  using L = RealPoints;
   if constexpr (P == 6) {
     const V even_a = constant<T>(L::of_a) * (u[1] + u[2]), even_b = constant<T>(L::of_b) * (u[3] + u[4]);
     w[0] = S::fma(constant<T>(L::of_zero), u[0], even_a + even_b);
