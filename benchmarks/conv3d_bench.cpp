@@ -199,7 +199,7 @@ std::vector<bench::Option> options_into(Options& o) {
       {"--passes", &o.passes, "forward, grad_input, grad_weight",
        bench::one_of({std::begin(bench::pass_names), std::end(bench::pass_names)})},
       {"--threads", &o.threads, "Threads", bench::between(1, 1024), bench::with_default},
-      {"--kernels", &o.kernels, "Instruction set: avx512, avx2 or scalar (default: the best one)"},
+      {"--kernels", &o.kernels, "Instruction set: avx512, avx2 or portable (default: the best one)"},
       {"--bf16-kernels", &o.bf16_kernels, "amx, avx512bf16, emulated or portable (default: the best one)"},
       {"--algorithm", &o.algorithm, "auto, direct, winograd, winograd4 or winograd4x4x4"},
       {"--dtype", &o.dtype, "f32, f64 or bf16, in place of the problems' own", bench::one_of({"f32", "f64", "bf16"})},

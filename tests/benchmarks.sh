@@ -21,7 +21,7 @@ for line in open(sys.argv[1]):
 assert sum(1 for _ in open(sys.argv[1])) == int(sys.argv[2])
 P
 expect 'each has a line with three times' "python3 '$work/check.py' '$work/three.txt' 3 forward grad_input grad_weight"
-bench --passes grad_weight,forward --threads 1 --kernels scalar --algorithm direct --dtype f64 --cold <"$work/three.jsonl" >"$work/some.txt" 2>&1
+bench --passes grad_weight,forward --threads 1 --kernels portable --algorithm direct --dtype f64 --cold <"$work/three.jsonl" >"$work/some.txt" 2>&1
 expect 'problems come from stdin too; all options' "[ $? = 0 ] && python3 '$work/check.py' '$work/some.txt' 3 forward grad_weight"
 
 refuses() { # words expected in the message, a line of a problem file, then the options

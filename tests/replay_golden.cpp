@@ -83,7 +83,7 @@ Tensor magnitudes(const Tensor& t) {
 // The sums of magnitudes: the same passes over absolute values. An error is judged by them, for that is what rounding
 // grows with.
 Results scales_of(const json& c) {
-  const vg::KernelSetGuard scalar("scalar");
+  const vg::KernelSetGuard portable("portable");
   const Inputs in = inputs_of(c, vg::f64);
   return run(c, {magnitudes(in.x), magnitudes(in.weight), magnitudes(in.bias), magnitudes(in.mask),
                  magnitudes(in.grad_output)});

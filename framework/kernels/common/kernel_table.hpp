@@ -158,7 +158,7 @@ struct KernelTables {
 };
 
 // Null where the file was compiled without its instruction set (another architecture).
-extern const KernelTables* const scalar_kernels;
+extern const KernelTables* const portable_kernels;
 extern const KernelTables* const avx2_kernels;
 extern const KernelTables* const avx512_kernels;
 

@@ -81,18 +81,18 @@ struct SlidingTables {
 };
 
 // Null where the file was compiled without its instruction set.
-extern const SlidingTables* const scalar_sliding;
+extern const SlidingTables* const portable_sliding;
 extern const SlidingTables* const avx2_sliding;
 extern const SlidingTables* const avx512_sliding;
 
 /// The tables of the set in force.
 const SlidingTables& current_sliding();
 /// Those of its half vectors, another set's whole ones; null where there are none.
-const SlidingTables* current_narrow_sliding();
+const SlidingTables* current_half_width_sliding();
 
 template <class T>
 const SlidingTable<T>& sliding_table(std::int64_t out_channels) {
-  return of_channels<T>(current_sliding(), current_narrow_sliding(), out_channels);
+  return of_channels<T>(current_sliding(), current_half_width_sliding(), out_channels);
 }
 
 }  // namespace vg::kernels

@@ -17,9 +17,9 @@ struct Set {
   const char* name;
   const kernels::KernelTables* const* tables;
   const kernels::SlidingTables* const* sliding;
-  const kernels::SlidingTables* const* narrow_sliding;  // of half the vectors; null where there is none
+  const kernels::SlidingTables* const* half_width_sliding;  // of half the vectors; null where there is none
   const kernels::WinogradTables* const* winograd;       // null where there is none
-  const kernels::WinogradTables* const* narrow_winograd;
+  const kernels::WinogradTables* const* half_width_winograd;
   bool (*cpu_has)();
 };
 
@@ -44,10 +44,10 @@ constexpr Set sets[] = {
     {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, nullptr, &kernels::avx2_winograd, nullptr, cpu_has_avx2},
 #endif
 #ifdef VOXGRAD_PORTABLE_WINOGRAD
-    {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, &kernels::scalar_winograd, nullptr,
+    {"portable", &kernels::portable_kernels, &kernels::portable_sliding, nullptr, &kernels::portable_winograd, nullptr,
      [] { return true; }}};
 #else
-    {"scalar", &kernels::scalar_kernels, &kernels::scalar_sliding, nullptr, nullptr, nullptr, [] { return true; }}};
+    {"portable", &kernels::portable_kernels, &kernels::portable_sliding, nullptr, nullptr, nullptr, [] { return true; }}};
 #endif
 
 const Set& find(const char* where, std::string_view name) {
@@ -103,14 +103,14 @@ KernelSetGuard::~KernelSetGuard() { use_kernel_set(before_); }
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
 bool kernels::has_winograd_tables() { return current_set().winograd != nullptr; }
 const kernels::WinogradTables& kernels::current_winograd_tables() { return **current_set().winograd; }
-const kernels::WinogradTables* kernels::current_narrow_winograd_tables() {
-  const auto narrow = current_set().narrow_winograd;
-  return narrow != nullptr ? *narrow : nullptr;
+const kernels::WinogradTables* kernels::current_half_width_winograd_tables() {
+  const auto half_width = current_set().half_width_winograd;
+  return half_width != nullptr ? *half_width : nullptr;
 }
 const kernels::SlidingTables& kernels::current_sliding() { return **current_set().sliding; }
-const kernels::SlidingTables* kernels::current_narrow_sliding() {
-  const auto narrow = current_set().narrow_sliding;
-  return narrow != nullptr ? *narrow : nullptr;
+const kernels::SlidingTables* kernels::current_half_width_sliding() {
+  const auto half_width = current_set().half_width_sliding;
+  return half_width != nullptr ? *half_width : nullptr;
 }
 
 }  // namespace vg

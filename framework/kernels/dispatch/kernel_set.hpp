@@ -8,9 +8,9 @@
 
 namespace vg {
 
-/// All sets that were compiled in, best first: "avx512", "avx2", "scalar".
+/// All sets that were compiled in, best first: "avx512", "avx2", "portable".
 std::vector<std::string> compiled_kernel_sets();
-/// Those that this CPU can run, best first; "scalar" is always the last.
+/// Those that this CPU can run, best first; "portable" is always the last.
 std::vector<std::string> available_kernel_sets();
 /// The set that runs now.
 std::string kernel_set();

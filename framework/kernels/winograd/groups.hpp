@@ -10,10 +10,10 @@
 
 namespace vg::kernels::winograd {
 
-/// One group whose outputs fill half a vector of the set in force: its vectors are as narrow (table.hpp). Not
+/// One group whose outputs fill half a vector of the set in force: its vectors are as half_width (table.hpp). Not
 /// with five taps.
 template <class T>
-bool has_one_narrow_group(const Conv3dProblem& p) {
+bool has_one_half_width_group(const Conv3dProblem& p) {
   return p.groups == 1 && SubKernels(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 

@@ -114,7 +114,7 @@ void igemm(const Conv3dProblem& p, const Points& points, bool transpose, const C
 
 template <class T>
 bool is_grouped(const Conv3dProblem& p) {
-  return p.groups > 1 || has_one_narrow_group<T>(p);
+  return p.groups > 1 || has_one_half_width_group<T>(p);
 }
 
 }  // namespace

@@ -501,7 +501,7 @@ TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of pr
       const vg::KernelSetGuard set_scope(set);
       INFO(set << " " << to_line(p));
       const NaiveConv3d direct = with("direct", 0.0F), tiles = with("winograd4", 0.0F);
-      const double bound = set == "scalar" ? 1.2 : 1.1;  // without fused multiply-adds the transforms round more
+      const double bound = set == "portable" ? 1.2 : 1.1;  // without fused multiply-adds the transforms round more
       CHECK(rms_error(tiles.y, exact.y) <= bound * rms_error(direct.y, exact.y));
       CHECK(rms_error(tiles.dx, exact.dx) <= bound * rms_error(direct.dx, exact.dx));
       CHECK(largest_error(tiles.y, exact.y) <= largest_error(direct.y, exact.y));
@@ -645,8 +645,8 @@ TEST_CASE("conv3d kernels: float error does not grow with the volume", "[conv3d]
 
 TEST_CASE("kernel sets: what is forced is what runs", "[kernels]") {
   const auto compiled = vg::compiled_kernel_sets(), available = vg::available_kernel_sets();
-  REQUIRE(compiled.back() == "scalar");
-  REQUIRE(available.back() == "scalar");
+  REQUIRE(compiled.back() == "portable");
+  REQUIRE(available.back() == "portable");
   for (const std::string& name : available) {
     CHECK(std::count(compiled.begin(), compiled.end(), name) == 1);
     const std::string before = vg::kernel_set();
@@ -655,14 +655,14 @@ TEST_CASE("kernel sets: what is forced is what runs", "[kernels]") {
       CHECK(vg::kernel_set() == name);
       const auto* tables = name == "avx512" ? vg::kernels::avx512_kernels
                            : name == "avx2" ? vg::kernels::avx2_kernels
-                                            : vg::kernels::scalar_kernels;
+                                            : vg::kernels::portable_kernels;
       CHECK(&vg::kernels::current_kernels() == tables);
     }
     CHECK(vg::kernel_set() == before);
   }
   const std::string before = vg::kernel_set();
   CHECK_THROWS_AS(vg::use_kernel_set("sse9"), vg::ValueError);
-  CHECK_THROWS_WITH(vg::use_kernel_set("sse9"), Catch::Contains("sse9") && Catch::Contains("scalar"));
+  CHECK_THROWS_WITH(vg::use_kernel_set("sse9"), Catch::Contains("sse9") && Catch::Contains("portable"));
   CHECK(vg::kernel_set() == before);
 }
 
@@ -683,5 +683,5 @@ TEST_CASE("kernel sets: VOXGRAD_KERNELS", "[kernels]") {
     CHECK_THAT(set_with(name), Catch::Contains("<" + name + ">"));
   CHECK_THAT(set_with(""), Catch::Contains("<" + vg::available_kernel_sets().front() + ">"));
   CHECK_THAT(set_with("sse9"),
-             Catch::Contains("<ValueError: ") && Catch::Contains("sse9") && Catch::Contains("scalar"));
+             Catch::Contains("<ValueError: ") && Catch::Contains("sse9") && Catch::Contains("portable"));
 }

@@ -184,7 +184,7 @@ struct WinogradTables {
 };
 
 // Null where the file was compiled without its instruction set.
-extern const WinogradTables* const scalar_winograd;
+extern const WinogradTables* const portable_winograd;
 extern const WinogradTables* const avx2_winograd;
 extern const WinogradTables* const avx512_winograd;
 extern const WinogradTables* const
@@ -196,7 +196,7 @@ extern const WinogradTables* const
 bool has_winograd_tables();
 const WinogradTables& current_winograd_tables();
 /// Those of its half vectors, another set's whole ones; null where there are none.
-const WinogradTables* current_narrow_winograd_tables();
+const WinogradTables* current_half_width_winograd_tables();
 
 template <class T>
 const WinogradTable<T>& current_winograd_table() {
@@ -205,7 +205,7 @@ const WinogradTable<T>& current_winograd_table() {
 
 template <class T>
 const WinogradTable<T>& winograd_table(std::int64_t channels) {
-  return of_channels<T>(current_winograd_tables(), current_narrow_winograd_tables(), channels);
+  return of_channels<T>(current_winograd_tables(), current_half_width_winograd_tables(), channels);
 }
 
 }  // namespace vg::kernels
