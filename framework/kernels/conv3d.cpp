@@ -38,13 +38,13 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
 template <class T>
 bool gather_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                      const Epilogue<T>& epilogue) {
-  if (sliding::applies<T>(p, false))
-    if (const auto done = sliding::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
+  if (depthwise::applies<T>(p, false))
+    if (const auto done = depthwise::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
   return direct::data_pass(p, transpose, x, w, y, epilogue);
 }
 template <class T>
 void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  if (!sliding::applies<T>(p, true) || !sliding::grad_weight(p, x, dy, dw)) direct::grad_weight(p, x, dy, dw);
+  if (!depthwise::applies<T>(p, true) || !depthwise::grad_weight(p, x, dy, dw)) direct::grad_weight(p, x, dy, dw);
 }
 
 // Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are

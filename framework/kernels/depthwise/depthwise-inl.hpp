@@ -1,4 +1,4 @@
-// The sliding bodies: depthwise, small groups and stems at stride 1. Included only by sliding_*.cpp, after one
+// The depthwise bodies: depthwise, small groups and stems at stride 1. Included only by sliding_*.cpp, after one
 // header of simd/; everything has internal linkage.
 //
 // Lanes run over output channels. The driver has copied ("filled") the input channels that the lanes meet into
@@ -39,32 +39,32 @@ inline void store_channels(T* p, typename Simd<T>::V a, std::int64_t channels) {
     Simd<T>::store_first(p, a, channels);
 }
 
-/// Loads inputs as vectors; see SlidingInput.
-template <class T, SlidingInput In>
-struct SlidingLoad {
+/// Loads inputs as vectors; see DepthwiseInput.
+template <class T, DepthwiseInput In>
+struct DepthwiseLoad {
   using S = Simd<T>;
   typename S::Index index;
   std::int64_t step;
 
-  inline __attribute__((always_inline)) SlidingLoad(const std::int32_t* lane, std::int64_t x_step) : step(x_step) {
-    if constexpr (In == SlidingInput::permuted) index = S::index(lane);
+  inline __attribute__((always_inline)) DepthwiseLoad(const std::int32_t* lane, std::int64_t x_step) : step(x_step) {
+    if constexpr (In == DepthwiseInput::permuted) index = S::index(lane);
   }
   /// The input at x, which moves on to the next.
   inline __attribute__((always_inline)) typename S::V next(const T*& x) const {
     const T* const at = x;
-    if constexpr (In == SlidingInput::broadcast) {
+    if constexpr (In == DepthwiseInput::broadcast) {
       x += step;
       return S::keep_in_register(S::set1(*at));
     } else {
       x += S::lanes;
-      if constexpr (In == SlidingInput::permuted) return S::keep_in_register(S::permute(S::load(at), index));
+      if constexpr (In == DepthwiseInput::permuted) return S::keep_in_register(S::permute(S::load(at), index));
       return S::keep_in_register(S::load(at));
     }
   }
 };
 
-template <class T, SlidingInput In, int MR, int NV, int KD>
-__attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int64_t first) {
+template <class T, DepthwiseInput In, int MR, int NV, int KD>
+__attribute__((noinline)) void depthwise_row_tile(const DepthwiseRow<T>& a, std::int64_t first) {
   using S = Simd<T>;
   typename S::V acc[MR][NV];
 #pragma GCC unroll 16
@@ -72,8 +72,8 @@ __attribute__((noinline)) void sliding_row_tile(const SlidingRow<T>& a, std::int
 #pragma GCC unroll 2
     for (int v = 0; v < NV; ++v) acc[m][v] = S::zero();
   const std::int64_t offset = a.x_offset + a.row_begin * a.x_row + first * a.x_step;
-  for (const SlidingTaps<T>*t = a.planes, *end = t + a.plane_count; t != end; ++t) {
-    const SlidingLoad<T, In> input(t->lane, a.x_step);
+  for (const DepthwiseTaps<T>*t = a.planes, *end = t + a.plane_count; t != end; ++t) {
+    const DepthwiseLoad<T, In> input(t->lane, a.x_step);
     const T* xs = t->x + offset;
     const T* ws = t->w + a.row_begin * KD * S::lanes;
     for (std::int64_t row = a.row_begin; row != a.row_end; ++row, xs += a.x_row, ws += KD * S::lanes) {
@@ -126,53 +126,53 @@ inline void with_taps_along(std::int64_t kd, const F& f) {
 
 /// Outputs in flight: what KD weights, an input and how to permute it leave of the registers.
 template <class T>
-constexpr int sliding_outputs(SlidingInput in, int kd) {
-  const int left = Simd<T>::registers - kd - (in == SlidingInput::permuted ? 3 : 2);
-  const int most = in == SlidingInput::vectors ? 16 : 12;
+constexpr int depthwise_outputs(DepthwiseInput in, int kd) {
+  const int left = Simd<T>::registers - kd - (in == DepthwiseInput::permuted ? 3 : 2);
+  const int most = in == DepthwiseInput::vectors ? 16 : 12;
   return left < most ? left : most;
 }
 
 /// The same of two vectors of channels: 0 where too few are left to keep the FMAs busy.
 template <class T>
-constexpr int sliding_pairs(int kd) {
+constexpr int depthwise_pairs(int kd) {
   const int left = (Simd<T>::registers - 2 * kd - 1) / 2;
   return line_vectors<T> == 2 && left >= 4 ? 4 : 0;
 }
 
 template <class T>
-std::int64_t stream_vectors(SlidingInput in, std::int64_t kd) {
-  if (line_vectors<T> == 2) return in == SlidingInput::broadcast && sliding_pairs<T>(static_cast<int>(kd)) > 0 ? 2 : 0;
+std::int64_t stream_vectors(DepthwiseInput in, std::int64_t kd) {
+  if (line_vectors<T> == 2) return in == DepthwiseInput::broadcast && depthwise_pairs<T>(static_cast<int>(kd)) > 0 ? 2 : 0;
   return line_vectors<T>;
 }
 
-template <class T, SlidingInput In>
-void sliding_rows(const SlidingRow<T>& a) {
+template <class T, DepthwiseInput In>
+void depthwise_rows(const DepthwiseRow<T>& a) {
   with_taps_along(a.kd, [&](auto taps) {
     constexpr int kd = decltype(taps)::value;
-    if constexpr (In == SlidingInput::broadcast && sliding_pairs<T>(kd) > 0)
+    if constexpr (In == DepthwiseInput::broadcast && depthwise_pairs<T>(kd) > 0)
       if (a.stream)
-        return in_steps<sliding_pairs<T>(kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
-          sliding_row_tile<T, In, decltype(outputs)::value, 2, kd>(a, first);
+        return in_steps<depthwise_pairs<T>(kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
+          depthwise_row_tile<T, In, decltype(outputs)::value, 2, kd>(a, first);
         });
-    in_steps<sliding_outputs<T>(In, kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
-      sliding_row_tile<T, In, decltype(outputs)::value, 1, kd>(a, first);
+    in_steps<depthwise_outputs<T>(In, kd), 2>(a.depth, [&](std::int64_t first, auto outputs) {
+      depthwise_row_tile<T, In, decltype(outputs)::value, 1, kd>(a, first);
     });
   });
 }
 
 template <class T>
-void sliding_row(const SlidingRow<T>& a) {
-  if (a.input == SlidingInput::vectors) return sliding_rows<T, SlidingInput::vectors>(a);
-  if (a.input == SlidingInput::permuted) return sliding_rows<T, SlidingInput::permuted>(a);
-  sliding_rows<T, SlidingInput::broadcast>(a);
+void depthwise_row(const DepthwiseRow<T>& a) {
+  if (a.input == DepthwiseInput::vectors) return depthwise_rows<T, DepthwiseInput::vectors>(a);
+  if (a.input == DepthwiseInput::permuted) return depthwise_rows<T, DepthwiseInput::permuted>(a);
+  depthwise_rows<T, DepthwiseInput::broadcast>(a);
 }
 
 /// `tiles` tiles of B outputs a row, from output `first` on, times the rows of taps [row, row + R).
-template <class T, SlidingInput In, int B, int R, int KD>
-__attribute__((noinline)) void sliding_weight_tiles(const SlidingWeights<T>& a, std::int64_t row, std::int64_t first,
+template <class T, DepthwiseInput In, int B, int R, int KD>
+__attribute__((noinline)) void depthwise_weight_tiles(const DepthwiseWeights<T>& a, std::int64_t row, std::int64_t first,
                                                     std::int64_t tiles) {
   using S = Simd<T>;
-  const SlidingLoad<T, In> input(a.lane, a.x_step);
+  const DepthwiseLoad<T, In> input(a.lane, a.x_step);
   typename S::V acc[R][KD];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -209,42 +209,42 @@ __attribute__((noinline)) void sliding_weight_tiles(const SlidingWeights<T>& a, 
 
 /// Rows of taps whose sums are in registers together.
 template <class T>
-constexpr int sliding_tap_rows(int kd) {
+constexpr int depthwise_tap_rows(int kd) {
   if (Simd<T>::registers == 32) return 3;
   return kd <= 3 ? 3 : kd <= 5 ? 2 : 1;
 }
 
-template <class T, SlidingInput In, int B>
-void sliding_weight_rows(const SlidingWeights<T>& a, std::int64_t first, std::int64_t tiles) {
+template <class T, DepthwiseInput In, int B>
+void depthwise_weight_rows(const DepthwiseWeights<T>& a, std::int64_t first, std::int64_t tiles) {
   with_taps_along(a.kd, [&](auto taps) {
     constexpr int kd = decltype(taps)::value;
-    in_tiles<sliding_tap_rows<T>(kd)>(a.kw, [&](std::int64_t row, auto rows) {
-      sliding_weight_tiles<T, In, B, decltype(rows)::value, kd>(a, row, first, tiles);
+    in_tiles<depthwise_tap_rows<T>(kd)>(a.kw, [&](std::int64_t row, auto rows) {
+      depthwise_weight_tiles<T, In, B, decltype(rows)::value, kd>(a, row, first, tiles);
     });
   });
 }
 
-template <class T, SlidingInput In>
-void sliding_weight_depth(const SlidingWeights<T>& a) {
+template <class T, DepthwiseInput In>
+void depthwise_weight_depth(const DepthwiseWeights<T>& a) {
   std::int64_t first = 0;
   if constexpr (Simd<T>::registers == 32) {
-    if (const std::int64_t tiles = a.depth / 8; tiles > 0) sliding_weight_rows<T, In, 8>(a, 0, tiles);
+    if (const std::int64_t tiles = a.depth / 8; tiles > 0) depthwise_weight_rows<T, In, 8>(a, 0, tiles);
     first = a.depth / 8 * 8;
   }
-  if (const std::int64_t tiles = (a.depth - first) / 4; tiles > 0) sliding_weight_rows<T, In, 4>(a, first, tiles);
+  if (const std::int64_t tiles = (a.depth - first) / 4; tiles > 0) depthwise_weight_rows<T, In, 4>(a, first, tiles);
   first = a.depth / 4 * 4;
-  if (a.depth - first >= 2) sliding_weight_rows<T, In, 2>(a, first, 1);
-  if (a.depth % 2 == 1) sliding_weight_rows<T, In, 1>(a, a.depth - 1, 1);
+  if (a.depth - first >= 2) depthwise_weight_rows<T, In, 2>(a, first, 1);
+  if (a.depth % 2 == 1) depthwise_weight_rows<T, In, 1>(a, a.depth - 1, 1);
 }
 
 template <class T>
-void sliding_weights(const SlidingWeights<T>& a) {
-  if (a.input == SlidingInput::vectors) return sliding_weight_depth<T, SlidingInput::vectors>(a);
-  sliding_weight_depth<T, SlidingInput::permuted>(a);
+void depthwise_weights(const DepthwiseWeights<T>& a) {
+  if (a.input == DepthwiseInput::vectors) return depthwise_weight_depth<T, DepthwiseInput::vectors>(a);
+  depthwise_weight_depth<T, DepthwiseInput::permuted>(a);
 }
 
 template <class T>
-inline bool is_identity(const SlidingFill<T>& a) {
+inline bool is_identity(const DepthwiseFill<T>& a) {
   for (std::int64_t l = 0; l < a.channels; ++l)
     if (a.lane[l] != l) return false;
   return true;
@@ -252,7 +252,7 @@ inline bool is_identity(const SlidingFill<T>& a) {
 
 /// Lanes from more than two vectors.
 template <class T>
-void sliding_fill_wide_span(const SlidingFill<T>& a) {
+void depthwise_fill_wide_span(const DepthwiseFill<T>& a) {
   const T* x = a.x;
   T* to = a.to;
   for (std::int64_t i = 0; i < a.count; ++i, x += a.stride, to += Simd<T>::lanes)
@@ -260,9 +260,9 @@ void sliding_fill_wide_span(const SlidingFill<T>& a) {
 }
 
 template <class T>
-void sliding_fill(const SlidingFill<T>& a) {
+void depthwise_fill(const DepthwiseFill<T>& a) {
   using S = Simd<T>;
-  if (a.span > 2 * S::lanes) return sliding_fill_wide_span(a);
+  if (a.span > 2 * S::lanes) return depthwise_fill_wide_span(a);
   const auto each = [&](const auto& vector) {
     const T* x = a.x;
     T* to = a.to;
@@ -280,11 +280,11 @@ void sliding_fill(const SlidingFill<T>& a) {
 }
 
 template <class T>
-constexpr SlidingTable<T> make_sliding_table() {
-  return {Simd<T>::lanes, stream_vectors<T>, sliding_row<T>, sliding_weights<T>, sliding_fill<T>, stream_end};
+constexpr DepthwiseTable<T> make_depthwise_table() {
+  return {Simd<T>::lanes, stream_vectors<T>, depthwise_row<T>, depthwise_weights<T>, depthwise_fill<T>, stream_end};
 }
 
-constexpr SlidingTables sliding_tables = {make_sliding_table<float>(), make_sliding_table<double>()};
+constexpr DepthwiseTables depthwise_tables = {make_depthwise_table<float>(), make_depthwise_table<double>()};
 
 }  // namespace
 }  // namespace vg::kernels

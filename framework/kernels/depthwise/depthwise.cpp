@@ -1,5 +1,5 @@
 // A vector of output channels meets, for the j-th input channel of its groups, a fixed choice of input channels. The
-// driver copies these for a block of W x D and as many planes of H as the kernel has (`Ring`), one such copy a vector
+// driver copies these for a block of W x D and as many planes of H as the kernel has (`InputRing`), one such copy a vector
 // and j: contiguous, zeros where D is padded. Rows outside the input in H and W are left out of the taps instead. The
 // kernels (depthwise-inl.hpp) then slide along D.
 //
@@ -19,7 +19,7 @@
 #include "voxgrad/framework/kernels/common/pack.hpp"
 #include "voxgrad/framework/kernels/depthwise/table.hpp"
 
-namespace vg::kernels::sliding {
+namespace vg::kernels::depthwise {
 
 using std::int64_t;
 
@@ -36,12 +36,12 @@ struct Identity {
 constexpr Identity identity;
 
 /// How a problem is cut. Sizes of blocks are upper bounds; the last ones may be smaller.
-struct Cut {
+struct Blocking {
   int64_t lanes, ci, co;     ///< channels of a group
   int64_t vectors;           ///< of output channels
   bool shared;               ///< all vectors meet the same inputs
   int64_t v_size, v_blocks;  ///< vectors of a task
-  SlidingInput input;        ///< what the kernels do with the copies of the inputs
+  DepthwiseInput input;        ///< what the kernels do with the copies of the inputs
   int64_t sources, x_step;   ///< copies that a task needs; elements of a voxel in one
   int64_t together;          ///< vectors of a line, which are stored non-temporally at once; 0: not past them
   int64_t vector_size;       ///< elements of a vector's weights, [input channel][tap][lane]
@@ -58,27 +58,27 @@ int64_t blocks_of(int64_t n, int64_t most, int64_t* size) {
 }
 
 /// Permuted where the input channels that every vector of output channels meets fit one vector.
-SlidingInput input_of(const Conv3dProblem& p, const Cut& c) {
-  if (c.shared) return SlidingInput::broadcast;
-  if (c.ci == 1) return SlidingInput::vectors;  // a copy is for one input channel anyway
+DepthwiseInput input_of(const Conv3dProblem& p, const Blocking& c) {
+  if (c.shared) return DepthwiseInput::broadcast;
+  if (c.ci == 1) return DepthwiseInput::vectors;  // a copy is for one input channel anyway
   for (int64_t v = 0; v < c.vectors; ++v) {
     const int64_t first = v * c.lanes / c.co, last = (std::min(p.out_channels, (v + 1) * c.lanes) - 1) / c.co;
-    if ((last - first + 1) * c.ci > c.lanes) return SlidingInput::vectors;
+    if ((last - first + 1) * c.ci > c.lanes) return DepthwiseInput::vectors;
   }
-  return SlidingInput::permuted;
+  return DepthwiseInput::permuted;
 }
 
 template <class T>
-Cut cut_of(const Conv3dProblem& p) {
-  Cut c{};
-  c.lanes = sliding_table<T>(p.out_channels).lanes;
+Blocking blocking_of(const Conv3dProblem& p) {
+  Blocking c{};
+  c.lanes = depthwise_table<T>(p.out_channels).lanes;
   c.ci = p.in_channels / p.groups;
   c.co = p.out_channels / p.groups;
   c.vectors = ceil_div(p.out_channels, c.lanes);
   c.shared = p.groups == 1;
   c.v_blocks = blocks_of(c.vectors, c.shared ? c.vectors : std::max<int64_t>(1, c.ci == 1 ? 4 : 4 / c.ci), &c.v_size);
   c.input = input_of(p, c);
-  c.sources = c.shared ? 1 : c.input == SlidingInput::vectors ? c.ci * c.v_size : c.v_size;
+  c.sources = c.shared ? 1 : c.input == DepthwiseInput::vectors ? c.ci * c.v_size : c.v_size;
   c.x_step = c.shared ? c.ci : c.lanes;
   c.vector_size = c.ci * taps(p) * c.lanes;
   c.d_blocks = blocks_of(p.out_size[2], 128 / std::min<int64_t>(c.sources, 4), &c.d_size);
@@ -106,7 +106,7 @@ struct Unit {
   int64_t batch, h_begin, h_end, w_begin, w_count, d_begin, d_count;
 };
 
-Unit unit_of(const Conv3dProblem& p, const Cut& c, int64_t index) {
+Unit unit_of(const Conv3dProblem& p, const Blocking& c, int64_t index) {
   const int64_t d = index % c.d_blocks * c.d_size, w = index / c.d_blocks % c.w_blocks * c.w_size;
   index /= c.d_blocks * c.w_blocks;
   const int64_t h = index % c.h_blocks * c.h_size;
@@ -125,7 +125,7 @@ struct Lanes {
   std::int32_t lane[most_lanes];  ///< relative to `first`, for the first input channel of their groups
 };
 
-Lanes lanes_of(const Conv3dProblem& p, const Cut& c, int64_t vector) {
+Lanes lanes_of(const Conv3dProblem& p, const Blocking& c, int64_t vector) {
   const int64_t channel = vector * c.lanes;
   Lanes s{channel / c.co * c.ci, 0, std::min(c.lanes, p.out_channels - channel), {}};
   for (int64_t l = 0; l < s.count; ++l) s.lane[l] = static_cast<std::int32_t>((channel + l) / c.co * c.ci - s.first);
@@ -135,9 +135,9 @@ Lanes lanes_of(const Conv3dProblem& p, const Cut& c, int64_t vector) {
 
 /// The inputs of a unit, kH planes of them at a time.
 template <class T>
-class Ring {
+class InputRing {
  public:
-  Ring(const Conv3dProblem& p, const Cut& c, const T* x)
+  InputRing(const Conv3dProblem& p, const Blocking& c, const T* x)
       : p_(p),
         c_(c),
         x_(x),
@@ -151,7 +151,7 @@ class Ring {
     unit_ = unit;
     next_plane_ = unit.h_begin;
     vectors_ = c_.shared ? 0 : v_end - v_begin;
-    sources_ = c_.shared ? 1 : c_.input == SlidingInput::vectors ? vectors_ * c_.ci : vectors_;
+    sources_ = c_.shared ? 1 : c_.input == DepthwiseInput::vectors ? vectors_ * c_.ci : vectors_;
     for (int64_t v = 0; v < vectors_; ++v) {
       lanes_[v] = lanes_of(p_, c_, v_begin + v);
       for (int64_t j = 0; j < c_.ci; ++j)
@@ -178,8 +178,8 @@ class Ring {
   bool has_plane(int64_t h) const { return inside(0, h); }
   /// The plane that output plane h meets for tap 0, for input channel j of vector v (from v_begin on).
   const T* inputs(int64_t h, int64_t v, int64_t j) {
-    if (c_.input == SlidingInput::broadcast) return plane(h, 0) + j;
-    return plane(h, c_.input == SlidingInput::vectors ? v * c_.ci + j : v);
+    if (c_.input == DepthwiseInput::broadcast) return plane(h, 0) + j;
+    return plane(h, c_.input == DepthwiseInput::vectors ? v * c_.ci + j : v);
   }
   /// Where inputs are permuted: how.
   const std::int32_t* lane(int64_t v, int64_t j) {
@@ -199,13 +199,13 @@ class Ring {
     const int64_t row = ((unit_.batch * p_.in_size[0] + h) * p_.in_size[1] + w) * p_.in_size[2];
     const T* const x = x_ + (row + (begin < end ? at + begin : 0)) * p_.in_channels;
     if (c_.shared) return copy_row(x, begin, end, width, plane(next_plane_, 0) + r * row_);
-    const int64_t inputs = c_.input == SlidingInput::vectors ? c_.ci : 1;
+    const int64_t inputs = c_.input == DepthwiseInput::vectors ? c_.ci : 1;
     for (int64_t v = 0; v < vectors_; ++v)
       for (int64_t j = 0; j < inputs; ++j) {
         const Lanes& s = lanes_[v];
         T* const to = plane(next_plane_, v * inputs + j) + r * row_;
         std::fill_n(to, begin * c_.lanes, T(0));
-        if (c_.input == SlidingInput::vectors)
+        if (c_.input == DepthwiseInput::vectors)
           fill({x + s.first + j, p_.in_channels, end - begin, s.lane, s.span, s.count, to + begin * c_.lanes});
         else
           fill({x + s.first, p_.in_channels, end - begin, identity.lane, s.span + c_.ci - 1, s.span + c_.ci - 1,
@@ -214,7 +214,7 @@ class Ring {
       }
   }
 
-  void fill(const SlidingFill<T>& a) const { sliding_table<T>(p_.out_channels).fill(a); }
+  void fill(const DepthwiseFill<T>& a) const { depthwise_table<T>(p_.out_channels).fill(a); }
 
   void copy_row(const T* x, int64_t begin, int64_t end, int64_t width, T* to) const {
     std::fill_n(to, begin * c_.ci, T(0));
@@ -227,7 +227,7 @@ class Ring {
   }
 
   const Conv3dProblem& p_;
-  const Cut& c_;
+  const Blocking& c_;
   const T* x_;
   int64_t row_, source_;
   memory::Scratch<T> memory_;
@@ -241,7 +241,7 @@ class Ring {
 
 /// [vector][part][tap][lane]; lanes beyond the channels are of no account.
 template <class T>
-void pack_vectors(const Conv3dProblem& p, const Cut& c, const Weights<T>& w, T* packed) {
+void pack_vectors(const Conv3dProblem& p, const Blocking& c, const Weights<T>& w, T* packed) {
   for (int64_t v = 0; v < c.vectors; ++v) {
     const int64_t first = v * c.lanes, count = std::min(c.lanes, p.out_channels - first);
     int64_t at[most_lanes];
@@ -250,7 +250,7 @@ void pack_vectors(const Conv3dProblem& p, const Cut& c, const Weights<T>& w, T* 
     std::int32_t lane[most_lanes] = {};
     for (int64_t l = 0; l < count; ++l) lane[l] = static_cast<std::int32_t>(at[l] - *least);
     for (int64_t part = 0; part < c.ci; ++part, packed += taps(p) * c.lanes)
-      sliding_table<T>(p.out_channels)
+      depthwise_table<T>(p.out_channels)
           .fill(
               {w.origin + *least + part * w.ci_stride, w.tap_stride, taps(p), lane, *most - *least + 1, count, packed});
   }
@@ -258,9 +258,9 @@ void pack_vectors(const Conv3dProblem& p, const Cut& c, const Weights<T>& w, T* 
 
 /// The planes of taps that output plane h meets, for output row 0; and their number.
 template <class T>
-int64_t list_planes(const Conv3dProblem& p, const Cut& c, Ring<T>& ring, int64_t h, int64_t v, const T* weights,
-                    SlidingTaps<T>* list) {
-  SlidingTaps<T>* t = list;
+int64_t list_planes(const Conv3dProblem& p, const Blocking& c, InputRing<T>& ring, int64_t h, int64_t v, const T* weights,
+                    DepthwiseTaps<T>* list) {
+  DepthwiseTaps<T>* t = list;
   for (int64_t j = 0; j < c.ci; ++j)
     for (int64_t kh = 0; kh < p.kernel_size[0]; ++kh, weights += p.kernel_size[1] * p.kernel_size[2] * c.lanes)
       if (ring.has_plane(h + kh)) *t++ = {ring.inputs(h + kh, v, j), weights, ring.lane(v, j)};
@@ -273,7 +273,7 @@ struct RowTaps {
 };
 
 template <class T>
-RowTaps row_taps(const Conv3dProblem& p, const Ring<T>& ring, int64_t w) {
+RowTaps row_taps(const Conv3dProblem& p, const InputRing<T>& ring, int64_t w) {
   RowTaps r{0, p.kernel_size[1]};
   while (r.begin < r.end && !ring.has_row(w + r.begin)) ++r.begin;
   while (r.begin < r.end && !ring.has_row(w + r.end - 1)) --r.end;
@@ -286,9 +286,9 @@ int64_t first_voxel(const Conv3dProblem& p, const Unit& unit, int64_t h, int64_t
 
 /// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH. plane_done(h) is called after each plane.
 template <class T, class PlaneDone>
-void data_pass_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
-                 const T* packed, SlidingTaps<T>* planes, T* y, const PlaneDone& plane_done) {
-  const auto kernel = sliding_table<T>(p.out_channels).row;
+void data_pass_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin, int64_t v_end,
+                 const T* packed, DepthwiseTaps<T>* planes, T* y, const PlaneDone& plane_done) {
+  const auto kernel = depthwise_table<T>(p.out_channels).row;
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
     ring.fill(h, false);
@@ -312,7 +312,7 @@ template <class T>
 bool applies(const Conv3dProblem& p, bool weight) {
   for (int a = 0; a < 3; ++a)
     if (p.stride[a] != 1 || p.lhs_dilation[a] != 1 || p.rhs_dilation[a] != 1) return false;
-  const int64_t lanes = sliding_table<T>(p.out_channels).lanes, ci = p.in_channels / p.groups,
+  const int64_t lanes = depthwise_table<T>(p.out_channels).lanes, ci = p.in_channels / p.groups,
                 co = p.out_channels / p.groups;
   const int64_t kd = p.kernel_size[2];
   if ((kd > 3 && kd != 5 && kd != 7) || taps(p) < 3) return false;  // what there are kernels for
@@ -325,18 +325,18 @@ template <class T>
 std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                            const Epilogue<T>& epilogue) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return std::nullopt;
-  Cut c = cut_of<T>(p);
+  Blocking c = blocking_of<T>(p);
   const bool applies = epilogue.any() && c.v_blocks == 1;  // to whole voxels
   c.together =
-      !applies && should_stream(p, y) ? sliding_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2]) : 0;
+      !applies && should_stream(p, y) ? depthwise_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2]) : 0;
   if (applies) epilogue.begin(p.batch * c.units());
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
   parallel_for(
       p.batch * c.units() * c.v_blocks,
       [&](int64_t task) {
-        Ring<T> ring(p, c, x);
-        memory::Scratch<SlidingTaps<T>> planes(c.ci * p.kernel_size[0]);
+        InputRing<T> ring(p, c, x);
+        memory::Scratch<DepthwiseTaps<T>> planes(c.ci * p.kernel_size[0]);
         const int64_t v = task % c.v_blocks * c.v_size;
         const Unit unit = unit_of(p, c, task / c.v_blocks);
         data_pass_unit(p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y,
@@ -347,7 +347,7 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
                         epilogue.apply(task, voxel, rows * unit.d_count, y + voxel * p.out_channels);
                       }
                     });
-        if (c.together > 0) sliding_table<T>(p.out_channels).stream_end();
+        if (c.together > 0) depthwise_table<T>(p.out_channels).stream_end();
       },
       is_small(p));
   return Done{applies};
@@ -362,11 +362,11 @@ constexpr int64_t dy_rows = 8;
 
 /// The rows [w, w + count) of dy in output plane h of a unit, one vector of channels, contiguous.
 template <class T>
-void fill_dy(const Conv3dProblem& p, const Cut& c, const Unit& unit, int64_t h, int64_t w, int64_t count,
+void fill_dy(const Conv3dProblem& p, const Blocking& c, const Unit& unit, int64_t h, int64_t w, int64_t count,
              int64_t vector, const T* dy, T* to) {
   const int64_t channel = vector * c.lanes, n = std::min(c.lanes, p.out_channels - channel);
   for (int64_t r = 0; r < count; ++r, to += unit.d_count * c.lanes) {
-    sliding_table<T>(p.out_channels)
+    depthwise_table<T>(p.out_channels)
         .fill({dy + first_voxel(p, unit, h, w + r) * p.out_channels + channel, p.out_channels, unit.d_count,
                identity.lane, n, n, to});
   }
@@ -374,9 +374,9 @@ void fill_dy(const Conv3dProblem& p, const Cut& c, const Unit& unit, int64_t h, 
 
 /// sums[vector][input channel][tap][lane] += the unit's.
 template <class T>
-void weight_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>& ring, int64_t v_begin, int64_t v_end,
+void weight_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin, int64_t v_end,
                  const T* dy, T* dy_copy, T* sums) {
-  const auto kernel = sliding_table<T>(p.out_channels).weights;
+  const auto kernel = depthwise_table<T>(p.out_channels).weights;
   const int64_t plane_size = p.kernel_size[1] * p.kernel_size[2] * c.lanes;
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
@@ -398,7 +398,7 @@ void weight_unit(const Conv3dProblem& p, const Cut& c, const Unit& unit, Ring<T>
 
 /// dw[tap][part][channel] = the sum over partial sums, in order, of partial sums[partial sum][vector][part][tap][lane].
 template <class T>
-void add_partials(const Conv3dProblem& p, const Cut& c, const T* partials, int64_t count, T* dw) {
+void add_partials(const Conv3dProblem& p, const Blocking& c, const T* partials, int64_t count, T* dw) {
   const int64_t size = c.vectors * c.vector_size;
   for (int64_t tap = 0; tap < taps(p); ++tap)
     for (int64_t part = 0; part < c.ci; ++part)
@@ -415,7 +415,7 @@ void add_partials(const Conv3dProblem& p, const Cut& c, const T* partials, int64
 
 template <class T>
 bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  const Cut c = cut_of<T>(p);
+  const Blocking c = blocking_of<T>(p);
   const int64_t units = p.batch * c.units();
   const int64_t partials = std::clamp<int64_t>(ceil_div(32, c.v_blocks), 1, std::max<int64_t>(1, units));
   memory::Scratch<T> copies(partials * c.vectors * c.vector_size);
@@ -426,7 +426,7 @@ bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
                       v_end = std::min(v_begin + c.v_size, c.vectors);
         T* const to = copies.data() + (partial * c.vectors + v_begin) * c.vector_size;
         std::fill_n(to, (v_end - v_begin) * c.vector_size, T(0));
-        Ring<T> ring(p, c, x);
+        InputRing<T> ring(p, c, x);
         memory::Scratch<T> dy_copy(std::min(dy_rows, c.w_size) * c.d_size * c.lanes);
         for (int64_t u = units * partial / partials; u < units * (partial + 1) / partials; ++u)
           weight_unit(p, c, unit_of(p, c, u), ring, v_begin, v_end, dy, dy_copy.data(), to);
@@ -445,4 +445,4 @@ template std::optional<Done> data_pass<double>(const Conv3dProblem&, bool, const
 template bool grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 
-}  // namespace vg::kernels::sliding
+}  // namespace vg::kernels::depthwise

@@ -8,7 +8,7 @@
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
 
-namespace vg::kernels::sliding {
+namespace vg::kernels::depthwise {
 
 /// Whether it is the one to take for the data pass over p, or for p's grad_weight.
 template <class T>
@@ -27,4 +27,4 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
 template <class T>
 bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
-}  // namespace vg::kernels::sliding
+}  // namespace vg::kernels::depthwise

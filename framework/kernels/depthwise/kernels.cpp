@@ -4,5 +4,5 @@
 #include "voxgrad/framework/kernels/depthwise/depthwise-inl.hpp"
 
 namespace vg::kernels {
-const SlidingTables* const VOXGRAD_OF_TARGET(sliding) = &sliding_tables;
+const DepthwiseTables* const VOXGRAD_OF_TARGET(depthwise) = &depthwise_tables;
 }

@@ -16,8 +16,8 @@ namespace {
 struct Set {
   const char* name;
   const kernels::KernelTables* const* tables;
-  const kernels::SlidingTables* const* sliding;
-  const kernels::SlidingTables* const* half_width_sliding;  // of half the vectors; null where there is none
+  const kernels::DepthwiseTables* const* depthwise;
+  const kernels::DepthwiseTables* const* half_width_depthwise;  // of half the vectors; null where there is none
   const kernels::WinogradTables* const* winograd;       // null where there is none
   const kernels::WinogradTables* const* half_width_winograd;
   bool (*cpu_has)();
@@ -37,17 +37,17 @@ bool cpu_has_avx512() {
 // Best first.
 constexpr Set sets[] = {
 #ifdef VOXGRAD_HAS_AVX512
-    {"avx512", &kernels::avx512_kernels, &kernels::avx512_sliding, &kernels::avx2_sliding, &kernels::avx512_winograd,
+    {"avx512", &kernels::avx512_kernels, &kernels::avx512_depthwise, &kernels::avx2_depthwise, &kernels::avx512_winograd,
      &kernels::avx512_half_width_winograd, cpu_has_avx512},
 #endif
 #ifdef VOXGRAD_HAS_AVX2
-    {"avx2", &kernels::avx2_kernels, &kernels::avx2_sliding, nullptr, &kernels::avx2_winograd, nullptr, cpu_has_avx2},
+    {"avx2", &kernels::avx2_kernels, &kernels::avx2_depthwise, nullptr, &kernels::avx2_winograd, nullptr, cpu_has_avx2},
 #endif
 #ifdef VOXGRAD_PORTABLE_WINOGRAD
-    {"portable", &kernels::portable_kernels, &kernels::portable_sliding, nullptr, &kernels::portable_winograd, nullptr,
+    {"portable", &kernels::portable_kernels, &kernels::portable_depthwise, nullptr, &kernels::portable_winograd, nullptr,
      [] { return true; }}};
 #else
-    {"portable", &kernels::portable_kernels, &kernels::portable_sliding, nullptr, nullptr, nullptr, [] { return true; }}};
+    {"portable", &kernels::portable_kernels, &kernels::portable_depthwise, nullptr, nullptr, nullptr, [] { return true; }}};
 #endif
 
 const Set& find(const char* where, std::string_view name) {
@@ -107,9 +107,9 @@ const kernels::WinogradTables* kernels::current_half_width_winograd_tables() {
   const auto half_width = current_set().half_width_winograd;
   return half_width != nullptr ? *half_width : nullptr;
 }
-const kernels::SlidingTables& kernels::current_sliding() { return **current_set().sliding; }
-const kernels::SlidingTables* kernels::current_half_width_sliding() {
-  const auto half_width = current_set().half_width_sliding;
+const kernels::DepthwiseTables& kernels::current_depthwise() { return **current_set().depthwise; }
+const kernels::DepthwiseTables* kernels::current_half_width_depthwise() {
+  const auto half_width = current_set().half_width_depthwise;
   return half_width != nullptr ? *half_width : nullptr;
 }
 
