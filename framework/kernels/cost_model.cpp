@@ -57,7 +57,7 @@ double vectors(std::int64_t channels, std::int64_t lanes, Pass pass) {
 /// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
 double non_temporal_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
-  if (all * std::int64_t{sizeof(float)} <= non_temporal_threshold || !waits_for_stores(p)) return 0;
+  if (all * std::int64_t{sizeof(float)} <= non_temporal_threshold || !is_store_bound(p)) return 0;
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 

@@ -67,7 +67,7 @@ ActivationGrads activation_grads(const Activation& activation, const Tensor& y, 
     const bool non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::non_temporal_threshold;
     return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t rows, double* sum) {
       const kernels::ChannelMap<T> map{rows, bias.numel(), nullptr, nullptr, nullptr, activation, non_temporal};
-      kernels::activated_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, nullptr);
+      kernels::activation_grad_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, nullptr);
     });
   });
   return {x, of_bias};

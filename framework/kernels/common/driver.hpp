@@ -31,12 +31,12 @@ inline bool is_small(const Conv3dProblem& p) {
 }
 
 /// Enough tasks for many cores where the volume allows it, and enough outputs a task to fill tiles and reuse weights.
-inline std::int64_t positions_of(const Conv3dProblem& p) {
+inline std::int64_t target_task_outputs(const Conv3dProblem& p) {
   return std::clamp<std::int64_t>(outputs(p) / 32, 128, 1024);
 }
 
 /// Whether so little is computed for an output that the direct kernels' time is what writing it takes.
-inline bool waits_for_stores(const Conv3dProblem& p) { return p.groups == 1 && taps(p) * p.in_channels <= 128; }
+inline bool is_store_bound(const Conv3dProblem& p) { return p.groups == 1 && taps(p) * p.in_channels <= 128; }
 
 /// Whether an output is better stored non-temporally: with the input it would not stay in them, and it is made of
 /// whole lines.

@@ -12,16 +12,16 @@ void Moments::begin(int64_t tasks) { tasks_.assign(static_cast<std::size_t>(task
 
 template <class T>
 void Moments::add(int64_t task, int64_t first, int64_t rows, const T* x) {
-  std::vector<Piece>& pieces = tasks_[static_cast<std::size_t>(task)];
+  std::vector<Chunk>& chunks = tasks_[static_cast<std::size_t>(task)];
   while (rows > 0) {
     const int64_t sample = first / sample_rows_, n = std::min(rows, (sample + 1) * sample_rows_ - first);
-    if (pieces.empty() || pieces.back().sample != sample) {
-      pieces.push_back({sample, 0, std::vector<double>(static_cast<std::size_t>(3 * channels_))});
-      std::copy_n(x, channels_, pieces.back().numbers.data());
+    if (chunks.empty() || chunks.back().sample != sample) {
+      chunks.push_back({sample, 0, std::vector<double>(static_cast<std::size_t>(3 * channels_))});
+      std::copy_n(x, channels_, chunks.back().stats.data());
     }
-    double* const centre = pieces.back().numbers.data();
+    double* const centre = chunks.back().stats.data();
     current_table<T>().channel_moments(n, channels_, x, centre, centre + channels_, centre + 2 * channels_);
-    pieces.back().rows += n;
+    chunks.back().rows += n;
     first += n;
     rows -= n;
     x += n * channels_;

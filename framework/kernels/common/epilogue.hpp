@@ -9,13 +9,13 @@
 
 namespace vg::kernels {
 
-/// Sums over the voxels of each sample by channel, from which means and variances follow. They come in pieces, each
+/// Sums over the voxels of each sample by channel, from which means and variances follow. They come in chunks, each
 /// about a centre of its own (one of its voxels): so a large common mean costs no accuracy.
 class Moments {
  public:
-  struct Piece {
+  struct Chunk {
     std::int64_t sample, rows;
-    std::vector<double> numbers;  ///< by channel: the centres; sums of the distances from them; of their squares
+    std::vector<double> stats;  ///< by channel: the centres; sums of the distances from them; of their squares
   };
 
   /// Of samples of `sample_rows` voxels.
@@ -25,20 +25,20 @@ class Moments {
 
   /// Forgets everything, for so many tasks.
   void begin(std::int64_t tasks);
-  /// `rows` voxels, contiguous at x, from voxel number `first` of all samples on. Tasks may do so at once; the pieces
+  /// `rows` voxels, contiguous at x, from voxel number `first` of all samples on. Tasks may do so at once; the chunks
   /// depend on what each of them adds only.
   template <class T>
   void add(std::int64_t task, std::int64_t first, std::int64_t rows, const T* x);
-  /// f(piece) in the order of tasks.
+  /// f(chunk) in the order of tasks.
   template <class F>
   void each(const F& f) const {
     for (const auto& task : tasks_)
-      for (const Piece& piece : task) f(piece);
+      for (const Chunk& chunk : task) f(chunk);
   }
 
  private:
   std::int64_t sample_rows_, channels_;
-  std::vector<std::vector<Piece>> tasks_;
+  std::vector<std::vector<Chunk>> tasks_;
 };
 
 /// Either, or nothing.

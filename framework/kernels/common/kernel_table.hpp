@@ -130,11 +130,11 @@ struct KernelTable : DenseKernels<T> {
   void (*channel_dots)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);
   // pointwise.hpp
   void (*map_channels)(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
-  void (*activated_dots)(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
+  void (*activation_grad_dots)(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
                          double* sum_gx);
   void (*gelu)(std::int64_t n, const T* x, T* y);
   void (*gelu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
-  void (*norm_grad)(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);
+  void (*norm_grad)(const ChannelMap<T>& m, const T* scale_x, const T* offset, const T* x, const T* g, T* dx);
   // pool.hpp
   void (*max_pool_row)(const PoolRow& row, const T* x, T* y, std::int32_t* places);
   void (*max_unpool_row)(const PoolRow& row, const T* dy, const std::int32_t* places, T* dx);

@@ -1,6 +1,6 @@
 // Plans (indirection.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
 //
-// Tasks are boxes of about `positions_of` outputs, cut by shape; each writes its own outputs, so forward and grad_input
+// Tasks are boxes of about `target_task_outputs` outputs, cut by shape; each writes its own outputs, so forward and grad_input
 // have no reductions. grad_weight deals the boxes, in order, to a number of partial sums that depends on the shape only; a
 // partial sum sums its boxes into its own copy of dw, and the copies are added in order.
 #include "voxgrad/framework/kernels/direct/direct.hpp"
@@ -80,7 +80,7 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
   if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
   const T* const rows = packs ? packed.data() : w;
 
-  const std::shared_ptr<const Indirection> kept = indirection_of(p, positions_of(p));
+  const std::shared_ptr<const Indirection> kept = indirection_of(p, target_task_outputs(p));
   const Indirection& indirection = *kept;
   const int64_t last_tap = taps(p) - 1;
   parallel_for(
@@ -150,7 +150,7 @@ template <class T>
 bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
                    int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
-  const std::shared_ptr<const Indirection> kept = indirection_of(p, positions_of(p));
+  const std::shared_ptr<const Indirection> kept = indirection_of(p, target_task_outputs(p));
   const Indirection& indirection = *kept;
   const bool sparse = is_sparse(p);
   if (sparse) zero(p.batch * out_volume(p), y);
@@ -159,7 +159,7 @@ bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes,
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, indirection.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
   const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // to whole voxels
-  const bool stream = !applies && waits_for_stores(p) && should_stream(p, y);
+  const bool stream = !applies && is_store_bound(p) && should_stream(p, y);
   if (applies) epilogue.begin(indirection.boxes());
   parallel_for(
       indirection.boxes() * parts,
@@ -270,7 +270,7 @@ void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 template <class T>
 void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes, bool over_groups, const T* x,
                     const T* dy, Sum<T>* dw) {
-  const std::shared_ptr<const Indirection> kept = indirection_of(p, std::max(weight_positions, positions_of(p)));
+  const std::shared_ptr<const Indirection> kept = indirection_of(p, std::max(weight_positions, target_task_outputs(p)));
   const Indirection& indirection = *kept;
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels, boxes = indirection.boxes();
   const Split split = split_of(p, indirection, lanes, over_groups, sizeof(*dw));

@@ -29,7 +29,7 @@ constexpr KernelTable<T> make_table() {
   t.channel_moments = channel_moments<T>;
   t.channel_dots = channel_dots<T>;
   t.map_channels = map_channels<T>;
-  t.activated_dots = activated_dots<T>;
+  t.activation_grad_dots = activation_grad_dots<T>;
   t.gelu = gelu<T>;
   t.gelu_grad = gelu_grad<T>;
   t.norm_grad = norm_grad<T>;

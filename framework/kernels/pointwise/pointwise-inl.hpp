@@ -330,20 +330,20 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
 template <class A, class T>
 class ActivatedRows {
  public:
-  ActivatedRows(const ChannelMap<T>& m, const WideMap<T>& w, const T* x, const T* g, const T* y, T* kept)
+  ActivatedRows(const ChannelMap<T>& m, const WideMap<T>& w, const T* x, const T* g, const T* y, T* masked_grad)
       : w_(w),
         x_(x),
         g_(g),
         y_(y),
-        kept_(kept),
+        masked_grad_(masked_grad),
         slope_(static_cast<T>(m.activation.slope)),
-        non_temporal_(can_stream && m.non_temporal && kept != nullptr && is_line(kept) &&
+        non_temporal_(can_stream && m.non_temporal && masked_grad != nullptr && is_line(masked_grad) &&
              fold_of(m.channels) * m.channels * std::int64_t{sizeof(T)} % line_bytes == 0) {}
 
   template <int W>
   const T* first(std::int64_t at, std::int64_t column, std::int64_t columns) {
     const std::int64_t n = W == 0 ? columns : W;
-    T* const to = kept_ == nullptr || non_temporal_ ? row_ : kept_ + at;
+    T* const to = masked_grad_ == nullptr || non_temporal_ ? row_ : masked_grad_ + at;
     const T* const g = g_ + at;
     if (y_ != nullptr) {
       const T* const y = y_ + at;
@@ -355,7 +355,7 @@ class ActivatedRows {
       VOXGRAD_INDEPENDENT
       for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], (x[i] - c[i]) * f[i] + s[i], slope_);
     }
-    if (non_temporal_) stream(row_, n, kept_ + at);  // a row that is not folded has no whole line or is of whole lines
+    if (non_temporal_) stream(row_, n, masked_grad_ + at);  // a row that is not folded has no whole line or is of whole lines
     return to;
   }
   const T* second(std::int64_t at, const T* first) const { return x_ == nullptr ? first : x_ + at; }
@@ -366,21 +366,21 @@ class ActivatedRows {
  private:
   const WideMap<T>& w_;
   const T *x_, *g_, *y_;
-  T* kept_;
+  T* masked_grad_;
   T slope_;
   bool non_temporal_;
   alignas(line_bytes) T row_[fold_width];
 };
 
 template <class T>
-void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
+void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
                     double* sum_gx) {
   for (std::int64_t c = 0; c < m.channels; ++c) sum_g[c] = 0;
   for (std::int64_t c = 0; sum_gx != nullptr && c < m.channels; ++c) sum_gx[c] = 0;
   if (m.rows <= 0 || m.channels <= 0) return;
   const WideMap<T> w(m);
   with_kind(m.activation, [&](auto kind) {
-    ActivatedRows<decltype(kind), T> source(m, w, x, g, y, kept);
+    ActivatedRows<decltype(kind), T> source(m, w, x, g, y, masked_grad);
     if (sum_gx == nullptr)
       channel_reduce<Sums>(m.rows, m.channels, source, nullptr, sum_g, sum_g);
     else
@@ -390,13 +390,13 @@ void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, 
 }
 
 template <class T>
-void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx) {
+void norm_grad(const ChannelMap<T>& m, const T* scale_x, const T* offset, const T* x, const T* g, T* dx) {
   if (m.rows <= 0 || m.channels <= 0) return;
   const WideMap<T> w(m);
-  T slopes[wide], falls[wide];
+  T scales[wide], offsets[wide];
   const T *const c = w.centre, *const f = w.factor, *const s = w.shift;
-  const T* const k = slope == nullptr ? nullptr : repeated(m.channels, slope, slopes);
-  const T* const e = fall == nullptr ? nullptr : repeated(m.channels, fall, falls);
+  const T* const k = scale_x == nullptr ? nullptr : repeated(m.channels, scale_x, scales);
+  const T* const e = offset == nullptr ? nullptr : repeated(m.channels, offset, offsets);
   const T leak = static_cast<T>(m.activation.slope);
   RowOutput<T> out(m, dx);
   with_kind(m.activation, [&](auto kind) {

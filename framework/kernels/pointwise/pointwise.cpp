@@ -35,13 +35,13 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
   current_table<T>().map_channels(m, x, residual, y);
 }
 template <class T>
-void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g,
+void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
                     double* sum_gx) {
-  current_table<T>().activated_dots(m, x, g, y, kept, sum_g, sum_gx);
+  current_table<T>().activation_grad_dots(m, x, g, y, masked_grad, sum_g, sum_gx);
 }
 template <class T>
-void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx) {
-  current_table<T>().norm_grad(m, slope, fall, x, g, dx);
+void norm_grad(const ChannelMap<T>& m, const T* scale_x, const T* offset, const T* x, const T* g, T* dx) {
+  current_table<T>().norm_grad(m, scale_x, offset, x, g, dx);
 }
 
 template void accumulate(int64_t, const float*, float*);
@@ -57,11 +57,11 @@ template void channel_moments(int64_t, int64_t, const double*, const double*, do
 template void channel_dots(int64_t, int64_t, const float*, const float*, double*, double*);
 template void channel_dots(int64_t, int64_t, const double*, const double*, double*, double*);
 template void map_channels(const ChannelMap<float>&, const float*, const float*, float*);
-template void activated_dots(const ChannelMap<float>&, const float*, const float*, const float*, float*, double*,
+template void activation_grad_dots(const ChannelMap<float>&, const float*, const float*, const float*, float*, double*,
                              double*);
 template void norm_grad(const ChannelMap<float>&, const float*, const float*, const float*, const float*, float*);
 template void map_channels(const ChannelMap<double>&, const double*, const double*, double*);
-template void activated_dots(const ChannelMap<double>&, const double*, const double*, const double*, double*, double*,
+template void activation_grad_dots(const ChannelMap<double>&, const double*, const double*, const double*, double*, double*,
                              double*);
 template void norm_grad(const ChannelMap<double>&, const double*, const double*, const double*, const double*, double*);
 

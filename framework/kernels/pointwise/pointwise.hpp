@@ -34,13 +34,13 @@ void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T*
 template <class T>
 void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
 /// channel_dots of g', g times the slope of the map's activation at x, or, where its result y is given (not null), at
-/// y: centre, factor and shift are not read then. g' is kept in `kept` unless that is null. A null sum_gx: sum_g alone,
+/// y: centre, factor and shift are not read then. g' is kept in `masked_grad` unless that is null. A null sum_gx: sum_g alone,
 /// and with y given x is not read.
 template <class T>
-void activated_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* kept, double* sum_g, double* sum_gx);
-/// dx = factor[c] g' - ((x - centre[c]) slope[c] + fall[c]), g' = g times the slope of the map's activation at x. Null
-/// slope and fall: the first term alone.
+void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g, double* sum_gx);
+/// dx = factor[c] g' - ((x - centre[c]) scale_x[c] + offset[c]), g' = g times the slope of the map's activation at x. Null
+/// scale_x and offset: the first term alone.
 template <class T>
-void norm_grad(const ChannelMap<T>& m, const T* slope, const T* fall, const T* x, const T* g, T* dx);
+void norm_grad(const ChannelMap<T>& m, const T* scale_x, const T* offset, const T* x, const T* g, T* dx);
 
 }  // namespace vg::kernels

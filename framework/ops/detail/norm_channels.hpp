@@ -68,14 +68,14 @@ void group_moments(const NormView& v, const kernels::Moments& moments, const T* 
   moments.each([&](const auto&) { ++count; });
   numbers.resize(static_cast<std::size_t>(2 * c * count));
   double* at = numbers.data();
-  moments.each([&](const kernels::Moments::Piece& piece) {
-    const double *centre = piece.numbers.data(), *sum = centre + c, *squares = sum + c,
-                 n = static_cast<double>(piece.rows);
+  moments.each([&](const kernels::Moments::Chunk& chunk) {
+    const double *centre = chunk.stats.data(), *sum = centre + c, *squares = sum + c,
+                 n = static_cast<double>(chunk.rows);
     for (std::int64_t i = 0; i < c; ++i) {
       at[i] = centre[i] + sum[i] / n + (conv_bias ? static_cast<double>(conv_bias[i]) : 0.0);
       at[c + i] = std::max(squares[i] - sum[i] * (sum[i] / n), 0.0);
     }
-    parts[static_cast<std::size_t>(piece.sample / parts_of_sample)].push_back({n, at, at + c});
+    parts[static_cast<std::size_t>(chunk.sample / parts_of_sample)].push_back({n, at, at + c});
     at += 2 * c;
   });
   for (std::int64_t b = 0; b < v.batch; ++b) {
@@ -188,7 +188,7 @@ void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, con
     if (y == nullptr && !numbers.activation.any())
       kernels::channel_dots(n, c, g + at, x + at, part, part + c);
     else
-      kernels::activated_dots<T>(map.of(b, n), x + at, g + at, y ? y + at : nullptr, y ? masked + at : nullptr, part,
+      kernels::activation_grad_dots<T>(map.of(b, n), x + at, g + at, y ? y + at : nullptr, y ? masked + at : nullptr, part,
                                  part + c);
     for (std::int64_t i = 0; i < c; ++i) part[c + i] -= numbers.centre(v, b, i) * part[i];
   });

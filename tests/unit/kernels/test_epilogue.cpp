@@ -82,13 +82,13 @@ Sums sums_of(const Conv3dProblem& p, const Moments& moments) {
              channels = static_cast<std::size_t>(p.out_channels);
   Sums s{std::vector<double>(n), std::vector<double>(n)};
   std::vector<double> rows(n);
-  moments.each([&](const Moments::Piece& piece) {
+  moments.each([&](const Moments::Chunk& chunk) {
     for (std::size_t c = 0; c < channels; ++c) {
-      const std::size_t i = static_cast<std::size_t>(piece.sample) * channels + c;
-      const double count = static_cast<double>(piece.rows), sum = piece.numbers[channels + c],
-                   mean = piece.numbers[c] + sum / count, apart = mean - s.means[i];
+      const std::size_t i = static_cast<std::size_t>(chunk.sample) * channels + c;
+      const double count = static_cast<double>(chunk.rows), sum = chunk.stats[channels + c],
+                   mean = chunk.stats[c] + sum / count, apart = mean - s.means[i];
       s.squares[i] +=
-          piece.numbers[2 * channels + c] - sum * (sum / count) + apart * apart * rows[i] * count / (rows[i] + count);
+          chunk.stats[2 * channels + c] - sum * (sum / count) + apart * apart * rows[i] * count / (rows[i] + count);
       rows[i] += count;
       s.means[i] += apart * count / rows[i];
     }
@@ -190,8 +190,8 @@ TEST_CASE("epilogue: the same pieces for any number of threads", "[kernels][epil
       Moments moments(y_size(p) / (p.batch * p.out_channels), p.out_channels);
       Case<float>{p}.run(Epilogue<float>(moments));
       pieces.emplace_back();
-      moments.each([&](const Moments::Piece& piece) {
-        pieces.back().insert(pieces.back().end(), piece.numbers.begin(), piece.numbers.end());
+      moments.each([&](const Moments::Chunk& chunk) {
+        pieces.back().insert(pieces.back().end(), chunk.stats.begin(), chunk.stats.end());
       });
     }
     for (const auto& of_threads : pieces) CHECK(of_threads == pieces[0]);

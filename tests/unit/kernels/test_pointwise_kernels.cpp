@@ -82,8 +82,8 @@ void check_maps(int64_t rows, int64_t channels) {
     k::map_channels<T>(map, x.data(), r.data(), sum.data());
     k::map_channels<T>(shifts, biased.data(), nullptr, biased.data());  // in place
     std::vector<double> sum_g(n, NAN), sum_gx(n, NAN), again(n, NAN), again_x(n, NAN);
-    k::activated_dots<T>(map, x.data(), g.data(), nullptr, masked.data(), sum_g.data(), sum_gx.data());
-    k::activated_dots<T>(map, x.data(), g.data(), nullptr, nullptr, again.data(), again_x.data());
+    k::activation_grad_dots<T>(map, x.data(), g.data(), nullptr, masked.data(), sum_g.data(), sum_gx.data());
+    k::activation_grad_dots<T>(map, x.data(), g.data(), nullptr, nullptr, again.data(), again_x.data());
     CHECK((sum_g == again && sum_gx == again_x));
     k::norm_grad<T>(map, slope.data(), fall.data(), x.data(), g.data(), dx.data());
     k::norm_grad<T>(map, nullptr, nullptr, x.data(), g.data(), constant.data());
@@ -140,7 +140,7 @@ void check_activated_dots(int64_t rows, int64_t channels) {
     const auto check = [&](bool with_x, T* kept, bool non_temporal) {
       const k::ChannelMap<T> map{rows, channels, nullptr, nullptr, nullptr, kind, non_temporal};
       std::vector<double> a(n, NAN), b(n, NAN);
-      k::activated_dots<T>(map, with_x ? x.data() : nullptr, g.data(), y.data(), kept, a.data(),
+      k::activation_grad_dots<T>(map, with_x ? x.data() : nullptr, g.data(), y.data(), kept, a.data(),
                            with_x ? b.data() : nullptr);
       double worst = 0;
       for (std::size_t c = 0; c < n; ++c) {
