@@ -115,7 +115,7 @@ std::string joined(int count, F&& text) {
 
 std::uint64_t murmur64(std::uint64_t h) { return h ^ h >> 47; }
 
-/// libstdc++'s hash of a text of 16 bytes, whose two words are mixed one after the other: any first word has a second
+/// libstdc++'s hash of a string of 16 bytes, whose two words are mixed one after the other: any first word has a second
 /// that gives a wanted hash, so that there are as many names of one hash as one likes.
 struct OneHash {
   static constexpr std::uint64_t mul = (std::uint64_t{0xc6a4a793} << 32) + 0x5bd1e995;
@@ -366,9 +366,9 @@ void add_bounds(std::vector<Case>& cases) {
   add("names of values", text_times, document, [] {
     return checkpoint("\"progress\": {" + joined(131073, [](int i) { return fmt::format("\"{:x}\":1", i); }) + "}");
   });
-  add("a list of texts", text_times, document,
+  add("an array of texts", text_times, document,
       [] { return checkpoint("\"progress\": {\"t\":[" + joined(524289, [](int) { return "\"\""; }) + "]}"); });
-  add("a list of numbers", text_times, document,
+  add("an array of numbers", text_times, document,
       [] { return checkpoint("\"progress\": {\"t\":[" + zeros(1048577) + "]}"); });
   add("names of states", text_times, document, [] {
     return model_of(R"({"kind":"ReLU"})",

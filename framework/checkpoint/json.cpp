@@ -126,7 +126,7 @@ class Reader {
     return s;
   }
 
-  // The inside of a text and its closing quote, into text_.
+  // The inside of a string and its closing quote, into text_.
   void text() {
     text_.clear();
     for (;;) {
@@ -138,7 +138,7 @@ class Reader {
       while (plain(*p)) ++p;
       text_.append(in_.begin(), p);
       in_.advance(p);
-      if (text_.size() > max_text) throw ParseError(fmt::format("the text has more than {} bytes", max_text));
+      if (text_.size() > max_text) throw ParseError(fmt::format("the string has more than {} bytes", max_text));
       if (!in_.more()) continue;
       switch (*in_.begin()) {
         case '"':
@@ -158,13 +158,13 @@ class Reader {
       const int c = peek();
       skip();
       throw ParseError(
-          fmt::format("got the control character \\x{:02x} within a text; it must be escaped: \\u{:04x}", c, c));
+          fmt::format("got the control character \\x{:02x} within a string; it must be escaped: \\u{:04x}", c, c));
     }
     in_.need(4);
     const std::size_t n = utf8_sequence({in_.begin(), static_cast<std::size_t>(in_.end() - in_.begin())});
     if (n == 0) {
       skip();
-      throw ParseError("the text is not UTF-8");
+      throw ParseError("the string is not UTF-8");
     }
     text_.append(in_.begin(), n);
     in_.advance(in_.begin() + n);

@@ -1,4 +1,4 @@
-// JSON, strict (RFC 8259, UTF-8, no byte order mark): the reader of a text, and the walk through the grammar that it
+// JSON, strict (RFC 8259, UTF-8, no byte order mark): the reader of a string, and the walk through the grammar that it
 // feeds. Our own because a parser that gives events value by value (nlohmann's SAX) reads 60 MB/s; here numbers and
 // base64 go straight from the window into a tensor. tests/unit/checkpoint/test_checkpoint_json.cpp holds it against
 // nlohmann's.

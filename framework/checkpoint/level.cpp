@@ -29,7 +29,7 @@ std::string in_quotes(const Scalar& s) {
 }
 
 std::string_view as_text(const Scalar& s) {
-  if (s.kind != Scalar::Kind::text) throw ParseError(fmt::format("got {}; must be a text", in_quotes(s)));
+  if (s.kind != Scalar::Kind::text) throw ParseError(fmt::format("got {}; must be a string", in_quotes(s)));
   return s.text;
 }
 
@@ -93,17 +93,17 @@ std::int32_t as_number<std::int32_t>(const Scalar& s) {
 void Level::scalar(const Scalar& s) { throw ParseError(fmt::format("got {}; must be {}", in_quotes(s), expected())); }
 
 LevelPtr Level::open(Opened what) {
-  throw ParseError(fmt::format("got {}; must be {}", what == Opened::object ? "an object" : "a list", expected()));
+  throw ParseError(fmt::format("got {}; must be {}", what == Opened::object ? "an object" : "an array", expected()));
 }
 
 void Record::scalar_field(std::string_view name, std::function<void(const Scalar&)> take, Need need) {
-  fields_.push_back({name, "a text, number or truth value", std::move(take), {}, need});
+  fields_.push_back({name, "a string, number or truth value", std::move(take), {}, need});
 }
 void Record::object_field(std::string_view name, std::function<LevelPtr()> open, Need need) {
   fields_.push_back({name, "an object", {}, std::move(open), need});
 }
 void Record::list_field(std::string_view name, std::function<LevelPtr()> open, Need need) {
-  fields_.push_back({name, "a list", {}, std::move(open), need});
+  fields_.push_back({name, "an array", {}, std::move(open), need});
 }
 void Record::text_field(std::string_view name, std::string& out) {
   scalar_field(name, [&out](const Scalar& s) { out = as_text(s); });
@@ -127,7 +127,7 @@ void Record::key(const std::string& name) {
 std::string Record::expected() const { return std::string(now_->is); }
 void Record::scalar(const Scalar& s) { now_->take ? now_->take(s) : Level::scalar(s); }
 LevelPtr Record::open(Opened what) {
-  const bool fits = now_->open && (now_->is == "a list") == (what == Opened::list);
+  const bool fits = now_->open && (now_->is == "an array") == (what == Opened::list);
   return fits ? now_->open() : Level::open(what);
 }
 
@@ -144,14 +144,14 @@ void take(const Scalar& s, std::string& out) { out = as_text(s); }
 
 template <class T>
 void List<T>::scalar(const Scalar& s) {
-  if (out_.size() == limit_) throw ParseError(fmt::format("the list has more than {} entries", limit_));
+  if (out_.size() == limit_) throw ParseError(fmt::format("the array has more than {} entries", limit_));
   T value{};
   take(s, value);
   out_.push_back(std::move(value));
 }
 template <class T>
 std::string List<T>::expected() const {
-  return std::is_same_v<T, std::string> ? "a text" : std::is_same_v<T, double> ? "a number" : "an integer";
+  return std::is_same_v<T, std::string> ? "a string" : std::is_same_v<T, double> ? "a number" : "an integer";
 }
 template class List<std::int64_t>;
 template class List<double>;

@@ -29,7 +29,7 @@ struct Scalar {
   bool truth = false;
   std::uint64_t natural = 0;
   std::int64_t negative = 0;
-  std::string_view text{};  ///< a text's contents, or a real's digits
+  std::string_view text{};  ///< a string's contents, or a real's digits
 };
 
 /// For messages: "null", "12", "\"abc\"".
@@ -53,13 +53,13 @@ class Level {
   virtual void close() {}
   /// For contents too large to come one by one, straight from the input. read_payload_entries() stands before an entry of a
   /// list: it passes as many as it understands, each with the comma after it, and returns their number; the rest come
-  /// one by one, with their errors. read_payload_string() stands within a text: it may pass all before the closing quote, and
+  /// one by one, with their errors. read_payload_string() stands within a string: it may pass all before the closing quote, and
   /// returns whether it did.
   virtual std::int64_t read_payload_entries(InputFile&) { return 0; }
   virtual bool read_payload_string(InputFile&) { return false; }
 
  protected:
-  /// For the messages of what is not allowed: "a list of integers".
+  /// For the messages of what is not allowed: "an array of integers".
   virtual std::string expected() const = 0;
 };
 using LevelPtr = std::unique_ptr<Level>;
@@ -89,7 +89,7 @@ class Record : public Level {
  private:
   struct Field {
     std::string_view name;
-    std::string_view is;  // "a value", "an object", "a list"
+    std::string_view is;  // "a value", "an object", "an array"
     std::function<void(const Scalar&)> take;
     std::function<LevelPtr()> open;
     Need need;

@@ -143,7 +143,7 @@ bool is_base64(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
 }
 
-// The inside of a base64 text, up to its closing quote.
+// The inside of a base64 string, up to its closing quote.
 class Base64 {
  public:
   Base64(InputFile& in, const Shape& shape, DType dtype)
@@ -160,7 +160,7 @@ class Base64 {
     }
     if (in_.more() && *in_.begin() != '"')
       throw ParseError(
-          fmt::format("the base64 text has more than the {} bytes of shape {}", bytes_, builder_.shape().str()));
+          fmt::format("the base64 string has more than the {} bytes of shape {}", bytes_, builder_.shape().str()));
     return builder_.whole();
   }
   /// Refuses what the rest of the file cannot hold, and takes memory for what it can.
@@ -207,13 +207,13 @@ class Base64 {
     }
     const std::int64_t got = done_ + letters * 6 / 8;
     if (std::find(in_.begin(), end, '"') != end && got < bytes_)
-      return ParseError(fmt::format("the base64 text ends after {} of the {} bytes that shape {} needs", got, bytes_,
+      return ParseError(fmt::format("the base64 string ends after {} of the {} bytes that shape {} needs", got, bytes_,
                                builder_.shape().str()));
     const bool cut = end - in_.begin() < 4 && std::find(in_.begin(), end, '"') == end;
     in_.advance(end);
-    if (cut) return ParseError("the file ends within a text");
+    if (cut) return ParseError("the file ends within a string");
     return ParseError(
-        fmt::format("the base64 text is not padded as the {} bytes of shape {} are", bytes_, builder_.shape().str()));
+        fmt::format("the base64 string is not padded as the {} bytes of shape {} are", bytes_, builder_.shape().str()));
   }
 
   static constexpr std::int64_t most = std::int64_t{1} << 58;
@@ -263,7 +263,7 @@ class TensorLevel : public Record {
     base64_ = name == "base64";
   }
   LevelPtr decimals() {
-    if (base64_) throw ParseError("got a list; must be a text, as \"encoding\" is \"base64\"");
+    if (base64_) throw ParseError("got an array; must be a string, as \"encoding\" is \"base64\"");
     const Shape shape(extents_);
     return dispatch(dtype_,
                     [&](auto tag) -> LevelPtr { return std::make_unique<Decimals<decltype(tag)>>(out_, shape); });

@@ -31,17 +31,17 @@ class UntypedList : public Level {
       real_ = s.kind == Kind::real;
     }
     if (integer && real_)
-      throw ParseError(fmt::format("got the integer {} in a list of reals; write it with \".0\"", in_quotes(s)));
+      throw ParseError(fmt::format("got the integer {} in an array of f64; write it with \".0\"", in_quotes(s)));
     if (s.kind == Kind::text && real_)
-      throw ParseError(fmt::format("got {} in a list of reals; such a list is written {{\"f64\": [...]}}", in_quotes(s)));
+      throw ParseError(fmt::format("got {} in an array of f64; such an array is written {{\"f64\": [...]}}", in_quotes(s)));
     list_->scalar(s);
   }
   void close() override {
-    if (!list_) throw ParseError("an empty list must say its type: {\"i64\": []}, {\"f64\": []} or {\"string\": []}");
+    if (!list_) throw ParseError("an empty array must say its type: {\"i64\": []}, {\"f64\": []} or {\"string\": []}");
   }
 
  protected:
-  std::string expected() const override { return "an integer, a real or a text"; }
+  std::string expected() const override { return "an integer, a number or a string"; }
 
  private:
   template <class T>
@@ -86,7 +86,7 @@ class Tagged : public Level {
   }
 
  protected:
-  std::string expected() const override { return "a scalar or a list"; }
+  std::string expected() const override { return "a scalar or an array"; }
 
  private:
   Value& out_;
@@ -127,7 +127,7 @@ class ValuesLevel : public Level {
 
  protected:
   std::string expected() const override {
-    return "true, false, a number, a text, a list of them, or an object that says its type";
+    return "true, false, a number, a string, an array of them, or an object that says its type";
   }
 
  private:

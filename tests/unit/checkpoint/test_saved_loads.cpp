@@ -181,14 +181,14 @@ TEST_CASE("saved files load: names and texts of a checkpoint up to 16 MiB", "[io
   const std::string longest(checkpoint::max_text, 'x'), longer = longest + 'x';
   checkpoint::write(with_text(longest, longest), dir / "m.json");
   CHECK((checkpoint::read(dir / "m.json").progress == with_text(longest, longest).progress));
-  // The limit is on what the text holds, not on how it is written: a quote takes two bytes of the file.
+  // The limit is on what the string holds, not on how it is written: a quote takes two bytes of the file.
   const std::string quotes(checkpoint::max_text, '"');
   checkpoint::write(with_text("q", quotes), dir / "q.json");
   CHECK((std::get<std::string>(checkpoint::read(dir / "q.json").progress[0].second) == quotes));
 
   CHECK_THAT(
       message_of([&] { checkpoint::write(with_text("text", longer), dir / "no.json"); }),
-      Contains("[checkpoint] save: the text at \"$.progress.text\" has 16777217 bytes; a checkpoint allows 16777216"));
+      Contains("[checkpoint] save: the string at \"$.progress.text\" has 16777217 bytes; a checkpoint allows 16777216"));
   CHECK_THAT(message_of([&] { checkpoint::write(with_text(longer, "text"), dir / "no.json"); }),
              Contains("has 16777217 bytes; a checkpoint allows 16777216"));
   CHECK(dir.names() == std::vector<std::string>{"m.json", "q.json"});
