@@ -7,8 +7,8 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/formats/npz.hpp"
-#include "voxgrad/framework/formats/safetensors.hpp"
 #include "voxgrad/framework/formats/random_access_file.hpp"
+#include "voxgrad/framework/formats/safetensors.hpp"
 
 namespace command {
 

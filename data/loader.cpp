@@ -102,7 +102,8 @@ void DataLoader::seek(std::int64_t epoch, std::int64_t position) {
 
 std::vector<std::int64_t> DataLoader::order(std::int64_t epoch) const {
   if (options_.shuffle)
-    return random::permutation(random::fold_in(random::fold_in(random::key_of(options_.seed), order_stream), epoch), size_);
+    return random::permutation(random::fold_in(random::fold_in(random::key_of(options_.seed), order_stream), epoch),
+                               size_);
   std::vector<std::int64_t> out(static_cast<std::size_t>(size_));
   std::iota(out.begin(), out.end(), std::int64_t{0});
   return out;
@@ -114,7 +115,8 @@ Sample DataLoader::sample(std::int64_t index) const {
   // A transform may write to its sample in place: not into the memory of the dataset.
   for (Tensor* t : {&sample.x, &sample.y})
     if (t->defined()) t->make_unique();
-  const random::Key epoch_key = random::fold_in(random::fold_in(random::key_of(options_.seed), transform_stream), epoch_);
+  const random::Key epoch_key =
+      random::fold_in(random::fold_in(random::key_of(options_.seed), transform_stream), epoch_);
   return options_.transform(sample, random::fold_in(epoch_key, index));
 }
 

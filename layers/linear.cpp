@@ -56,11 +56,11 @@ Variable Linear::update(const Variable& x) {
 
 Attributes Linear::options() const {
   Attributes values = detail::with({{"in_size", in_size()},
-                                {"out_features", options_.out_features},
-                                {"w_init", w_init_},
-                                {"b_init", b_init_},
-                                {"w_mask", w_mask_}},
-                               mask_options(mask_));
+                                    {"out_features", options_.out_features},
+                                    {"w_init", w_init_},
+                                    {"b_init", b_init_},
+                                    {"w_mask", w_mask_}},
+                                   mask_options(mask_));
   values.emplace_back("name", name());
   return values;
 }

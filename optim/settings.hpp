@@ -32,6 +32,7 @@ bool same_setting(const Value& a, const Value& b);
 /// values kind and the options; parts: the children.
 StateDict bundle_of(const ModuleConfig& d);
 /// Adds a line to `out` for each setting that differs, its name after `where`.
-void compare_settings(const std::string& where, const StateDict& saved, const StateDict& here, std::vector<std::string>& out);
+void compare_settings(const std::string& where, const StateDict& saved, const StateDict& here,
+                      std::vector<std::string>& out);
 
 }  // namespace vg::detail

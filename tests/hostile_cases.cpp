@@ -17,11 +17,11 @@
 #include <fmt/format.h>
 
 #include "support/zip_by_hand.hpp"
+#include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/base/threads.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
-#include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
 #include "voxgrad/layers/layers.hpp"
 #include "voxgrad/layers/registry/registry.hpp"

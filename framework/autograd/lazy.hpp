@@ -47,8 +47,7 @@ class LazyOp {
 /// an input unseen, else it is computed at once: a Tensor or a view that shares an input's memory, or a pointer from
 /// Tensor::data(), may write to it. A write that comes later and is seen (Tensor::data(), Variable::mutable_value())
 /// computes the value first. The vjp must not read VjpContext::output.
-Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
-                         Vjp vjp);
+Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs, Vjp vjp);
 
 /// Tells what y, just recorded by an op that took a value in, is without: the op by itself, whose first input is that
 /// value. Gradients with respect to it go this way, and so do all that are recorded (create_graph): the vjp of an op

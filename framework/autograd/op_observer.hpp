@@ -11,7 +11,7 @@ class OpObserver {
   virtual ~OpObserver() = default;
   /// An op has made `value`. `node` is the id of its node, 0 when the op is not recorded.
   virtual void on_output(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs,
-                    std::uint64_t node) = 0;
+                         std::uint64_t node) = 0;
   /// The reverse pass has all of the gradient of `of`, which has this id: next comes its vjp, if it has one.
   virtual void on_gradient(const Variable& of, std::uint64_t node, const Variable& grad) = 0;
   /// Around a vjp; the ops within come to on_output() as all others. end_vjp() also comes when it throws.

@@ -280,8 +280,7 @@ Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs,
 
 bool fuses() { return fusion_on && OpObserver::current() == nullptr; }
 
-Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs,
-                         Vjp vjp) {
+Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs, Vjp vjp) {
   if (!fuses() || !LazyValue::can_watch(inputs))
     return record(op, how->compute(), std::move(inputs), std::move(vjp), SaveOutput::no);
   std::shared_ptr<Node> node;

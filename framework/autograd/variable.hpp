@@ -80,7 +80,7 @@ class Variable {
   friend struct Node;
   struct Body {
     Tensor value;
-    std::shared_ptr<Node> node;  // null for a constant
+    std::shared_ptr<Node> node;       // null for a constant
     std::shared_ptr<LazyValue> lazy;  // null unless the value is lazy (lazy.hpp)
   };
   std::shared_ptr<Body> body_;

@@ -34,7 +34,8 @@ AsyncCheckpointWriter::~AsyncCheckpointWriter() {
   if (thread_.joinable()) thread_.join();
 }
 
-void AsyncCheckpointWriter::save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options) {
+void AsyncCheckpointWriter::save(const Checkpoint& checkpoint, const std::filesystem::path& path,
+                                 const SaveOptions& options) {
   wait();
   run([snapshot = std::make_shared<Snapshot>(checkpoint.snapshot()), path, options] {
     snapshot->detach();

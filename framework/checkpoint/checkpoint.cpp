@@ -10,11 +10,11 @@
 
 namespace vg {
 
+using checkpoint::Assignment;
 using checkpoint::Document;
 using checkpoint::match_description;
 using checkpoint::match_part;
 using checkpoint::match_states;
-using checkpoint::Assignment;
 using checkpoint::Problems;
 using checkpoint::SavedModel;
 
@@ -56,8 +56,8 @@ void throw_problems(const std::filesystem::path& path, const Problems& problems)
                                fmt::join(problems, "\n  ")));
 }
 
-std::vector<Assignment> match_model(const SavedModel& saved, Module& model, const LoadOptions& options, LoadReport& report,
-                              Problems& problems) {
+std::vector<Assignment> match_model(const SavedModel& saved, Module& model, const LoadOptions& options,
+                                    LoadReport& report, Problems& problems) {
   std::vector<Assignment> assignments = match_states(saved, model.states(), options, report, problems);
   if (!options.check_description || !options.strict || !options.whole()) return assignments;
   const std::size_t before = problems.size();

@@ -109,7 +109,8 @@ class Reader {
     const char* const end = number_end(in_.begin(), integer);
     if (end == nullptr) throw bad_number();
     const std::string_view digits(in_.begin(), static_cast<std::size_t>(end - in_.begin()));
-    if (digits.size() > longest_number) throw ParseError(fmt::format("the number has more than {} bytes", longest_number));
+    if (digits.size() > longest_number)
+      throw ParseError(fmt::format("the number has more than {} bytes", longest_number));
     const Scalar s = integer ? integer_of(digits) : Scalar{.kind = Scalar::Kind::real, .text = digits};
     in_.advance(end);  // the window stays where it is: `digits` too
     walker_.scalar(s);

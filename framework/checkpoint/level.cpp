@@ -38,7 +38,8 @@ std::int64_t as_integer(const Scalar& s) {
   if (s.kind == Scalar::Kind::natural &&
       s.natural <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()))
     return static_cast<std::int64_t>(s.natural);
-  throw ParseError(fmt::format("got {}; must be an integer of at most 64 bits, without fraction or exponent", in_quotes(s)));
+  throw ParseError(
+      fmt::format("got {}; must be an integer of at most 64 bits, without fraction or exponent", in_quotes(s)));
 }
 
 namespace {

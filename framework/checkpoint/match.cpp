@@ -278,7 +278,7 @@ void Assignment::apply() {
 }
 
 std::vector<Assignment> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
-                               LoadReport& report, Problems& problems) {
+                                     LoadReport& report, Problems& problems) {
   const States wanted = options.prefix.empty() ? states : states.under(options.prefix);
   if (wanted.empty() && !options.prefix.empty())
     problems.push_back(fmt::format("prefix: the model has no state below {}", in_quotes(options.prefix)));

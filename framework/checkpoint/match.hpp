@@ -38,7 +38,7 @@ const SavedModel* find_model(const Document& file, const std::string& name, Prob
 /// states and leaves; other kinds, dtypes and shapes; a prefix or rename that meets nothing. Else what fits, and the
 /// rest into the report. Two states of the file for one of the model are always a problem.
 std::vector<Assignment> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
-                               LoadReport& report, Problems& problems);
+                                     LoadReport& report, Problems& problems);
 /// Other kinds, options and children, whatever their order.
 void match_description(const ModuleConfig& saved, const ModuleConfig& now, Problems& problems);
 /// What `part` says of `saved`; an exception of its check is a problem like another.

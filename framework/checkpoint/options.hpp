@@ -29,7 +29,7 @@ struct SaveOptions {
 ///   vg::load(model, "old.json", {.rename = {{"backbone", "encoder"}}, .prefix = "encoder"});  // from another place
 struct LoadOptions {
   /// Whether the kinds, options and names of the file's modules must be the model's. Without it only the states must
-  /// fit: for a model that was made with, say, another dropout rate or initializer. Donated only of a whole, strict load:
+  /// fit: for a model that was made with, say, another dropout rate or initializer. Checked only by a full, strict load:
   /// none of the fields below is used.
   bool check_description = true;
   /// false: what fits is loaded; what is missing, unexpected or mismatched is left as it is and reported.

@@ -102,7 +102,8 @@ void check_format(const Scalar& s) {
 int checked_version(const Scalar& s) {
   const std::int64_t version = as_integer(s);
   if (version < 1 || version > format_version)
-    throw ParseError(fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version));
+    throw ParseError(
+        fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version));
   return static_cast<int>(version);
 }
 
@@ -129,7 +130,8 @@ class DocumentLevel : public Record {
         "crc32", [this](const Scalar& s) { check_sum(s); }, Need::optional);
   }
   void key(const std::string& name) override {
-    if (document_.summed) throw ParseError("\"crc32\" must be the last key of the file: it is the sum of all before it");
+    if (document_.summed)
+      throw ParseError("\"crc32\" must be the last key of the file: it is the sum of all before it");
     Record::key(name);
   }
 

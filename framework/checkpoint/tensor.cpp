@@ -168,7 +168,7 @@ class Base64 {
     const std::int64_t left = in_.left();
     if (builder_.numel() > most || builder_.numel() > left || base64_size(bytes_) > left)
       throw ParseError(fmt::format("shape {} needs {} values of {} bytes; the file has {} bytes left for their base64",
-                              builder_.shape().str(), builder_.numel(), width_, left));
+                                   builder_.shape().str(), builder_.numel(), width_, left));
     builder_.expect(builder_.numel());
   }
 
@@ -208,7 +208,7 @@ class Base64 {
     const std::int64_t got = done_ + letters * 6 / 8;
     if (std::find(in_.begin(), end, '"') != end && got < bytes_)
       return ParseError(fmt::format("the base64 string ends after {} of the {} bytes that shape {} needs", got, bytes_,
-                               builder_.shape().str()));
+                                    builder_.shape().str()));
     const bool cut = end - in_.begin() < 4 && std::find(in_.begin(), end, '"') == end;
     in_.advance(end);
     if (cut) return ParseError("the file ends within a string");

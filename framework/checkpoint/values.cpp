@@ -33,7 +33,8 @@ class UntypedList : public Level {
     if (integer && real_)
       throw ParseError(fmt::format("got the integer {} in an array of f64; write it with \".0\"", in_quotes(s)));
     if (s.kind == Kind::text && real_)
-      throw ParseError(fmt::format("got {} in an array of f64; such an array is written {{\"f64\": [...]}}", in_quotes(s)));
+      throw ParseError(
+          fmt::format("got {} in an array of f64; such an array is written {{\"f64\": [...]}}", in_quotes(s)));
     list_->scalar(s);
   }
   void close() override {
@@ -82,7 +83,8 @@ class Tagged : public Level {
     return std::make_unique<List<std::string>>(out_.emplace<std::vector<std::string>>());
   }
   void close() override {
-    if (tag_.empty()) throw ParseError("a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"");
+    if (tag_.empty())
+      throw ParseError("a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"");
   }
 
  protected:

@@ -74,8 +74,8 @@ void swap_bytes(T& value) {
 
 /// FileDType integers, booleans and i32 itself.
 template <class T>
-void convert(const RandomAccessFile& source, const StoredTensor& tensor, const T* from, std::int64_t n, std::int64_t first,
-             std::int32_t* to) {
+void convert(const RandomAccessFile& source, const StoredTensor& tensor, const T* from, std::int64_t n,
+             std::int64_t first, std::int32_t* to) {
   for (std::int64_t i = 0; i < n; ++i) {
     if (!std::in_range<std::int32_t>(from[i]))
       source.fail(fmt::format("{}: element {} is {}; integers are read as i32, which does not hold it", tensor.name,

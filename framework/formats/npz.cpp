@@ -11,9 +11,9 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/formats/claimed_bytes.hpp"
+#include "voxgrad/framework/formats/file_dtype.hpp"
 #include "voxgrad/framework/formats/npy_header.hpp"
 #include "voxgrad/framework/formats/random_access_file.hpp"
-#include "voxgrad/framework/formats/file_dtype.hpp"
 #include "voxgrad/framework/formats/tensor_files.hpp"
 #include "voxgrad/framework/formats/zip.hpp"
 #include "voxgrad/framework/ops/detail/strided.hpp"
@@ -62,7 +62,8 @@ Tensor reverse_axes(const Tensor& t, const Shape& shape) {
   return out;
 }
 
-Tensor read_data(const RandomAccessFile& source, const std::string& name, const NpyHeader& header, detail::ClaimedBytes& data) {
+Tensor read_data(const RandomAccessFile& source, const std::string& name, const NpyHeader& header,
+                 detail::ClaimedBytes& data) {
   const auto next = [&](void* to, std::int64_t bytes) { data.read(to, bytes); };
   if (!header.fortran_order) return read_stored(source, {name, header.type, header.swapped, header.shape}, next);
   std::vector<std::int64_t> extents = header.shape.vec();
@@ -128,7 +129,9 @@ NamedTensors detail::read_npz(const RandomAccessFile& source) {
   return tensors;
 }
 
-NamedTensors read_npz(const std::filesystem::path& path) { return detail::read_npz(RandomAccessFile("[read_npz]", path)); }
+NamedTensors read_npz(const std::filesystem::path& path) {
+  return detail::read_npz(RandomAccessFile("[read_npz]", path));
+}
 
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options) {
   std::set<std::string_view> names;

@@ -24,7 +24,9 @@ RandomAccessFile::RandomAccessFile(std::string where, std::string name, std::spa
       memory_(bytes),
       size_(static_cast<std::int64_t>(bytes.size())) {}
 
-void RandomAccessFile::fail(const std::string& what) const { throw IoError(fmt::format("{} {}: {}", where_, name_, what)); }
+void RandomAccessFile::fail(const std::string& what) const {
+  throw IoError(fmt::format("{} {}: {}", where_, name_, what));
+}
 
 std::string RandomAccessFile::looks_like() const {
   std::string first(static_cast<std::size_t>(std::min<std::int64_t>(size_, signature_bytes)), '\0');

@@ -13,9 +13,9 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/formats/safetensors_header.hpp"
-#include "voxgrad/framework/formats/random_access_file.hpp"
 #include "voxgrad/framework/formats/file_dtype.hpp"
+#include "voxgrad/framework/formats/random_access_file.hpp"
+#include "voxgrad/framework/formats/safetensors_header.hpp"
 #include "voxgrad/framework/formats/tensor_files.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
 
@@ -23,9 +23,9 @@ namespace vg {
 
 namespace {
 
-using detail::SafetensorsEntry;
-using detail::RandomAccessFile;
 using detail::FileDType;
+using detail::RandomAccessFile;
+using detail::SafetensorsEntry;
 
 constexpr std::int64_t length_bytes = 8;
 
@@ -34,9 +34,10 @@ struct TypeRow {
   FileDType type;
 };
 constexpr TypeRow type_rows[] = {
-    {"F32", FileDType::f32},      {"F64", FileDType::f64}, {"I32", FileDType::i32}, {"F16", FileDType::f16}, {"BF16", FileDType::bf16},
-    {"BOOL", FileDType::boolean}, {"U8", FileDType::u8},   {"I8", FileDType::i8},   {"U16", FileDType::u16}, {"I16", FileDType::i16},
-    {"U32", FileDType::u32},      {"U64", FileDType::u64}, {"I64", FileDType::i64},
+    {"F32", FileDType::f32},   {"F64", FileDType::f64},      {"I32", FileDType::i32}, {"F16", FileDType::f16},
+    {"BF16", FileDType::bf16}, {"BOOL", FileDType::boolean}, {"U8", FileDType::u8},   {"I8", FileDType::i8},
+    {"U16", FileDType::u16},   {"I16", FileDType::i16},      {"U32", FileDType::u32}, {"U64", FileDType::u64},
+    {"I64", FileDType::i64},
 };
 
 std::string_view name_in_file(DType dtype) { return dtype == f64 ? "F64" : dtype == f32 ? "F32" : "I32"; }

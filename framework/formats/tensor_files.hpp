@@ -3,8 +3,8 @@
 #pragma once
 
 #include "voxgrad/framework/formats/npz.hpp"
-#include "voxgrad/framework/formats/safetensors.hpp"
 #include "voxgrad/framework/formats/random_access_file.hpp"
+#include "voxgrad/framework/formats/safetensors.hpp"
 
 namespace vg::detail {
 

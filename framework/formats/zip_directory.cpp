@@ -91,7 +91,8 @@ Directory find_directory(const RandomAccessFile& source) {
 /// The values of the zip64 extra field that stand for the fields which are all ones, in their order.
 class Extra64 {
  public:
-  Extra64(const RandomAccessFile& source, const std::string& extra, const std::string& name) : source_(source), name_(name) {
+  Extra64(const RandomAccessFile& source, const std::string& extra, const std::string& name)
+      : source_(source), name_(name) {
     for (std::size_t at = 0; extra.size() - at >= 4;) {
       const auto length = static_cast<std::size_t>(load16(extra, at + 2));
       if (length > extra.size() - at - 4) source.fail(fmt::format("entry {}: its extra field is damaged", name));

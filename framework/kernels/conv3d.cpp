@@ -51,7 +51,7 @@ void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw
 // for Winograd alone, and an epilogue for one y.
 template <class T>
 void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
-            const Epilogue<T>& epilogue) {
+               const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
   bool applied = false;  // by the last one that ran
   run<T>(
@@ -122,11 +122,13 @@ template void conv3d_grad_weight<double>(const Conv3dProblem&, const double*, co
 
 template void conv3d_forward_concat<float>(const Conv3dProblem&, const ConcatView<const float>&, const float*, float*,
                                            const Epilogue<float>&);
-template void conv3d_grad_input_concat<float>(const Conv3dProblem&, const float*, const float*, const ConcatView<float>&);
-template void conv3d_grad_weight_concat<float>(const Conv3dProblem&, const ConcatView<const float>&, const float*, float*);
+template void conv3d_grad_input_concat<float>(const Conv3dProblem&, const float*, const float*,
+                                              const ConcatView<float>&);
+template void conv3d_grad_weight_concat<float>(const Conv3dProblem&, const ConcatView<const float>&, const float*,
+                                               float*);
 template bool conv3d_supports_concat<float>(const Conv3dProblem&, Pass, const std::int64_t*, std::size_t);
-template void conv3d_forward_concat<double>(const Conv3dProblem&, const ConcatView<const double>&, const double*, double*,
-                                            const Epilogue<double>&);
+template void conv3d_forward_concat<double>(const Conv3dProblem&, const ConcatView<const double>&, const double*,
+                                            double*, const Epilogue<double>&);
 template void conv3d_grad_input_concat<double>(const Conv3dProblem&, const double*, const double*,
                                                const ConcatView<double>&);
 template void conv3d_grad_weight_concat<double>(const Conv3dProblem&, const ConcatView<const double>&, const double*,

@@ -21,16 +21,16 @@ namespace {
 
 constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
 constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 9, wide_weight_out = 6;  // the same of wide tiles
-constexpr double plane_point = 7;         // the same of each where points lie along H alone: rows are read twice
-constexpr double non_temporal_vector = 20;         // a vector of a volume from memory, where the direct kernels stream
-constexpr double weight_point = 6;        // a vector of weights, a point: transformed, written, read again
-constexpr double uncached_weight_point = 28;   // the same where there are several parts: weights fill more than L2
-constexpr double turned = 1.5;            // where weights are transposed, too
-constexpr double half_vector = 0.6;       // at most half a vector of channels, done in half vectors
-constexpr double direct_groups = 1.25;    // direct products of groups that share a vector, against dense ones
-constexpr double short_products = 1.12;   // a point's products are short: share of the direct kernels' speed lost
-constexpr double wide_products = 1.05;    // the same of wide tiles, several points a call
-constexpr double strided_products = 1.1;  // of stride 2
+constexpr double plane_point = 7;             // the same of each where points lie along H alone: rows are read twice
+constexpr double non_temporal_vector = 20;    // a vector of a volume from memory, where the direct kernels stream
+constexpr double weight_point = 6;            // a vector of weights, a point: transformed, written, read again
+constexpr double uncached_weight_point = 28;  // the same where there are several parts: weights fill more than L2
+constexpr double turned = 1.5;                // where weights are transposed, too
+constexpr double half_vector = 0.6;           // at most half a vector of channels, done in half vectors
+constexpr double direct_groups = 1.25;        // direct products of groups that share a vector, against dense ones
+constexpr double short_products = 1.12;       // a point's products are short: share of the direct kernels' speed lost
+constexpr double wide_products = 1.05;        // the same of wide tiles, several points a call
+constexpr double strided_products = 1.1;      // of stride 2
 constexpr double strided_point = 6, dilated_out = 8;  // a vector of a tile's points, of outputs of input dilation 2
 constexpr double call = 3'000;                        // memory of a call
 constexpr double segment = 300;  // the lists and short tiles of the direct kernels, an edge or inside

@@ -95,7 +95,7 @@ struct Describe : Visitor {
     description.children.emplace_back(name, described(path, m, open));
   }
   static ModuleConfig described(const std::string& path, Module& m,
-                               std::vector<std::pair<const Module*, std::string>>& open) {
+                                std::vector<std::pair<const Module*, std::string>>& open) {
     ModuleConfig d{m.kind(), m.options(), {}};
     open.emplace_back(&m, path);
     Describe names(d, open);
@@ -242,14 +242,17 @@ void Module::check_named(const Call* outer) {
     throw ValueError(fmt::format(
         "[{0}] visit: it calls a {1} that visit() does not name, so that it would be neither trained, nor saved, nor "
         "put "
-        "in training mode; name it: v(\"name\", member). Where that is meant, call it under vg::NoGradGuard, or freeze() it",
+        "in training mode; name it: v(\"name\", member). Where that is meant, call it under vg::NoGradGuard, or "
+        "freeze() it",
         kind_or_type(outer->module), kind_or_type(*this)));
 }
 
 // ---------------------------------------------------------------------------------------------------------- the tree
 
 void Module::build(const std::vector<std::int64_t>& in_size) {
-  const auto fits = [](std::int64_t want, std::int64_t got) { return want == dynamic || got == dynamic || want == got; };
+  const auto fits = [](std::int64_t want, std::int64_t got) {
+    return want == dynamic || got == dynamic || want == got;
+  };
   if (!in_size_.empty() && !std::equal(in_size_.begin(), in_size_.end(), in_size.begin(), in_size.end(), fits))
     throw ValueError(fmt::format("[{}] in_size: got ({}); the layer was made for ({})", kind(),
                                  fmt::join(in_size, ", "), fmt::join(in_size_, ", ")));

@@ -90,7 +90,7 @@ void NanFinder::check_inputs(std::string_view op, const std::vector<Variable>& i
 }
 
 void NanFinder::on_output(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs,
-                     std::uint64_t node) {
+                          std::uint64_t node) {
   if (node != 0) made_[node] = here();
   const auto at = find_non_finite(value, options_.infinities);
   if (!at) return;

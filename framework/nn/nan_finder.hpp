@@ -48,7 +48,8 @@ class NanFinder : private OpObserver, private ModuleObserver {
     Place place;
   };
 
-  void on_output(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs, std::uint64_t node) override;
+  void on_output(std::string_view op, const Tensor& value, const std::vector<Variable>& inputs,
+                 std::uint64_t node) override;
   void on_gradient(const Variable& of, std::uint64_t node, const Variable& grad) override;
   void begin_vjp(std::string_view op, std::uint64_t node) override;
   void on_vjp_result(const Grads& grads) override;

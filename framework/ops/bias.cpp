@@ -127,9 +127,9 @@ Variable bias_add(const Variable& x, const Variable& bias) {
     throw ValueError(fmt::format("[bias_add] bias: got shape {}; must have one entry for each channel of x, {}",
                                  bias.shape().str(), x.shape().str()));
   return record_lazy("bias_add", std::make_shared<LazyBias>(x, bias), {x, bias},
-                         [shape = bias.shape()](const VjpContext& pull) -> Grads {
-                           return {pull.grad, pull.needs(1) ? bias_grad(pull.grad, shape) : Variable()};
-                         });
+                     [shape = bias.shape()](const VjpContext& pull) -> Grads {
+                       return {pull.grad, pull.needs(1) ? bias_grad(pull.grad, shape) : Variable()};
+                     });
 }
 
 }  // namespace vg

@@ -67,7 +67,8 @@ std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
 }
 
 // Of the parts, then of w.
-Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const VjpContext& pull) {
+Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c,
+                      const VjpContext& pull) {
   const std::size_t count = parts.size();
   bool needs_parts = false;
   for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);

@@ -69,8 +69,8 @@ Variable dropout(const Variable& x, double keep, const random::Key& key) {
   });
   // Linear with a diagonal matrix, so it is its own transpose: the mask is drawn again, not stored.
   return record(
-      "dropout", std::move(y), {x}, [keep, key](const VjpContext& pull) -> Grads { return {dropout(pull.grad, keep, key)}; },
-      SaveOutput::no);
+      "dropout", std::move(y), {x},
+      [keep, key](const VjpContext& pull) -> Grads { return {dropout(pull.grad, keep, key)}; }, SaveOutput::no);
 }
 
 Variable spatial_dropout3d(const Variable& x, double keep, const random::Key& key) {
@@ -88,7 +88,8 @@ Variable spatial_dropout3d(const Variable& x, double keep, const random::Key& ke
   });
   return record(
       "spatial_dropout3d", std::move(y), {x},
-      [keep, key](const VjpContext& pull) -> Grads { return {spatial_dropout3d(pull.grad, keep, key)}; }, SaveOutput::no);
+      [keep, key](const VjpContext& pull) -> Grads { return {spatial_dropout3d(pull.grad, keep, key)}; },
+      SaveOutput::no);
 }
 
 }  // namespace vg

@@ -186,7 +186,8 @@ Variable minimum(const Variable& a, const Variable& b) { return extremum("minimu
 
 Variable add(const Variable& a, double b) {
   return record(
-      "add", with_number("add", a, b, plus), {a}, [](const VjpContext& p) -> Grads { return {p.grad}; }, SaveOutput::no);
+      "add", with_number("add", a, b, plus), {a}, [](const VjpContext& p) -> Grads { return {p.grad}; },
+      SaveOutput::no);
 }
 
 Variable mul(const Variable& a, double b) {

@@ -135,17 +135,20 @@ Variable cos(const Variable& x) {
 }
 
 Variable tanh(const Variable& x) {
-  return record("tanh", map("tanh", x.value(), [](auto v) { return fast_tanh(v); }), {x}, [](const VjpContext& p) -> Grads {
-    return {fused(
-        p.grad, p.output, [](auto g, auto y) { return g * (1 - y * y); },
-        [](const Variable& g, const Variable& y) { return mul(g, add(neg(square(y)), 1.0)); })};
-  });
+  return record("tanh", map("tanh", x.value(), [](auto v) { return fast_tanh(v); }), {x},
+                [](const VjpContext& p) -> Grads {
+                  return {fused(
+                      p.grad, p.output, [](auto g, auto y) { return g * (1 - y * y); },
+                      [](const Variable& g, const Variable& y) { return mul(g, add(neg(square(y)), 1.0)); })};
+                });
 }
 
 Variable erf(const Variable& x) {
   return record(
       "erf", map("erf", x.value(), [](auto v) { return std::erf(v); }), {x},
-      [x](const VjpContext& p) -> Grads { return {mul(mul(p.grad, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi)}; },
+      [x](const VjpContext& p) -> Grads {
+        return {mul(mul(p.grad, exp(neg(square(x)))), 2 * std::numbers::inv_sqrtpi)};
+      },
       SaveOutput::no);
 }
 

@@ -72,7 +72,7 @@ struct Norm {
   Tensor channel_means{};  // f64 (batch, channels), where they are not constant
   // what ops before and after were taken in (framework/autograd/lazy.hpp); never of rows
   Variable conv_bias{}, residual{};  // a number a channel added to x, a volume added to the result,
-  Activation activation{};     // and what is applied last
+  Activation activation{};           // and what is applied last
 
   enum Input : std::size_t { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
   const Variable& input(std::size_t i) const {

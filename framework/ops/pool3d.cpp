@@ -72,8 +72,8 @@ Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
     detail::pool_pick(g, x.value().data<T>(), index.data<std::int32_t>(), y.data<T>());
   });
   return record(
-      "pool_pick", std::move(y), {x}, [index, g](const VjpContext& pull) -> Grads { return {put(pull.grad, index, g)}; },
-      SaveOutput::no);
+      "pool_pick", std::move(y), {x},
+      [index, g](const VjpContext& pull) -> Grads { return {put(pull.grad, index, g)}; }, SaveOutput::no);
 }
 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g) {
@@ -84,8 +84,8 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
     detail::pool_put(g, grad.value().data<T>(), index.data<std::int32_t>(), dx.data<T>());
   });
   return record(
-      "pool_put", std::move(dx), {grad}, [index, g](const VjpContext& pull) -> Grads { return {pick(pull.grad, index, g)}; },
-      SaveOutput::no);
+      "pool_put", std::move(dx), {grad},
+      [index, g](const VjpContext& pull) -> Grads { return {pick(pull.grad, index, g)}; }, SaveOutput::no);
 }
 
 // Means over windows, and their adjoint: linear, and each is the other's vjp.

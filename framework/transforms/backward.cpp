@@ -70,7 +70,8 @@ class Engine {
       const std::shared_ptr<Node> node = std::move(heap_.back());
       heap_.pop_back();
       Variable grad = std::move(pending_.extract(node.get()).mapped());
-      if (OpObserver* const observer = OpObserver::current()) observer->on_gradient(make_variable({}, node, nullptr), node->id, grad);
+      if (OpObserver* const observer = OpObserver::current())
+        observer->on_gradient(make_variable({}, node, nullptr), node->id, grad);
       finish(node, grad);
       step(node, grad);
     }
@@ -152,11 +153,11 @@ namespace {
 Variable checked_cotangent(const Variable& output, const Variable& cotangent, std::string_view where) {
   if (!output.defined()) throw ValueError(fmt::format("[{}] output: the variable is undefined", where));
   if (!output.requires_grad())
-    throw ValueError(
-        fmt::format("[{}] output: it depends on nothing that requires a gradient{}; compute it outside of vg::NoGradGuard, "
-                    "from parameters that are not frozen or a Variable(tensor, true), without detach() or value() on "
-                    "the way",
-                    where, recording() ? "" : " (vg::NoGradGuard is on here)"));
+    throw ValueError(fmt::format(
+        "[{}] output: it depends on nothing that requires a gradient{}; compute it outside of vg::NoGradGuard, "
+        "from parameters that are not frozen or a Variable(tensor, true), without detach() or value() on "
+        "the way",
+        where, recording() ? "" : " (vg::NoGradGuard is on here)"));
   if (!cotangent.defined()) {
     if (output.numel() != 1)
       throw ValueError(fmt::format("[{}] output: its shape is {}; without a cotangent it must have exactly one element",
@@ -164,8 +165,9 @@ Variable checked_cotangent(const Variable& output, const Variable& cotangent, st
     return Variable(Tensor::ones(output.shape(), output.dtype()));
   }
   if (cotangent.shape() != output.shape() || cotangent.dtype() != output.dtype())
-    throw ValueError(fmt::format("[{}] cotangent: got {} {}; must be {} {} as the output", where, name_of(cotangent.dtype()),
-                                 cotangent.shape().str(), name_of(output.dtype()), output.shape().str()));
+    throw ValueError(fmt::format("[{}] cotangent: got {} {}; must be {} {} as the output", where,
+                                 name_of(cotangent.dtype()), cotangent.shape().str(), name_of(output.dtype()),
+                                 output.shape().str()));
   return cotangent;
 }
 
@@ -184,7 +186,9 @@ Subgraph subgraph_between(const Variable& root, const std::vector<Variable>& inp
   NodeSet targets;
   for (const Variable& v : inputs) targets.insert(Node::of(v).get());
   Subgraph subgraph;
-  const auto inputs_of = [&](const Node* n) -> const auto& { return effective_node(*n, create, &subgraph.unfused).inputs; };
+  const auto inputs_of = [&](const Node* n) -> const auto& {
+    return effective_node(*n, create, &subgraph.unfused).inputs;
+  };
   const Node* first = Node::of(root).get();
   NodeSet seen{first};
   std::vector<const Node*> nodes{first};
@@ -214,7 +218,8 @@ Subgraph subgraph_between(const Variable& root, const std::vector<Variable>& inp
 void Variable::backward(const BackwardOptions& options) const { backward(Variable{}, options); }
 
 void Variable::backward(const Variable& cotangent, const BackwardOptions& options) const {
-  Engine engine(*this, checked_cotangent(*this, cotangent, "backward"), options.retain_graph, options.create_graph, nullptr);
+  Engine engine(*this, checked_cotangent(*this, cotangent, "backward"), options.retain_graph, options.create_graph,
+                nullptr);
   // The leaves get theirs at the end: an error on the way leaves every grad() as it was.
   struct Leaf {
     std::shared_ptr<Node> node;

@@ -56,7 +56,8 @@ GradResult run(const Differentiable& f, const States& states, const GradOptions&
   for (int i : options.argnums) wanted.push_back(inputs[static_cast<std::size_t>(i)]);
 
   ValueAux result = f(inputs);
-  const Variable cotangent = any_shape ? Variable(Tensor::ones(result.value.shape(), result.value.dtype())) : Variable{};
+  const Variable cotangent =
+      any_shape ? Variable(Tensor::ones(result.value.shape(), result.value.dtype())) : Variable{};
   std::vector<Variable> found =
       result.value.requires_grad()
           ? gradients(result.value, wanted, cotangent,

@@ -16,8 +16,8 @@ using detail::with;
 namespace {
 
 // The options by name, in the order of brainstate's arguments.
-Attributes conv_options(const Size& in_size, std::int64_t out_channels, const Attributes& window, const Attributes& more,
-                    const Attributes& frame) {
+Attributes conv_options(const Size& in_size, std::int64_t out_channels, const Attributes& window,
+                        const Attributes& more, const Attributes& frame) {
   return with(with(with({{"in_size", in_size}, {"out_channels", out_channels}}, window), more), frame);
 }
 

@@ -88,7 +88,7 @@ struct ConvWindow {
 };
 
 struct Conv3dOptions {
-  Size in_size{};                 ///< (H, W, D, C), or (C, H, W, D) with channel_first; spatial extents may be vg::dynamic
+  Size in_size{};  ///< (H, W, D, C), or (C, H, W, D) with channel_first; spatial extents may be vg::dynamic
   std::int64_t out_channels = 0;  ///< required
   Extent3 kernel_size{};          ///< required
   Extent3 stride = 1;

@@ -126,11 +126,11 @@ Variable ConvLayer3d::update(const Variable& x) {
 
 Attributes ConvLayer3d::frame_options() const {
   Attributes values = detail::with({{"groups", frame_.groups},
-                                {"w_init", w_init_},
-                                {"b_init", b_init_},
-                                {"w_mask", w_mask_},
-                                {"channel_first", frame_.channel_first}},
-                               mask_options(mask_));
+                                    {"w_init", w_init_},
+                                    {"b_init", b_init_},
+                                    {"w_mask", w_mask_},
+                                    {"channel_first", frame_.channel_first}},
+                                   mask_options(mask_));
   // only where it was set, so that checkpoints from before there was the option fit
   if (compute() != Compute::automatic) values.emplace_back("compute", std::string(name_of(compute())));
   values.emplace_back("name", name());

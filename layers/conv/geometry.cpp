@@ -90,8 +90,9 @@ void check_size(std::string_view where, const Size& size, std::size_t entries) {
 
 void check_extents(std::string_view where, const Size& size) {
   if (std::any_of(size.begin(), size.end(), [](std::int64_t e) { return (e < 1 && e != dynamic) || e > largest; }))
-    throw ValueError(fmt::format("[{}] in_size: got {}; every extent must be at least 1 (and below 2^31), or vg::dynamic",
-                                 where, size_text(size)));
+    throw ValueError(
+        fmt::format("[{}] in_size: got {}; every extent must be at least 1 (and below 2^31), or vg::dynamic", where,
+                    size_text(size)));
 }
 
 std::string size_text(const Size& size) {

@@ -6,11 +6,11 @@
 namespace vg::zoo {
 
 struct MedNeXtOptions {
-  Size in_size{};                  ///< required: (H, W, D, C), spatial extents vg::dynamic or divisible by 2^(stages - 1)
-  std::int64_t out_channels = 0;   ///< required: classes
-  std::int64_t init_filters = 32;  ///< channels of the first stage; they double with each
-  std::int64_t kernel_size = 3;    ///< of the depthwise convolutions; odd
-  std::int64_t expansion = 2;      ///< of the channels within a block
+  Size in_size{};  ///< required: (H, W, D, C), spatial extents vg::dynamic or divisible by 2^(stages - 1)
+  std::int64_t out_channels = 0;                    ///< required: classes
+  std::int64_t init_filters = 32;                   ///< channels of the first stage; they double with each
+  std::int64_t kernel_size = 3;                     ///< of the depthwise convolutions; odd
+  std::int64_t expansion = 2;                       ///< of the channels within a block
   std::vector<std::int64_t> blocks{2, 2, 2, 2, 2};  ///< a stage, the bottleneck last; as many on the way up
   Initializer w_init = init::KaimingNormal();
 };

@@ -6,9 +6,9 @@
 namespace vg::zoo {
 
 struct SegResNetOptions {
-  Size in_size{};                 ///< required: (H, W, D, C), spatial extents vg::dynamic or divisible by 2^(stages - 1)
-  std::int64_t out_channels = 0;  ///< required: classes
-  std::int64_t init_filters = 8;  ///< channels of the first stage; they double with each
+  Size in_size{};  ///< required: (H, W, D, C), spatial extents vg::dynamic or divisible by 2^(stages - 1)
+  std::int64_t out_channels = 0;                      ///< required: classes
+  std::int64_t init_filters = 8;                      ///< channels of the first stage; they double with each
   std::vector<std::int64_t> blocks_down{1, 2, 2, 4};  ///< residual blocks a stage
   std::vector<std::int64_t> blocks_up{1, 1, 1};       ///< from the deepest up: one entry fewer
   std::int64_t num_groups = 8;

@@ -6,8 +6,8 @@
 namespace vg::zoo {
 
 struct UNet3dOptions {
-  Size in_size{};                 ///< required: (H, W, D, C), spatial extents vg::dynamic or divisible by 2^(stages - 1)
-  std::int64_t out_channels = 0;  ///< required: classes
+  Size in_size{};  ///< required: (H, W, D, C), spatial extents vg::dynamic or divisible by 2^(stages - 1)
+  std::int64_t out_channels = 0;                                   ///< required: classes
   std::vector<std::int64_t> features{32, 64, 128, 256, 320, 320};  ///< a stage
   Initializer w_init = init::KaimingNormal();
 };

@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (bytes.starts_with("\x93NUMPY")) bytes = test::Zip{{{"array.npy", bytes}}}.bytes();
   fuzz::read_or_refuse("[read_npz] fuzz: ", [&] {
     const vg::detail::RandomAccessFile source("[read_npz]", "fuzz",
-                                    {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
+                                              {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     std::int64_t total = 0;
     for (const auto& [name, tensor] : vg::detail::read_npz(source)) total += tensor.bytes();
     // Deflate expands a byte to at most 1032, and one of those becomes at most four of a tensor (b1 to i32).

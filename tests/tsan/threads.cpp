@@ -72,7 +72,7 @@ void background_saves() {
   const test::TempDir folder;
   Training training;
   std::optional<vg::CheckpointManager> run(std::in_place, folder / "run",
-                                          vg::CheckpointManagerOptions{.keep_last = 2, .best = vg::Best::highest});
+                                           vg::CheckpointManagerOptions{.keep_last = 2, .best = vg::Best::highest});
   training.put_into(run->checkpoint());
   std::int64_t position = -1;
   for (std::int64_t step = 1; step <= 20; ++step) {

@@ -52,8 +52,8 @@ int main() {
       {.batch_size = 2, .shuffle = true, .transform = [](const vg::Sample& s, const vg::random::Key& key) {
          return vg::augment::random_flip(key, s, {0, 1, 2});
        }});
-  vg::Sequential model =
-      vg::zoo::UNet3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, 1}, .out_channels = 2, .features = {8, 16, 32}});
+  vg::Sequential model = vg::zoo::UNet3d(
+      {.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, 1}, .out_channels = 2, .features = {8, 16, 32}});
   vg::AdamW optimizer(model.parameters(), {.lr = 3e-3});
   model.train();
   for (int step = 1; step <= 40; ++step) {

@@ -75,8 +75,11 @@ void tile_chunk(Tiles& tiles, const IgemmArgs<Bf16Pair>& a, const TileRun& run, 
 inline std::int64_t run_end(const IgemmArgs<Bf16Pair>& a, std::int64_t first) {
   std::int64_t end = first + 1;
   if (end == a.positions) return end;
-  const std::int64_t dx = a.x_indirection[end] - a.x_indirection[first], dy = a.y_indirection[end] - a.y_indirection[first];
-  while (end < a.positions && a.x_indirection[end] - a.x_indirection[end - 1] == dx && a.y_indirection[end] - a.y_indirection[end - 1] == dy) ++end;
+  const std::int64_t dx = a.x_indirection[end] - a.x_indirection[first],
+                     dy = a.y_indirection[end] - a.y_indirection[first];
+  while (end < a.positions && a.x_indirection[end] - a.x_indirection[end - 1] == dx &&
+         a.y_indirection[end] - a.y_indirection[end - 1] == dy)
+    ++end;
   return end;
 }
 

@@ -56,7 +56,9 @@ inline bool is_depthwise(const Conv3dProblem& p) {
 class IndirectionBuffer {
  public:
   explicit IndirectionBuffer(const Indirection& indirection)
-      : taps_(indirection.most_taps()), offsets_(2 * indirection.most_positions()), most_(indirection.most_positions()) {}
+      : taps_(indirection.most_taps()),
+        offsets_(2 * indirection.most_positions()),
+        most_(indirection.most_positions()) {}
   TapRun* taps() { return taps_.data(); }
   std::int64_t* x_indirection() { return offsets_.data(); }
   std::int64_t* y_indirection() { return offsets_.data() + most_; }

@@ -129,7 +129,7 @@ std::int64_t Indirection::taps(const Box& box, std::int64_t d, bool merge, TapRu
       const std::int64_t tap_row = first[0][h].k * p_.kernel_size[1] + first[1][w].k;
       for (std::int64_t k = 0; k < s[2]->tap_end - s[2]->tap_begin; ++k) {
         const TapRun tap = {(row * p_.in_size[2] + first[2][k].i - first[2]->i) * p_.in_channels, channels,
-                         (tap_row * p_.kernel_size[2] + first[2][k].k) * channels};
+                            (tap_row * p_.kernel_size[2] + first[2][k].k) * channels};
         if (merge && n > 0 && taps[n - 1].x + taps[n - 1].k == tap.x && taps[n - 1].w + taps[n - 1].k == tap.w)
           taps[n - 1].k += tap.k;
         else
@@ -143,7 +143,8 @@ std::int64_t Indirection::positions(const Box& box, std::int64_t d) const {
   return part(box, d, 0).chunk.count * part(box, d, 1).chunk.count * part(box, d, 2).chunk.count;
 }
 
-std::int64_t Indirection::positions(const Box& box, std::int64_t d, std::int64_t* x_indirection, std::int64_t* y_indirection) const {
+std::int64_t Indirection::positions(const Box& box, std::int64_t d, std::int64_t* x_indirection,
+                                    std::int64_t* y_indirection) const {
   std::int64_t count[3], out_stride[3], in_stride[3];
   std::int64_t y_stride = p_.out_channels, x_stride = p_.in_channels, y_origin = 0, x_origin = 0;
   bool meets = true;
@@ -190,7 +191,8 @@ std::shared_ptr<const Indirection> indirection_of(const Conv3dProblem& p, std::i
     return e.positions == positions && std::memcmp(&e.p, &p, sizeof p) == 0;
   };
   const std::lock_guard lock(mutex);
-  if (const auto found = std::find_if(entries.begin(), entries.end(), same); found != entries.end()) return found->indirection;
+  if (const auto found = std::find_if(entries.begin(), entries.end(), same); found != entries.end())
+    return found->indirection;
   auto indirection = std::make_shared<const Indirection>(p, positions);
   if (entries.size() < most)
     entries.push_back({p, positions, indirection});

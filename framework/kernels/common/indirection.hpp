@@ -63,7 +63,8 @@ class Indirection {
   std::int64_t taps(const Box& box, std::int64_t d, bool merge, TapRun* taps) const;
   std::int64_t positions(const Box& box, std::int64_t d) const;
   /// The offsets of its outputs, and their number: x_indirection of the first tap's input, without a tap 0.
-  std::int64_t positions(const Box& box, std::int64_t d, std::int64_t* x_indirection, std::int64_t* y_indirection) const;
+  std::int64_t positions(const Box& box, std::int64_t d, std::int64_t* x_indirection,
+                         std::int64_t* y_indirection) const;
 
  private:
   Conv3dProblem p_;

@@ -55,8 +55,8 @@ struct IgemmArgs {
   std::int64_t co_begin = 0, co_end;         ///< output channels to compute; co_begin is a multiple of 2 * lanes
   std::int64_t group_in = 0, group_out = 0;  ///< channels of a group, where lanes run over several groups
   bool stream = false;                       ///< igemm may use non-temporal stores: y and y_indirection are whole lines
-  bool prefetch_x = false;                        ///< x may come from memory: igemm prefetches it
-  BatchStrides batch = {};                      ///< for igemm
+  bool prefetch_x = false;                   ///< x may come from memory: igemm prefetches it
+  BatchStrides batch = {};                   ///< for igemm
 };
 
 /// dw rows += sum over positions of x (one row a weight row) times dy, for output channels [co_begin, co_end).
@@ -88,7 +88,8 @@ struct ChannelMap {
   std::int64_t rows, channels;
   const T *centre, *factor, *shift;
   Activation activation;
-  bool non_temporal = false;  ///< the results are part of more than the caches hold: non-temporal stores, where they are whole lines
+  bool non_temporal =
+      false;  ///< the results are part of more than the caches hold: non-temporal stores, where they are whole lines
 };
 
 /// The windows of a row of outputs along D, in a sample of in_w x in_d voxels a plane: all have the same rows of
@@ -109,7 +110,7 @@ struct DenseKernels {
   /// The same for few output channels, lanes over the reduction; w packed as [output channel][row].
   IgemmKernel<T> igemm_narrow;
   WgradKernel<T> wgrad;
-  std::int64_t weight_lanes;   ///< of the smallest vector that wgrad works with
+  std::int64_t weight_lanes;    ///< of the smallest vector that wgrad works with
   WgradKernel<T> wgrad_narrow;  ///< for few output channels: lanes over weight rows
 };
 
@@ -130,8 +131,8 @@ struct KernelTable : DenseKernels<T> {
   void (*channel_dots)(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx);
   // pointwise.hpp
   void (*map_channels)(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
-  void (*activation_grad_dots)(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
-                         double* sum_gx);
+  void (*activation_grad_dots)(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad,
+                               double* sum_g, double* sum_gx);
   void (*gelu)(std::int64_t n, const T* x, T* y);
   void (*gelu_grad)(std::int64_t n, const T* x, const T* g, T* dx);
   void (*norm_grad)(const ChannelMap<T>& m, const T* scale_x, const T* offset, const T* x, const T* g, T* dx);

@@ -141,7 +141,8 @@ constexpr int depthwise_pairs(int kd) {
 
 template <class T>
 std::int64_t stream_vectors(DepthwiseInput in, std::int64_t kd) {
-  if (line_vectors<T> == 2) return in == DepthwiseInput::broadcast && depthwise_pairs<T>(static_cast<int>(kd)) > 0 ? 2 : 0;
+  if (line_vectors<T> == 2)
+    return in == DepthwiseInput::broadcast && depthwise_pairs<T>(static_cast<int>(kd)) > 0 ? 2 : 0;
   return line_vectors<T>;
 }
 
@@ -169,8 +170,8 @@ void depthwise_row(const DepthwiseRow<T>& a) {
 
 /// `tiles` tiles of B outputs a row, from output `first` on, times the rows of taps [row, row + R).
 template <class T, DepthwiseInput In, int B, int R, int KD>
-__attribute__((noinline)) void depthwise_weight_tiles(const DepthwiseWeights<T>& a, std::int64_t row, std::int64_t first,
-                                                    std::int64_t tiles) {
+__attribute__((noinline)) void depthwise_weight_tiles(const DepthwiseWeights<T>& a, std::int64_t row,
+                                                      std::int64_t first, std::int64_t tiles) {
   using S = Simd<T>;
   const DepthwiseLoad<T, In> input(a.lane, a.x_step);
   typename S::V acc[R][KD];

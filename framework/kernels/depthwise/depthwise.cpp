@@ -41,7 +41,7 @@ struct Blocking {
   int64_t vectors;           ///< of output channels
   bool shared;               ///< all vectors meet the same inputs
   int64_t v_size, v_blocks;  ///< vectors of a task
-  DepthwiseInput input;        ///< what the kernels do with the copies of the inputs
+  DepthwiseInput input;      ///< what the kernels do with the copies of the inputs
   int64_t sources, x_step;   ///< copies that a task needs; elements of a voxel in one
   int64_t together;          ///< vectors of a line, which are stored non-temporally at once; 0: not past them
   int64_t vector_size;       ///< elements of a vector's weights, [input channel][tap][lane]
@@ -258,8 +258,8 @@ void pack_vectors(const Conv3dProblem& p, const Blocking& c, const Weights<T>& w
 
 /// The planes of taps that output plane h meets, for output row 0; and their number.
 template <class T>
-int64_t list_planes(const Conv3dProblem& p, const Blocking& c, InputRing<T>& ring, int64_t h, int64_t v, const T* weights,
-                    DepthwiseTaps<T>* list) {
+int64_t list_planes(const Conv3dProblem& p, const Blocking& c, InputRing<T>& ring, int64_t h, int64_t v,
+                    const T* weights, DepthwiseTaps<T>* list) {
   DepthwiseTaps<T>* t = list;
   for (int64_t j = 0; j < c.ci; ++j)
     for (int64_t kh = 0; kh < p.kernel_size[0]; ++kh, weights += p.kernel_size[1] * p.kernel_size[2] * c.lanes)
@@ -286,8 +286,8 @@ int64_t first_voxel(const Conv3dProblem& p, const Unit& unit, int64_t h, int64_t
 
 /// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH. plane_done(h) is called after each plane.
 template <class T, class PlaneDone>
-void data_pass_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin, int64_t v_end,
-                 const T* packed, DepthwiseTaps<T>* planes, T* y, const PlaneDone& plane_done) {
+void data_pass_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin,
+                    int64_t v_end, const T* packed, DepthwiseTaps<T>* planes, T* y, const PlaneDone& plane_done) {
   const auto kernel = depthwise_table<T>(p.out_channels).row;
   ring.begin(unit, v_begin, v_end);
   for (int64_t h = unit.h_begin; h < unit.h_end; ++h) {
@@ -323,12 +323,13 @@ bool applies(const Conv3dProblem& p, bool weight) {
 
 template <class T>
 std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
-                           const Epilogue<T>& epilogue) {
+                              const Epilogue<T>& epilogue) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return std::nullopt;
   Blocking c = blocking_of<T>(p);
   const bool applies = epilogue.any() && c.v_blocks == 1;  // to whole voxels
-  c.together =
-      !applies && should_stream(p, y) ? depthwise_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2]) : 0;
+  c.together = !applies && should_stream(p, y)
+                   ? depthwise_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2])
+                   : 0;
   if (applies) epilogue.begin(p.batch * c.units());
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
@@ -339,14 +340,14 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
         memory::Scratch<DepthwiseTaps<T>> planes(c.ci * p.kernel_size[0]);
         const int64_t v = task % c.v_blocks * c.v_size;
         const Unit unit = unit_of(p, c, task / c.v_blocks);
-        data_pass_unit(p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y,
-                    [&](int64_t h) {
-                      const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // that lie side by side
-                      for (int64_t row = 0; applies && row < unit.w_count; row += rows) {
-                        const int64_t voxel = first_voxel(p, unit, h, row);
-                        epilogue.apply(task, voxel, rows * unit.d_count, y + voxel * p.out_channels);
-                      }
-                    });
+        data_pass_unit(
+            p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y, [&](int64_t h) {
+              const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // that lie side by side
+              for (int64_t row = 0; applies && row < unit.w_count; row += rows) {
+                const int64_t voxel = first_voxel(p, unit, h, row);
+                epilogue.apply(task, voxel, rows * unit.d_count, y + voxel * p.out_channels);
+              }
+            });
         if (c.together > 0) depthwise_table<T>(p.out_channels).stream_end();
       },
       is_small(p));
@@ -374,8 +375,8 @@ void fill_dy(const Conv3dProblem& p, const Blocking& c, const Unit& unit, int64_
 
 /// sums[vector][input channel][tap][lane] += the unit's.
 template <class T>
-void weight_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin, int64_t v_end,
-                 const T* dy, T* dy_copy, T* sums) {
+void weight_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin,
+                 int64_t v_end, const T* dy, T* dy_copy, T* sums) {
   const auto kernel = depthwise_table<T>(p.out_channels).weights;
   const int64_t plane_size = p.kernel_size[1] * p.kernel_size[2] * c.lanes;
   ring.begin(unit, v_begin, v_end);
@@ -439,9 +440,9 @@ bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 template bool applies<float>(const Conv3dProblem&, bool);
 template bool applies<double>(const Conv3dProblem&, bool);
 template std::optional<Done> data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
-                                           const Epilogue<float>&);
+                                              const Epilogue<float>&);
 template std::optional<Done> data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
-                                            const Epilogue<double>&);
+                                               const Epilogue<double>&);
 template bool grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 

@@ -21,7 +21,7 @@ struct Done {
 /// meet it: nothing is done if there is one.
 template <class T>
 std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
-                           const Epilogue<T>& epilogue);
+                              const Epilogue<T>& epilogue);
 
 /// False if a result is not finite: in dy that may have met padding only, and the caller should do it another way.
 template <class T>

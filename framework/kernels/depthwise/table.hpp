@@ -45,7 +45,7 @@ struct DepthwiseRow {
 template <class T>
 struct DepthwiseWeights {
   const T* x;
-  DepthwiseInput input;          ///< not `broadcast`
+  DepthwiseInput input;        ///< not `broadcast`
   std::int64_t x_step, x_row;  ///< elements from input to input along D, and from row to row
   const std::int32_t* lane;    ///< as in DepthwiseTap
   const T* dy;                 ///< contiguous

@@ -123,7 +123,8 @@ struct NextRun {
   const T *x, *after;  // of this tile and the next
   const char* at = nullptr;
   NextRun(const IgemmArgs<T>& a, std::int64_t first)
-      : x(a.x + a.x_indirection[first]), after(x + MR * (a.x_indirection[first + 1] - a.x_indirection[first]) + a.taps->x) {}
+      : x(a.x + a.x_indirection[first]),
+        after(x + MR * (a.x_indirection[first + 1] - a.x_indirection[first]) + a.taps->x) {}
   static bool pays(const IgemmArgs<T>& a, std::int64_t first, std::int64_t co) {
     if (!a.prefetch_x || co != a.co_begin || a.tap_count == 0) return false;
     const std::int64_t step = a.x_indirection[first + 1] - a.x_indirection[first];

@@ -14,8 +14,8 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/pack.hpp"
-#include "voxgrad/framework/kernels/direct/pad_copy.hpp"
 #include "voxgrad/framework/kernels/direct/lookahead_buffer.hpp"
+#include "voxgrad/framework/kernels/direct/pad_copy.hpp"
 
 namespace vg::kernels::direct {
 
@@ -93,8 +93,8 @@ void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x
           if (transpose && depthwise)
             for (int64_t t = 0; t < tap_count; ++t) lists.taps()[t].w = last_tap - lists.taps()[t].w;
           const int64_t positions = indirection.positions(box, d, lists.x_indirection(), lists.y_indirection());
-          kernel({x, rows, y, lists.taps(), tap_count, lists.x_indirection(), lists.y_indirection(), positions, 0, p.out_channels, 0,
-                  p.out_channels, p.in_channels / p.groups, p.out_channels / p.groups, false});
+          kernel({x, rows, y, lists.taps(), tap_count, lists.x_indirection(), lists.y_indirection(), positions, 0,
+                  p.out_channels, 0, p.out_channels, p.in_channels / p.groups, p.out_channels / p.groups, false});
         }
       },
       is_small(p));
@@ -136,8 +136,8 @@ void zero(int64_t n, T* y) {
 
 /// The outputs of a list, of which those that follow each other are one call.
 template <class T>
-void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_indirection, int64_t count, int64_t channels,
-                   T* y) {
+void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_indirection, int64_t count,
+                   int64_t channels, T* y) {
   for (int64_t begin = 0, end = 1; begin < count; begin = end++) {
     while (end < count && y_indirection[end] == y_indirection[end - 1] + channels) ++end;
     epilogue.apply(task, y_indirection[begin] / channels, end - begin, y + y_indirection[begin]);
@@ -173,8 +173,8 @@ bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes,
           if (tap_count == 0 && sparse) continue;
           const int64_t positions = indirection.positions(box, d, lists.x_indirection(), lists.y_indirection());
           for (int64_t g = 0; g < p.groups; ++g)
-            kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_indirection(), lists.y_indirection(),
-                    positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
+            kernel({x + g * ci, w + g * group_size, y + g * co, lists.taps(), tap_count, lists.x_indirection(),
+                    lists.y_indirection(), positions, taps(p) * ci, 0, co_begin, co_end, ci, co, stream, true});
           if (applies) apply_to_list(epilogue, task, lists.y_indirection(), positions, p.out_channels, y);
         }
       },
@@ -221,19 +221,20 @@ WgradKernel<T> weight_kernel(const Conv3dProblem& p) {
 
 /// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
 template <class T>
-void weight_boxes(const Conv3dProblem& p, const Indirection& indirection, WgradKernel<T> kernel, int64_t begin, int64_t end,
-                  int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x, const T* dy,
-                  Sum<T>* dw) {
+void weight_boxes(const Conv3dProblem& p, const Indirection& indirection, WgradKernel<T> kernel, int64_t begin,
+                  int64_t end, int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x,
+                  const T* dy, Sum<T>* dw) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   LookaheadBuffer lists(indirection, p.groups == 1);
   lists.each(begin, end, after,
-             [&](const TapRun* taps, int64_t tap_count, const int64_t* x_indirection, const int64_t* y_indirection, int64_t positions) {
+             [&](const TapRun* taps, int64_t tap_count, const int64_t* x_indirection, const int64_t* y_indirection,
+                 int64_t positions) {
                if (!by_group)
-                 return kernel({x, dy, dw, taps, tap_count, x_indirection, y_indirection, positions, p.out_channels, part_begin,
-                                part_end, ci, co, lists.ahead});
+                 return kernel({x, dy, dw, taps, tap_count, x_indirection, y_indirection, positions, p.out_channels,
+                                part_begin, part_end, ci, co, lists.ahead});
                for (int64_t g = part_begin; g < part_end; ++g)
-                 kernel({x + g * ci, dy + g * co, dw + g * co, taps, tap_count, x_indirection, y_indirection, positions, p.out_channels,
-                         0, co, ci, co, lists.ahead});
+                 kernel({x + g * ci, dy + g * co, dw + g * co, taps, tap_count, x_indirection, y_indirection, positions,
+                         p.out_channels, 0, co, ci, co, lists.ahead});
              });
 }
 
@@ -289,8 +290,8 @@ void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes
         for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
         const auto first_box = [&](int64_t index) { return boxes * index / split.partials; };
         const int64_t next = (task + 1) / split.parts;  // of this thread's next task, but at the end of its share
-        weight_boxes(p, indirection, kernel, first_box(partial), first_box(partial + 1), first_box(next), split.by_group, part_begin,
-                     part_end, x, dy, to);
+        weight_boxes(p, indirection, kernel, first_box(partial), first_box(partial + 1), first_box(next),
+                     split.by_group, part_begin, part_end, x, dy, to);
       },
       is_small(p));
   if (split.partials > 1) add_partials(partials, split.partials, size, dw);
@@ -299,7 +300,7 @@ void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes
 template bool data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
 template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
-                             const Epilogue<double>&);
+                                const Epilogue<double>&);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 template bool gather_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
                                       const Bf16Pair*, int64_t, float*, const Epilogue<float>&);

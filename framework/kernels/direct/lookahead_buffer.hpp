@@ -35,7 +35,8 @@ class LookaheadBuffer {
       if (next < ahead) repeat_last(at + count + next);
       const Box box = indirection_.box(b);
       for (std::int64_t d = box.d_begin; d < box.d_end; ++d) {
-        const std::int64_t positions = indirection_.positions(box, d), tap_count = indirection_.taps(box, d, merge_, taps_.data());
+        const std::int64_t positions = indirection_.positions(box, d),
+                           tap_count = indirection_.taps(box, d, merge_, taps_.data());
         if (tap_count > 0) f(taps_.data(), tap_count, x_indirection() + at, y_indirection() + at, positions);
         at += positions;
       }
@@ -50,7 +51,8 @@ class LookaheadBuffer {
   std::int64_t append(std::int64_t at, std::int64_t index) {
     const Box box = indirection_.box(index);
     const std::int64_t first = at;
-    for (std::int64_t d = box.d_begin; d < box.d_end; ++d) at += indirection_.positions(box, d, x_indirection() + at, y_indirection() + at);
+    for (std::int64_t d = box.d_begin; d < box.d_end; ++d)
+      at += indirection_.positions(box, d, x_indirection() + at, y_indirection() + at);
     return at - first;
   }
   std::int64_t to_front(std::int64_t at, std::int64_t count) {

@@ -114,8 +114,8 @@ template <class T, int MR, int NV, bool Masked, class Next = NoNextPiece>
 __attribute__((noinline)) void weight_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
                                            std::int64_t last_lanes, const Next& next = {}) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked, false>(acc, a.x + x, a.x_indirection, a.dy + co, a.y_indirection, a.positions, last_lanes, nullptr,
-                                          next);
+  outer_product<T, MR, NV, Masked, false>(acc, a.x + x, a.x_indirection, a.dy + co, a.y_indirection, a.positions,
+                                          last_lanes, nullptr, next);
   add_rows<T, MR, NV, Masked>(acc, last_lanes, [&](int m) { return a.dw + (row + m) * a.dw_stride + co; });
 }
 
@@ -172,7 +172,8 @@ template <class T, int MR, int NV>
 __attribute__((noinline)) void scattered_tile(const WgradArgs<T>& a, const TileRows& rows, std::int64_t co,
                                               std::int64_t last_lanes, const NextPiece<T>& next) {
   typename Simd<T>::V acc[MR][NV];
-  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_indirection, a.dy + co, a.y_indirection, a.positions, last_lanes, rows.x, next);
+  outer_product<T, MR, NV, true, true>(acc, a.x, a.x_indirection, a.dy + co, a.y_indirection, a.positions, last_lanes,
+                                       rows.x, next);
   add_rows<T, MR, NV, true>(acc, last_lanes, [&](int m) { return a.dw + rows.w[m] * a.dw_stride + co; });
 }
 
@@ -234,8 +235,7 @@ inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (
 }
 
 template <class T, int MR>
-__attribute__((noinline)) void half_tile(const WgradArgs<T>& a, const TileRows& rows, std::int64_t co,
-                                         std::int64_t n) {
+__attribute__((noinline)) void half_tile(const WgradArgs<T>& a, const TileRows& rows, std::int64_t co, std::int64_t n) {
   using H = typename Simd<T>::Half;
   typename H::V acc[MR];
 #pragma GCC unroll 32
@@ -314,12 +314,12 @@ void wgrad(const WgradArgs<T>& a) {
 
 /// MR output channels x NV vectors of weight rows.
 template <class T, int MR, int NV, bool Masked>
-__attribute__((noinline)) void weight_few_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row,
-                                               std::int64_t co, std::int64_t last_lanes) {
+__attribute__((noinline)) void weight_few_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
+                                               std::int64_t last_lanes) {
   using S = Simd<T>;
   typename S::V acc[MR][NV];
-  outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_indirection, a.x + x, a.x_indirection, a.positions, last_lanes, nullptr,
-                                   NextLines<T, NV>{a.x + x, a.x_indirection + a.ahead});
+  outer_product<T, MR, NV, Masked>(acc, a.dy + co, a.y_indirection, a.x + x, a.x_indirection, a.positions, last_lanes,
+                                   nullptr, NextLines<T, NV>{a.x + x, a.x_indirection + a.ahead});
   Sum<T> sums[NV * S::lanes];
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {

@@ -18,7 +18,7 @@ struct Set {
   const kernels::KernelTables* const* tables;
   const kernels::DepthwiseTables* const* depthwise;
   const kernels::DepthwiseTables* const* half_width_depthwise;  // of half the vectors; null where there is none
-  const kernels::WinogradTables* const* winograd;       // null where there is none
+  const kernels::WinogradTables* const* winograd;               // null where there is none
   const kernels::WinogradTables* const* half_width_winograd;
   bool (*cpu_has)();
 };
@@ -37,17 +37,18 @@ bool cpu_has_avx512() {
 // Best first.
 constexpr Set sets[] = {
 #ifdef VOXGRAD_HAS_AVX512
-    {"avx512", &kernels::avx512_kernels, &kernels::avx512_depthwise, &kernels::avx2_depthwise, &kernels::avx512_winograd,
-     &kernels::avx512_half_width_winograd, cpu_has_avx512},
+    {"avx512", &kernels::avx512_kernels, &kernels::avx512_depthwise, &kernels::avx2_depthwise,
+     &kernels::avx512_winograd, &kernels::avx512_half_width_winograd, cpu_has_avx512},
 #endif
 #ifdef VOXGRAD_HAS_AVX2
     {"avx2", &kernels::avx2_kernels, &kernels::avx2_depthwise, nullptr, &kernels::avx2_winograd, nullptr, cpu_has_avx2},
 #endif
 #ifdef VOXGRAD_PORTABLE_WINOGRAD
-    {"portable", &kernels::portable_kernels, &kernels::portable_depthwise, nullptr, &kernels::portable_winograd, nullptr,
-     [] { return true; }}};
+    {"portable", &kernels::portable_kernels, &kernels::portable_depthwise, nullptr, &kernels::portable_winograd,
+     nullptr, [] { return true; }}};
 #else
-    {"portable", &kernels::portable_kernels, &kernels::portable_depthwise, nullptr, nullptr, nullptr, [] { return true; }}};
+    {"portable", &kernels::portable_kernels, &kernels::portable_depthwise, nullptr, nullptr, nullptr,
+     [] { return true; }}};
 #endif
 
 const Set& find(const char* where, std::string_view name) {

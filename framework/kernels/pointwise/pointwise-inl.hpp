@@ -279,7 +279,7 @@ class RowOutput {
   RowOutput(const ChannelMap<T>& m, T* y)
       : y_(y),
         non_temporal_(can_stream && m.non_temporal && m.channels <= wide && is_line(y) &&
-             wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
+                      wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
   T* at(std::int64_t begin) { return non_temporal_ ? row_ : y_ + begin; }
   /// n elements are there.
   void done(std::int64_t begin, std::int64_t n) {
@@ -338,7 +338,7 @@ class ActivatedRows {
         masked_grad_(masked_grad),
         slope_(static_cast<T>(m.activation.slope)),
         non_temporal_(can_stream && m.non_temporal && masked_grad != nullptr && is_line(masked_grad) &&
-             fold_of(m.channels) * m.channels * std::int64_t{sizeof(T)} % line_bytes == 0) {}
+                      fold_of(m.channels) * m.channels * std::int64_t{sizeof(T)} % line_bytes == 0) {}
 
   template <int W>
   const T* first(std::int64_t at, std::int64_t column, std::int64_t columns) {
@@ -355,7 +355,8 @@ class ActivatedRows {
       VOXGRAD_INDEPENDENT
       for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], (x[i] - c[i]) * f[i] + s[i], slope_);
     }
-    if (non_temporal_) stream(row_, n, masked_grad_ + at);  // a row that is not folded has no whole line or is of whole lines
+    if (non_temporal_)
+      stream(row_, n, masked_grad_ + at);  // a row that is not folded has no whole line or is of whole lines
     return to;
   }
   const T* second(std::int64_t at, const T* first) const { return x_ == nullptr ? first : x_ + at; }
@@ -374,7 +375,7 @@ class ActivatedRows {
 
 template <class T>
 void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
-                    double* sum_gx) {
+                          double* sum_gx) {
   for (std::int64_t c = 0; c < m.channels; ++c) sum_g[c] = 0;
   for (std::int64_t c = 0; sum_gx != nullptr && c < m.channels; ++c) sum_gx[c] = 0;
   if (m.rows <= 0 || m.channels <= 0) return;

@@ -36,7 +36,7 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
 }
 template <class T>
 void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
-                    double* sum_gx) {
+                          double* sum_gx) {
   current_table<T>().activation_grad_dots(m, x, g, y, masked_grad, sum_g, sum_gx);
 }
 template <class T>
@@ -58,11 +58,11 @@ template void channel_dots(int64_t, int64_t, const float*, const float*, double*
 template void channel_dots(int64_t, int64_t, const double*, const double*, double*, double*);
 template void map_channels(const ChannelMap<float>&, const float*, const float*, float*);
 template void activation_grad_dots(const ChannelMap<float>&, const float*, const float*, const float*, float*, double*,
-                             double*);
+                                   double*);
 template void norm_grad(const ChannelMap<float>&, const float*, const float*, const float*, const float*, float*);
 template void map_channels(const ChannelMap<double>&, const double*, const double*, double*);
-template void activation_grad_dots(const ChannelMap<double>&, const double*, const double*, const double*, double*, double*,
-                             double*);
+template void activation_grad_dots(const ChannelMap<double>&, const double*, const double*, const double*, double*,
+                                   double*, double*);
 template void norm_grad(const ChannelMap<double>&, const double*, const double*, const double*, const double*, double*);
 
 }  // namespace vg::kernels

@@ -37,7 +37,8 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y);
 /// y: centre, factor and shift are not read then. g' is kept in `masked_grad` unless that is null. A null sum_gx: sum_g alone,
 /// and with y given x is not read.
 template <class T>
-void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g, double* sum_gx);
+void activation_grad_dots(const ChannelMap<T>& m, const T* x, const T* g, const T* y, T* masked_grad, double* sum_g,
+                          double* sum_gx);
 /// dx = factor[c] g' - ((x - centre[c]) scale_x[c] + offset[c]), g' = g times the slope of the map's activation at x. Null
 /// scale_x and offset: the first term alone.
 template <class T>

@@ -12,10 +12,10 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/winograd/outputs.hpp"
-#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
-#include "voxgrad/framework/kernels/winograd/product_batches.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
+#include "voxgrad/framework/kernels/winograd/product_batches.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/uneven.hpp"
 
 namespace vg::kernels::winograd {
@@ -60,8 +60,8 @@ inline int points_at_once(std::int64_t products) {
 /// OutputTransformArgs's.
 template <class T, class Product>
 void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
-                  const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
-                  WinogradLevels<T>* levels, const ProductBatches& batches, Product&& product) {
+                     const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
+                     WinogradLevels<T>* levels, const ProductBatches& batches, Product&& product) {
   const Points& points = tiling.points();
   const int slices_per_stage = tiling.slices_per_stage(block);
   for (int slice = 0; slice < tiling.slices(); slice += slices_per_stage) {
@@ -97,8 +97,8 @@ bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
 /// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs.
 template <class T, class Products>
 void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
-                   const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
-                   bool in_place = false) {
+                      const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
+                      bool in_place = false) {
   const Conv3dProblem& p = of.p;
   const bool spreads = tiling.points().has_long_tiles() || tiling.points().has_wide_tiles();
   // consecutive blocks share planes: a task takes some of them
@@ -124,8 +124,8 @@ void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSi
         for (; !walk.done(); walk.step()) {
           WinogradLevels<T> levels;
           data_pass_block<T>(tiling, walk.block(), walk.next(), prefetch, in, v.data(), out, y,
-                          in_place ? v.data() : m.data(), &levels, tiling.is_whole(walk.block()) ? whole : shorter,
-                          products(walk.block()));
+                             in_place ? v.data() : m.data(), &levels, tiling.is_whole(walk.block()) ? whole : shorter,
+                             products(walk.block()));
           if (spreads && may_be_uneven(levels)) mend_uneven_tiles(of, tiling, walk.block(), levels, y);
           if (applied || y.is_buffered())
             y.finish(walk.block(), out.table, [&](std::int64_t first, std::int64_t rows, T* at) {

@@ -9,11 +9,11 @@
 #include "voxgrad/framework/kernels/common/split_k.hpp"
 #include "voxgrad/framework/kernels/direct/direct.hpp"
 #include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
-#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/sums.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 #include "voxgrad/framework/kernels/winograd/weights.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
@@ -56,7 +56,8 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   s.parts = ceil_div(p.out_channels, s.part_size);
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a partial sum
   const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
-  s.partials = equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
+  s.partials =
+      equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
   if (s.partials * tasks >= 4) return s;
   // a small volume: each slice reads it from a cache
   s.slices = 1;
@@ -94,8 +95,8 @@ struct Range {
 template <class T>
 class WeightBlocks {
  public:
-  WeightBlocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const ConcatView<const T>& x, const T* dy,
-               PointGradients<T>& u)
+  WeightBlocks(const Conv3dProblem& p, const Tiling& tiling, const Range& range, const ConcatView<const T>& x,
+               const T* dy, PointGradients<T>& u)
       : p_(p),
         tiling_(tiling),
         points_(tiling.points()),
@@ -147,13 +148,13 @@ class WeightBlocks {
     const TileTransforms<T>& kernels = current_winograd_table<T>().of_points(points_.along);
     transform_inputs(tiling_, block, slice, slices, x_, in_, v_.data(), kernels.input);
     transform_input<T>(block, out_, e_.data(), kernels.gradient,
-                 [&](int64_t run) { return gradient(block, run, slice, slices); });
+                       [&](int64_t run) { return gradient(block, run, slice, slices); });
   }
   /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
   void prefetch(const Tiling::Block& block, const Tiling::Block* next, int slice) {
     const bool whole = points_.has_wide_tiles() && range_.slice_end - range_.slice_begin == points_.slices();
-    const Points::PrefetchPlan plan =
-        whole ? points_.prefetch_plan(slice, tiling_.is_last(block, slice)) : Points::PrefetchPlan{slice, 0b111111, false};
+    const Points::PrefetchPlan plan = whole ? points_.prefetch_plan(slice, tiling_.is_last(block, slice))
+                                            : Points::PrefetchPlan{slice, 0b111111, false};
     if (plan.now || next != nullptr) prefetch_.add_inputs(tiling_, plan.now ? block : *next, plan, x_);
     if (next == nullptr || (whole && plan.slice != 0)) return;
     for (int64_t run = next->run_begin; run < next->run_end; ++run)
@@ -164,8 +165,8 @@ class WeightBlocks {
     for (int s = slice; s < slice + slices; ++s) {
       const int count = points_.points(s, 1);
       fold_({count, v, in_.point_stride, in_.ld, e, out_.point_stride, out_.ld,
-             u_.point(range_.partial, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(), block.tiles(),
-             p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, slices).take()});
+             u_.point(range_.partial, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(),
+             block.tiles(), p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, slices).take()});
       v += count * in_.point_stride;
       e += wide::numbers * out_.point_stride;
     }
@@ -177,16 +178,16 @@ class WeightBlocks {
     for (int point = 0; point < count; ++point) {
       prefetch_.share(point + 1, count).run();
       current_table<T>().wgrad({.x = v_.data() + point * in_.point_stride,
-                                       .dy = e_.data() + point * out_.point_stride - range_.co_begin,
-                                       .dw = u_.point(range_.partial, before + point),
-                                       .taps = parts.data(),
-                                       .tap_count = parts.size(),
-                                       .x_indirection = v_off.data(),
-                                       .y_indirection = e_off_.data(),
-                                       .positions = block.tiles(),
-                                       .dw_stride = u_.stride(),
-                                       .co_begin = range_.co_begin,
-                                       .co_end = range_.co_end});
+                                .dy = e_.data() + point * out_.point_stride - range_.co_begin,
+                                .dw = u_.point(range_.partial, before + point),
+                                .taps = parts.data(),
+                                .tap_count = parts.size(),
+                                .x_indirection = v_off.data(),
+                                .y_indirection = e_off_.data(),
+                                .positions = block.tiles(),
+                                .dw_stride = u_.stride(),
+                                .co_begin = range_.co_begin,
+                                .co_end = range_.co_end});
     }
   }
 
@@ -225,7 +226,7 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partia
         check.add_points(task, rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride());
         if (parts == 1) {
           inverse_transform_wgrad<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
-                            dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
+                                     dw + row * p.out_channels, p.in_channels * p.out_channels, p.out_channels);
           for (int64_t tap = 0; tap < taps(p); ++tap)
             check.add_tap(task, tap, rows, p.out_channels, dw + (tap * p.in_channels + row) * p.out_channels,
                           p.out_channels);
@@ -234,7 +235,7 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partia
         const int64_t tap = rows * p.out_channels;
         memory::Scratch<T> of_part(taps(shape_of_part(p)) * tap);
         inverse_transform_wgrad<T>(tiling, {rows, p.out_channels, u.point(0, 0) + at, u.point_stride(), u.stride()},
-                          of_part.data(), tap, p.out_channels);
+                                   of_part.data(), tap, p.out_channels);
         put_part<T>(p, part, row, rows, of_part.data(), dw);
         each_tap(p, part, [&](int64_t in_part, int64_t of_kernel) {
           check.add_tap(task, of_kernel, rows, p.out_channels, of_part.data() + in_part * tap, p.out_channels);
@@ -300,7 +301,9 @@ void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<co
   grad_weight_directly(p, x, dy, dw);
 }
 
-template void grad_weight<float>(const Conv3dProblem&, WinogradTile, const ConcatView<const float>&, const float*, float*);
-template void grad_weight<double>(const Conv3dProblem&, WinogradTile, const ConcatView<const double>&, const double*, double*);
+template void grad_weight<float>(const Conv3dProblem&, WinogradTile, const ConcatView<const float>&, const float*,
+                                 float*);
+template void grad_weight<double>(const Conv3dProblem&, WinogradTile, const ConcatView<const double>&, const double*,
+                                  double*);
 
 }  // namespace vg::kernels::winograd

@@ -52,8 +52,8 @@ class GroupWeights {
 }  // namespace
 
 template <class T>
-void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
-                   const ConcatView<T>& y, const Epilogue<T>& epilogue) {
+void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x,
+                      const T* w, const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   GroupWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>&in_table = winograd_table<T>(p.in_channels), &out_table = winograd_table<T>(p.out_channels);
@@ -70,18 +70,18 @@ void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpo
       }
       ahead.run();
       for (int i = 0; i < batch.count; ++i, v += in.point_stride, m += out.point_stride)
-        u.table().groups(
-            {v, in.ld, u.point(batch.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
+        u.table().groups({v, in.ld, u.point(batch.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
     };
   };
   // a group's inputs are read before its one vector of outputs is written
   const bool in_place = !folded && p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
-  data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products, in_place);
+  data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products,
+                      in_place);
 }
 
-template void data_pass_groups<float>(const Conv3dProblem&, const Points&, bool, const ConcatView<const float>&, const float*,
-                                   const ConcatView<float>&, const Epilogue<float>&);
+template void data_pass_groups<float>(const Conv3dProblem&, const Points&, bool, const ConcatView<const float>&,
+                                      const float*, const ConcatView<float>&, const Epilogue<float>&);
 template void data_pass_groups<double>(const Conv3dProblem&, const Points&, bool, const ConcatView<const double>&,
-                                    const double*, const ConcatView<double>&, const Epilogue<double>&);
+                                       const double*, const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

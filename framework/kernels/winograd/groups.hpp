@@ -14,12 +14,13 @@ namespace vg::kernels::winograd {
 /// with five taps.
 template <class T>
 bool has_one_half_width_group(const Conv3dProblem& p) {
-  return p.groups == 1 && SubKernels(p).all() == 1 && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
+  return p.groups == 1 && SubKernels(p).all() == 1 &&
+         &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
 /// As winograd::data_pass; no axis has five taps.
 template <class T>
-void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
-                   const ConcatView<T>& y, const Epilogue<T>& epilogue);
+void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x,
+                      const T* w, const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 }  // namespace vg::kernels::winograd

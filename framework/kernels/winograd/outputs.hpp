@@ -87,7 +87,8 @@ class BlockOutputs {
   /// f(row of the volume, where its outputs are, its elements): in L2, behind `before` channels of other tensors, or in
   /// place.
   template <class F>
-  void each_row(OutputTransformArgs<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before, const F& f) {
+  void each_row(OutputTransformArgs<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before,
+                const F& f) {
     const Points& points = tiling_.points();
     const std::int64_t length = block.depth_tiles * points.step(2), n = std::min(g.depth, length) * g.channels;
     std::int64_t row_size = length * g.channels;

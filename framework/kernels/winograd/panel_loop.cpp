@@ -11,8 +11,8 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/pack.hpp"
-#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/sums.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -44,7 +44,7 @@ class AllPoints {
       const int64_t run = task % all.run_end, slice = task / all.run_end;
       const Tiling::Block one = {run, run + 1, all.depth_begin, all.depth_tiles};
       transform_input<T>(one, layout_, point(slice * points_) + run * all.depth_tiles * layout_.ld, kernel,
-                   [&](int64_t r) { return side(r, static_cast<int>(slice)); });
+                         [&](int64_t r) { return side(r, static_cast<int>(slice)); });
     });
   }
   T* point(int64_t index) { return v_.data() + index * layout_.point_stride; }
@@ -77,9 +77,9 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
   for (int64_t begin = 0; begin < all.run_end; begin += runs) {
     const int64_t end = std::min(begin + runs, all.run_end), tiles = (end - begin) * all.depth_tiles;
     for (int64_t i = 0; i < points.most(1); ++i)
-      current_table<T>().igemm({v.point(slice * points.most(1) + i) + begin * all.depth_tiles * v.ld(),
-                                       u + i * u_point, m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles,
-                                       p.in_channels, 0, 0, panel.channels, 0, 0, false});
+      current_table<T>().igemm({v.point(slice * points.most(1) + i) + begin * all.depth_tiles * v.ld(), u + i * u_point,
+                                m + i * m_point, &row, 1, v_off.data(), m_off.data(), tiles, p.in_channels, 0, 0,
+                                panel.channels, 0, 0, false});
     for (int64_t run = begin; run < end; ++run) {
       OutputTransformArgs<T> g = tiling.output(all, run, slice, y + panel.co_begin, p.out_channels);
       g.channels = panel.channels;
@@ -154,12 +154,12 @@ bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
     std::fill_n(u.data(), points * u_point, T(0));
     for (int64_t i = 0; i < points; ++i)
       for (int64_t t = 0; t < tiling.tiles(); t += chunk_tiles)
-        current_table<T>().wgrad({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co,
-                                         u.data() + i * u_point, &all, 1, v_off.data(), e_off.data(),
-                                         std::min(chunk_tiles, tiling.tiles() - t), width, 0, channels, 0, 0});
+        current_table<T>().wgrad({v.point(i) + t * v.ld() + row, e.point(i) + t * e.ld() + co, u.data() + i * u_point,
+                                  &all, 1, v_off.data(), e_off.data(), std::min(chunk_tiles, tiling.tiles() - t), width,
+                                  0, channels, 0, 0});
     if (checked) check.add_points(task, n, channels, u.data(), u_point, width);
     inverse_transform_wgrad<T>(tiling, {n, channels, u.data(), u_point, width}, dw + row * p.out_channels + co,
-                      p.in_channels * p.out_channels, p.out_channels);
+                               p.in_channels * p.out_channels, p.out_channels);
     for (int64_t tap = 0; checked && tap < taps(p); ++tap)
       check.add_tap(task, tap, n, channels, dw + (tap * p.in_channels + row) * p.out_channels + co, p.out_channels);
   });

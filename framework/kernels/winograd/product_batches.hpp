@@ -32,7 +32,9 @@ class ProductBatches {
       passes_.push_back(std::move(batches));
     }
   }
-  const std::vector<ProductBatch>& slices_per_stage(int slice) const { return passes_[static_cast<std::size_t>(slice / of_pass_)]; }
+  const std::vector<ProductBatch>& slices_per_stage(int slice) const {
+    return passes_[static_cast<std::size_t>(slice / of_pass_)];
+  }
   /// Products or sums that are kept, in the pass that has the most.
   int values() const { return values_; }
 

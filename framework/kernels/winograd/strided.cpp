@@ -193,7 +193,8 @@ class StridedDataPassBlocks {
 }  // namespace
 
 template <class T>
-bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+                       const Epilogue<T>& epilogue) {
   StridedDataPass<T> pass(p, transpose, w);
   const int64_t blocks = pass.tiling.blocks(), tasks = std::min<int64_t>(blocks, 32);
   const bool stream = !epilogue.any() && should_stream(p, y);
@@ -212,8 +213,8 @@ bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const
 }
 
 template bool data_pass_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
-                                    const Epilogue<float>&);
+                                       const Epilogue<float>&);
 template bool data_pass_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
-                                     const Epilogue<double>&);
+                                        const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

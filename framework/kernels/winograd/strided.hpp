@@ -19,7 +19,8 @@ std::int64_t strided_tiles(const Conv3dProblem& p);
 
 /// As winograd::data_pass, of one tensor each.
 template <class T>
-bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
+bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+                       const Epilogue<T>& epilogue);
 
 /// Returns false where dw is not worth it (sums.hpp).
 template <class T>

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "voxgrad/framework/kernels/common/driver.hpp"
-#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
 
 namespace vg::kernels::winograd {
@@ -109,7 +109,7 @@ class StridedTiling {
   }
   template <class T>
   InputTransformArgs<T> side(const Block& b, int64_t run, const T* volume, int rows, int64_t step,
-                         const int64_t (&first)[3], const int64_t (&size)[3], int64_t channels) const {
+                             const int64_t (&first)[3], const int64_t (&size)[3], int64_t channels) const {
     const TileOrigin at = place(run);
     InputTransformArgs<T> g{};
     for (int h = 0; h < rows; ++h)

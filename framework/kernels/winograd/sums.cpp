@@ -44,9 +44,9 @@ std::vector<PointShare> shares_of(const Points& points) {
     for (const WideShare& h : wide_shares)
       for (const WideShare& w : wide_shares)
         for (const WideShare& d : wide_shares)
-          shares.push_back(
-              {points.before(wide::slices_per_stage * h.pair + w.pair) + 7 * (2 * h.number + w.number) + 2 * d.pair + d.number,
-               h.share * w.share * d.share});
+          shares.push_back({points.before(wide::slices_per_stage * h.pair + w.pair) + 7 * (2 * h.number + w.number) +
+                                2 * d.pair + d.number,
+                            h.share * w.share * d.share});
     return shares;
   }
   for (const PointShare& h : shares_along(points.along[0]))

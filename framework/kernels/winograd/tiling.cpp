@@ -29,10 +29,11 @@ constexpr unsigned all_planes = 0b111111;
 
 /// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
 template <class T, class Row>
-void take_rows(InputTransformArgs<T>& g, const Points& points, int slices_per_stage, int slice, int rows, const Slice (&slices)[4],
-               const unsigned (&passes)[3], const Row& row) {
+void take_rows(InputTransformArgs<T>& g, const Points& points, int slices_per_stage, int slice, int rows,
+               const Slice (&slices)[4], const unsigned (&passes)[3], const Row& row) {
   if (points.has_wide_tiles()) {
-    const unsigned planes = slices_per_stage == wide::slices_per_stage ? passes[slice / wide::slices_per_stage] : all_planes;
+    const unsigned planes =
+        slices_per_stage == wide::slices_per_stage ? passes[slice / wide::slices_per_stage] : all_planes;
     for (int plane = 0; plane < 6; ++plane)
       for (int r = 0; r < rows; ++r)
         if ((planes >> plane & 1U) != 0) g.rows[plane][r] = row(plane, r);
@@ -78,7 +79,8 @@ Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
 Points::Points(const Conv3dProblem& p, WinogradTile tiles) : along(), pass() {
   for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
   if (tiles == WinogradTile::f4_depth && p.kernel_size[2] == 3) along[2] = 6;
-  if (tiles == WinogradTile::f4_complex && std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
+  if (tiles == WinogradTile::f4_complex &&
+      std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
     along[0] = along[1] = along[2] = 6;
   pass = has_wide_tiles() ? wide::slices_per_stage : 1;
 }
@@ -196,7 +198,8 @@ Tiling::Block BlockIterator::placed(int64_t index) {
 }
 
 template <class T, class Take>
-InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels, const Take& take) const {
+InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x, int64_t channels,
+                                        const Take& take) const {
   const TileOrigin at = origin_of(b, run);
   InputTransformArgs<T> g{};
   const Start start = start_of(at.phase, p_.pad[2], dilation_[2]);
@@ -220,8 +223,8 @@ InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x,
 }
 
 template <class T>
-InputTransformArgs<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels, int64_t part_h,
-                                int64_t part_w) const {
+InputTransformArgs<T> Tiling::input(const Block& b, int64_t run, int slice, const T* x, int64_t channels,
+                                    int64_t part_h, int64_t part_w) const {
   InputTransformArgs<T> g = inputs_by(b, run, x, channels, [&](InputTransformArgs<T>& to, const auto& row) {
     take_rows(to, points_, slices_per_stage(b), slice, points_.along[1], input_slices, input_passes,
               [&](int plane, int r) -> const T* {
@@ -291,9 +294,10 @@ OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T*
   return g;
 }
 
-template InputTransformArgs<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t, int64_t) const;
+template InputTransformArgs<float> Tiling::input(const Block&, int64_t, int, const float*, int64_t, int64_t,
+                                                 int64_t) const;
 template InputTransformArgs<double> Tiling::input(const Block&, int64_t, int, const double*, int64_t, int64_t,
-                                              int64_t) const;
+                                                  int64_t) const;
 template InputTransformArgs<float> Tiling::all_inputs(const Block&, int64_t, const float*, int64_t) const;
 template InputTransformArgs<double> Tiling::all_inputs(const Block&, int64_t, const double*, int64_t) const;
 template InputTransformArgs<float> Tiling::gradient(const Block&, int64_t, int, const float*) const;

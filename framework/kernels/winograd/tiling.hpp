@@ -112,7 +112,9 @@ class Tiling {
   /// Slices of a pass over so many: fewer, or none, of short tiles.
   int slices_of(const Block& b, int slice, int slices) const;
   /// Those of a whole block's passes, of this one's.
-  int slices_per_stage(const Block& b) const { return regions_[b.region].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage(); }
+  int slices_per_stage(const Block& b) const {
+    return regions_[b.region].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage();
+  }
   bool is_whole(const Block& b) const { return regions_[b.region].is_whole(); }
   /// Whether the outputs are all in after the pass that begins with this slice.
   bool is_last(const Block& b, int slice) const {
@@ -129,7 +131,7 @@ class Tiling {
   /// those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
   template <class T>
   InputTransformArgs<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
-                          std::int64_t part_h = 0, std::int64_t part_w = 0) const;
+                              std::int64_t part_h = 0, std::int64_t part_w = 0) const;
   /// Those of all parts: each row that the tiles' outputs meet, where input() has the rows of a pass.
   template <class T>
   InputTransformArgs<T> all_inputs(const Block& b, std::int64_t run, const T* x, std::int64_t channels) const;
@@ -154,7 +156,7 @@ class Tiling {
   /// A run's inputs; take(side, row(plane, r)) takes their rows.
   template <class T, class Take>
   InputTransformArgs<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
-                              const Take& take) const;
+                                  const Take& take) const;
   TileOrigin origin_of(int region, std::int64_t run) const;
   TileOrigin origin_of(const Block& b, std::int64_t run) const {
     return b.origins != nullptr ? b.origins[run - b.run_begin] : origin_of(b.region, run);

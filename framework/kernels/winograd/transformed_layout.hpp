@@ -36,7 +36,8 @@ class Offsets {
 
 /// A block to points, by `kernel` and the sides that `side(run)` gives.
 template <class T, class Kernel, class Side>
-void transform_input(const Tiling::Block& b, const TransformedLayout& layout, T* to, const Kernel& kernel, const Side& side) {
+void transform_input(const Tiling::Block& b, const TransformedLayout& layout, T* to, const Kernel& kernel,
+                     const Side& side) {
   for (std::int64_t run = b.run_begin; run < b.run_end; ++run) {
     InputTransformArgs<T> g = side(run);
     g.to = to + (run - b.run_begin) * g.tiles * layout.ld;

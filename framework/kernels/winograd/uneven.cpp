@@ -290,7 +290,7 @@ void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling
   }
   if (q.batch > 0)
     data_pass<T>(q, WinogradTile::f2, of.transpose, single<const T>(in.data(), q.in_channels), of.w,
-              single(out.data(), q.out_channels), Epilogue<T>());
+                 single(out.data(), q.out_channels), Epilogue<T>());
   const int64_t of_group = q.out_channels / q.groups;
   each_output(tiling, block, y, [&](int64_t tile, int64_t output, T* to, int64_t channels, int64_t before) {
     if (const T* const all = again[static_cast<std::size_t>(tile)]; all != nullptr) {

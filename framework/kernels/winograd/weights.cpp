@@ -91,7 +91,8 @@ TransformedWeights<T>::TransformedWeights(const Conv3dProblem& p, const Tiling& 
 }
 
 template <class T>
-void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride, int64_t row_stride) {
+void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride,
+                             int64_t row_stride) {
   auto a = arguments<const T, T>(tiling, 0, tiling.slices());
   a.w = dw;
   a.tap_stride = tap_stride;

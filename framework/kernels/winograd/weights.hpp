@@ -62,6 +62,6 @@ struct PointRows {
 /// By taps: tap t, row r at dw + t * tap_stride + r * row_stride.
 template <class T>
 void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, std::int64_t tap_stride,
-                    std::int64_t row_stride);
+                             std::int64_t row_stride);
 
 }  // namespace vg::kernels::winograd

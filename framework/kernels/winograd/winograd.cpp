@@ -11,11 +11,11 @@
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/winograd/blocks.hpp"
-#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
 #include "voxgrad/framework/kernels/winograd/groups.hpp"
-#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
+#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
 #include "voxgrad/framework/kernels/winograd/weights.hpp"
 
 namespace vg::kernels::winograd {
@@ -102,14 +102,14 @@ namespace {
 
 template <class T>
 void igemm(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x, const T* w,
-                  const ConcatView<T>& y, const Epilogue<T>& epilogue) {
+           const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   const Tiling tiling(p, points, block_tiles(p, points, sizeof(T)));
   TransformedWeights<T> u(p, tiling, transpose, w);
   const WinogradTable<T>& table = current_winograd_table<T>();
   const TransformedLayout in(p.in_channels, tiling.most_input_tiles(), table.lanes),
       out(p.out_channels, tiling.most_tiles(), table.lanes);
   data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, table}, {y, out, table}, epilogue,
-                   [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
+                      [&](const Tiling::Block& block) { return DenseProducts<T>(p, tiling, block, in, out, u); });
 }
 
 template <class T>
@@ -126,7 +126,7 @@ bool supports_concat(const Conv3dProblem& p, WinogradTile tiles) {
 
 template <class T>
 bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
-            const ConcatView<T>& y, const Epilogue<T>& epilogue) {
+               const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   if (is_strided(p, Pass::forward)) return data_pass_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
   const Points points = passes_of(p, Points(p, tiles), sizeof(T));
@@ -141,9 +141,9 @@ bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const
 
 template bool supports_concat<float>(const Conv3dProblem&, WinogradTile);
 template bool data_pass<float>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const float>&, const float*,
-                            const ConcatView<float>&, const Epilogue<float>&);
+                               const ConcatView<float>&, const Epilogue<float>&);
 template bool supports_concat<double>(const Conv3dProblem&, WinogradTile);
-template bool data_pass<double>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const double>&, const double*,
-                             const ConcatView<double>&, const Epilogue<double>&);
+template bool data_pass<double>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const double>&,
+                                const double*, const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

@@ -20,7 +20,7 @@ bool supports_concat(const Conv3dProblem& p, WinogradTile tiles);
 /// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
 template <class T>
 bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
-            const ConcatView<T>& y, const Epilogue<T>& epilogue);
+               const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<const T>& x, const T* dy, T* dw);

@@ -188,8 +188,8 @@ void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, con
     if (y == nullptr && !numbers.activation.any())
       kernels::channel_dots(n, c, g + at, x + at, part, part + c);
     else
-      kernels::activation_grad_dots<T>(map.of(b, n), x + at, g + at, y ? y + at : nullptr, y ? masked + at : nullptr, part,
-                                 part + c);
+      kernels::activation_grad_dots<T>(map.of(b, n), x + at, g + at, y ? y + at : nullptr, y ? masked + at : nullptr,
+                                       part, part + c);
     for (std::int64_t i = 0; i < c; ++i) part[c + i] -= numbers.centre(v, b, i) * part[i];
   });
   for (std::int64_t b = 0; b < v.batch; ++b) {

@@ -286,7 +286,8 @@ TEST_CASE("an exception in a vjp leaves nothing half done", "[autograd]") {
 TEST_CASE("a vjp that returns nonsense is reported by the name of its op", "[autograd]") {
   const Variable x = leaf(2);
   const auto run = [&](Throws vjp) { with_vjp(x, std::move(vjp)).backward(); };
-  CHECK_THROWS_WITH(run([](const VjpContext&) -> Grads { return {}; }), Catch::StartsWith("[odd] vjp: returned 0 gradients"));
+  CHECK_THROWS_WITH(run([](const VjpContext&) -> Grads { return {}; }),
+                    Catch::StartsWith("[odd] vjp: returned 0 gradients"));
   CHECK_THROWS_WITH(run([](const VjpContext&) -> Grads { return {Variable(Tensor::ones({2}, f64))}; }),
                     Catch::StartsWith("[odd] vjp: the gradient of input 0 is f64 (2,); must be f64 ()"));
   CHECK_THROWS_AS(run([](const VjpContext&) -> Grads { return {Variable(Tensor::ones({}))}; }), ValueError);

@@ -14,13 +14,20 @@ using namespace vg;
 
 /// conv-norm-activation twice with a sum in between, then a bias and an activation: all that fuses.
 struct Net : Module {
-  Conv3d conv1{
-      {.in_size = {dynamic, dynamic, dynamic, 2}, .out_channels = 8, .kernel_size = 3, .padding = 1, .b_init = init::Normal(0.5)}};
+  Conv3d conv1{{.in_size = {dynamic, dynamic, dynamic, 2},
+                .out_channels = 8,
+                .kernel_size = 3,
+                .padding = 1,
+                .b_init = init::Normal(0.5)}};
   GroupNorm norm1{{.in_size = {dynamic, dynamic, dynamic, 8}, .num_groups = 4}};
-  Conv3d conv2{
-      {.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 8, .kernel_size = 3, .padding = 1, .b_init = init::Normal(0.5)}};
+  Conv3d conv2{{.in_size = {dynamic, dynamic, dynamic, 8},
+                .out_channels = 8,
+                .kernel_size = 3,
+                .padding = 1,
+                .b_init = init::Normal(0.5)}};
   BatchNorm3d norm2{{.in_size = {dynamic, dynamic, dynamic, 8}}};
-  Conv3d conv3{{.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 3, .kernel_size = 1, .b_init = init::Normal(0.5)}};
+  Conv3d conv3{
+      {.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 3, .kernel_size = 1, .b_init = init::Normal(0.5)}};
 
   Variable update(const Variable& x) override {
     const Variable h = relu(norm1(conv1(x)));

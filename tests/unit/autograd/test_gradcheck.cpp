@@ -159,7 +159,8 @@ struct Scaled : Module {
   Scaled() { weight.add("scale", Tensor::of<double>({2}, {1.5, -0.5})); }
   Variable update(const Variable& x) override {
     const Variable y = x * weight["scale"] * x;
-    return wrong ? record("wrong", y.value().clone(), {y}, [](const VjpContext& p) { return Grads{p.grad * 1.01}; }) : y;
+    return wrong ? record("wrong", y.value().clone(), {y}, [](const VjpContext& p) { return Grads{p.grad * 1.01}; })
+                 : y;
   }
   void visit(Visitor& v) override { v("weight", weight); }
 };

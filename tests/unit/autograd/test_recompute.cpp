@@ -124,10 +124,11 @@ TEST_CASE("workspaces of a parallel region are there for all of its threads at o
 
 TEST_CASE("step_bytes: a step's peak to a tenth, and no trace", "[memory]") {
   random::seed(1);
-  Sequential net(
-      std::make_shared<Block>(), Conv3d({.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 8, .kernel_size = 3}), ReLU(),
-      MaxPool3d({.kernel_size = 2}),
-      std::make_shared<Conv3d>(Conv3dOptions{.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 3, .kernel_size = 3}));
+  Sequential net(std::make_shared<Block>(),
+                 Conv3d({.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 8, .kernel_size = 3}), ReLU(),
+                 MaxPool3d({.kernel_size = 2}),
+                 std::make_shared<Conv3d>(
+                     Conv3dOptions{.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 3, .kernel_size = 3}));
   const auto numbers = [&] {
     std::vector<std::vector<double>> all;
     for (const auto& [path, state] : net.states())

@@ -188,7 +188,8 @@ TEST_CASE("saved files load: names and texts of a checkpoint up to 16 MiB", "[io
 
   CHECK_THAT(
       message_of([&] { checkpoint::write(with_text("text", longer), dir / "no.json"); }),
-      Contains("[checkpoint] save: the string at \"$.progress.text\" has 16777217 bytes; a checkpoint allows 16777216"));
+      Contains(
+          "[checkpoint] save: the string at \"$.progress.text\" has 16777217 bytes; a checkpoint allows 16777216"));
   CHECK_THAT(message_of([&] { checkpoint::write(with_text(longer, "text"), dir / "no.json"); }),
              Contains("has 16777217 bytes; a checkpoint allows 16777216"));
   CHECK(dir.names() == std::vector<std::string>{"m.json", "q.json"});

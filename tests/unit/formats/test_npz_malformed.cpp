@@ -238,7 +238,7 @@ TEST_CASE("npz: what a file declares takes no memory", "[io][malformed]") {
   const std::int64_t before = (memory::reset_peak(), memory::stats().in_use);
   for (const std::string& bytes : {headed(dict("'<f4'", "(4611686018,)")), packed(1u << 30)}) {
     const detail::RandomAccessFile source("[memory]", "broken",
-                                {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
+                                          {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     CHECK_THROWS_AS(detail::read_npz(source), IoError);
   }
   CHECK(memory::stats().peak - before < 4096);

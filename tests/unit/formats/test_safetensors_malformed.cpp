@@ -156,7 +156,7 @@ TEST_CASE("safetensors: what a file declares takes no memory", "[io][malformed]"
   for (const std::string& bytes : {one("F32", "[4611686018]", "[0,18446744072]", ""),
                                    one("U8", "[9000000000000000000]", "[0,9000000000000000000]", "")}) {
     const detail::RandomAccessFile source("[memory]", "broken",
-                                {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
+                                          {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     CHECK_THROWS_AS(detail::read_safetensors(source), IoError);
   }
   CHECK(memory::stats().peak - before < 4096);

@@ -39,8 +39,8 @@ std::vector<float> convolve(vg::kernels::IgemmKernel<Bf16Pair> kernel, int64_t r
       x_indirection.push_back((r * in_depth + d * stride) * ci);
       y_indirection.push_back((r * depth + d) * co);
     }
-  kernel({x.data(), w.data(), y.data(), runs, 2, x_indirection.data(), y_indirection.data(), rows * depth, taps * ci, 0, 0, co, ci, co,
-          false});
+  kernel({x.data(), w.data(), y.data(), runs, 2, x_indirection.data(), y_indirection.data(), rows * depth, taps * ci, 0,
+          0, co, ci, co, false});
   return y;
 }
 

@@ -145,7 +145,8 @@ TEST_CASE("conv3d plans: made once for a shape", "[conv3d][choice]") {
   CHECK(vg::kernels::indirection_of(p, 256) != plan);
   CHECK(vg::kernels::indirection_of(cubic(2, {5, 6, 7}, 3, 4, 3, 1, 1), 128) != plan);
   for (int64_t n = 1; n <= 70; ++n) vg::kernels::indirection_of(cubic(n, {3, 3, 3}, 1, 1, 1, 1, 0), 128);
-  const auto again = vg::kernels::indirection_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
+  const auto again =
+      vg::kernels::indirection_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
   CHECK(again != plan);
   CHECK(again->boxes() == plan->boxes());
 }

@@ -41,7 +41,8 @@ NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std:
 bool is_strided(const Conv3dProblem& p) { return vg::kernels::winograd::is_strided(p, Pass::forward); }
 
 bool has_wide_tiles(const Conv3dProblem& p) {
-  return !is_strided(p) && vg::kernels::winograd::Points(p, vg::kernels::winograd::WinogradTile::f4_complex).has_wide_tiles();
+  return !is_strided(p) &&
+         vg::kernels::winograd::Points(p, vg::kernels::winograd::WinogradTile::f4_complex).has_wide_tiles();
 }
 
 /// On every set that this CPU has, with every algorithm that applies.

@@ -46,7 +46,8 @@ struct Case {
   }
   std::vector<T> run(const Epilogue<T>& epilogue) const {
     std::vector<T> y(static_cast<std::size_t>(y_size(p)), T(NAN));
-    vg::kernels::conv3d_forward_concat<T>(p, vg::kernels::single(x.data(), p.in_channels), w.data(), y.data(), epilogue);
+    vg::kernels::conv3d_forward_concat<T>(p, vg::kernels::single(x.data(), p.in_channels), w.data(), y.data(),
+                                          epilogue);
     return y;
   }
 };

@@ -141,7 +141,7 @@ void check_activated_dots(int64_t rows, int64_t channels) {
       const k::ChannelMap<T> map{rows, channels, nullptr, nullptr, nullptr, kind, non_temporal};
       std::vector<double> a(n, NAN), b(n, NAN);
       k::activation_grad_dots<T>(map, with_x ? x.data() : nullptr, g.data(), y.data(), kept, a.data(),
-                           with_x ? b.data() : nullptr);
+                                 with_x ? b.data() : nullptr);
       double worst = 0;
       for (std::size_t c = 0; c < n; ++c) {
         worst = std::max(worst, std::abs(a[c] - static_cast<double>(sums[c])));

@@ -77,7 +77,7 @@ TEST_CASE("max_pool3d: every kernel set gives the first maximum of each window",
           REQUIRE(got.size() == want.dx.size());
           double worst = 0;
           for (std::size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - want.dx[i]));
-          CHECK(worst <= 1e-6);  // shared voxels are summed in another order
+          CHECK(worst <= 1e-6);       // shared voxels are summed in another order
           const NoGradGuard no_grad;  // without places
           CHECK(same(max_pool3d(Variable(x), args).value().values(), want.y));
         }

@@ -159,7 +159,8 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
              }),
              Contains("[AdaptiveMaxPool3d] input: got (4, 4, 4)"));
 
-  CHECK(Upsample({.mode = "trilinear", .size = {7, 8, 9}, .in_size = {dynamic, 2, 3, 4}}).out_size() == Size{7, 8, 9, 4});
+  CHECK(Upsample({.mode = "trilinear", .size = {7, 8, 9}, .in_size = {dynamic, 2, 3, 4}}).out_size() ==
+        Size{7, 8, 9, 4});
   CHECK(Upsample({.scale = {1, 2, 3}, .mode = "trilinear"})(numbers({2, 3, 4, 5})).shape() == Shape{2, 6, 12, 5});
   Upsample half({.mode = "trilinear", .scale_factor = {1.5}, .in_size = {3, 2, dynamic, 1}});
   CHECK(half.out_size() == Size{4, 3, dynamic, 1});

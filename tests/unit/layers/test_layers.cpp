@@ -221,8 +221,9 @@ TEST_CASE("Linear: sizes, bias, errors") {
 TEST_CASE("pooling, upsampling, flattening: sizes and errors") {
   CHECK(MaxPool3d({.kernel_size = 2, .in_size = {7, 8, 9, 3}}).out_size() == Size{3, 4, 4, 3});
   CHECK(AvgPool3d({.kernel_size = 2, .in_size = {7, 8, 9, 3}}).out_size() == Size{6, 7, 8, 3});
-  CHECK(MaxPool3d({.kernel_size = {1, 2, 3}, .stride = 2, .padding = "SAME", .in_size = {7, 8, dynamic, 3}}).out_size() ==
-        Size{4, 4, dynamic, 3});
+  CHECK(
+      MaxPool3d({.kernel_size = {1, 2, 3}, .stride = 2, .padding = "SAME", .in_size = {7, 8, dynamic, 3}}).out_size() ==
+      Size{4, 4, dynamic, 3});
   CHECK(MaxPool3d({.kernel_size = 2})(ones({2, 4, 5, 6, 1})).shape() == Shape{2, 2, 2, 3, 1});
   CHECK(MaxPool3d({.kernel_size = 2})(ones({4, 5, 6, 1})).shape() == Shape{2, 2, 3, 1});
   CHECK_THAT(message_of([] { MaxPool3d({.kernel_size = 2, .padding = 2}); }), Contains("padding: got (2, 2)"));

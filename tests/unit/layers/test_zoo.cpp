@@ -120,7 +120,8 @@ TEST_CASE("zoo: parameter counts are the published ones", "[zoo][large]") {
   CHECK(count(zoo::UNet3d({.in_size = volume, .out_channels = 2, .w_init = zeros})) == 31194050);
   CHECK(count(zoo::SegResNet({.in_size = volume, .out_channels = 2, .w_init = zeros})) == 1176186);
   CHECK(count(zoo::SegResNet(
-            {.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 3, .init_filters = 16, .w_init = zeros})) == 4702227);
+            {.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 3, .init_filters = 16, .w_init = zeros})) ==
+        4702227);
   CHECK(count(zoo::MedNeXtS({.in_size = volume, .out_channels = 2, .w_init = zeros})) == 5550914);
 }
 

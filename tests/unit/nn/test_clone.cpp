@@ -34,7 +34,7 @@ void check_same(Module& a, Module& b) {
     }
   }
   const std::function<void(const ModuleConfig&, const ModuleConfig&)> compare = [&](const ModuleConfig& c,
-                                                                                  const ModuleConfig& d) {
+                                                                                    const ModuleConfig& d) {
     CHECK(c.kind == d.kind);
     CHECK(c.options.size() == d.options.size());
     REQUIRE(c.children.size() == d.children.size());

@@ -289,13 +289,17 @@ const std::vector<Mistake> gradients_{
     {"a vjp of another shape",
      [] {
        const Variable x(Tensor::ones({2}), true);
-       record("mine", Tensor::ones({2}), {x}, [](const VjpContext&) -> Grads { return {ones({3})}; }).backward(ones({2}));
+       record("mine", Tensor::ones({2}), {x}, [](const VjpContext&) -> Grads {
+         return {ones({3})};
+       }).backward(ones({2}));
      },
      {"[mine] vjp", "(3,)", "(2,)"}},
     {"a vjp that forgets an input",
      [] {
        const Variable x(Tensor::ones({2}), true);
-       record("mine", Tensor::ones({2}), {x, x}, [](const VjpContext& p) -> Grads { return {p.grad}; }).backward(ones({2}));
+       record("mine", Tensor::ones({2}), {x, x}, [](const VjpContext& p) -> Grads {
+         return {p.grad};
+       }).backward(ones({2}));
      },
      {"[mine] vjp", "1 gradients", "2 inputs"}},
     {"a gradient check in f32",

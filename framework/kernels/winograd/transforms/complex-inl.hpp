@@ -270,7 +270,8 @@ void wide_pass(const InputTransformArgs<T>& g) {
 template <class T, int Size>
 void wide_points(const InputTransformArgs<T>& g) {
   if constexpr (Size == 6)
-    if (g.slices == wide::slices) return wide_pass<Size, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
+    if (g.slices == wide::slices)
+      return wide_pass<Size, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
   each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
 }
 
@@ -473,7 +474,8 @@ void wide_output_pass(const OutputTransformArgs<T>& g) {
 
 template <class T>
 void wide_output(const OutputTransformArgs<T>& g) {
-  if (g.slices == wide::slices) return wide_output_pass<true, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
+  if (g.slices == wide::slices)
+    return wide_output_pass<true, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
   if (g.last && g.slice == 3) return wide_output_pass<true, PointPair::zero_inf>(g);  // short along H
   each_pair(g.slice / 3, 1, [&](auto h) {
     constexpr PointPair H = decltype(h)::value;

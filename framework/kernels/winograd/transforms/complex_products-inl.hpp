@@ -156,7 +156,8 @@ inline void fold_groups(const FusedProductArgs<T>& a, const T*& v, const T*& u, 
       in_tiles<fold_tiles>(a.tiles, [&](std::int64_t t, auto tiles) {
         std::int64_t lines;
         const char* const prefetch = prefetcher.begin_part(lines);
-        fold_tile<F, tiles.value>(a, v + g * a.in + t * a.v_ld, u + column, m + column + t * a.m_ld, io, prefetch, lines);
+        fold_tile<F, tiles.value>(a, v + g * a.in + t * a.v_ld, u + column, m + column + t * a.m_ld, io, prefetch,
+                                  lines);
       });
     });
   v += fold_points(F) * a.v_point;

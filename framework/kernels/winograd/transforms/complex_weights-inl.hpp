@@ -69,7 +69,8 @@ inline void weight_slice(const V (&all)[6][6][3], T* u, std::int64_t point) {
   V e[4][3];
   for (int i = 0; i < 4; ++i)
     for (int k = 0; k < 3; ++k)
-      e[i][k] = H == PointPair::plus_minus_i && W != PointPair::plus_minus_i ? all[h0 + i % 2][w0 + i / 2][k] : all[h0 + i / 2][w0 + i % 2][k];
+      e[i][k] = H == PointPair::plus_minus_i && W != PointPair::plus_minus_i ? all[h0 + i % 2][w0 + i / 2][k]
+                                                                             : all[h0 + i / 2][w0 + i % 2][k];
   if constexpr (H == PointPair::plus_minus_i && W == PointPair::plus_minus_i)
     for (int k = 0; k < 3; ++k) {
       to_complex(e[0][k], e[1][k], e[2][k], e[3][k]);
@@ -127,7 +128,8 @@ inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
   }
   for (int i = 0; i < 4; ++i)
     for (int k = 0; k < 3; ++k)
-      (H == PointPair::plus_minus_i && W != PointPair::plus_minus_i ? all[h0 + i % 2][w0 + i / 2][k] : all[h0 + i / 2][w0 + i % 2][k]) = e[i][k];
+      (H == PointPair::plus_minus_i && W != PointPair::plus_minus_i ? all[h0 + i % 2][w0 + i / 2][k]
+                                                                    : all[h0 + i / 2][w0 + i % 2][k]) = e[i][k];
 }
 
 /// f(H, W, points of the slices before it) for each slice, `first` to `first + n - 1`.

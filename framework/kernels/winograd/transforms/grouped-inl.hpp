@@ -35,7 +35,8 @@ inline __attribute__((always_inline)) void group_tile(const GroupedProductArgs<T
 }
 
 template <class T, class Io>
-__attribute__((noinline)) void group_column(const GroupedProductArgs<T>& a, const T* v, const T* u, T* m, const Io& io) {
+__attribute__((noinline)) void group_column(const GroupedProductArgs<T>& a, const T* v, const T* u, T* m,
+                                            const Io& io) {
   std::int64_t t = 0;
   for (; t + group_tiles <= a.tiles; t += group_tiles)
     group_tile<T, group_tiles>(a, v + t * a.v_ld, u, m + t * a.m_ld, io);

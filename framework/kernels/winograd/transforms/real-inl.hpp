@@ -291,10 +291,10 @@ struct OutputMode {
   static constexpr StoreMode value = I;
 };
 constexpr StoreMode into[5][2] = {{StoreMode::set, StoreMode::nothing},  // no transform along H
-                             {StoreMode::set, StoreMode::nothing},
-                             {StoreMode::add, StoreMode::set},
-                             {StoreMode::add, StoreMode::subtract},
-                             {StoreMode::nothing, StoreMode::subtract}};
+                                  {StoreMode::set, StoreMode::nothing},
+                                  {StoreMode::add, StoreMode::set},
+                                  {StoreMode::add, StoreMode::subtract},
+                                  {StoreMode::nothing, StoreMode::subtract}};
 
 /// Whether all slices are in the outputs after this one.
 constexpr bool is_last(int slice, int plane) { return slice == 0 || slice == 3 + plane; }
