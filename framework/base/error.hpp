@@ -1,6 +1,7 @@
-// The exceptions that voxgrad throws. Each message begins with the op or layer and names the argument, what came and
-// what is allowed: "[conv3d] stride: got (0, 1, 1); every entry must be at least 1". One that was thrown within a
-// module's call also says where in the net, in front: "in layers.6 (Conv3d): [conv3d] stride: ...".
+// The exceptions that voxgrad throws: each is a vg::Error and the standard exception that fits. A message begins with
+// the op or layer and names the argument, the value received and the values allowed: "[conv3d] stride: got (0, 1, 1);
+// every entry must be at least 1". An exception thrown within a module's call also says where in the net, in front:
+// "in layers.6 (Conv3d): [conv3d] stride: ...".
 #pragma once
 
 #include <algorithm>
@@ -14,20 +15,20 @@ namespace vg {
 
 class Module;
 
-namespace detail {
-
-/// What voxgrad's exceptions share: the place in a net where they were thrown. Module adds it to the message while the
-/// exception passes through the calls, so the exception keeps its type.
-class InModule {
+/// The base of all exceptions of voxgrad, to catch any of them: `catch (const vg::Error& e)`. It holds the place in the
+/// net where the exception was thrown. Module adds the place to the message while the exception passes through the
+/// calls, so the exception keeps its type.
+class Error {
  public:
-  /// For a message that names its place already: it stays as it is.
+  virtual const char* what() const noexcept = 0;
+  /// For a message that names its place already: Module leaves it as it is.
   void keep_message() noexcept { keeps_ = true; }
 
  protected:
-  InModule() = default;
-  InModule(const InModule&) = default;
-  InModule& operator=(const InModule&) = default;
-  virtual ~InModule() = default;
+  Error() = default;
+  Error(const Error&) = default;
+  Error& operator=(const Error&) = default;
+  virtual ~Error() = default;
   /// The message with the place in front, `plain` while there is none.
   const char* message(const char* plain) const noexcept { return place_ ? place_->text.c_str() : plain; }
 
@@ -41,9 +42,11 @@ class InModule {
   bool keeps_ = false;
 };
 
-/// A standard exception with that.
+namespace detail {
+
+/// A standard exception that is a vg::Error too.
 template <class Standard>
-class Located : public Standard, public InModule {
+class Located : public Standard, public Error {
  public:
   using Standard::Standard;
   const char* what() const noexcept override { return message(Standard::what()); }

@@ -165,7 +165,7 @@ auto Module::called(F&& f) {
       told->failed(*this);
       throw;
     }
-  } catch (detail::InModule& error) {
+  } catch (Error& error) {
     locate(error);
     throw;
   }
@@ -198,10 +198,10 @@ Variable MultiModule::update(const Variable& x) {
 
 // Each call that the exception passes through finds the module that threw in its own tree, so the outermost gives the
 // whole path. Without the memory for it the message stays as it was.
-void Module::locate(detail::InModule& error) noexcept {
+void Module::locate(Error& error) noexcept {
   if (error.keeps_) return;
   try {
-    auto place = std::make_shared<detail::InModule::Place>();
+    auto place = std::make_shared<Error::Place>();
     if (error.place_ == nullptr)
       place->plain = dynamic_cast<const std::exception&>(error).what();
     else

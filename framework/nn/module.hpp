@@ -167,7 +167,7 @@ class Module {
   class Call;
   template <class F>
   auto called(F&& f);
-  void locate(detail::InModule& error) noexcept;
+  void locate(Error& error) noexcept;
   void check_named(const Call* outer);
   void freeze_those(std::string_view what, std::string_view pattern, bool on);
   std::shared_ptr<bool> trained_once();
