@@ -36,7 +36,7 @@ struct LeakyReLU : Module {
 };
 
 struct GELUOptions {
-  bool approximate = false;  ///< by tanh; the op vg::gelu has true, as brainstate's function has
+  bool approximate = false;  ///< by tanh; else by erf
 };
 /// x * Phi(x).
 struct GELU : Module {

@@ -52,8 +52,9 @@ Variable prelu(const Variable& x, const Variable& slope);
 /// x, or alpha * (e^x - 1) where x is not positive: torch.nn.ELU. Gradient NaN at NaN. Throws ValueError unless alpha
 /// >= 0.
 Variable elu(const Variable& x, double alpha = 1);
-/// x * Phi(x): with `approximate`, by tanh (jax's and brainstate's default), else by erf (PyTorch's default).
-Variable gelu(Variable x, bool approximate = true);
+/// x * Phi(x): by erf, as the layer GELU and PyTorch's default; with `approximate` by tanh, as the default of jax's and
+/// brainstate's function.
+Variable gelu(Variable x, bool approximate = false);
 Variable silu(const Variable& x);  ///< x * sigmoid(x)
 /// Limits to [low, high]; gradient 1 inside and on the bounds, else 0, at NaN too; the value of a NaN is NaN. Throws
 /// ValueError unless low <= high.

@@ -158,7 +158,7 @@ Made plain(const json&, const json&) {
   return make<M>();
 }
 
-// brainstate's functions; gelu's default differs from that of the layer.
+// brainstate's functions; the default of its gelu is by tanh, unlike its layer's and ours.
 Made leaky(const json& c, const json&) { return make<LeakyReLU>(LeakyReLUOptions{c.value("negative_slope", 0.01)}); }
 Made gelu_of(const json& c, const json&) { return make<GELU>(GELUOptions{c.value("approximate", true)}); }
 Made elu_of(const json& c, const json&) { return make<ELU>(ELUOptions{c.at("alpha")}); }

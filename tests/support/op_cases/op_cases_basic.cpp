@@ -57,8 +57,8 @@ const bool unary = add_op_cases({
     {"softplus", "", [](In v) { return softplus(v[0]); }, {{8}}, -6, 6},
     {"relu", "", [](In v) { return relu(v[0]); }, {{7}}},
     {"leaky_relu", "", [](In v) { return leaky_relu(v[0], 0.2); }, {{7}}},
-    {"gelu", "tanh", [](In v) { return gelu(v[0]); }, {{8}}, -4, 4},
-    {"gelu", "erf", [](In v) { return gelu(v[0], false); }, {{8}}, -4, 4},
+    {"gelu", "tanh", [](In v) { return gelu(v[0], true); }, {{8}}, -4, 4},
+    {"gelu", "erf", [](In v) { return gelu(v[0]); }, {{8}}, -4, 4},
     {"silu", "", [](In v) { return silu(v[0]); }, {{8}}, -6, 6},
     {"clip", "", [](In v) { return clip(v[0], -0.9, 1.1); }, {{8}}},
 });

@@ -374,7 +374,7 @@ TEST_CASE("fusion: gelu takes a bias in that nobody else has, to the same bits",
     const Variable x = draw(1, {2, 5, 6, 7, 4}), w = draw(2, {3, 3, 3, 4, 24}), b = draw(3, {24});
     const auto run = [&](bool fuse, bool twice) {
       const FusionGuard scope(fuse);
-      const Variable y = gelu(bias_add(conv3d(x, w, {}), b), false);
+      const Variable y = gelu(bias_add(conv3d(x, w, {}), b));
       CHECK(y.op() == (fuse ? "bias_gelu" : "gelu"));
       auto grads = gradients(sum(y * y), {x, w, b}, {.create_graph = twice});
       if (twice) grads = gradients(sum(grads[0] * grads[0]) + sum(grads[2] * grads[2]), {x, w, b});
@@ -385,7 +385,7 @@ TEST_CASE("fusion: gelu takes a bias in that nobody else has, to the same bits",
       for (std::size_t i = 0; i < 2; ++i) CHECK(distance(fused[i], plain[i]) == 0);
       CHECK(distance(fused[2], plain[2]) <= (dtype == f32 ? 1e-6 : 1e-13));
     }
-    const Variable sum_of = bias_add(x, draw(4, {4})), y = gelu(sum_of, false);  // the caller may ask for its gradient
+    const Variable sum_of = bias_add(x, draw(4, {4})), y = gelu(sum_of);  // the caller may ask for its gradient
     CHECK(y.op() == "gelu");
     CHECK(gradients(sum(y), {sum_of})[0].shape() == x.shape());
   }
