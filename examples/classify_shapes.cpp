@@ -29,7 +29,7 @@ vg::Sequential network(const Settings& settings) {
   vg::random::seed(settings.seed);
   vg::Sequential model(conv(16), vg::BatchNorm3d(), vg::ReLU(), vg::MaxPool3d({.kernel_size = 2}), conv(32),
                        vg::BatchNorm3d(), vg::ReLU(), vg::MaxPool3d({.kernel_size = 2}), conv(64), vg::BatchNorm3d(),
-                       vg::ReLU(), vg::GlobalAvgPool3d(), vg::Dropout({.prob = 0.9}),
+                       vg::ReLU(), vg::GlobalAvgPool3d(), vg::Dropout({.keep_prob = 0.9}),
                        vg::Linear({.out_features = vg::shape_kinds}));
   model.build({settings.size, settings.size, settings.size, 1});
   return model;

@@ -8,15 +8,15 @@
 namespace vg {
 
 void DropoutLayer::start(const DropoutOptions& options) {
-  prob_ = options.prob;
-  if (!(prob_ > 0 && prob_ <= 1))
-    throw ValueError(fmt::format("[{}] prob: got {}; must be in (0, 1] (the probability to keep)", where(), prob_));
+  keep_prob_ = options.keep_prob;
+  if (!(keep_prob_ > 0 && keep_prob_ <= 1))
+    throw ValueError(fmt::format("[{}] keep_prob: got {}; must be in (0, 1] (the probability to keep)", where(), keep_prob_));
   if (options.seed) random.emplace(*options.seed);
 }
 
 Variable DropoutLayer::update(const Variable& x) {
-  if (!training() || prob_ == 1) return x;
-  return drop(x, prob_, random ? random->next() : random::default_generator().next());
+  if (!training() || keep_prob_ == 1) return x;
+  return drop(x, keep_prob_, random ? random->next() : random::default_generator().next());
 }
 
 void DropoutLayer::visit(Visitor& v) {
@@ -25,14 +25,14 @@ void DropoutLayer::visit(Visitor& v) {
 
 Attributes DropoutLayer::options() const {
   return {
-      {"prob", prob_}, {"random", random.has_value() ? std::string("own") : std::string("default")}, {"name", name()}};
+      {"keep_prob", keep_prob_}, {"random", random.has_value() ? std::string("own") : std::string("default")}, {"name", name()}};
 }
 
-Variable Dropout::drop(const Variable& x, double prob, const random::Key& key) const { return dropout(x, prob, key); }
+Variable Dropout::drop(const Variable& x, double keep_prob, const random::Key& key) const { return dropout(x, keep_prob, key); }
 
-Variable SpatialDropout3d::drop(const Variable& x, double prob, const random::Key& key) const {
-  if (is_batch_of_volumes(x)) return spatial_dropout3d(x, prob, key);
-  return without_batch(spatial_dropout3d(with_batch(x), prob, key));
+Variable SpatialDropout3d::drop(const Variable& x, double keep_prob, const random::Key& key) const {
+  if (is_batch_of_volumes(x)) return spatial_dropout3d(x, keep_prob, key);
+  return without_batch(spatial_dropout3d(with_batch(x), keep_prob, key));
 }
 
 }  // namespace vg

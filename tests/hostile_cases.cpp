@@ -96,7 +96,7 @@ void forward(const fs::path& path) {
 
 /// A checkpoint without checksum of these top-level entries.
 std::string checkpoint(const std::string& entries) {
-  return R"({"format": "voxgrad-checkpoint", "version": 2, )" + entries + "}";
+  return R"({"format": "voxgrad-checkpoint", "version": 3, )" + entries + "}";
 }
 std::string model_of(const std::string& description, const std::string& states) {
   return checkpoint(R"("model": {"description": )" + description + R"(, "states": {)" + states + "}}");

@@ -133,8 +133,8 @@ std::vector<Case> cases() {
       {"small CNN with Dropout",
        [] {
          return vg::Sequential(vg::Conv3d({.in_size = in_size, .out_channels = 8, .kernel_size = 3}), vg::ReLU(),
-                               vg::MaxPool3d({.kernel_size = 2, .stride = 2}), vg::SpatialDropout3d({.prob = 0.8}),
-                               vg::Flatten(), vg::Dropout({.prob = 0.8}), vg::Linear({.out_features = 16}), vg::ReLU(),
+                               vg::MaxPool3d({.kernel_size = 2, .stride = 2}), vg::SpatialDropout3d({.keep_prob = 0.8}),
+                               vg::Flatten(), vg::Dropout({.keep_prob = 0.8}), vg::Linear({.out_features = 16}), vg::ReLU(),
                                vg::Linear({.out_features = 3}));
        },
        {2}},

@@ -15,7 +15,7 @@
 namespace vg::checkpoint {
 
 inline constexpr const char* format_name = "voxgrad-checkpoint";
-inline constexpr int format_version = 2;
+inline constexpr int format_version = 3;
 /// Open objects and arrays at once. The reader refuses more, so the writer does too.
 inline constexpr int max_depth = 128;
 /// Keys of one object, and bytes of one name or text. The same holds: what was written can be read.

@@ -177,6 +177,23 @@ void check_is_json(InputFile& file, const std::filesystem::path& path) {
   throw IoError(fmt::format("[checkpoint] load: {}: this is not a checkpoint, which is JSON{}", path.string(), guess));
 }
 
+// An option of a layer that has another name since `version`.
+struct RenamedOption {
+  int version;
+  std::string_view kind, before, now;
+};
+constexpr RenamedOption renamed_options[] = {{3, "Dropout", "prob", "keep_prob"},
+                                             {3, "SpatialDropout3d", "prob", "keep_prob"}};
+
+// Gives the options in a file of that version the names that they have now.
+void upgrade(ModuleConfig& module, int version) {
+  for (const RenamedOption& r : renamed_options)
+    if (version < r.version && module.kind == r.kind)
+      for (auto& [name, value] : module.options)
+        if (name == r.before) name = r.now;
+  for (auto& [name, child] : module.children) upgrade(child, version);
+}
+
 }  // namespace
 
 Document read(const std::filesystem::path& path) {
@@ -195,6 +212,8 @@ Document read(const std::filesystem::path& path) {
   } catch (const std::invalid_argument& e) {  // a shape or dtype that cannot be
     throw fail(file, walker, e.what());
   }
+  if (document.model) upgrade(document.model->description, document.version);
+  for (auto& [name, model] : document.models) upgrade(model.description, document.version);
   return document;
 }
 

@@ -239,7 +239,7 @@ Made softmax_of(const ModuleConfig& d) {
 template <class D>
 Made dropout_of(const ModuleConfig& d) {
   const Options o(d);
-  DropoutOptions made{.prob = o.real("prob"), .name = o.text("name")};
+  DropoutOptions made{.keep_prob = o.real("keep_prob"), .name = o.text("name")};
   if (o.text("random") == "own") made.seed = 0;
   return std::make_unique<D>(std::move(made));
 }

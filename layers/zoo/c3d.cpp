@@ -15,7 +15,7 @@ Sequential C3D(const C3DOptions& o) {
   const auto hidden = [&] {
     net.push_back(Linear({.out_features = o.features, .w_init = o.w_init}));
     net.push_back(ReLU());
-    net.push_back(Dropout({.prob = 0.5}));
+    net.push_back(Dropout({.keep_prob = 0.5}));
   };
   conv(1);
   net.push_back(MaxPool3d({.kernel_size = {1, 2, 2}}));

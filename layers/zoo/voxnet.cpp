@@ -12,9 +12,9 @@ Sequential VoxNet(const VoxNetOptions& o) {
                    .b_init = init::ZeroInit()});
   };
   const auto activation = [] { return LeakyReLU({.negative_slope = 0.1}); };
-  Sequential net(conv(5, 2), activation(), Dropout({.prob = 0.8}), conv(3, 1), activation(),
-                 MaxPool3d({.kernel_size = 2}), Dropout({.prob = 0.7}), Flatten(),
-                 Linear({.out_features = 128, .w_init = o.w_init}), ReLU(), Dropout({.prob = 0.6}),
+  Sequential net(conv(5, 2), activation(), Dropout({.keep_prob = 0.8}), conv(3, 1), activation(),
+                 MaxPool3d({.kernel_size = 2}), Dropout({.keep_prob = 0.7}), Flatten(),
+                 Linear({.out_features = 128, .w_init = o.w_init}), ReLU(), Dropout({.keep_prob = 0.6}),
                  Linear({.out_features = o.classes, .w_init = o.w_init}));
   net.build(o.in_size);
   return net;

@@ -31,7 +31,7 @@ struct VersionsRun {
       vg::Conv3d({.in_size = {4, 4, 4, 1}, .out_channels = 2, .kernel_size = 2, .b_init = vg::init::ZeroInit()}),
       vg::BatchNorm3d(),
       vg::LeakyReLU({.negative_slope = 0.125}),
-      vg::Dropout({.prob = 0.75, .seed = 5}),
+      vg::Dropout({.keep_prob = 0.75, .seed = 5}),
       vg::MaxPool3d({.kernel_size = 2}),
       vg::Flatten(),
       vg::Linear({.out_features = 3})};

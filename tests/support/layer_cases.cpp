@@ -150,7 +150,7 @@ Made bottleneck_block(const json& c, const json&) {
 
 template <class D>
 Made dropout(const json& c, const json&) {
-  return make<D>(DropoutOptions{.prob = c.at("prob"), .seed = c.at("seed").get<std::uint64_t>()});
+  return make<D>(DropoutOptions{.keep_prob = c.at("prob"), .seed = c.at("seed").get<std::uint64_t>()});
 }
 
 template <class M>

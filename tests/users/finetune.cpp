@@ -12,7 +12,7 @@ vg::Sequential net(std::int64_t classes) {
                                            .widths = {4, 8},
                                            .stem_kernel = 3,
                                            .stem_stride = 1}),
-                        vg::ReLU(), vg::Dropout({.prob = 0.9}), vg::Linear({.out_features = classes}));
+                        vg::ReLU(), vg::Dropout({.keep_prob = 0.9}), vg::Linear({.out_features = classes}));
 }
 
 // Steps on one batch; gives the last loss over the first.

@@ -20,7 +20,7 @@ using namespace test;
 
 namespace {
 
-const std::string head = R"({"format": "voxgrad-checkpoint", "version": 2)";
+const std::string head = R"({"format": "voxgrad-checkpoint", "version": 3)";
 
 // A document with this text as a leaf, as a value of progress, or as the optimizer's bundle.
 std::string leaf(const std::string& text) {
@@ -66,8 +66,8 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {R"({"version": 1, "format": "voxgrad-checkpoint"})", "got the key \"version\"; \"format\" must stand before it"},
       {R"({"format": "voxgrad-checkpoint"})", "the key \"version\" is missing"},
       {R"({"format": "voxgrad-checkpoint", "new": 1})", "got the key \"new\"; \"version\" must stand before it"},
-      {R"({"format": "voxgrad-checkpoint", "version": 3, "new": 1})",
-       "at $.version: the file is of version 3; this voxgrad reads versions 1 to 2"},
+      {R"({"format": "voxgrad-checkpoint", "version": 4, "new": 1})",
+       "at $.version: the file is of version 4; this voxgrad reads versions 1 to 3"},
       {R"({"format": "voxgrad-checkpoint", "version": 0})", "the file is of version 0"},
       {R"({"format": "voxgrad-checkpoint", "version": -1})", "the file is of version -1"},
       {R"({"format": "voxgrad-checkpoint", "version": "1"})", "got \"1\"; must be an integer"},

@@ -43,7 +43,7 @@ Variable predictor(const Variable& x) {
 Sequential small_net() {
   random::seed(3);
   return Sequential(Conv3d({.in_size = {dynamic, dynamic, dynamic, 2}, .out_channels = 3, .kernel_size = 3}),
-                    BatchNorm3d({.in_size = {dynamic, dynamic, dynamic, 3}}), Dropout({.prob = 0.5}));
+                    BatchNorm3d({.in_size = {dynamic, dynamic, dynamic, 3}}), Dropout({.keep_prob = 0.5}));
 }
 
 }  // namespace

@@ -255,8 +255,8 @@ TEST_CASE("pooling, upsampling, flattening: sizes and errors") {
   CHECK_THROWS_AS(Flatten()(ones({2, 3})), ValueError);
 }
 
-TEST_CASE("Dropout: keeps with probability prob; its own stream, or the default one") {
-  Dropout own({.prob = 0.8, .seed = 42});
+TEST_CASE("Dropout: keeps with probability keep_prob; its own stream, or the default one") {
+  Dropout own({.keep_prob = 0.8, .seed = 42});
   const Variable x = ones({3, 2, 2, 2, 5});
   CHECK(same(own(x), x));
   CHECK(own.random->key() == random::key_of(42));  // evaluation draws nothing
@@ -266,17 +266,17 @@ TEST_CASE("Dropout: keeps with probability prob; its own stream, or the default 
     const Tensor keep = golden::tensor(record.at(mask), f32), y = own(x).value();
     for (std::int64_t i = 0; i < y.numel(); ++i) CHECK(y.value_at(i) == (keep.value_at(i) != 0 ? 1.25F : 0.0F));
   }
-  Dropout shared({.prob = 0.8});
+  Dropout shared({.keep_prob = 0.8});
   shared.train();
   random::seed(42);
   const Tensor y = shared(x).value(), keep = golden::tensor(record.at("keep_mask"), f32);
   for (std::int64_t i = 0; i < y.numel(); ++i) CHECK((y.value_at(i) != 0) == (keep.value_at(i) != 0));
   CHECK(shared.states().empty());
   CHECK(own.states().has("random"));
-  Dropout all({.prob = 1});
+  Dropout all({.keep_prob = 1});
   all.train();
   CHECK(same(all(x), x));
-  for (double bad : {0.0, -0.5, 1.5, std::nan("")}) CHECK_THROWS_AS(Dropout({.prob = bad}), ValueError);
+  for (double bad : {0.0, -0.5, 1.5, std::nan("")}) CHECK_THROWS_AS(Dropout({.keep_prob = bad}), ValueError);
 }
 
 TEST_CASE("Sequential: infers sizes, names its children, refuses what does not fit") {

@@ -67,7 +67,7 @@ struct Net : Module {
         last([](const Variable& x) { return tanh(x); }) {
     layers.push_back(linear());
     layers.push_back(linear());
-    drop.emplace(DropoutOptions{.prob = 0.5, .seed = 4});
+    drop.emplace(DropoutOptions{.keep_prob = 0.5, .seed = 4});
   }
   Variable update(const Variable& x) override {
     Variable y = (*held)(stem(x));

@@ -16,7 +16,7 @@ struct Net : Module {
   Conv3d conv{{.in_size = {4, 4, 4, 1}, .out_channels = 2, .kernel_size = 3, .b_init = init::ZeroInit()}};
   BatchNorm3d norm{{.in_size = {4, 4, 4, 2}}};
   std::vector<std::shared_ptr<Module>> blocks{std::make_shared<ReLU>(),
-                                              std::make_shared<Dropout>(DropoutOptions{.prob = 0.5, .seed = 3})};
+                                              std::make_shared<Dropout>(DropoutOptions{.keep_prob = 0.5, .seed = 3})};
   std::optional<Linear> extra;
   Linear head{{.in_size = {2}, .out_features = 3}};
 
@@ -204,7 +204,7 @@ TEST_CASE("description: kind, options and children of the tree") {
   CHECK(d.children[0].first == "conv");
   CHECK(d.children[0].second.kind == "Conv3d");
   CHECK(d.children[2].first == "blocks.0");
-  CHECK(d.children[3].second.options[0].first == "prob");
+  CHECK(d.children[3].second.options[0].first == "keep_prob");
 }
 
 TEST_CASE("summary: a row a call, with shapes, parameters and multiply-adds") {

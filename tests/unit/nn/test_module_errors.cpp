@@ -213,7 +213,7 @@ TEST_CASE("traps: a submodule that is called and not named is an error in traini
   CHECK_THAT(caught<ValueError>([&] { net(x); }),
              StartsWith("in layers.1: ") || StartsWith("in layers.1 (Half): [Half] visit: it calls a Linear"));
 
-  Half drops(Dropout({.prob = 0.5}));  // would never drop
+  Half drops(Dropout({.keep_prob = 0.5}));  // would never drop
   drops.train();
   CHECK_THAT(caught<ValueError>([&] { drops(x); }), Contains("it calls a Dropout"));
   Half plain((ReLU()));  // nothing to train, nothing to save
@@ -225,7 +225,7 @@ TEST_CASE("traps: a submodule that is called and not named is an error in traini
 }
 
 TEST_CASE("traps: a part that is named and deliberately evaluates is none") {
-  Sequential net(linear(), Sequential(Dropout({.prob = 0.5}), linear()));
+  Sequential net(linear(), Sequential(Dropout({.keep_prob = 0.5}), linear()));
   net.train();
   net[1].eval();
   for (int i = 0; i < 3; ++i) CHECK_NOTHROW(net(x));
@@ -247,7 +247,7 @@ TEST_CASE("traps: a step on a model that was never in training mode says what to
     sum(net(x)).backward();
     optimizer.step();
   };
-  Sequential net(linear(), Dropout({.prob = 0.5}), linear());
+  Sequential net(linear(), Dropout({.keep_prob = 0.5}), linear());
   SGD optimizer(net.parameters(), {.lr = 0.1});
   const Tensor before = net.get<Linear>(0).weight["weight"].value().clone();
   CHECK_THAT(caught<ValueError>([&] { step(net, optimizer); }),
@@ -264,16 +264,16 @@ TEST_CASE("traps: a step on a model that was never in training mode says what to
   CHECK_NOTHROW(step(net, optimizer));  // once in its life
 
   // In evaluation mode on purpose; and models that have no mode.
-  Sequential chosen(linear(), Dropout({.prob = 0.5}));
+  Sequential chosen(linear(), Dropout({.keep_prob = 0.5}));
   chosen.train();
   chosen.eval();
   SGD a(chosen.parameters(), {.lr = 0.1});
   CHECK_NOTHROW(step(chosen, a));
-  Sequential plain(linear(), Dropout({.prob = 1}), ReLU());
+  Sequential plain(linear(), Dropout({.keep_prob = 1}), ReLU());
   SGD b(plain.parameters(), {.lr = 0.1});
   CHECK_NOTHROW(step(plain, b));
   // Moved after the optimizer was made.
-  Sequential first(linear(), Dropout({.prob = 0.5}));
+  Sequential first(linear(), Dropout({.keep_prob = 0.5}));
   SGD c(first.parameters(), {.lr = 0.1});
   Sequential second = std::move(first);
   CHECK_THROWS_AS(step(second, c), ValueError);

@@ -99,7 +99,7 @@ const std::vector<Mistake> layers{
        Sequential(Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 8, .kernel_size = 3}), GroupNorm());
      },
      {"num_groups", "32", "8"}},
-    {"dropout that keeps nothing", [] { Dropout({.prob = 0}); }, {"prob", "0", "(0, 1]"}},
+    {"dropout that keeps nothing", [] { Dropout({.keep_prob = 0}); }, {"keep_prob", "0", "(0, 1]"}},
     {"a pool without a kernel", [] { MaxPool3d({}); }, {"kernel_size"}},
     {"a pool of even strides over SAME and VALID",
      [] { MaxPool3d({.kernel_size = 2, .padding = "HALF"}); },
