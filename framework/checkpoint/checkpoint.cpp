@@ -33,7 +33,7 @@ void require_kinds(const std::string& path, const ModuleConfig& d) {
 }
 
 // Tensors are shared with the states, not copied.
-SavedModel saved_model(Module& model) {
+SavedModel saved_model(const Module& model) {
   SavedModel saved{model.description(), {}};
   require_kinds("", saved.description);
   for (const auto& [path, state] : model.states()) {
@@ -259,7 +259,7 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
   return report;
 }
 
-void save(Module& model, const std::filesystem::path& path, const SaveOptions& options) {
+void save(const Module& model, const std::filesystem::path& path, const SaveOptions& options) {
   Document document;
   document.model = saved_model(model);
   Snapshot(std::move(document)).save(path, options);

@@ -86,7 +86,7 @@ class Checkpoint {
 };
 
 /// A checkpoint of only a model, without the generator.
-void save(Module& model, const std::filesystem::path& path, const SaveOptions& options = {});
+void save(const Module& model, const std::filesystem::path& path, const SaveOptions& options = {});
 /// The model out of any checkpoint, as strict as Checkpoint::load about the model; what else the file holds is read and
 /// left. Of a file with several, the one that options.model names. A file without that model is a ValueError.
 LoadReport load(Module& model, const std::filesystem::path& path, const LoadOptions& options = {});

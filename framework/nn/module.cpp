@@ -280,13 +280,13 @@ struct Statistics : Visitor {
 
 }  // namespace
 
-States Module::states() {
+States Module::states() const {
   States found;
   Walk([&](const std::string& path, State& s) { found.insert(path, s); },
        [&](const std::string& path, Module& m) {
          if (m.has_training_mode()) found.add_mode({path, m.kind(), m.trained_once(), Statistics(m).found});
        })
-      .start(*this);
+      .start(detail::visited(*this));
   return found;
 }
 
@@ -350,9 +350,9 @@ FitGuard::~FitGuard() {
   for (const auto& [module, training] : before_) module->training_ = training;
 }
 
-ModuleConfig Module::description() {
+ModuleConfig Module::description() const {
   std::vector<std::pair<const Module*, std::string>> open;
-  return Describe::described("", *this, open);
+  return Describe::described("", detail::visited(*this), open);
 }
 
 }  // namespace vg

@@ -112,11 +112,12 @@ class Module {
   /// layer whose sizes are known checks that they fit (ValueError).
   virtual void build(const std::vector<std::int64_t>& in_size);
 
-  /// All states by dotted path, each once however often it is reachable. Throws ValueError, naming the path, for one
+  /// All states by dotted path, each once however often it is reachable. They are handles: a State of a const module can
+  /// be written to, as the target of a const pointer can. Throws ValueError, naming the path, for one
   /// that was moved from.
-  States states();
-  States states(StateKind kind) { return states().filter(kind); }
-  States parameters() { return states(StateKind::param); }
+  States states() const;
+  States states(StateKind kind) const { return states().filter(kind); }
+  States parameters() const { return states(StateKind::param); }
   void zero_grad();
   /// Converts every floating state to f32 or f64.
   void to(DType dtype);
@@ -139,19 +140,19 @@ class Module {
   /// Sets who is told of the calls in this tree (nullptr: nobody). Summary uses it; the observer must outlive its use.
   void observe(ModuleObserver* observer);
   /// Kind, options and children of the whole tree. Throws ValueError, naming the path, for a module that visits itself.
-  ModuleConfig description();
+  ModuleConfig description() const;
   /// A table: path, kind, output shape, parameters (those that are frozen), multiply-adds, memory of the output; from
   /// one evaluation on zeros of shape `input` (with the batch axis), in the model's dtype. With parameters, also
   /// step_bytes().
-  std::string summary(const Shape& input) { return summary(std::vector<Shape>{input}); }
+  std::string summary(const Shape& input) const { return summary(std::vector<Shape>{input}); }
   /// The same for a module of several inputs.
-  std::string summary(const std::vector<Shape>& inputs);
+  std::string summary(const std::vector<Shape>& inputs) const;
   /// The most bytes that a training step on such an input holds at once, from forward to the last gradient: the input,
   /// the parameters, their gradients, what is kept for the reverse pass, workspaces; without an optimizer's moments.
   /// Predicted from steps on one and on two samples of zeros (for it grows with the batch evenly), which leave no
   /// trace. 0 when nothing is trained.
-  std::int64_t step_bytes(const Shape& input) { return step_bytes(std::vector<Shape>{input}); }
-  std::int64_t step_bytes(const std::vector<Shape>& inputs);
+  std::int64_t step_bytes(const Shape& input) const { return step_bytes(std::vector<Shape>{input}); }
+  std::int64_t step_bytes(const std::vector<Shape>& inputs) const;
 
  protected:
   void set_sizes(std::vector<std::int64_t> in, std::vector<std::int64_t> out) {
@@ -194,6 +195,9 @@ class MultiModule : public Module {
 };
 
 namespace detail {
+
+/// The module for a walk that changes nothing, or puts back what it changes: visit() and update() are not const.
+inline Module& visited(const Module& module) { return const_cast<Module&>(module); }
 
 /// Where this thread may copy modules; the copies share their states with the originals until they get their own.
 class CopyingModules {

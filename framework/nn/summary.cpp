@@ -172,29 +172,31 @@ std::vector<Shape> with_batch_of(std::vector<Shape> inputs, std::int64_t samples
 
 }  // namespace
 
-std::int64_t Module::step_bytes(const std::vector<Shape>& inputs) {
+std::int64_t Module::step_bytes(const std::vector<Shape>& inputs) const {
+  Module& module = detail::visited(*this);
   std::int64_t kept = 0;
   for (const auto& [path, state] : states()) kept += state.bytes();
   const std::int64_t samples = inputs.empty() || inputs[0].rank() == 0 ? 1 : inputs[0][0];
-  const std::int64_t one = measured_step(*this, with_batch_of(inputs, std::min<std::int64_t>(1, samples)));
+  const std::int64_t one = measured_step(module, with_batch_of(inputs, std::min<std::int64_t>(1, samples)));
   if (one == 0) return 0;
   if (samples <= 1) return kept + one;
-  const std::int64_t two = measured_step(*this, with_batch_of(inputs, 2));
+  const std::int64_t two = measured_step(module, with_batch_of(inputs, 2));
   return kept + one + (samples - 1) * (two - one);
 }
 
-std::string Module::summary(const std::vector<Shape>& inputs) {
+std::string Module::summary(const std::vector<Shape>& inputs) const {
+  Module& module = detail::visited(*this);
   Names names;
   names.path[this] = "";
   names.current = this;
-  visit(names);
+  module.visit(names);
 
   Trace trace;
   {
     NoGradGuard no_grad;
-    FitGuard evaluation(*this, false);
-    Observation observation(*this, trace);
-    call(zeros(*this, inputs));
+    FitGuard evaluation(module, false);
+    Observation observation(module, trace);
+    module.call(zeros(module, inputs));
   }
   std::vector<std::vector<std::string>> cells{{"path", "kind", "output", "parameters", "multiply-adds", "memory"}};
   std::int64_t memory = 0;

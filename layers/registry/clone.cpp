@@ -167,8 +167,7 @@ class Own : public Visitor {
   std::string path_;
 };
 
-// visit() names what a module has and changes nothing, so it may be called for a const one.
-Module& visited(const Module& m) { return const_cast<Module&>(m); }
+using detail::visited;
 
 }  // namespace
 

@@ -114,7 +114,7 @@ std::string hint(Module& model, const LayoutNames& names, const NamedTensors& te
 
 }  // namespace
 
-NamedTensors state_dict(Module& model, StateLayout layout) {
+NamedTensors state_dict(const Module& model, StateLayout layout) {
   const LayoutNames names = detail::layout_names(model, layout);
   NamedTensors tensors;
   for (const NamedLeaf& l : names.leaves) tensors.emplace_back(l.name, l.axes.forward(l.state[l.leaf].value()));

@@ -35,7 +35,7 @@ inline constexpr StateLayout torch_layout = StateLayout::torch;
 /// All tensors of the module, in the order of visit(). Those whose axes stay may share memory with the module: clone()
 /// one before you write to it. Throws ValueError naming the module for what PyTorch's layout cannot hold: a layer with
 /// a w_mask, a bias that is not one value per channel; two tensors of one name.
-NamedTensors state_dict(Module& model, StateLayout layout = voxgrad_layout);
+NamedTensors state_dict(const Module& model, StateLayout layout = voxgrad_layout);
 
 /// Copies the tensors into the module. Strict, unless `options` say otherwise: the names must be the module's, shapes
 /// and dtypes those of state_dict(model, layout). `rename`, `rename_with` and `prefix` work on names of that layout. A

@@ -230,9 +230,9 @@ Tensor AxisMap::back(const Tensor& t) const {
   return transposed(t.reshape(moved), inverse).reshape(here);
 }
 
-LayoutNames layout_names(Module& model, StateLayout layout) {
+LayoutNames layout_names(const Module& model, StateLayout layout) {
   Walk walk(layout);
-  walk.start(model);
+  walk.start(visited(model));
   return std::move(walk.names);
 }
 

@@ -34,6 +34,6 @@ struct LayoutNames {
 };
 
 /// Throws ValueError for a module that the layout cannot hold and for two tensors of one name.
-LayoutNames layout_names(Module& model, StateLayout layout);
+LayoutNames layout_names(const Module& model, StateLayout layout);
 
 }  // namespace vg::detail
