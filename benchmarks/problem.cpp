@@ -47,8 +47,8 @@ T get(const json& line, const char* key, T fallback) {
 
 vg::Triple triple(const json& line, const char* key) {
   if (!line.contains(key)) return {1, 1, 1};
-  const vg::Extent3 extent = line[key].is_array() ? vg::Extent3(get<std::vector<std::int64_t>>(line, key))
-                                                  : vg::Extent3(get<std::int64_t>(line, key));
+  const vg::TripleArg extent = line[key].is_array() ? vg::TripleArg(get<std::vector<std::int64_t>>(line, key))
+                                                    : vg::TripleArg(get<std::int64_t>(line, key));
   return extent.checked("problem", key);
 }
 

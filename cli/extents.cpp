@@ -53,10 +53,10 @@ void walk(const vg::ModuleConfig& d, Way& way) {
 
 }  // namespace
 
-std::array<std::int64_t, 3> multiples_of(const vg::ModuleConfig& description) {
+vg::Triple multiples_of(const vg::ModuleConfig& description) {
   Way way;
   walk(description, way);
-  std::array<std::int64_t, 3> out{};
+  vg::Triple out{};
   for (std::size_t i = 0; i < 3; ++i) out[i] = std::llround(std::min(way.most[i], 1e6));
   return out;
 }

@@ -31,7 +31,7 @@ vg::DType dtype_of(vg::Module& model) {
 /// empty.
 std::string advice(vg::Module& model, const vg::Shape& x) {
   const auto multiples = multiples_of(model.description());
-  std::array<std::int64_t, 3> window{};
+  vg::Triple window{};
   bool fits = true;
   for (std::size_t i = 0; i < 3; ++i) {
     const std::int64_t extent = x[i + 1], m = multiples[i];
@@ -87,7 +87,7 @@ int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& 
             std::ostream& out) {
   const std::unique_ptr<vg::Module> model = vg::load_model(checkpoint);
   const vg::Volume in = vg::read_nifti(volume, dtype_of(*model));
-  const vg::Index3 extent = in.extent();
+  const vg::Triple extent = in.extent();
   const vg::Tensor x = in.data.reshape({1, extent[0], extent[1], extent[2], in.channels()}),
                    y = output_of(*model, x, options);
   if (y.rank() != 5 || y.dim(1) != extent[0] || y.dim(2) != extent[1] || y.dim(3) != extent[2] || y.dim(4) < 1)

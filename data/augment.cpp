@@ -25,7 +25,7 @@ detail::OffsetTable reversed(const Tensor& t, int axis) {
 
 /// Whether y shares x's space. Throws ValueError, beginning with [where], when it has a space of other extents.
 bool has_space(std::string_view where, const Sample& sample) {
-  const Index3 extent = detail::extent_of(where, sample.x);
+  const Triple extent = detail::extent_of(where, sample.x);
   if (!sample.y.defined() || sample.y.rank() < 3) return false;
   if (detail::extent_of(where, sample.y) != extent)
     throw ValueError(fmt::format("[{}] y: got shape {}; its first three extents must be those of x, {}", where,
@@ -47,9 +47,9 @@ void check_deviation(std::string_view where, std::string_view name, double value
 
 }  // namespace
 
-Tensor shift(const Tensor& t, const Index3& offset, Edge edge) {
+Tensor shift(const Tensor& t, const Triple& offset, Edge edge) {
   constexpr std::int64_t limit = std::int64_t{1} << 40;
-  const Index3 extent = detail::extent_of("shift", t);
+  const Triple extent = detail::extent_of("shift", t);
   Tables tables;
   for (std::size_t a = 0; a < 3; ++a) {
     if (offset[a] < -limit || offset[a] > limit)
@@ -153,7 +153,7 @@ Sample random_flip(const random::Key& key, const Sample& sample, const std::vect
 }
 
 Sample random_rotate90(const random::Key& key, const Sample& sample, const std::array<int, 2>& plane) {
-  const Index3 extent = detail::extent_of("random_rotate90", sample.x);
+  const Triple extent = detail::extent_of("random_rotate90", sample.x);
   const auto first = static_cast<std::size_t>(normalize_axis("random_rotate90", plane[0], 3));
   const auto second = static_cast<std::size_t>(normalize_axis("random_rotate90", plane[1], 3));
   int times = random::randint(key, {1}, 0, 4).data<std::int32_t>()[0];

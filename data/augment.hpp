@@ -28,7 +28,7 @@ enum class Edge : std::uint8_t {
 };
 
 /// out(i, j, k) = t(i - offset[0], j - offset[1], k - offset[2]).
-Tensor shift(const Tensor& t, const Index3& offset, Edge edge = Edge::zero);
+Tensor shift(const Tensor& t, const Triple& offset, Edge edge = Edge::zero);
 /// Reverses an axis of 0, 1, 2 (negative counts from the third): a mirror image.
 Tensor flip(const Tensor& t, int axis);
 /// Turns `times` x 90 degrees (negative: the other way) in a plane, from its first axis towards its second: numpy's

@@ -10,7 +10,7 @@
 
 namespace vg::detail {
 
-Index3 extent_of(std::string_view where, const Tensor& t) {
+Triple extent_of(std::string_view where, const Tensor& t) {
   if (!t.defined()) throw ValueError(fmt::format("[{}] the tensor is undefined", where));
   if (t.rank() != 3 && t.rank() != 4)
     throw ValueError(fmt::format("[{}] shape: got {}; expected (H, W, D) or (H, W, D, C)", where, t.shape().str()));
@@ -19,7 +19,7 @@ Index3 extent_of(std::string_view where, const Tensor& t) {
 
 std::int64_t channels_of(const Tensor& t) { return t.rank() == 4 ? t.dim(3) : 1; }
 
-Index3 strides_of(const Tensor& t) {
+Triple strides_of(const Tensor& t) {
   const std::int64_t channels = channels_of(t);
   return {t.dim(1) * t.dim(2) * channels, t.dim(2) * channels, channels};
 }

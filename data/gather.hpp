@@ -15,10 +15,10 @@ namespace vg::detail {
 using OffsetTable = std::vector<std::int64_t>;
 
 /// (H, W, D) of a tensor (H, W, D[, C]). Throws ValueError, beginning with [where], for another rank.
-Index3 extent_of(std::string_view where, const Tensor& t);
+Triple extent_of(std::string_view where, const Tensor& t);
 std::int64_t channels_of(const Tensor& t);
 /// Element strides of H, W, D.
-Index3 strides_of(const Tensor& t);
+Triple strides_of(const Tensor& t);
 
 /// The table that reads indices first, first + step, ... (count of them) of `axis`; those outside give -1, or wrap
 /// round.

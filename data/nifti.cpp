@@ -166,7 +166,7 @@ T converted(double value, const Reader& file, const std::array<std::int64_t, 4>&
 
 /// A part of one channel's voxels, whose bytes stand together in the file: x the fastest, then y, then z.
 struct Box {
-  std::array<std::int64_t, 3> begin, size;
+  Triple begin, size;
   std::int64_t channel;
 };
 
@@ -287,7 +287,7 @@ void collect(const Volume& volume, const T* data, std::int64_t first, std::int64
 }
 
 void write_voxels(Writer& file, const Volume& volume, NiftiType type) {
-  const Index3 extent = volume.extent();
+  const Triple extent = volume.extent();
   const std::int64_t plane_bytes = extent[0] * extent[1] * detail::size_of(type);
   const std::int64_t step = std::min(planes_a_block, extent[2]);
   Bytes raw(static_cast<std::size_t>(plane_bytes * step));

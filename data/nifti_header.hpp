@@ -18,7 +18,7 @@ struct NiftiHeader {
   bool swapped = false;          ///< the file has the other byte order
   NiftiType type{};              ///< of a stored voxel
   int rank = 0;                  ///< 1 to 7, as declared
-  Index3 extent{1, 1, 1};        ///< x, y, z
+  Triple extent{1, 1, 1};        ///< x, y, z
   std::int64_t channels = 1;     ///< the product of dimensions 4 to 7
   std::int64_t data_offset = 0;  ///< bytes from the file's start
   std::int64_t data_bytes = 0;   ///< what the dimensions and the type need; data_offset + data_bytes does not overflow

@@ -64,7 +64,7 @@ Tensor map_labels(const Tensor& labels, const std::vector<std::int32_t>& table) 
 }
 
 Tensor add_coordinates(const Tensor& x) {
-  const Index3 extent = detail::extent_of("add_coordinates", x);
+  const Triple extent = detail::extent_of("add_coordinates", x);
   const std::int64_t channels = detail::channels_of(x);
   Tensor out({extent[0], extent[1], extent[2], channels + 3}, x.dtype());
   dispatch_float("add_coordinates", x.dtype(), [&](auto zero) {
@@ -93,7 +93,7 @@ Tensor add_coordinates(const Tensor& x) {
 }
 
 Tensor with_channel_axis(const Tensor& x) {
-  const Index3 extent = detail::extent_of("with_channel_axis", x);
+  const Triple extent = detail::extent_of("with_channel_axis", x);
   return x.rank() == 4 ? x : x.reshape(Shape{extent[0], extent[1], extent[2], 1});
 }
 

@@ -29,13 +29,13 @@ Affine moved(const Affine& a, const std::array<double, 3>& origin, const std::ar
   return out;
 }
 
-std::array<double, 3> as_double(const Index3& v) {
+std::array<double, 3> as_double(const Triple& v) {
   return {static_cast<double>(v[0]), static_cast<double>(v[1]), static_cast<double>(v[2])};
 }
 
 /// The number of whole blocks along each axis.
-Index3 blocks(std::string_view where, const Index3& extent, const Index3& factor) {
-  Index3 out{};
+Triple blocks(std::string_view where, const Triple& extent, const Triple& factor) {
+  Triple out{};
   for (std::size_t a = 0; a < 3; ++a) {
     if (factor[a] < 1 || factor[a] > extent[a])
       throw ValueError(fmt::format("[{}] factor: got {} for axis {}; it must be between 1 and the extent, {}", where,
@@ -45,14 +45,14 @@ Index3 blocks(std::string_view where, const Index3& extent, const Index3& factor
   return out;
 }
 
-Affine block_affine(const Affine& affine, const Index3& factor) {
+Affine block_affine(const Affine& affine, const Triple& factor) {
   const std::array<double, 3> step = as_double(factor);
   return moved(affine, {(step[0] - 1) / 2, (step[1] - 1) / 2, (step[2] - 1) / 2}, step);
 }
 
 /// Means of one plane of blocks, [width][depth][channels]. Every sum runs over its block in row-major order.
 template <class T, class Out>
-void mean_plane(const T* block_row, const Index3& strides, const Index3& count, const Index3& factor,
+void mean_plane(const T* block_row, const Triple& strides, const Triple& count, const Triple& factor,
                 std::int64_t channels, Out* out) {
   const double scale = 1.0 / static_cast<double>(factor[0] * factor[1] * factor[2]);
   for (std::int64_t j = 0; j < count[1]; ++j)
@@ -70,7 +70,7 @@ void mean_plane(const T* block_row, const Index3& strides, const Index3& count, 
 
 }  // namespace
 
-Index3 Volume::extent() const { return detail::extent_of("volume", data); }
+Triple Volume::extent() const { return detail::extent_of("volume", data); }
 
 std::int64_t Volume::channels() const {
   detail::extent_of("volume", data);
@@ -91,9 +91,9 @@ std::array<double, 3> Volume::world(double i, double j, double k) const {
   return out;
 }
 
-Volume block_mean(const Volume& volume, const Index3& factor) {
-  const Index3 extent = detail::extent_of("block_mean", volume.data);
-  const Index3 count = blocks("block_mean", extent, factor);
+Volume block_mean(const Volume& volume, const Triple& factor) {
+  const Triple extent = detail::extent_of("block_mean", volume.data);
+  const Triple count = blocks("block_mean", extent, factor);
   const std::int64_t channels = detail::channels_of(volume.data);
   Shape shape{count[0], count[1], count[2]};
   if (volume.data.rank() == 4) shape.push_back(channels);
@@ -101,7 +101,7 @@ Volume block_mean(const Volume& volume, const Index3& factor) {
   dispatch(volume.data.dtype(), [&](auto zero) {
     using T = decltype(zero);
     using Out = std::conditional_t<std::is_same_v<T, double>, double, float>;
-    const Index3 strides = detail::strides_of(volume.data);
+    const Triple strides = detail::strides_of(volume.data);
     const T* source = volume.data.data<T>();
     Out* target = out.data<Out>();
     const std::int64_t plane = count[1] * count[2] * channels;
@@ -112,16 +112,16 @@ Volume block_mean(const Volume& volume, const Index3& factor) {
   return {out, block_affine(volume.affine, factor)};
 }
 
-Volume block_center(const Volume& volume, const Index3& factor) {
-  const Index3 count = blocks("block_center", detail::extent_of("block_center", volume.data), factor);
+Volume block_center(const Volume& volume, const Triple& factor) {
+  const Triple count = blocks("block_center", detail::extent_of("block_center", volume.data), factor);
   std::array<detail::OffsetTable, 3> tables;
   for (std::size_t a = 0; a < 3; ++a)
     tables[a] = detail::offsets_along(volume.data, static_cast<int>(a), factor[a] / 2, factor[a], count[a]);
   return {detail::gather(volume.data, tables), block_affine(volume.affine, factor)};
 }
 
-Volume crop(const Volume& volume, const Index3& begin, const Index3& extent) {
-  const Index3 have = detail::extent_of("crop", volume.data);
+Volume crop(const Volume& volume, const Triple& begin, const Triple& extent) {
+  const Triple have = detail::extent_of("crop", volume.data);
   std::array<detail::OffsetTable, 3> tables;
   for (std::size_t a = 0; a < 3; ++a) {
     // Not begin + extent > have: that sum may overflow.
@@ -133,9 +133,9 @@ Volume crop(const Volume& volume, const Index3& begin, const Index3& extent) {
   return {detail::gather(volume.data, tables), moved(volume.affine, as_double(begin), {1, 1, 1})};
 }
 
-Volume pad(const Volume& volume, const Index3& before, const Index3& after, double value) {
+Volume pad(const Volume& volume, const Triple& before, const Triple& after, double value) {
   constexpr std::int64_t limit = std::int64_t{1} << 40;
-  const Index3 have = detail::extent_of("pad", volume.data);
+  const Triple have = detail::extent_of("pad", volume.data);
   std::array<detail::OffsetTable, 3> tables;
   for (std::size_t a = 0; a < 3; ++a) {
     if (before[a] < 0 || after[a] < 0 || before[a] > limit || after[a] > limit)
@@ -148,9 +148,9 @@ Volume pad(const Volume& volume, const Index3& before, const Index3& after, doub
           moved(volume.affine, {-first[0], -first[1], -first[2]}, {1, 1, 1})};
 }
 
-Volume pad_to_multiple(const Volume& volume, const Index3& multiple, double value) {
-  const Index3 have = detail::extent_of("pad_to_multiple", volume.data);
-  Index3 after{};
+Volume pad_to_multiple(const Volume& volume, const Triple& multiple, double value) {
+  const Triple have = detail::extent_of("pad_to_multiple", volume.data);
+  Triple after{};
   for (std::size_t a = 0; a < 3; ++a) {
     if (multiple[a] < 1)
       throw ValueError(fmt::format("[pad_to_multiple] multiple: got {} for axis {}; it must be at least 1", multiple[a],
@@ -161,7 +161,7 @@ Volume pad_to_multiple(const Volume& volume, const Index3& multiple, double valu
 }
 
 Volume flip(const Volume& volume, int axis) {
-  const Index3 extent = detail::extent_of("flip", volume.data);
+  const Triple extent = detail::extent_of("flip", volume.data);
   const auto reversed = static_cast<std::size_t>(normalize_axis("flip", axis, 3));
   std::array<detail::OffsetTable, 3> tables;
   std::array<double, 3> origin{};

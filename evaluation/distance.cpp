@@ -16,7 +16,6 @@ namespace vg {
 
 namespace {
 
-using Extent = std::array<std::int64_t, 3>;
 using Spacing = std::array<double, 3>;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Fewer voxels are not worth waking threads for.
@@ -108,7 +107,7 @@ void along_rows(const std::uint8_t* mask, double* squares, std::int64_t rows, st
 }
 
 /// Squared distances to the nearest voxel of the mask.
-void squared_distances(const std::uint8_t* mask, const Extent& e, const Spacing& spacing, double* squares) {
+void squared_distances(const std::uint8_t* mask, const Triple& e, const Spacing& spacing, double* squares) {
   along_rows(mask, squares, e[0] * e[1], e[2], spacing[2]);
   envelopes(squares, e[0], e[1], e[2], spacing[1]);
   envelopes(squares, 1, e[0], e[1] * e[2], spacing[0]);
@@ -122,13 +121,13 @@ void check_spacing(const char* where, const Spacing& spacing) {
 
 /// A part of a volume: [begin, begin + extent) along each axis.
 struct Box {
-  Extent begin{}, extent{};
+  Triple begin{}, extent{};
   std::int64_t voxels() const { return extent[0] * extent[1] * extent[2]; }
 };
 
 /// The smallest box round the voxels with that label in either volume; of no voxels when there are none.
-Box box_of(const std::int32_t* a, const std::int32_t* b, const Extent& e, std::int32_t label) {
-  Extent low = e, high{-1, -1, -1};
+Box box_of(const std::int32_t* a, const std::int32_t* b, const Triple& e, std::int32_t label) {
+  Triple low = e, high{-1, -1, -1};
   for (std::int64_t i = 0, at = 0; i < e[0]; ++i)
     for (std::int64_t j = 0; j < e[1]; ++j, at += e[2]) {
       std::int64_t first = e[2], last = -1;
@@ -147,7 +146,7 @@ Box box_of(const std::int32_t* a, const std::int32_t* b, const Extent& e, std::i
 
 using Mask = std::vector<std::uint8_t>;
 
-Mask mask_of(const std::int32_t* labels, const Extent& e, const Box& box, std::int32_t label) {
+Mask mask_of(const std::int32_t* labels, const Triple& e, const Box& box, std::int32_t label) {
   Mask mask(static_cast<std::size_t>(box.voxels()));
   std::uint8_t* to = mask.data();
   for (std::int64_t i = 0; i < box.extent[0]; ++i)
@@ -159,7 +158,7 @@ Mask mask_of(const std::int32_t* labels, const Extent& e, const Box& box, std::i
 }
 
 /// Where one of the six neighbours is off, or outside the box.
-Mask surface_of(const Mask& mask, const Extent& e) {
+Mask surface_of(const Mask& mask, const Triple& e) {
   Mask surface(mask.size());
   const std::int64_t step_i = e[1] * e[2], step_j = e[2];
   parallel_for(
@@ -211,7 +210,7 @@ void check_hausdorff(const char* where, const HausdorffOptions& options) {
     throw ValueError(fmt::format("[{}] percentile: got {}; must be in [0, 100]", where, options.percentile));
 }
 
-double hausdorff(const std::int32_t* predicted, const std::int32_t* labels, const Extent& extent, std::int32_t label,
+double hausdorff(const std::int32_t* predicted, const std::int32_t* labels, const Triple& extent, std::int32_t label,
                  const HausdorffOptions& options) {
   const Box box = box_of(predicted, labels, extent, label);
   if (box.voxels() == 0) return std::numeric_limits<double>::quiet_NaN();

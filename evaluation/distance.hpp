@@ -35,8 +35,8 @@ double hausdorff_distance(const Tensor& predicted, const Tensor& labels, std::in
 
 namespace detail {
 /// The same on memory, both volumes of that extent; arguments are checked before.
-double hausdorff(const std::int32_t* predicted, const std::int32_t* labels, const std::array<std::int64_t, 3>& extent,
-                 std::int32_t label, const HausdorffOptions& options);
+double hausdorff(const std::int32_t* predicted, const std::int32_t* labels, const Triple& extent, std::int32_t label,
+                 const HausdorffOptions& options);
 void check_hausdorff(const char* where, const HausdorffOptions& options);
 }  // namespace detail
 

@@ -157,7 +157,7 @@ void Metrics::add_hausdorff(Tensor predicted, const Tensor& labels) {
       if (l[i] == *options_.ignore_index) p[i] = l[i];
   }
   const HausdorffOptions how{.percentile = options_.percentile, .spacing = options_.spacing};
-  const std::array<std::int64_t, 3> extent{labels.dim(1), labels.dim(2), labels.dim(3)};
+  const Triple extent{labels.dim(1), labels.dim(2), labels.dim(3)};
   const std::int64_t voxels = extent[0] * extent[1] * extent[2];
   for (std::int64_t b = 0; b < labels.dim(0); ++b) {
     std::vector<double> scores(static_cast<std::size_t>(options_.classes), nan);

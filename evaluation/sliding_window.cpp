@@ -16,7 +16,6 @@ namespace vg {
 
 namespace {
 
-using Extent = std::array<std::int64_t, 3>;
 /// Fewer numbers are not worth waking threads for.
 constexpr std::int64_t few = 16384;
 
@@ -27,7 +26,7 @@ struct Range {
 /// Where windows stand. A start is below 0 where the volume is smaller than a window.
 struct Grid {
   std::int64_t samples = 0, channels = 0;
-  Extent volume{}, window{};
+  Triple volume{}, window{};
   std::array<std::vector<std::int64_t>, 3> starts{};
 
   std::int64_t per_sample() const {
@@ -38,8 +37,8 @@ struct Grid {
   std::int64_t windows() const { return samples * per_sample(); }
   std::int64_t sample_of(std::int64_t i) const { return i / per_sample(); }
   /// Samples are outermost, then the axes in order.
-  Extent start_of(std::int64_t i) const {
-    Extent start{};
+  Triple start_of(std::int64_t i) const {
+    Triple start{};
     for (std::size_t a = 3; a-- > 0; i /= static_cast<std::int64_t>(starts[a].size()))
       start[a] = starts[a][static_cast<std::size_t>(i % static_cast<std::int64_t>(starts[a].size()))];
     return start;
@@ -116,7 +115,7 @@ Tensor load(const Grid& g, const Tensor& volume, std::int64_t first, std::int64_
         n * h,
         [&](std::int64_t task) {
           const std::int64_t i = task % h, sample = g.sample_of(first + task / h);
-          const Extent start = g.start_of(first + task / h);
+          const Triple start = g.start_of(first + task / h);
           const std::int64_t x = start[0] + i;
           const Range inside = g.inside(2, start[2]);
           for (std::int64_t j = 0; j < w; ++j) {
@@ -138,7 +137,7 @@ Tensor load(const Grid& g, const Tensor& volume, std::int64_t first, std::int64_
 }
 
 /// What each voxel of a window counts, (h, w, d).
-Tensor weights_of(const Extent& window, const SlidingWindowOptions& o, DType dtype) {
+Tensor weights_of(const Triple& window, const SlidingWindowOptions& o, DType dtype) {
   const Shape shape{window[0], window[1], window[2]};
   if (o.blending == Blending::constant) return Tensor::ones(shape, dtype);
   std::array<std::vector<double>, 3> along;
@@ -201,7 +200,7 @@ class Blend {
  private:
   template <class T>
   void add_one(std::int64_t index, const T* from) {
-    const Extent start = grid_.start_of(index);
+    const Triple start = grid_.start_of(index);
     const std::int64_t sample = grid_.sample_of(index), c = channels_;
     const Range rows = grid_.inside(0, start[0]), columns = grid_.inside(1, start[1]),
                 depth = grid_.inside(2, start[2]);

@@ -2,7 +2,7 @@
 //
 //   auto model = vg::load_model("model.json");
 //   vg::Volume head = vg::read_nifti("head.nii.gz");                       // (H, W, D)
-//   const vg::Index3 e = head.extent();
+//   const vg::Triple e = head.extent();
 //   vg::Tensor scores = vg::sliding_window(*model, head.data.reshape({e[0], e[1], e[2], 1}),
 //                                          {.window = {64, 64, 64}, .overlap = 0.5, .flips = {0}});
 //   head.data = vg::argmax(scores);                                        // (H, W, D) labels
@@ -23,7 +23,7 @@ enum class Blending { constant, gaussian };
 
 struct SlidingWindowOptions {
   /// Extents of a window (H, W, D); 0 or vg::dynamic: all of that axis.
-  std::array<std::int64_t, 3> window{0, 0, 0};
+  Triple window{0, 0, 0};
   /// Windows that the model sees at a time.
   std::int64_t batch_size = 1;
   /// The part of a window that the next one sees too, in [0, 1). Windows are int(window * (1 - overlap)) voxels apart,

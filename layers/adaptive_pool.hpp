@@ -7,8 +7,8 @@
 namespace vg {
 
 struct AdaptivePool3dOptions {
-  Extent3 output_size{};  ///< required: the spatial extents of the output, whatever the input's
-  Size in_size{};         ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
+  TripleArg output_size{};  ///< required: the spatial extents of the output, whatever the input's
+  Size in_size{};           ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
   std::string name{};
 };
 

@@ -9,7 +9,7 @@
 
 namespace vg {
 
-void PoolLayer3d::start(const Extent3& kernel_size, const Extent3& stride, const Size& in_size) {
+void PoolLayer3d::start(const TripleArg& kernel_size, const TripleArg& stride, const Size& in_size) {
   kernel_ = kernel_size.checked(where(), "kernel_size");
   stride_ = stride.given() ? stride.checked(where(), "stride") : kernel_;
   padding_.check(where());

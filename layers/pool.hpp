@@ -9,16 +9,16 @@
 namespace vg {
 
 struct MaxPool3dOptions {
-  Extent3 kernel_size{};  ///< required
-  Extent3 stride{};       ///< not given: kernel_size
+  TripleArg kernel_size{};  ///< required
+  TripleArg stride{};       ///< not given: kernel_size
   Padding padding = "VALID";
   Size in_size{};  ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
   std::string name{};
 };
 
 struct AvgPool3dOptions {
-  Extent3 kernel_size{};  ///< required
-  Extent3 stride = 1;     ///< 1, as in brainstate; not kernel_size
+  TripleArg kernel_size{};  ///< required
+  TripleArg stride = 1;     ///< 1, as in brainstate; not kernel_size
   Padding padding = "VALID";
   Size in_size{};
   std::string name{};
@@ -36,7 +36,7 @@ class PoolLayer3d : public Layer {
  protected:
   PoolLayer3d(std::string name, Padding padding) : Layer(std::move(name)), padding_(std::move(padding)) {}
   /// For a constructor's end, when kind() can be called.
-  void start(const Extent3& kernel_size, const Extent3& stride, const Size& in_size);
+  void start(const TripleArg& kernel_size, const TripleArg& stride, const Size& in_size);
   virtual Variable pool(Variable x, const Pool3dArgs& args) const = 0;
 
  private:

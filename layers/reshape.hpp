@@ -29,10 +29,10 @@ class Flatten : public Layer {
 };
 
 struct UpsampleOptions {
-  Extent3 scale = 2;
+  TripleArg scale = 2;
   std::string mode = "nearest";  ///< or "trilinear"
   bool align_corners = false;    ///< of "trilinear": the first and last voxels keep their places
-  Extent3 size{};                ///< of "trilinear", instead of scale: the output's spatial extents
+  TripleArg size{};              ///< of "trilinear", instead of scale: the output's spatial extents
   /// Of "trilinear", instead of scale: 1 or 3 positive numbers; the output has floor(in * factor) voxels per axis. An
   /// axis that keeps its extent is copied.
   std::vector<double> scale_factor{};

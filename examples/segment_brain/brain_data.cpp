@@ -73,7 +73,7 @@ std::int64_t whole_factor(double spacing, double voxel) {
 
 // The half [begin, begin + extent) of the first axis, its midline brought to the high end, padded for the network.
 vg::Tensor half_of(const vg::Volume& head, std::int64_t begin, std::int64_t extent, bool mirrored) {
-  const vg::Index3 size = head.extent();
+  const vg::Triple size = head.extent();
   vg::Volume half = vg::crop(head, {begin, 0, 0}, {extent, size[1], size[2]});
   if (mirrored) half = vg::flip(half, 0);
   return vg::pad_to_multiple(half, {8, 8, 8}).data;
@@ -94,7 +94,7 @@ BrainData load_brain(const std::filesystem::path& folder, double spacing) {
   BrainData data;
   data.classes.push_back("background");
   for (const Group& g : groups) data.classes.emplace_back(g.name);
-  const vg::Index3 size = image.extent(),
+  const vg::Triple size = image.extent(),
                    even{size[0] / (2 * factor) * (2 * factor), size[1], size[2]};  // two halves of whole blocks
   data.image = vg::block_mean(vg::crop(image, {0, 0, 0}, even), {factor, factor, factor});
   data.labels = vg::block_center(vg::crop(atlas, {0, 0, 0}, even), {factor, factor, factor});
@@ -107,7 +107,7 @@ BrainData load_brain(const std::filesystem::path& folder, double spacing) {
 }
 
 vg::Volume BrainData::assemble(const vg::Tensor& train_labels, const vg::Tensor& held_out_labels) const {
-  const vg::Index3 size = labels.extent(), half{size[0] / 2, size[1], size[2]};
+  const vg::Triple size = labels.extent(), half{size[0] / 2, size[1], size[2]};
   const auto unpadded = [&](const vg::Tensor& t) {
     return vg::crop({t.reshape(train.labels.shape()), labels.affine}, {0, 0, 0}, half);
   };

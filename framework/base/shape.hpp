@@ -10,6 +10,9 @@
 
 namespace vg {
 
+/// Three values, one for each spatial axis: (H, W, D).
+using Triple = std::array<std::int64_t, 3>;
+
 class Shape {
  public:
   static constexpr int max_rank = 8;

@@ -12,8 +12,6 @@
 
 namespace vg {
 
-using Triple = std::array<std::int64_t, 3>;
-
 /// Spatial arguments in the order H, W, D.
 struct Conv3dArgs {
   Triple stride{1, 1, 1};

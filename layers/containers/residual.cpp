@@ -29,7 +29,7 @@ std::shared_ptr<Module> ResidualLayer3d::make_activation() const {
 }
 
 void ResidualLayer3d::add_conv(Sequential& net, std::int64_t channels, std::int64_t kernel_size,
-                               const Extent3& stride) const {
+                               const TripleArg& stride) const {
   net.push_back(Conv3d({.out_channels = channels,
                         .kernel_size = kernel_size,
                         .stride = stride,

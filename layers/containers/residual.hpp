@@ -24,7 +24,7 @@ class ResidualLayer3d : public Layer {
  protected:
   struct Frame {
     std::int64_t out_channels;
-    Extent3 stride;
+    TripleArg stride;
     std::string norm, activation;
     std::int64_t num_groups;
     Initializer w_init;
@@ -35,7 +35,7 @@ class ResidualLayer3d : public Layer {
   virtual Sequential make_main() const = 0;
 
   /// A convolution with its normalisation, added to the net.
-  void add_conv(Sequential& net, std::int64_t channels, std::int64_t kernel_size, const Extent3& stride) const;
+  void add_conv(Sequential& net, std::int64_t channels, std::int64_t kernel_size, const TripleArg& stride) const;
   std::shared_ptr<Module> make_activation() const;
   const Frame& frame() const { return frame_; }
   /// The options from stride on.
@@ -49,7 +49,7 @@ class ResidualLayer3d : public Layer {
 struct ResidualBlock3dOptions {
   Size in_size{};                                          ///< (H, W, D, C); spatial extents may be vg::dynamic
   std::int64_t out_channels = 0;                           ///< required
-  Extent3 stride = 1;                                      ///< of the first convolution
+  TripleArg stride = 1;                                    ///< of the first convolution
   std::string norm = "batch";                              ///< "batch", "group" or "instance" (norm_by_name)
   std::int64_t num_groups = 8;                             ///< of "group"
   std::string activation = "relu";                         ///< "relu", "leaky_relu", "elu", "gelu" or "silu"
@@ -72,7 +72,7 @@ struct BottleneckBlock3dOptions {
   Size in_size{};
   std::int64_t channels = 0;   ///< required: of the narrow part
   std::int64_t expansion = 4;  ///< out_channels = channels * expansion
-  Extent3 stride = 1;          ///< of the 3 x 3 x 3 convolution
+  TripleArg stride = 1;        ///< of the 3 x 3 x 3 convolution
   std::string norm = "batch";
   std::int64_t num_groups = 8;
   std::string activation = "relu";

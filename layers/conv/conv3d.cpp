@@ -23,8 +23,8 @@ Attributes conv_options(const Size& in_size, std::int64_t out_channels, const At
 
 }  // namespace
 
-ConvWindow::ConvWindow(std::string_view where, const Extent3& kernel_size, const Extent3& stride_,
-                       const Padding& padding_, const Extent3& lhs_dilation_, const Extent3& rhs_dilation_)
+ConvWindow::ConvWindow(std::string_view where, const TripleArg& kernel_size, const TripleArg& stride_,
+                       const Padding& padding_, const TripleArg& lhs_dilation_, const TripleArg& rhs_dilation_)
     : kernel(kernel_size.checked(where, "kernel_size")),
       stride(stride_.checked(where, "stride")),
       lhs_dilation(lhs_dilation_.checked(where, "lhs_dilation")),

@@ -73,8 +73,8 @@ struct ConvWindow {
   template <class Options>
   ConvWindow(std::string_view where, const Options& o)
       : ConvWindow(where, o.kernel_size, o.stride, o.padding, o.lhs_dilation, o.rhs_dilation) {}
-  ConvWindow(std::string_view where, const Extent3& kernel_size, const Extent3& stride, const Padding& padding,
-             const Extent3& lhs_dilation, const Extent3& rhs_dilation);
+  ConvWindow(std::string_view where, const TripleArg& kernel_size, const TripleArg& stride, const Padding& padding,
+             const TripleArg& lhs_dilation, const TripleArg& rhs_dilation);
 
   Conv3dArgs args(const Triple& in, std::int64_t groups, Compute compute = Compute::automatic) const;
   Triple out_size(std::string_view where, const Triple& in) const;
@@ -90,11 +90,11 @@ struct ConvWindow {
 struct Conv3dOptions {
   Size in_size{};  ///< (H, W, D, C), or (C, H, W, D) with channel_first; spatial extents may be vg::dynamic
   std::int64_t out_channels = 0;  ///< required
-  Extent3 kernel_size{};          ///< required
-  Extent3 stride = 1;
-  Padding padding = "SAME";  ///< negative numbers crop, at most the (dilated) extent
-  Extent3 lhs_dilation = 1;  ///< more than 1 only with explicit padding
-  Extent3 rhs_dilation = 1;
+  TripleArg kernel_size{};        ///< required
+  TripleArg stride = 1;
+  Padding padding = "SAME";    ///< negative numbers crop, at most the (dilated) extent
+  TripleArg lhs_dilation = 1;  ///< more than 1 only with explicit padding
+  TripleArg rhs_dilation = 1;
   std::int64_t groups = 1;  ///< divides in_channels and out_channels
   Initializer w_init = init::XavierNormal();
   Initializer b_init = std::nullopt;  ///< no bias
@@ -128,11 +128,11 @@ class Conv3d : public ConvLayer3d {
 struct ScaledWSConv3dOptions {
   Size in_size{};
   std::int64_t out_channels = 0;  ///< required
-  Extent3 kernel_size{};          ///< required
-  Extent3 stride = 1;
+  TripleArg kernel_size{};        ///< required
+  TripleArg stride = 1;
   Padding padding = "SAME";
-  Extent3 lhs_dilation = 1;
-  Extent3 rhs_dilation = 1;
+  TripleArg lhs_dilation = 1;
+  TripleArg rhs_dilation = 1;
   std::int64_t groups = 1;
   bool ws_gain = true;  ///< a leaf "gain" of ones, (1, 1, 1, 1, out_channels)
   double eps = 1e-4;    ///< the least of variance * fan_in
@@ -167,10 +167,10 @@ class ScaledWSConv3d : public ConvLayer3d {
 struct DepthwiseSeparableConv3dOptions {
   Size in_size{};
   std::int64_t out_channels = 0;  ///< required
-  Extent3 kernel_size{};          ///< required
-  Extent3 stride = 1;
+  TripleArg kernel_size{};        ///< required
+  TripleArg stride = 1;
   Padding padding = "SAME";
-  Extent3 rhs_dilation = 1;
+  TripleArg rhs_dilation = 1;
   std::int64_t multiplier = 1;  ///< depthwise channels for each input channel
   Initializer w_init = init::XavierNormal();
   Initializer b_init = std::nullopt;  ///< of both

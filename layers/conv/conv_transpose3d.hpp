@@ -8,10 +8,10 @@ namespace vg {
 struct ConvTranspose3dOptions {
   Size in_size{};
   std::int64_t out_channels = 0;  ///< required
-  Extent3 kernel_size{};          ///< required
-  Extent3 stride = 1;             ///< the dilation of the input: how many times larger the output is
+  TripleArg kernel_size{};        ///< required
+  TripleArg stride = 1;           ///< the dilation of the input: how many times larger the output is
   Padding padding = "SAME";       ///< explicit pads are added to the dilated input (the opposite of PyTorch's)
-  Extent3 rhs_dilation = 1;
+  TripleArg rhs_dilation = 1;
   std::int64_t groups = 1;
   Initializer w_init = init::XavierNormal();
   Initializer b_init = std::nullopt;

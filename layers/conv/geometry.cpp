@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t largest = 2147483647;
 }  // namespace
 
-Triple Extent3::checked(std::string_view where, std::string_view argument) const {
+Triple TripleArg::checked(std::string_view where, std::string_view argument) const {
   if (entries_.size() != 1 && entries_.size() != 3)
     throw TypeError(fmt::format("[{}] {}: got {} entries ({}); must be one number, or a list of 1 or 3", where,
                                 argument, entries_.size(), fmt::join(entries_, ", ")));

@@ -22,13 +22,13 @@ template <class T>
 concept Integer = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool>;
 
 /// One number for all three spatial axes, or a list of 1 or 3 of them. The layer checks it, and names the argument.
-class Extent3 {
+class TripleArg {
  public:
-  Extent3() = default;  ///< not given
-  Extent3(Integer auto all) : entries_{static_cast<std::int64_t>(all)} {}
-  Extent3(std::initializer_list<std::int64_t> entries) : entries_(entries) {}
-  Extent3(std::vector<std::int64_t> entries) : entries_(std::move(entries)) {}
-  Extent3(const Triple& entries) : entries_(entries.begin(), entries.end()) {}
+  TripleArg() = default;  ///< not given
+  TripleArg(Integer auto all) : entries_{static_cast<std::int64_t>(all)} {}
+  TripleArg(std::initializer_list<std::int64_t> entries) : entries_(entries) {}
+  TripleArg(std::vector<std::int64_t> entries) : entries_(std::move(entries)) {}
+  TripleArg(const Triple& entries) : entries_(entries.begin(), entries.end()) {}
 
   bool given() const { return !entries_.empty(); }
   /// The three entries. Throws TypeError unless there are 1 or 3, ValueError unless each is at least 1; both begin with

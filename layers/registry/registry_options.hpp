@@ -27,7 +27,7 @@ class Options {
   const std::string& text(std::string_view name) const;
   const std::vector<std::int64_t>& integers(std::string_view name) const;
   const std::vector<double>& reals(std::string_view name) const;
-  Extent3 extent(std::string_view name) const { return integers(name); }
+  TripleArg extent(std::string_view name) const { return integers(name); }
   Padding padding() const;
   Compute compute() const;
   std::vector<int> axes(std::string_view name) const;

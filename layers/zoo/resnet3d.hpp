@@ -10,8 +10,8 @@ struct ResNet3dOptions {
   std::int64_t classes = 0;                             ///< required
   std::vector<std::int64_t> blocks{2, 2, 2, 2};         ///< a stage
   std::vector<std::int64_t> widths{64, 128, 256, 512};  ///< channels of each stage
-  Extent3 stem_kernel{3, 7, 7};                         ///< odd extents
-  Extent3 stem_stride{1, 2, 2};
+  TripleArg stem_kernel{3, 7, 7};                       ///< odd extents
+  TripleArg stem_stride{1, 2, 2};
   Initializer w_init = init::KaimingNormal(2, "fan_out");
 };
 

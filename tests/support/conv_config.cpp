@@ -9,7 +9,7 @@ namespace golden {
 
 using nlohmann::json;
 
-vg::Extent3 extent(const json& value) {
+vg::TripleArg extent(const json& value) {
   if (value.is_number_integer()) return value.get<std::int64_t>();
   return ints(value);
 }

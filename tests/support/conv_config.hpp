@@ -8,7 +8,7 @@
 
 namespace golden {
 
-vg::Extent3 extent(const nlohmann::json& value);
+vg::TripleArg extent(const nlohmann::json& value);
 vg::Padding padding(const nlohmann::json& value);
 /// The options by their names. Throws vg::IoError for a name that is none.
 vg::Conv3dOptions conv3d_options(const nlohmann::json& config);

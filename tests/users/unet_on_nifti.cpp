@@ -8,7 +8,7 @@
 namespace fs = std::filesystem;
 
 // A volume of noise with a bright ball in it, in voxels of 1.5 mm; the labels say where the ball is.
-void write_case(const fs::path& folder, int number, const vg::Index3& extent) {
+void write_case(const fs::path& folder, int number, const vg::Triple& extent) {
   vg::Volume image, labels;
   image.affine = labels.affine = {1.5, 0, 0, -20, 0, 1.5, 0, -20, 0, 0, 1.5, -20, 0, 0, 0, 1};
   image.data = vg::random::normal(vg::random::key_of(number), {extent[0], extent[1], extent[2]}, 100, 10);
@@ -34,7 +34,7 @@ vg::Sample read_case(const std::string& stem) {
 int main() {
   const fs::path folder = "volumes";
   fs::create_directories(folder);
-  for (int i = 0; i < 6; ++i) write_case(folder, i, i == 0 ? vg::Index3{19, 18, 17} : vg::Index3{16, 16, 16});
+  for (int i = 0; i < 6; ++i) write_case(folder, i, i == 0 ? vg::Triple{19, 18, 17} : vg::Triple{16, 16, 16});
 
   std::vector<std::string> stems;
   for (const auto& entry : fs::directory_iterator(folder)) {
