@@ -32,7 +32,9 @@ Variable with_batch(const Variable& x) {
   return reshape(x, shape);
 }
 
-Variable without_batch(const Variable& x) { return reshape(x, {x.shape().begin() + 1, x.shape().end()}); }
+Variable without_batch(const Variable& x) {
+  return reshape(x, ShapeArg(std::span(x.shape().begin() + 1, x.shape().end())));
+}
 
 void Layer::require_built() const {
   if (!built())

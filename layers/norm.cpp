@@ -115,7 +115,7 @@ Variable BatchNorm3d::update(const Variable& x) {
   const auto moved = [&](const BatchState& state, const Tensor& now) {
     const NoGradGuard statistics_are_constants;
     const Variable& before = state["value"];
-    return (before * momentum_ + reshape(now.to(before.dtype()), before.shape().vec()) * (1 - momentum_)).value();
+    return (before * momentum_ + reshape(now.to(before.dtype()), before.shape()) * (1 - momentum_)).value();
   };
   const Tensor mean = moved(running_mean, result.mean), variance = moved(running_var, result.var);
   running_mean.set("value", mean);

@@ -38,6 +38,45 @@ std::int64_t Shape::numel() const {
 
 std::string Shape::str() const { return fmt::format("({}{})", fmt::join(begin(), end(), ", "), rank_ == 1 ? "," : ""); }
 
+ShapeArg::ShapeArg(std::span<const std::int64_t> extents) : rank_(extents.size()) {
+  if (rank_ > static_cast<std::size_t>(Shape::max_rank))
+    throw ValueError(fmt::format("[Shape] rank: got {}; at most {} is allowed", rank_, Shape::max_rank));
+  std::copy(extents.begin(), extents.end(), extents_.begin());
+}
+
+std::string ShapeArg::str() const { return fmt::format("({}{})", fmt::join(extents(), ", "), rank_ == 1 ? "," : ""); }
+
+Shape ShapeArg::reshaped_from(std::string_view where, const Shape& from) const {
+  const std::int64_t numel = from.numel();
+  const auto unknown = std::count(extents().begin(), extents().end(), -1);
+  if (unknown > 1)
+    throw ValueError(
+        fmt::format("[{}] shape: got {}, with more than one -1; at most one extent is inferred", where, str()));
+  ShapeArg known = *this;
+  std::replace(known.extents_.begin(), known.extents_.end(), std::int64_t{-1}, std::int64_t{1});
+  Shape shape(known.extents());
+  const std::int64_t rest = shape.numel();
+  if (unknown == 0 && rest != numel)
+    throw ValueError(
+        fmt::format("[{}] shape: got {} of {} elements; the tensor {} has {}", where, str(), rest, from.str(), numel));
+  if (unknown == 0) return shape;
+  if (rest == 0 || numel % rest != 0)
+    throw ValueError(fmt::format("[{}] shape: {} elements do not divide into {}", where, numel, str()));
+  shape[static_cast<std::size_t>(std::find(extents_.begin(), extents_.end(), -1) - extents_.begin())] = numel / rest;
+  return shape;
+}
+
+Shape ShapeArg::broadcast_from(std::string_view where, const Shape& from) const {
+  ShapeArg known = *this;
+  const std::size_t added = rank_ - std::min(rank_, from.size());
+  for (std::size_t i = added; i < rank_; ++i)
+    if (extents_[i] == -1) known.extents_[i] = from[i - added];
+  const Shape shape(known.extents());
+  if (from.size() > rank_ || broadcast_shapes(where, from, shape) != shape)
+    throw ValueError(fmt::format("[{}] shape: got {}; {} does not broadcast to it", where, str(), from.str()));
+  return shape;
+}
+
 Shape broadcast_shapes(std::string_view where, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   std::vector<std::int64_t> out(static_cast<std::size_t>(rank));

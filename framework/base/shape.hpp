@@ -54,6 +54,30 @@ class Shape {
   int rank_ = 0;
 };
 
+/// A shape as an argument of reshape and broadcast_to: an extent may be -1, which the function replaces.
+class ShapeArg {
+ public:
+  ShapeArg(std::initializer_list<std::int64_t> extents) : ShapeArg(std::span(extents.begin(), extents.size())) {}
+  ShapeArg(const std::vector<std::int64_t>& extents) : ShapeArg(std::span<const std::int64_t>(extents)) {}
+  ShapeArg(const Shape& shape) : ShapeArg(std::span(shape.begin(), shape.size())) {}
+  /// Throws ValueError for a rank over Shape::max_rank.
+  explicit ShapeArg(std::span<const std::int64_t> extents);
+
+  /// The shape with as many elements as `from`; at most one extent is -1. Throws ValueError, beginning with [where], when
+  /// the numbers of elements differ.
+  Shape reshaped_from(std::string_view where, const Shape& from) const;
+  /// The shape to which `from` broadcasts; -1 keeps the extent of `from`. Throws ValueError, beginning with [where], when
+  /// it does not broadcast.
+  Shape broadcast_from(std::string_view where, const Shape& from) const;
+
+ private:
+  std::span<const std::int64_t> extents() const { return {extents_.data(), rank_}; }
+  std::string str() const;
+
+  std::array<std::int64_t, Shape::max_rank> extents_{};
+  std::size_t rank_;
+};
+
 /// Numpy's broadcast of two shapes. Throws ValueError, beginning with [where], when they do not fit.
 Shape broadcast_shapes(std::string_view where, const Shape& a, const Shape& b);
 /// An axis in [-rank, rank) as one in [0, rank). Throws ValueError, beginning with [where], otherwise.

@@ -116,28 +116,10 @@ Tensor Tensor::clone() const {
   return t;
 }
 
-Tensor Tensor::reshape(const Shape& shape) const {
-  if (shape.numel() != numel_)
-    throw ValueError(fmt::format("[reshape] shape: got {} of {} elements; the tensor {} has {}", shape.str(),
-                                 shape.numel(), shape_.str(), numel_));
+Tensor Tensor::reshape(const ShapeArg& shape) const {
   Tensor t = *this;
-  t.shape_ = shape;
+  t.shape_ = shape.reshaped_from("reshape", shape_);
   return t;
-}
-
-Tensor Tensor::reshape(const std::vector<std::int64_t>& extents) const {
-  std::vector<std::int64_t> known = extents;
-  const auto unknown = std::find(known.begin(), known.end(), -1);
-  if (unknown == known.end()) return reshape(Shape(known));
-  *unknown = 1;
-  if (std::find(known.begin(), known.end(), -1) != known.end())
-    throw ValueError("[reshape] shape: got more than one -1; at most one extent is inferred");
-  const std::int64_t rest = Shape(known).numel();
-  if (rest == 0 || numel_ % rest != 0)
-    throw ValueError(
-        fmt::format("[reshape] shape: {} elements do not divide into ({})", numel_, fmt::join(extents, ", ")));
-  *unknown = numel_ / rest;
-  return reshape(Shape(known));
 }
 
 Tensor Tensor::to(DType dtype) const {

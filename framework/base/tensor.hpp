@@ -77,11 +77,7 @@ class Tensor {
 
   Tensor clone() const;
   /// The same buffer in another shape; one extent may be -1 (inferred). Throws ValueError when the sizes differ.
-  Tensor reshape(const std::vector<std::int64_t>& extents) const;
-  Tensor reshape(const Shape& shape) const;
-  Tensor reshape(std::initializer_list<std::int64_t> extents) const {
-    return reshape(std::vector<std::int64_t>(extents));
-  }
+  Tensor reshape(const ShapeArg& shape) const;
   /// A converted copy (itself when the dtype is the same). Float to i32 truncates.
   Tensor to(DType dtype) const;
   /// Whether no other Tensor shares the buffer, so that writing to it is seen by nobody else.

@@ -137,7 +137,7 @@ Variable composed_grad(const ClassLoss& l, const VolumeSums& sums, const Variabl
     const Variable from_dice = p * (dp - sum(dp * p, {1}, true));
     dz = dz.defined() ? dz + from_dice : from_dice;
   }
-  return reshape(dz * g, l.logits.shape().vec());
+  return reshape(dz * g, l.logits.shape());
 }
 
 Variable class_loss(ClassLoss l) {

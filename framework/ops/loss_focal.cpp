@@ -52,7 +52,7 @@ Variable composed_grad(const FocalLoss& l, const Variable& g) {
   Variable row = pow(1.0 - at, l.gamma);
   if (l.gamma > 0) row = row - l.gamma * pow(1.0 - at, l.gamma - 1) * at * log_at;
   const Variable dz = counts * sum(alpha * target, {1}, true) * row * (p - target) * l.scale;
-  return reshape(dz * g, l.logits.shape().vec());
+  return reshape(dz * g, l.logits.shape());
 }
 
 }  // namespace

@@ -114,7 +114,7 @@ Variable composed_grad(const TverskyLoss& l, const Variable& g) {
   if (l.first_class() == 1) chosen.data<double>()[0] = 0;
   const Variable by = Variable(chosen.to(dtype)) / size, score = (overlap + l.options.smooth_nr) / size;
   const Variable dp = counts * by * (target - score * (target * l.overlap_factor() + l.options.alpha));
-  return reshape(p * (dp - sum(dp * p, {2}, true)) * g, l.logits.shape().vec());
+  return reshape(p * (dp - sum(dp * p, {2}, true)) * g, l.logits.shape());
 }
 
 }  // namespace

@@ -234,10 +234,10 @@ NormGrads composed_backward(const Norm& n, const Variable& grad, const Wanted& w
     const Variable scaled = n.scale.defined() ? g * reshape(n.scale, params) : g;
     const Variable dx =
         (n.constant ? scaled : scaled - mean(scaled, {1, 3}, true) - hat * mean(scaled * hat, {1, 3}, true)) * rstd;
-    grads[Norm::of_x] = reshape(dx, n.x.shape().vec());
+    grads[Norm::of_x] = reshape(dx, n.x.shape());
   }
-  if (wanted[Norm::of_scale]) grads[Norm::of_scale] = reshape(sum(g * hat, {0, 1}), n.scale.shape().vec());
-  if (wanted[Norm::of_bias]) grads[Norm::of_bias] = reshape(sum(g, {0, 1}), n.bias.shape().vec());
+  if (wanted[Norm::of_scale]) grads[Norm::of_scale] = reshape(sum(g * hat, {0, 1}), n.scale.shape());
+  if (wanted[Norm::of_bias]) grads[Norm::of_bias] = reshape(sum(g, {0, 1}), n.bias.shape());
   return grads;
 }
 

@@ -116,9 +116,9 @@ Variable extreme(std::string_view op, const Variable& x, const Axes& axes, bool 
   // The shares of equal extremes are constants of the graph.
   return record(op, fold<Fold>(op, x.value(), plan), {x},
                 [x = x.detach(), axes, kept = plan.kept](const VjpContext& p) -> Grads {
-                  const Variable best = reshape(p.output.detach(), kept.vec());
+                  const Variable best = reshape(p.output.detach(), kept);
                   const Variable is_best = cast(equal(x, best), x.dtype());
-                  return {mul(div(is_best, sum(is_best, axes, true)), reshape(p.grad, kept.vec()))};
+                  return {mul(div(is_best, sum(is_best, axes, true)), reshape(p.grad, kept))};
                 });
 }
 
@@ -129,7 +129,7 @@ Variable sum(const Variable& x, const Axes& axes, bool keepdims) {
   return record(
       "sum", fold<detail::SumFold>("sum", x.value(), plan), {x},
       [shape = x.shape(), kept = plan.kept](const VjpContext& p) -> Grads {
-        return {broadcast_to(reshape(p.grad, kept.vec()), shape)};
+        return {broadcast_to(reshape(p.grad, kept), shape)};
       },
       SaveOutput::no);
 }
@@ -162,7 +162,7 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims) {
     y = add(log(sum(exp(sub(x, m)), axes, true)), m).value().reshape(plan.result);
   }
   return record("logsumexp", std::move(y), {x}, [x, kept = plan.kept](const VjpContext& p) -> Grads {
-    return {mul(exp(sub(x, reshape(p.output, kept.vec()))), reshape(p.grad, kept.vec()))};
+    return {mul(exp(sub(x, reshape(p.output, kept))), reshape(p.grad, kept))};
   });
 }
 
@@ -178,7 +178,7 @@ Variable var(const Variable& x, const Axes& axes, bool keepdims) {
   return record(
       "var", std::move(y), {x},
       [x, axes, kept = plan.kept, n = plan.count](const VjpContext& p) -> Grads {
-        const Variable g = mul(reshape(p.grad, kept.vec()), 2.0 / static_cast<double>(n));
+        const Variable g = mul(reshape(p.grad, kept), 2.0 / static_cast<double>(n));
         return {mul(sub(x, mean(x, axes, true)), g)};
       },
       SaveOutput::no);
@@ -229,7 +229,7 @@ Variable sum_to(const Variable& x, const Shape& shape) {
   }
   if (!fits)
     throw ValueError(fmt::format("[sum_to] shape: got {}; must broadcast to x's {}", shape.str(), x.shape().str()));
-  return reshape(axes.empty() ? x : sum(x, axes, true), shape.vec());
+  return reshape(axes.empty() ? x : sum(x, axes, true), shape);
 }
 
 }  // namespace vg

@@ -36,10 +36,10 @@ Tensor gathered(const Tensor& x, const Shape& shape, std::int64_t offset, const 
 
 }  // namespace
 
-Variable reshape(const Variable& x, const std::vector<std::int64_t>& shape) {
+Variable reshape(const Variable& x, const ShapeArg& shape) {
   return record(
       "reshape", x.value().reshape(shape), {x},
-      [from = x.shape()](const VjpContext& p) -> Grads { return {reshape(p.grad, from.vec())}; }, SaveOutput::no);
+      [from = x.shape()](const VjpContext& p) -> Grads { return {reshape(p.grad, from)}; }, SaveOutput::no);
 }
 
 Variable transpose(const Variable& x, const std::vector<int>& axes) {
@@ -66,11 +66,9 @@ Variable transpose(const Variable& x, const std::vector<int>& axes) {
       [inverse](const VjpContext& p) -> Grads { return {transpose(p.grad, inverse)}; }, SaveOutput::no);
 }
 
-Variable broadcast_to(const Variable& x, const Shape& shape) {
+Variable broadcast_to(const Variable& x, const ShapeArg& to) {
+  const Shape shape = to.broadcast_from("broadcast_to", x.shape());
   if (x.shape() == shape) return x;
-  if (x.rank() > shape.rank() || broadcast_shapes("broadcast_to", x.shape(), shape) != shape)
-    throw ValueError(
-        fmt::format("[broadcast_to] shape: got {}; {} does not broadcast to it", shape.str(), x.shape().str()));
   const OpGuard scope("broadcast_to");
   return record(
       "broadcast_to", gathered(x.value(), shape, 0, detail::broadcast_strides(x.shape(), shape)), {x},
@@ -88,7 +86,7 @@ Variable squeeze(const Variable& x, int axis) {
   const auto at = index_of(normalize_axis("squeeze", axis, x.rank()));
   if (x.shape()[at] != 1)
     throw ValueError(fmt::format("[squeeze] axis: got {}, whose extent is {}; it must be 1", axis, x.shape()[at]));
-  return reshape(x, without_axis(x.shape(), at).vec());
+  return reshape(x, without_axis(x.shape(), at));
 }
 
 namespace {

@@ -10,10 +10,11 @@
 namespace vg {
 
 /// One extent may be -1 (inferred). Shares the memory.
-Variable reshape(const Variable& x, const std::vector<std::int64_t>& shape);
+Variable reshape(const Variable& x, const ShapeArg& shape);
 /// Axis i of the result is axis axes[i] of x; no axes: reversed.
 Variable transpose(const Variable& x, const std::vector<int>& axes = {});
-Variable broadcast_to(const Variable& x, const Shape& shape);
+/// As numpy. An extent -1 is that of x, as in PyTorch's expand.
+Variable broadcast_to(const Variable& x, const ShapeArg& shape);
 Variable expand_dims(const Variable& x, int axis);
 Variable squeeze(const Variable& x, int axis);
 /// Joined along `axis`; all other extents equal. Throws ValueError for an empty list.
