@@ -15,8 +15,8 @@ void AdaptivePoolLayer3d::build(const Size& in_size) {
 
 Variable AdaptivePoolLayer3d::update(const Variable& x) {
   const bool batch = is_batch_of_volumes(x);
-  const Variable y = pool(batch ? x : with_batch(x), output_size_);
-  return batch ? y : without_batch(y);
+  const Variable y = pool(batch ? x : detail::with_batch(x), output_size_);
+  return batch ? y : detail::without_batch(y);
 }
 
 Attributes AdaptivePoolLayer3d::options() const {

@@ -10,7 +10,8 @@ namespace vg {
 void DropoutLayer::start(const DropoutOptions& options) {
   keep_prob_ = options.keep_prob;
   if (!(keep_prob_ > 0 && keep_prob_ <= 1))
-    throw ValueError(fmt::format("[{}] keep_prob: got {}; must be in (0, 1] (the probability to keep)", where(), keep_prob_));
+    throw ValueError(
+        fmt::format("[{}] keep_prob: got {}; must be in (0, 1] (the probability to keep)", where(), keep_prob_));
   if (options.seed) random.emplace(*options.seed);
 }
 
@@ -24,15 +25,18 @@ void DropoutLayer::visit(Visitor& v) {
 }
 
 Attributes DropoutLayer::options() const {
-  return {
-      {"keep_prob", keep_prob_}, {"random", random.has_value() ? std::string("own") : std::string("default")}, {"name", name()}};
+  return {{"keep_prob", keep_prob_},
+          {"random", random.has_value() ? std::string("own") : std::string("default")},
+          {"name", name()}};
 }
 
-Variable Dropout::drop(const Variable& x, double keep_prob, const random::Key& key) const { return dropout(x, keep_prob, key); }
+Variable Dropout::drop(const Variable& x, double keep_prob, const random::Key& key) const {
+  return dropout(x, keep_prob, key);
+}
 
 Variable SpatialDropout3d::drop(const Variable& x, double keep_prob, const random::Key& key) const {
   if (is_batch_of_volumes(x)) return spatial_dropout3d(x, keep_prob, key);
-  return without_batch(spatial_dropout3d(with_batch(x), keep_prob, key));
+  return detail::without_batch(spatial_dropout3d(detail::with_batch(x), keep_prob, key));
 }
 
 }  // namespace vg

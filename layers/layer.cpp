@@ -8,7 +8,7 @@
 
 namespace vg {
 
-bool fits(const Shape& x, std::size_t first, const Size& size) {
+bool detail::fits(const Shape& x, std::size_t first, const Size& size) {
   if (x.size() != first + size.size()) return false;
   for (std::size_t i = 0; i < size.size(); ++i)
     if (size[i] != dynamic && x[first + i] != size[i]) return false;
@@ -26,13 +26,13 @@ std::vector<std::int64_t> list(const Triple& extents) { return {extents.begin(),
 
 }  // namespace detail
 
-Variable with_batch(const Variable& x) {
+Variable detail::with_batch(const Variable& x) {
   std::vector<std::int64_t> shape = x.shape().vec();
   shape.insert(shape.begin(), 1);
   return reshape(x, shape);
 }
 
-Variable without_batch(const Variable& x) {
+Variable detail::without_batch(const Variable& x) {
   return reshape(x, ShapeArg(std::span(x.shape().begin() + 1, x.shape().end())));
 }
 
@@ -44,8 +44,8 @@ void Layer::require_built() const {
 
 bool Layer::has_batch(const Variable& x) const {
   require_built();
-  if (fits(x.shape(), 0, in_size())) return false;
-  if (x.rank() > 0 && fits(x.shape(), 1, in_size())) return true;
+  if (detail::fits(x.shape(), 0, in_size())) return false;
+  if (x.rank() > 0 && detail::fits(x.shape(), 1, in_size())) return true;
   detail::refuse_shape(where(), x.shape(), in_size(), detail::layout_hint(x.shape(), in_size()));
 }
 
@@ -59,7 +59,8 @@ bool Layer::is_batch_of_volumes(const Variable& x) const {
 
 void Layer::require_trailing(const Variable& x) const {
   require_built();
-  if (x.shape().size() >= in_size().size() && fits(x.shape(), x.shape().size() - in_size().size(), in_size())) return;
+  if (x.shape().size() >= in_size().size() && detail::fits(x.shape(), x.shape().size() - in_size().size(), in_size()))
+    return;
   throw ValueError(fmt::format("[{}] input: got {}; must end with {}{}", where(), x.shape().str(), size_text(in_size()),
                                detail::layout_hint(x.shape(), in_size())));
 }

@@ -38,15 +38,15 @@ class Layer : public Module {
   std::string name_;
 };
 
+namespace detail {
 /// Whether x's extents from axis `first` on are `size`; vg::dynamic fits every extent.
 bool fits(const Shape& x, std::size_t first, const Size& size);
-namespace detail {
 /// For options(): one list of them after the other, and extents as they are kept.
 Attributes with(Attributes values, Attributes more);
 std::vector<std::int64_t> list(const Triple& extents);
-}  // namespace detail
 /// x with a batch axis of 1 in front, and back.
 Variable with_batch(const Variable& x);
 Variable without_batch(const Variable& x);
+}  // namespace detail
 
 }  // namespace vg

@@ -49,8 +49,8 @@ void NormLayer::require_dtype(const Variable& x) const {
 Variable NormLayer::in_groups(const Variable& x, std::int64_t groups) const {
   const bool batch = in_size().size() == 1 || has_batch(x);
   require_dtype(x);
-  const Variable y = group_norm(batch ? x : with_batch(x), groups, flat("scale"), flat("bias"), epsilon());
-  return batch ? y : without_batch(y);
+  const Variable y = group_norm(batch ? x : detail::with_batch(x), groups, flat("scale"), flat("bias"), epsilon());
+  return batch ? y : detail::without_batch(y);
 }
 
 Attributes NormLayer::norm_options() const {
@@ -98,9 +98,9 @@ void BatchNorm3d::visit(Visitor& v) {
 Variable BatchNorm3d::update(const Variable& x) {
   const bool batch = has_batch(x);
   require_dtype(x);
-  const Variable v = batch ? x : with_batch(x);
+  const Variable v = batch ? x : detail::with_batch(x);
   const std::int64_t channels = x.dim(-1);
-  const auto finish = [&](const Variable& y) { return batch ? y : without_batch(y); };
+  const auto finish = [&](const Variable& y) { return batch ? y : detail::without_batch(y); };
   if (!training() || !has_training_mode()) {
     const Tensor mean = running_mean["value"].value().reshape({channels}),
                  variance = running_var["value"].value().reshape({channels});

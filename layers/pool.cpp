@@ -55,11 +55,11 @@ void PoolLayer3d::build(const Size& in_size) {
 
 Variable PoolLayer3d::update_last(Variable x) {
   const bool batch = is_batch_of_volumes(x);
-  Variable v = batch ? std::move(x) : with_batch(x);
+  Variable v = batch ? std::move(x) : detail::with_batch(x);
   const Triple in{v.dim(1), v.dim(2), v.dim(3)};
   checked_out(in);
   const Variable y = pool(std::move(v), args_for(in));
-  return batch ? y : without_batch(y);
+  return batch ? y : detail::without_batch(y);
 }
 
 Attributes PoolLayer3d::options() const {
@@ -89,7 +89,7 @@ void GlobalAvgPool3d::build(const Size& in_size) {
 
 Variable GlobalAvgPool3d::update(const Variable& x) {
   const bool batch = is_batch_of_volumes(x);
-  return batch ? global_avg_pool3d(x) : without_batch(global_avg_pool3d(with_batch(x)));
+  return batch ? global_avg_pool3d(x) : detail::without_batch(global_avg_pool3d(detail::with_batch(x)));
 }
 
 }  // namespace vg

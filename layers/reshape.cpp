@@ -106,7 +106,7 @@ void Upsample::build(const Size& in_size) {
 
 Variable Upsample::update(const Variable& x) {
   const bool batch = is_batch_of_volumes(x);
-  const Variable v = batch ? x : with_batch(x);
+  const Variable v = batch ? x : detail::with_batch(x);
   Variable y;
   if (factor_)
     y = rescale_trilinear3d(v, *factor_, align_corners_);
@@ -114,7 +114,7 @@ Variable Upsample::update(const Variable& x) {
     y = upsample_trilinear3d(v, {extent(0, v.dim(1)), extent(1, v.dim(2)), extent(2, v.dim(3))}, align_corners_);
   else
     y = upsample_nearest3d(v, scale_);
-  return batch ? y : without_batch(y);
+  return batch ? y : detail::without_batch(y);
 }
 
 // What only "trilinear" has is named only there, so that checkpoints from before it fit.

@@ -18,8 +18,6 @@
 
 namespace vg {
 
-using kernels::Activation;
-
 /// Whether a value may still be asked for by itself when the op after has taken it in. Where it is not, the convolution
 /// that it comes from may give no result of its own either.
 enum class Donated { no, yes };
@@ -34,7 +32,7 @@ class LazyOp {
 
   virtual Tensor compute() const = 0;
   /// act(self) as one op, where self is the Variable that waits for this; undefined where that is not known how to do.
-  virtual Variable with_activation(const Variable& /*self*/, const Activation&, Donated) const { return {}; }
+  virtual Variable with_activation(const Variable& /*self*/, const kernels::Activation&, Donated) const { return {}; }
   /// self + other, of the same shape and dtype, as one op (lazy again); undefined likewise.
   virtual Variable with_sum(const Variable& /*self*/, const Variable& /*other*/) const { return {}; }
 

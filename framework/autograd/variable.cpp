@@ -232,9 +232,9 @@ Tensor& Variable::mutable_value() {
   return body_->value;
 }
 
-bool same(const Variable& a, const Variable& b) {
-  if (!a.body_ || !b.body_ || !a.body_->node) return a.body_ == b.body_;
-  return a.body_->node == b.body_->node;
+bool Variable::is(const Variable& other) const {
+  if (!body_ || !other.body_ || !body_->node) return body_ == other.body_;
+  return body_->node == other.body_->node;
 }
 
 bool VjpContext::needs(std::size_t i) const {

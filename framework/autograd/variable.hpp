@@ -73,8 +73,8 @@ class Variable {
   /// In-place access to a leaf. Throws ValueError for the result of an op.
   Tensor& mutable_value();
 
-  /// Whether they are the same leaf, or results of the same op.
-  friend bool same(const Variable& a, const Variable& b);
+  /// Whether both are the same leaf, or results of the same op.
+  bool is(const Variable& other) const;
 
  private:
   friend struct Node;

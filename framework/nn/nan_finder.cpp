@@ -74,7 +74,7 @@ void NanFinder::found(std::string_view op, Place place, bool in_gradient, const 
 std::string NanFinder::leaf_name(const Variable& v) const {
   for (const auto& [path, state] : model_.states())
     for (const std::string& leaf : state.leaves())
-      if (same(state[leaf], v) || state[leaf].value().raw() == v.value().raw())
+      if (state[leaf].is(v) || state[leaf].value().raw() == v.value().raw())
         return fmt::format("{} {}, leaf {}, holds it already", name_of(state.kind()), path, leaf);
   if (!v.is_leaf()) return fmt::format("op {} made it before the finder was there", v.op());
   return "no op made it: it came in so, or was computed outside of ops";

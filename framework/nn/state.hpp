@@ -65,7 +65,8 @@ class State {
 
   /// The same for handles of the same state; nullptr for a state that was moved from.
   const void* identity() const { return data_.get(); }
-  friend bool same(const State& a, const State& b) { return a.data_ == b.data_; }
+  /// Whether both are handles of the same state.
+  bool is(const State& other) const { return data_ == other.data_; }
 
  private:
   struct Data;

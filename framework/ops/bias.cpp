@@ -23,7 +23,7 @@ namespace {
 using std::int64_t;
 
 // Where x is a convolution to come that is not asked for again, in the pass that computes it.
-Tensor biased(const Variable& x, const Variable& bias, const Activation& activation, Donated donated) {
+Tensor biased(const Variable& x, const Variable& bias, const kernels::Activation& activation, Donated donated) {
   return dispatch_float("bias_add", x.dtype(), [&](auto type) {
     using T = decltype(type);
     const int64_t channels = bias.numel(), rows = channels == 0 ? 0 : x.numel() / channels;
@@ -58,7 +58,8 @@ Variable bias_grad(const Variable& g, const Shape& bias) {
 struct ActivationGrads {
   Tensor x, bias;
 };
-ActivationGrads activation_grads(const Activation& activation, const Tensor& y, const Tensor& g, const Shape& bias) {
+ActivationGrads activation_grads(const kernels::Activation& activation, const Tensor& y, const Tensor& g,
+                                 const Shape& bias) {
   Tensor x(y.shape(), y.dtype());
   const Tensor of_bias = dispatch_float("bias_add", y.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -79,7 +80,8 @@ class LazyBias : public LazyOp {
   const detail::LazyBiasTerms& sum() const { return sum_; }
   Tensor compute() const override { return biased(sum_.x, sum_.bias, {}, Donated::yes); }
 
-  Variable with_activation(const Variable& self, const Activation& activation, Donated donated) const override {
+  Variable with_activation(const Variable& self, const kernels::Activation& activation,
+                           Donated donated) const override {
     const auto vjp = [activation, shape = sum_.bias.shape()](const VjpContext& pull) -> Grads {
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
@@ -107,8 +109,8 @@ std::optional<LazyBiasTerms> bias_of(const LazyOp* how) {
   return sum != nullptr ? std::optional(sum->sum()) : std::nullopt;
 }
 
-Variable through_activation(const Activation& activation, const Tensor& y, const Variable& g) {
-  const double below = activation.kind == Activation::Kind::relu ? 0.0 : activation.slope;
+Variable through_activation(const kernels::Activation& activation, const Tensor& y, const Variable& g) {
+  const double below = activation.kind == kernels::Activation::Kind::relu ? 0.0 : activation.slope;
   const Tensor slope = map("activation", y, [below](auto v) {
     using T = decltype(v);
     return v > T(0) ? T(1) : static_cast<T>(below);

@@ -176,7 +176,7 @@ Variable softplus(const Variable& x) {
 namespace {
 
 // x's op with the activation in it, if x waits and its op knows how.
-Variable try_fuse_activation(const Variable& x, const Activation& activation) {
+Variable try_fuse_activation(const Variable& x, const kernels::Activation& activation) {
   const auto how = lazy_op_of(x);
   return how ? how->with_activation(x, activation, x.unique() ? Donated::yes : Donated::no) : Variable();
 }
@@ -184,7 +184,7 @@ Variable try_fuse_activation(const Variable& x, const Activation& activation) {
 }  // namespace
 
 Variable relu(Variable x) {
-  if (Variable y = try_fuse_activation(x, {Activation::Kind::relu}); y.defined()) return y;
+  if (Variable y = try_fuse_activation(x, {kernels::Activation::Kind::relu}); y.defined()) return y;
   // A NaN stays one: a network that diverges should be seen to.
   return record(
       "relu", map("relu", x.value(), [](auto v) { return v < 0 ? decltype(v)(0) : v; }), {x},
@@ -195,7 +195,8 @@ Variable relu(Variable x) {
 
 Variable leaky_relu(Variable x, double negative_slope) {
   if (negative_slope >= 0)  // the sign is read from the result
-    if (Variable y = try_fuse_activation(x, {Activation::Kind::leaky_relu, negative_slope}); y.defined()) return y;
+    if (Variable y = try_fuse_activation(x, {kernels::Activation::Kind::leaky_relu, negative_slope}); y.defined())
+      return y;
   const auto f = [negative_slope](auto v) { return v > 0 ? v : v * static_cast<decltype(v)>(negative_slope); };
   return record(
       "leaky_relu", map("leaky_relu", x.value(), f), {x},

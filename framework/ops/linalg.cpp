@@ -74,7 +74,7 @@ void check_matrices(const Variable& a, const Variable& b) {
   for (const Variable& v : {a, b})
     if (v.rank() < 2)
       throw ValueError(
-          fmt::format("[matmul] {}: got shape {}; must have at least rank 2", same(v, a) ? "a" : "b", v.shape().str()));
+          fmt::format("[matmul] {}: got shape {}; must have at least rank 2", v.is(a) ? "a" : "b", v.shape().str()));
 }
 
 // op(a) @ op(b), op transposing the last two axes or not: transposed operands are read in place, also in the vjp.

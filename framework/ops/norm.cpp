@@ -72,7 +72,7 @@ struct Norm {
   Tensor channel_means{};  // f64 (batch, channels), where they are not constant
   // what ops before and after were taken in (framework/autograd/lazy.hpp); never of rows
   Variable conv_bias{}, residual{};  // a number a channel added to x, a volume added to the result,
-  Activation activation{};           // and what is applied last
+  kernels::Activation activation{};  // and what is applied last
 
   enum Input : std::size_t { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
   const Variable& input(std::size_t i) const {
@@ -136,7 +136,7 @@ Tensor forward_value(const Norm& n) {
 
 // The same with an activation, where x is a convolution to come that is not asked for again: in the pass that computes
 // it. Else undefined.
-Tensor mapped_value(const Norm& n, const Activation& activation) {
+Tensor mapped_value(const Norm& n, const kernels::Activation& activation) {
   if (!n.constant || n.residual.defined()) return {};
   return dispatch_float(n.op, n.x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -267,7 +267,8 @@ class LazyNorm : public LazyOp {
     return y.defined() ? y : forward_value(n_);
   }
 
-  Variable with_activation(const Variable& self, const Activation& activation, Donated donated) const override {
+  Variable with_activation(const Variable& self, const kernels::Activation& activation,
+                           Donated donated) const override {
     Tensor y = donated == Donated::yes ? mapped_value(n_, activation) : Tensor();
     Norm n = n_;
     n.activation = activation;

@@ -12,7 +12,7 @@ namespace {
 Grads pull_again(const std::function<Variable(const Variable&)>& f, const Variable& x, const ReplayContext& before,
                  const VjpContext& pull) {
   for (const ReplayContext::Leaf& l : before.trained())
-    if (!same(l.state[l.name], l.variable))
+    if (!l.state[l.name].is(l.variable))
       throw ValueError(
           fmt::format("[recompute] backward: the parameter \"{}\", leaf \"{}\", was changed since", l.path, l.name));
   const bool create_graph = recording();

@@ -30,10 +30,10 @@ void SqueezeExcite3d::build(const Size& in_size) {
 
 Variable SqueezeExcite3d::update(const Variable& x) {
   const bool batch = has_batch(x);
-  const Variable v = batch ? x : with_batch(x);
+  const Variable v = batch ? x : detail::with_batch(x);
   const Variable factors = sigmoid((*excite)(relu((*squeeze)(global_avg_pool3d(v)))));
   const Variable y = v * reshape(factors, {v.dim(0), 1, 1, 1, v.dim(4)});
-  return batch ? y : without_batch(y);
+  return batch ? y : detail::without_batch(y);
 }
 
 void SqueezeExcite3d::visit(Visitor& v) {

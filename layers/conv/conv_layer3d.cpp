@@ -109,19 +109,19 @@ Variable ConvLayer3d::masked(const Variable& w) {
 
 Variable ConvLayer3d::update(const Variable& x) {
   require_built();
-  const bool batch = x.rank() > 0 && fits(x.shape(), 1, in_size());
-  if (!batch && !fits(x.shape(), 0, in_size()))
+  const bool batch = x.rank() > 0 && detail::fits(x.shape(), 1, in_size());
+  if (!batch && !detail::fits(x.shape(), 0, in_size()))
     detail::refuse_shape(where(), x.shape(), in_size(),
                          detail::layout_hint(x.shape(), in_size(), frame_.channel_first, true));
   if (const DType dtype = weight[kernel_leaf()].dtype(); x.dtype() != dtype)
     detail::refuse_dtype(where(), x.dtype(), dtype);
-  Variable v = batch ? x : with_batch(x);
+  Variable v = batch ? x : detail::with_batch(x);
   if (frame_.channel_first) v = transpose(v, {0, 2, 3, 4, 1});
   if (has_any(spatial(in_size(), frame_.channel_first))) checked_out(spatial(v));
   Variable y = convolve(v);
   if (frame_.channel_first) y = transpose(y, {0, 4, 1, 2, 3});
   if (weight.has("bias")) y = with_bias(y, weight["bias"]);
-  return batch ? y : without_batch(y);
+  return batch ? y : detail::without_batch(y);
 }
 
 Attributes ConvLayer3d::frame_options() const {

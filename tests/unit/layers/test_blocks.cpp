@@ -191,7 +191,7 @@ TEST_CASE("activations, adaptive pools, upsampling, channel dropout: sizes and e
              Contains("[ZeroPad3d] output: would be empty for an input of (2, 4, 4, 1)"));
 
   SpatialDropout3d drop({.keep_prob = 0.6, .seed = 7});
-  CHECK(same(drop(numbers({3})), drop(numbers({3}))) == false);
+  CHECK(drop(numbers({3})).is(drop(numbers({3}))) == false);
   drop.train();
   CHECK(drop(numbers({2, 2, 2, 3})).shape() == Shape{2, 2, 2, 3});
   CHECK_THAT(message_of([&] { drop(numbers({3})); }), Contains("[SpatialDropout3d] input: got (3,)"));

@@ -243,7 +243,7 @@ TEST_CASE("Conv3d: made first, built later") {
   CHECK(conv.weight["weight"].shape() == Shape{3, 3, 3, 2, 3});
   const Variable w = conv.weight["weight"];
   conv.build({4, 4, dynamic, 2});  // fits, and changes nothing
-  CHECK(same(conv.weight["weight"], w));
+  CHECK(conv.weight["weight"].is(w));
   CHECK_THROWS_AS(conv.build({4, 4, 5, 2}), ValueError);
 }
 

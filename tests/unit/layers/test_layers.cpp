@@ -258,7 +258,7 @@ TEST_CASE("pooling, upsampling, flattening: sizes and errors") {
 TEST_CASE("Dropout: keeps with probability keep_prob; its own stream, or the default one") {
   Dropout own({.keep_prob = 0.8, .seed = 42});
   const Variable x = ones({3, 2, 2, 2, 5});
-  CHECK(same(own(x), x));
+  CHECK(own(x).is(x));
   CHECK(own.random->key() == random::key_of(42));  // evaluation draws nothing
   own.train();
   const json record = golden::read(golden::path_of("layers/dropout_keep_0_8.json"));
@@ -275,7 +275,7 @@ TEST_CASE("Dropout: keeps with probability keep_prob; its own stream, or the def
   CHECK(own.states().has("random"));
   Dropout all({.keep_prob = 1});
   all.train();
-  CHECK(same(all(x), x));
+  CHECK(all(x).is(x));
   for (double bad : {0.0, -0.5, 1.5, std::nan("")}) CHECK_THROWS_AS(Dropout({.keep_prob = bad}), ValueError);
 }
 

@@ -24,7 +24,7 @@ void check_same(Module& a, Module& b) {
   REQUIRE(sa.size() == sb.size());
   for (const auto& [path, state] : sa) {
     const State& other = sb.at(path);
-    CHECK_FALSE(same(state, other));
+    CHECK_FALSE(state.is(other));
     CHECK(state.kind() == other.kind());
     CHECK(state.tag() == other.tag());
     for (const std::string& leaf : state.leaves()) {
@@ -175,8 +175,8 @@ TEST_CASE("clone: what is shared in the original is shared in the copy, and only
   Sequential tied(linear(), Tanh(), linear());
   tied.get<Linear>(2).weight = tied.get<Linear>(0).weight;
   Sequential copy = clone(tied);
-  CHECK(same(copy.get<Linear>(0).weight, copy.get<Linear>(2).weight));
-  CHECK_FALSE(same(copy.get<Linear>(0).weight, tied.get<Linear>(0).weight));
+  CHECK(copy.get<Linear>(0).weight.is(copy.get<Linear>(2).weight));
+  CHECK_FALSE(copy.get<Linear>(0).weight.is(tied.get<Linear>(0).weight));
   auto layer = std::make_shared<Linear>(LinearOptions{.in_size = {2}, .out_features = 2});
   Sequential twice(layer, ReLU(), layer);
   Sequential again = clone(twice);

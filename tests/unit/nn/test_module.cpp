@@ -61,7 +61,7 @@ TEST_CASE("states: by path, in the order of the walk, by kind, by prefix") {
         })).size() == 1);
   CHECK(net.parameters().numel() == 27 * 2 + 2 + 4 + 2 * 3 + 3);
   CHECK_THROWS_AS(net.states().at("conv"), ValueError);
-  CHECK(same(net.states().at("conv.weight"), net.conv.weight));
+  CHECK(net.states().at("conv.weight").is(net.conv.weight));
   net.extra.emplace(LinearOptions{.in_size = {3}, .out_features = 3});
   CHECK(net.states().has("extra.weight"));
 }
@@ -179,7 +179,7 @@ TEST_CASE("State: leaves, set, replace, writable") {
   CHECK(y.item() == 3);
 
   const State other = state;
-  CHECK(same(other, state));
+  CHECK(other.is(state));
   CHECK(is_a(StateKind::param, StateKind::long_term));
   CHECK(is_a(StateKind::hidden, StateKind::short_term));
   CHECK_FALSE(is_a(StateKind::random, StateKind::long_term));

@@ -151,8 +151,8 @@ TEST_CASE("unary ops equal the functions of the standard library", "[ops]") {
   check_unary([](V x) { return leaky_relu(x, 0.25); }, [](double x) { return x > 0 ? x : x / 4; }, -3, 3);
   check_unary(
       vg::silu, [](double x) { return x / (1 + std::exp(-x)); }, -9, 9);
-  check_unary([](V x) { return gelu(x); }, [](double x) { return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0))); },
-              -3, 3);
+  check_unary([](V x) { return gelu(x); }, [](double x) { return x * 0.5 * (1 + std::erf(x / std::sqrt(2.0))); }, -3,
+              3);
   check_unary([](V x) { return gelu(x, true); },
               [](double x) { return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }, -3,
               3);
@@ -256,7 +256,7 @@ TEST_CASE("cast converts, and carries gradients between floats", "[ops]") {
   const Variable g = gradients(sum(square(y)), {x})[0];
   CHECK(g.dtype() == f64);
   CHECK(g.value().values() == std::vector<double>{3, -5});
-  CHECK(same(cast(x, f64), x));
+  CHECK(cast(x, f64).is(x));
 }
 
 TEST_CASE("add_in_place adds, in the memory that it is given", "[ops]") {

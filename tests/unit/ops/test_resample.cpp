@@ -120,7 +120,7 @@ TEST_CASE("channel dropout keeps or drops whole channels with the mask of dropou
   const Tensor y = spatial_dropout3d(x, 0.6, random::key_of(7)).value();
   const Tensor mask = dropout(Variable(Tensor::ones({3, 1, 1, 1, 5})), 0.6, random::key_of(7)).value();
   test::each_index(y.shape(), [&](const Index& i) { CHECK(at(y, i) == at(mask, {i[0], 0, 0, 0, i[4]})); });
-  CHECK(same(spatial_dropout3d(x, 1, random::key_of(7)), x));
+  CHECK(spatial_dropout3d(x, 1, random::key_of(7)).is(x));
 }
 
 TEST_CASE("resampling and its relatives say what is wrong with their arguments", "[pool][resample]") {

@@ -87,7 +87,7 @@ TEST_CASE("ema: a scope in which the model has the averages", "[ema]") {
     CHECK_FALSE(w["weight"].grad().defined());
     w.writable("weight").data<float>()[0] = 77;  // a copy: the average stays
   }
-  CHECK(same(w["weight"], own));
+  CHECK(w["weight"].is(own));
   CHECK(w["weight"].grad().value().values() == std::vector<double>(4, 6));
   CHECK(ema.average("w", "weight").values() == std::vector<double>(4, 2));
 }
