@@ -3,6 +3,7 @@
 // below are cycles of a vector, fitted on Zen 4 from 8 to 512 channels, 3^3 to 64^3 (they are ratios of cache to
 // arithmetic speed, which differ little between x86 CPUs).
 #include "voxgrad/framework/kernels/cost_model.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -57,7 +58,7 @@ double vectors(std::int64_t channels, std::int64_t lanes, Pass pass) {
 /// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
 double non_temporal_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
-  if (all * std::int64_t{sizeof(float)} <= non_temporal_threshold || !is_store_bound(p)) return 0;
+  if (all * std::int64_t{sizeof(float)} <= cache::non_temporal_threshold || !is_store_bound(p)) return 0;
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 
@@ -112,14 +113,15 @@ double products_of_output(const Conv3dProblem& p) {
 bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
   const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : products_of_output(p) >= long_chain;
   return accurate && winograd::Points(p, winograd::WinogradTile::f4_depth).has_long_tiles() &&
-         !winograd::has_few_tiles(p, sizeof(float));
+         !winograd::panel_loop_applies(p, sizeof(float));
 }
 
 /// Whether there are wide tiles, enough of them for a block or two, and the weights are not most of the work.
 bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
   const winograd::Points wide(p, winograd::WinogradTile::f4_complex);
   const std::int64_t fewest = pass == Pass::grad_weight ? fewest_summed_wide_tiles : fewest_wide_tiles;
-  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest && !winograd::has_few_tiles(p, sizeof(float));
+  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest &&
+         !winograd::panel_loop_applies(p, sizeof(float));
 }
 
 /// Of stride 2, or an input dilation of 2, of which the direct kernels leave out the zeros.

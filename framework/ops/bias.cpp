@@ -8,7 +8,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
-#include "voxgrad/framework/kernels/common/non_temporal.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
 #include "voxgrad/framework/ops/detail/bias.hpp"
 #include "voxgrad/framework/ops/detail/conv.hpp"
@@ -33,7 +33,7 @@ Tensor biased(const Variable& x, const Variable& bias, const kernels::Activation
     Tensor y(x.shape(), x.dtype());
     const T* const from = x.value().data<T>();
     T* const to = y.data<T>();
-    map.non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::non_temporal_threshold;
+    map.non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::cache::non_temporal_threshold;
     parallel_ranges(rows, detail::voxels_of_task(channels), [&](int64_t begin, int64_t end) {
       kernels::ChannelMap<T> of_task = map;
       of_task.rows = end - begin;
@@ -65,7 +65,7 @@ ActivationGrads activation_grads(const kernels::Activation& activation, const Te
     using T = decltype(type);
     const T *ys = y.data<T>(), *gs = g.data<T>();
     T* const dx = x.data<T>();
-    const bool non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::non_temporal_threshold;
+    const bool non_temporal = y.numel() * int64_t{sizeof(T)} > kernels::cache::non_temporal_threshold;
     return detail::channel_totals<T>(y, bias, [&](int64_t at, int64_t rows, double* sum) {
       const kernels::ChannelMap<T> map{rows, bias.numel(), nullptr, nullptr, nullptr, activation, non_temporal};
       kernels::activation_grad_dots<T>(map, nullptr, gs + at, ys + at, dx + at, sum, nullptr);

@@ -2,6 +2,7 @@
 // the operands and runs f32's kernels: no pairs in the set, lanes over groups, an empty size, an axis whose stride or
 // dilation is beyond the volume, or an infinity or NaN that a pair's zero half would meet.
 #include "voxgrad/framework/kernels/bf16/bf16.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -168,7 +169,7 @@ void grad_weight_part(const Bf16Kernels& k, const Conv3dProblem& p, const float*
 /// Parts are dealt, in order, to a number of sums that depends on the sizes only.
 void grad_weight_row(const Bf16Kernels& k, const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
   const int64_t n = p.out_size[2], parts = ceil_div(n, row_part), size = w_elements(p);
-  const int64_t sums = std::clamp<int64_t>((int64_t{4} << 20) / size, 1, std::min<int64_t>(parts, 32));
+  const int64_t sums = std::clamp<int64_t>(cache::bf16_partial_sum_elements / size, 1, std::min<int64_t>(parts, 32));
   memory::Scratch<float> of_sums(2 * sums * size);
   parallel_for(sums, [&](int64_t s) {
     float* const sum = of_sums.data() + 2 * s * size;
@@ -204,11 +205,8 @@ float from_bf16(std::uint16_t bits) { return std::bit_cast<float>(static_cast<st
 
 namespace {
 
-/// Of input and outputs together: what is copied of a chunk, and rounded or paired, takes at most 16 MiB.
-constexpr int64_t chunk_elements = int64_t{4} << 20;
-
 void data_pass(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
-  for_each_row_chunk(p, chunk_elements, [&](const RowChunk& s) {
+  for_each_row_chunk(p, cache::bf16_chunk_elements, [&](const RowChunk& s) {
     if (gather_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
     Rounded xr(x + s.x, x_elements(s.p)), wr(w, w_elements(s.p));
     if (transpose)
@@ -229,10 +227,10 @@ void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float
 }
 
 void conv3d_grad_weight_bf16(const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
-  const bool whole = fits_chunk(p, chunk_elements);
+  const bool whole = fits_chunk(p, cache::bf16_chunk_elements);
   memory::Scratch<float> of_chunk(whole ? 0 : w_elements(p));
   float* to = dw;  // the first chunk's; later ones are added
-  for_each_row_chunk(p, chunk_elements, [&](const RowChunk& s) {
+  for_each_row_chunk(p, cache::bf16_chunk_elements, [&](const RowChunk& s) {
     const float *const xs = x + s.x, *const dys = dy + s.y;
     if (!grad_weight_pairs(collapsed(s.p), xs, dys, to))
       conv3d_grad_weight<float>(s.p, Rounded(xs, x_elements(s.p)).data(), Rounded(dys, y_elements(s.p)).data(), to);

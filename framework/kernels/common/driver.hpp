@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "voxgrad/framework/base/memory.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/indirection.hpp"
-#include "voxgrad/framework/kernels/common/non_temporal.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace vg::kernels {
@@ -45,7 +45,7 @@ bool should_stream(const Conv3dProblem& p, const T* y) {
   constexpr std::int64_t line = 64;
   const std::int64_t voxel = p.out_channels * std::int64_t{sizeof(T)};
   const std::int64_t bytes = outputs(p) * voxel + p.batch * in_volume(p) * std::int64_t{sizeof(T)};
-  return bytes > non_temporal_threshold && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
+  return bytes > cache::non_temporal_threshold && voxel % line == 0 && reinterpret_cast<std::uintptr_t>(y) % line == 0;
 }
 
 inline bool is_depthwise(const Conv3dProblem& p) {

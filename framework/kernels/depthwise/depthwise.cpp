@@ -8,6 +8,7 @@
 // grad_weight deals these units in order to partial sums, whose number depends on the shape only, and adds the partial sums in order.
 // Zeros are multiplied where D is padded (and W, in grad_weight), which is wrong for weights (dy) that are not finite.
 #include "voxgrad/framework/kernels/depthwise/depthwise.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -84,7 +85,7 @@ Blocking blocking_of(const Conv3dProblem& p) {
   c.d_blocks = blocks_of(p.out_size[2], 128 / std::min<int64_t>(c.sources, 4), &c.d_size);
   // a ring of half the L2, but not too many rows read twice
   const int64_t row = p.kernel_size[0] * c.sources * (c.d_size + p.kernel_size[2] - 1) * c.x_step * int64_t{sizeof(T)};
-  const int64_t rows = std::max(p.kernel_size[1] + 7, (int64_t{512} << 10) / row);
+  const int64_t rows = std::max(p.kernel_size[1] + 7, cache::depthwise_ring / row);
   c.w_blocks = blocks_of(p.out_size[1], rows - p.kernel_size[1] + 1, &c.w_size);
   const int64_t others = p.batch * c.w_blocks * c.d_blocks * c.v_blocks;
   const int64_t wanted = ceil_div(32, std::max<int64_t>(1, others));

@@ -4,6 +4,7 @@
 // have no reductions. grad_weight deals the boxes, in order, to a number of partial sums that depends on the shape only; a
 // partial sum sums its boxes into its own copy of dw, and the copies are added in order.
 #include "voxgrad/framework/kernels/direct/direct.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -198,7 +199,7 @@ constexpr int64_t weight_positions = 256;
 
 Split split_of(const Conv3dProblem& p, const Indirection& indirection, int64_t lanes, bool over_groups, int64_t bytes) {
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
-  const int64_t by_memory = (int64_t{16} << 20) / std::max<int64_t>(1, size * bytes);
+  const int64_t by_memory = cache::direct_partial_sums / std::max<int64_t>(1, size * bytes);
   // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
   const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / weight_positions;
   Split s;

@@ -1,4 +1,5 @@
 #include "voxgrad/framework/kernels/direct/pad_copy.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 
 #include <algorithm>
 
@@ -13,7 +14,6 @@ namespace {
 
 constexpr int64_t few_vectors = 2;  // of a tap's weights: the copy pays in volumes of any size
 constexpr int64_t more_vectors = 8, small_extent = 8;
-constexpr int64_t most_bytes = int64_t{8} << 20;  // of a larger copy edges are few
 
 int64_t size_of(const Conv3dProblem& p) {
   const Conv3dProblem q = problem_of(p);
@@ -33,7 +33,7 @@ bool applies(const Conv3dProblem& p, int64_t lanes, int64_t element) {
   }
   const int64_t vectors = p.in_channels * ceil_div(p.out_channels, lanes);
   if (p.groups != 1 || padding == 0 || vectors > (largest <= small_extent ? more_vectors : few_vectors)) return false;
-  return outputs(p) > 0 && size_of(p) * element <= most_bytes;
+  return outputs(p) > 0 && size_of(p) * element <= cache::padded_copy;
 }
 
 Conv3dProblem problem_of(const Conv3dProblem& p) {

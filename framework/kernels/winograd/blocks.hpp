@@ -9,6 +9,7 @@
 
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/winograd/outputs.hpp"
@@ -30,7 +31,7 @@ inline std::int64_t tile_bytes(const Conv3dProblem& p, const Points& points, std
 /// blocks.
 inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
   const std::int64_t most = points.has_wide_tiles() ? 16 : 32;  // their passes are long: more would not stay in L2
-  return std::min(std::clamp<std::int64_t>((std::int64_t{512} << 10) / tile_bytes(p, points, element), 16, most),
+  return std::min(std::clamp<std::int64_t>(cache::winograd_block / tile_bytes(p, points, element), 16, most),
                   std::max<std::int64_t>(8, ceil_div(tiles_of(p, points), 2)));
 }
 
@@ -39,7 +40,7 @@ inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, st
 inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
   if (!points.has_wide_tiles()) return points;
   const Points all = points.at_once();
-  return 16 * tile_bytes(p, all, element) <= std::int64_t{600} << 10 ? all : points;
+  return 16 * tile_bytes(p, all, element) <= cache::winograd_block_at_once ? all : points;
 }
 
 /// One side of a block: the volume, how its tiles are kept by point, and the transforms for so many channels.

@@ -4,6 +4,7 @@
 
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/split_k.hpp"
@@ -34,7 +35,7 @@ int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::si
     return std::clamp<int64_t>(tiles / (products <= 512 ? 32 : 16), products <= 256 ? 8 : 16, 32);
   const int64_t bytes =
       points.most(points.slices_per_stage()) * (p.in_channels + p.out_channels) * static_cast<int64_t>(element);
-  return std::clamp<int64_t>(std::min((int64_t{128} << 10) / bytes, outputs(p) / 512), 32, 64);
+  return std::clamp<int64_t>(std::min(cache::winograd_wgrad_block / bytes, outputs(p) / 512), 32, 64);
 }
 
 /// How the sum over blocks is cut in grad_weight: into partial sums; by slice and by parts of the output channels, so that the
@@ -45,7 +46,7 @@ struct Split {
 
 template <class T>
 Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
-  const int64_t width = round_up(p.out_channels, lanes), budget = int64_t{384} << 10;
+  const int64_t width = round_up(p.out_channels, lanes), budget = cache::winograd_wgrad_sums;
   const int64_t slice =
       tiling.points().most(1) * tiling.parts().all() * p.in_channels * width * static_cast<int64_t>(sizeof(T));
   const int64_t blocks = ceil_div(p.out_channels, 2 * lanes);
@@ -55,7 +56,7 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   s.part_size = ceil_div(blocks, parts) * 2 * lanes;
   s.parts = ceil_div(p.out_channels, s.part_size);
   const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a partial sum
-  const int64_t by_memory = (int64_t{8} << 20) / (slice * tiling.slices());
+  const int64_t by_memory = cache::winograd_partial_sums / (slice * tiling.slices());
   s.partials =
       equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
   if (s.partials * tasks >= 4) return s;
@@ -247,7 +248,7 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partia
 
 template <class T>
 bool grad_weight_by(const Conv3dProblem& p, const Points& points, const ConcatView<const T>& x, const T* dy, T* dw) {
-  if (takes_few_tiles(p, points, sizeof(T))) return grad_weight_few_tiles(p, x.data[0], dy, dw);
+  if (uses_panel_loop(p, points, sizeof(T))) return grad_weight_panel_loop(p, x.data[0], dy, dw);
   const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);

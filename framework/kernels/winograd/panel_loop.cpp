@@ -4,6 +4,7 @@
 // adds up the outputs. grad_weight likewise: a task owns the products of some input and output channels, at all
 // points, and turns them into taps at once.
 #include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 
 #include <algorithm>
 
@@ -19,8 +20,6 @@ namespace vg::kernels::winograd {
 using std::int64_t;
 
 namespace {
-
-constexpr int64_t workspace = int64_t{16} << 20;
 
 /// One block of all runs. Long tiles would have half as many weights more, which are what there is most of.
 Tiling all_tiles(const Conv3dProblem& p) {
@@ -93,20 +92,21 @@ void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, con
 
 }  // namespace
 
-bool has_few_tiles(const Conv3dProblem& p, int64_t element) {
+bool panel_loop_applies(const Conv3dProblem& p, int64_t element) {
   if (SubKernels(p).all() > 1) return false;
   const Points square(p, WinogradTile::f2);
   const int64_t tiles = tiles_of(p, square), points = square.all();
   const int64_t weights = points * p.in_channels * p.out_channels * element;
   const int64_t volumes = points * tiles * (p.in_channels + p.out_channels) * element;
-  return tiles > 0 && weights > (int64_t{2} << 20) && volumes < 2 * weights && volumes <= workspace;
+  return tiles > 0 && weights > cache::panel_loop_weights && volumes < 2 * weights &&
+         volumes <= cache::panel_loop_volumes;
 }
-bool takes_few_tiles(const Conv3dProblem& p, const Points& points, int64_t element) {
-  return !points.has_long_tiles() && !points.has_wide_tiles() && has_few_tiles(p, element);
+bool uses_panel_loop(const Conv3dProblem& p, const Points& points, int64_t element) {
+  return !points.has_long_tiles() && !points.has_wide_tiles() && panel_loop_applies(p, element);
 }
 
 template <class T>
-void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+void data_pass_panel_loop(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const Tiling tiling = all_tiles(p);
   AllPoints<T> v(tiling, p.in_channels);
   v.fill(tiling, current_winograd_table<T>().of_points(tiling.points().along).input,
@@ -114,8 +114,9 @@ void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, con
   const Weights<T> from = weights_of(p, w, transpose);
   // one vector of channels where that keeps a task's taps and points in L2: they are read once a slice
   const int64_t lanes = current_table<T>().lanes,
-                vectors =
-                    2 * lanes * taps(p) * p.in_channels * static_cast<int64_t>(sizeof(T)) > (int64_t{1} << 20) ? 1 : 2;
+                vectors = 2 * lanes * taps(p) * p.in_channels * static_cast<int64_t>(sizeof(T)) > cache::panel_loop_taps
+                              ? 1
+                              : 2;
   const int64_t width = vectors * lanes, u_point = p.in_channels * width + lanes;
   const int64_t most = std::max(chunk_tiles, tiling.block(0).depth_tiles);
   parallel_for(ceil_div(p.out_channels, width), [&](int64_t task) {
@@ -130,7 +131,7 @@ void data_pass_few_tiles(const Conv3dProblem& p, bool transpose, const T* x, con
 }
 
 template <class T>
-bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
+bool grad_weight_panel_loop(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Tiling tiling = all_tiles(p);
   const TileTransforms<T>& kernels = current_winograd_table<T>().of_points(tiling.points().along);
   AllPoints<T> v(tiling, p.in_channels), e(tiling, p.out_channels);
@@ -166,9 +167,9 @@ bool grad_weight_few_tiles(const Conv3dProblem& p, const T* x, const T* dy, T* d
   return !checked || check.are_even();
 }
 
-template void data_pass_few_tiles<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
-template void data_pass_few_tiles<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
-template bool grad_weight_few_tiles<float>(const Conv3dProblem&, const float*, const float*, float*);
-template bool grad_weight_few_tiles<double>(const Conv3dProblem&, const double*, const double*, double*);
+template void data_pass_panel_loop<float>(const Conv3dProblem&, bool, const float*, const float*, float*);
+template void data_pass_panel_loop<double>(const Conv3dProblem&, bool, const double*, const double*, double*);
+template bool grad_weight_panel_loop<float>(const Conv3dProblem&, const float*, const float*, float*);
+template bool grad_weight_panel_loop<double>(const Conv3dProblem&, const double*, const double*, double*);
 
 }  // namespace vg::kernels::winograd

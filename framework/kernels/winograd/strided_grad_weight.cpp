@@ -6,6 +6,7 @@
 
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/common/split_k.hpp"
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
@@ -40,7 +41,7 @@ struct ProductPositions {
 
 /// Slabs of blocks, each with sums of its own: some MB of them at most.
 int64_t partials_of(const Conv3dProblem& p, const StridedTiling& tiling, int64_t bytes) {
-  const int64_t by_memory = (int64_t{8} << 20) / bytes;
+  const int64_t by_memory = cache::winograd_partial_sums / bytes;
   const int64_t partials = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 8), 1, 16);
   return is_small(p) ? 1 : equal_shares(partials);
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/winograd/prefetch.hpp"
 #include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
@@ -130,7 +131,7 @@ class StridedTiling {
 inline int64_t strided_block_tiles(const Conv3dProblem& p, std::size_t element) {
   const int64_t in = is_dilated(p) ? dilated_points : x_points, out = is_dilated(p) ? x_points : y_points;
   const int64_t bytes = (in * p.in_channels + out * p.out_channels) * static_cast<int64_t>(element);
-  return std::clamp<int64_t>((int64_t{400} << 10) / bytes, 8, 32);
+  return std::clamp<int64_t>(cache::winograd_strided_block / bytes, 8, 32);
 }
 
 template <class T>

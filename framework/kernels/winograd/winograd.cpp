@@ -121,7 +121,7 @@ bool is_grouped(const Conv3dProblem& p) {
 
 template <class T>
 bool supports_concat(const Conv3dProblem& p, WinogradTile tiles) {
-  return !is_strided(p, Pass::forward) && !is_grouped<T>(p) && !takes_few_tiles(p, Points(p, tiles), sizeof(T));
+  return !is_strided(p, Pass::forward) && !is_grouped<T>(p) && !uses_panel_loop(p, Points(p, tiles), sizeof(T));
 }
 
 template <class T>
@@ -130,8 +130,8 @@ bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const
   if (is_strided(p, Pass::forward)) return data_pass_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
   const Points points = passes_of(p, Points(p, tiles), sizeof(T));
-  if (!grouped && takes_few_tiles(p, points, sizeof(T)))
-    return data_pass_few_tiles(p, transpose, x.data[0], w, y.data[0]), false;
+  if (!grouped && uses_panel_loop(p, points, sizeof(T)))
+    return data_pass_panel_loop(p, transpose, x.data[0], w, y.data[0]), false;
   if (grouped)
     data_pass_groups(p, points, transpose, x, w, y, epilogue);
   else

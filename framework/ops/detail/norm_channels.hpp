@@ -10,8 +10,8 @@
 
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
-#include "voxgrad/framework/kernels/common/non_temporal.hpp"
 #include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
 
 namespace vg::detail {
@@ -130,7 +130,7 @@ class NormMap {
       : channels_(v.channels()),
         size_(v.batch * v.channels()),
         activation_(n.activation),
-        non_temporal_(v.elements() * std::int64_t{sizeof(T)} > kernels::non_temporal_threshold),
+        non_temporal_(v.elements() * std::int64_t{sizeof(T)} > kernels::cache::non_temporal_threshold),
         numbers_(3 * size_) {
     for (std::int64_t b = 0; b < v.batch; ++b)
       for (std::int64_t i = 0; i < channels_; ++i) {
