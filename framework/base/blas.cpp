@@ -134,7 +134,7 @@ void multiply_by_xtensor(const Gemm& g, const T* a, const T* b, T* c) {
 
 }  // namespace
 
-Scope::Scope(int threads) : threads_(threads) {
+Guard::Guard(int threads) : threads_(threads) {
   const int wanted = reserved.fetch_add(threads) + threads;
   if (loaded.load(std::memory_order_acquire) != nullptr && wanted <= ready) return;
   try {
@@ -149,7 +149,7 @@ Scope::Scope(int threads) : threads_(threads) {
   }
 }
 
-Scope::~Scope() { reserved -= threads_; }
+Guard::~Guard() { reserved -= threads_; }
 
 void multiply(const Gemm& shape, const float* a, const float* b, float* c) { multiply_by_xtensor(shape, a, b, c); }
 void multiply(const Gemm& shape, const double* a, const double* b, double* c) { multiply_by_xtensor(shape, a, b, c); }

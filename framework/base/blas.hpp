@@ -14,12 +14,12 @@ namespace vg::blas {
 
 /// While it lives, `threads` threads may call the functions below at the same time: OpenBLAS is loaded and has a buffer
 /// for each. Throws MemoryError when there is no memory for that, IoError when OpenBLAS cannot be loaded.
-class Scope {
+class Guard {
  public:
-  explicit Scope(int threads);
-  ~Scope();
-  Scope(const Scope&) = delete;
-  Scope& operator=(const Scope&) = delete;
+  explicit Guard(int threads);
+  ~Guard();
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
 
  private:
   int threads_;

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <type_traits>
 
-#include "voxgrad/framework/base/op_scope.hpp"
+#include "voxgrad/framework/base/op_guard.hpp"
 
 namespace vg {
 

@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-#include "voxgrad/framework/base/op_scope.hpp"
+#include "voxgrad/framework/base/op_guard.hpp"
 
 namespace vg {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/base/op_scope.hpp"
+#include "voxgrad/framework/base/op_guard.hpp"
 
 namespace vg {
 

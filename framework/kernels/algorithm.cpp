@@ -44,10 +44,10 @@ void use_conv3d_algorithm(std::string_view name) {
   current.store(find("use_conv3d_algorithm", name), std::memory_order_release);
 }
 
-Conv3dAlgorithmScope::Conv3dAlgorithmScope(std::string_view name) : before_(conv3d_algorithm()) {
+Conv3dAlgorithmGuard::Conv3dAlgorithmGuard(std::string_view name) : before_(conv3d_algorithm()) {
   use_conv3d_algorithm(name);
 }
-Conv3dAlgorithmScope::~Conv3dAlgorithmScope() { use_conv3d_algorithm(before_); }
+Conv3dAlgorithmGuard::~Conv3dAlgorithmGuard() { use_conv3d_algorithm(before_); }
 
 kernels::Algorithm kernels::current_algorithm() { return static_cast<Algorithm>(index_in_force()); }
 

@@ -22,12 +22,12 @@ std::string conv3d_algorithm();
 void use_conv3d_algorithm(std::string_view name);
 
 /// Forces an algorithm for a scope and restores the one before.
-class Conv3dAlgorithmScope {
+class Conv3dAlgorithmGuard {
  public:
-  explicit Conv3dAlgorithmScope(std::string_view name);
-  ~Conv3dAlgorithmScope();
-  Conv3dAlgorithmScope(const Conv3dAlgorithmScope&) = delete;
-  Conv3dAlgorithmScope& operator=(const Conv3dAlgorithmScope&) = delete;
+  explicit Conv3dAlgorithmGuard(std::string_view name);
+  ~Conv3dAlgorithmGuard();
+  Conv3dAlgorithmGuard(const Conv3dAlgorithmGuard&) = delete;
+  Conv3dAlgorithmGuard& operator=(const Conv3dAlgorithmGuard&) = delete;
 
  private:
   std::string before_;

@@ -8,7 +8,7 @@ ReplayContext::ReplayContext(const States& states) : key_(random::default_genera
       (state[name].requires_grad() ? trained_ : kept_).push_back({path, name, state, state[name]});
 }
 
-ReplayContext::Scope::Scope(const ReplayContext& run)
+ReplayContext::Guard::Guard(const ReplayContext& run)
     : run_(run), generator_(run.key_), generator_scope_(generator_), compute_(run.compute_) {
   for (const Leaf& l : run.kept_) {
     now_.push_back(l.state[l.name].value());
@@ -16,7 +16,7 @@ ReplayContext::Scope::Scope(const ReplayContext& run)
   }
 }
 
-ReplayContext::Scope::~Scope() {
+ReplayContext::Guard::~Guard() {
   for (std::size_t i = 0; i < now_.size(); ++i) State(run_.kept_[i].state).set(run_.kept_[i].name, now_[i]);
 }
 

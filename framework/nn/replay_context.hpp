@@ -24,12 +24,12 @@ class ReplayContext {
   const std::vector<Leaf>& trained() const { return trained_; }
 
   /// For a scope: the other leaves, the default generator and the AutocastGuard as they were; afterwards as they are now.
-  class Scope {
+  class Guard {
    public:
-    explicit Scope(const ReplayContext& run);
-    ~Scope();
-    Scope(const Scope&) = delete;
-    Scope& operator=(const Scope&) = delete;
+    explicit Guard(const ReplayContext& run);
+    ~Guard();
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
 
    private:
     const ReplayContext& run_;

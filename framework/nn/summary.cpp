@@ -150,7 +150,7 @@ std::int64_t measured_step(Module& m, const std::vector<Shape>& inputs) {
   const States states = m.states();
   const ModesKept modes(states);
   const ReplayContext run(states);
-  const ReplayContext::Scope without_trace(run);
+  const ReplayContext::Guard without_trace(run);
   const FitGuard training(m);
   const EnableGrad on;
   std::vector<Variable> wanted;

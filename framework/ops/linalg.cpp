@@ -53,7 +53,7 @@ void multiply_all(const Matrices& a, const Matrices& b, Tensor& c, const Shape& 
   // Small products share a task: a fork costs more than they do.
   const std::int64_t work = std::max<std::int64_t>(1, std::min(m, tile_rows) * std::min(n, tile_columns) * k);
   const std::int64_t products = batch.numel() * tiles, grain = std::max<std::int64_t>(1, (1 << 18) / work);
-  const blas::Scope scope(static_cast<int>(std::min<std::int64_t>((products + grain - 1) / grain, num_threads())));
+  const blas::Guard scope(static_cast<int>(std::min<std::int64_t>((products + grain - 1) / grain, num_threads())));
   parallel_ranges(products, grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t task = begin; task < end; ++task) {
       std::int64_t index = task / tiles, at_a = 0, at_b = 0;

@@ -9,7 +9,7 @@
 #include "voxgrad/framework/autograd/node.hpp"
 #include "voxgrad/framework/autograd/op_observer.hpp"
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/base/op_scope.hpp"
+#include "voxgrad/framework/base/op_guard.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 
 namespace vg {

@@ -16,7 +16,7 @@ Grads pull_again(const std::function<Variable(const Variable&)>& f, const Variab
       throw ValueError(
           fmt::format("[recompute] backward: the parameter \"{}\", leaf \"{}\", was changed since", l.path, l.name));
   const bool create_graph = recording();
-  const ReplayContext::Scope as_then(before);
+  const ReplayContext::Guard as_then(before);
   const EnableGrad on;
   const Variable own = create_graph ? x : Variable(x.value(), x.requires_grad());
   const Variable y = f(own);

@@ -12,7 +12,7 @@ namespace {
 // The Q of a tall matrix with the signs that make R's diagonal positive, so that Q is uniformly distributed, and
 // unique.
 Tensor orthonormal_columns(const Tensor& tall) {
-  const blas::Scope scope(1);
+  const blas::Guard scope(1);
   auto [q, r] = blas::qr(tall);
   const std::int64_t rows = q.dim(0), columns = q.dim(1);
   double* const values = q.data<double>();

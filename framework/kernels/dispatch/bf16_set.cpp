@@ -132,11 +132,11 @@ void use_bf16_kernel_set(std::string_view name) {
   decided.store(true, std::memory_order_release);
 }
 
-Bf16KernelSetScope::Bf16KernelSetScope(std::string_view name) {
+Bf16KernelSetGuard::Bf16KernelSetGuard(std::string_view name) {
   if (const Set* set = forced()) before_ = set->name;
   use_bf16_kernel_set(name);
 }
-Bf16KernelSetScope::~Bf16KernelSetScope() { use_bf16_kernel_set(before_); }
+Bf16KernelSetGuard::~Bf16KernelSetGuard() { use_bf16_kernel_set(before_); }
 
 const kernels::Bf16Kernels* kernels::current_bf16_kernels() { return current_set().kernels(); }
 

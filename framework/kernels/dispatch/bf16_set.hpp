@@ -21,12 +21,12 @@ std::string bf16_kernel_set();
 void use_bf16_kernel_set(std::string_view name);
 
 /// Forces a set for a scope and restores what was forced before.
-class Bf16KernelSetScope {
+class Bf16KernelSetGuard {
  public:
-  explicit Bf16KernelSetScope(std::string_view name);
-  ~Bf16KernelSetScope();
-  Bf16KernelSetScope(const Bf16KernelSetScope&) = delete;
-  Bf16KernelSetScope& operator=(const Bf16KernelSetScope&) = delete;
+  explicit Bf16KernelSetGuard(std::string_view name);
+  ~Bf16KernelSetGuard();
+  Bf16KernelSetGuard(const Bf16KernelSetGuard&) = delete;
+  Bf16KernelSetGuard& operator=(const Bf16KernelSetGuard&) = delete;
 
  private:
   std::string before_;

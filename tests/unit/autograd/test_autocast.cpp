@@ -61,7 +61,7 @@ TEST_CASE("autocast: a scope, nested, of its thread", "[bf16]") {
 }
 
 TEST_CASE("autocast: conv3d is that of the rounded operands, in f32", "[bf16]") {
-  const Conv3dAlgorithmScope direct("direct");  // for sums as exact as bf16's kernels'
+  const Conv3dAlgorithmGuard direct("direct");  // for sums as exact as bf16's kernels'
   random::Generator g(1);
   const Tensor x = normal(g, {2, 5, 6, 7, 6}), w = normal(g, {3, 3, 3, 6, 20});
   const Tensor full = conv3d(x, w, padded).value();
@@ -69,7 +69,7 @@ TEST_CASE("autocast: conv3d is that of the rounded operands, in f32", "[bf16]") 
       conv3d(Tensor::of<double>(x.shape(), rounded(x)), Tensor::of<double>(w.shape(), rounded(w)), padded).value();
   for (const std::string& set : available_bf16_kernel_sets()) {
     INFO(set);
-    const Bf16KernelSetScope scope(set);
+    const Bf16KernelSetGuard scope(set);
     const AutocastGuard autocast;
     const Tensor y = conv3d(x, w, padded).value();
     CHECK(y.dtype() == f32);
@@ -142,7 +142,7 @@ TEST_CASE("autocast: its gradient is near the exact one, through transposed and 
   const auto want = grads();
   for (const std::string& set : available_bf16_kernel_sets()) {
     INFO(set);
-    const Bf16KernelSetScope scope(set);
+    const Bf16KernelSetGuard scope(set);
     const AutocastGuard autocast;
     const auto got = grads();
     for (std::size_t i = 0; i < 3; ++i) {
@@ -222,7 +222,7 @@ TEST_CASE("autocast: training reaches nearly the same loss", "[bf16][large]") {
   REQUIRE(exact.back() < 0.9 * exact.front());
   for (const std::string& set : available_bf16_kernel_sets()) {
     INFO(set);
-    const Bf16KernelSetScope scope(set);
+    const Bf16KernelSetGuard scope(set);
     const auto rough = train(Compute::bf16);
     CHECK(rough != exact);
     for (std::size_t i = 0; i < exact.size(); ++i) CHECK(std::abs(rough[i] - exact[i]) < 0.05 * exact.front());

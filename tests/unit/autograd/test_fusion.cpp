@@ -6,7 +6,7 @@
 #include <voxgrad/voxgrad.hpp>
 
 #include "tests/support/plain.hpp"
-#include "tests/support/threads_scope.hpp"
+#include "tests/support/threads_guard.hpp"
 
 namespace {
 
@@ -218,7 +218,7 @@ TEST_CASE("fusion: a convolution reads the parts of a concatenation where they a
         for (const bool again : {false, true}) {
           if (again && algorithm != "auto") continue;  // made of the same passes
           const vg::KernelSetGuard set_scope(set);
-          const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
+          const vg::Conv3dAlgorithmGuard algorithm_scope(algorithm);
           INFO(set << " " << algorithm << " " << vg::name_of(dtype) << (again ? " twice" : ""));
           CHECK(joined_conv({16, 16}, dtype, true, again) == joined_conv({16, 16}, dtype, false, again));
           CHECK(joined_conv({32, 16, 16}, dtype, true, again) == joined_conv({32, 16, 16}, dtype, false, again));

@@ -2,7 +2,7 @@
 
 #include <voxgrad/voxgrad.hpp>
 
-#include "tests/support/threads_scope.hpp"
+#include "tests/support/threads_guard.hpp"
 
 namespace {
 

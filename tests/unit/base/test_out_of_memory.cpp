@@ -6,10 +6,10 @@
 
 #include <catch2/catch.hpp>
 
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/memory.hpp"
-#include "voxgrad/framework/base/op_scope.hpp"
+#include "voxgrad/framework/base/op_guard.hpp"
 #include "voxgrad/framework/base/threads.hpp"
 #include "voxgrad/framework/ops/conv3d.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"

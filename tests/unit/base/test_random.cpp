@@ -8,7 +8,7 @@
 
 #include "support/golden.hpp"
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/random.hpp"
 

@@ -11,7 +11,7 @@
 #include <catch2/catch.hpp>
 #include <xtensor/xmath.hpp>
 
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/array.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/memory.hpp"

@@ -7,7 +7,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/random.hpp"

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/data/data.hpp"
 #include "voxgrad/data/keys.hpp"
 #include "voxgrad/framework/base/error.hpp"

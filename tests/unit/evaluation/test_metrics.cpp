@@ -10,7 +10,7 @@
 #include "support/golden.hpp"
 #include "support/message_of.hpp"
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/evaluation/distance.hpp"
 #include "voxgrad/framework/ops/loss.hpp"
 

@@ -7,7 +7,7 @@
 #include "support/golden.hpp"
 #include "support/message_of.hpp"
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/ops/ops.hpp"
 #include "voxgrad/layers/layers.hpp"

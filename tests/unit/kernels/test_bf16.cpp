@@ -14,7 +14,7 @@
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
 #include "tests/support/run_self.hpp"
-#include "tests/support/threads_scope.hpp"
+#include "tests/support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/bf16/bf16.hpp"
@@ -38,9 +38,9 @@ NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std:
 /// Emulated sums are f32's, which are exact by the direct algorithm only.
 template <class F>
 void on_each_set(const Conv3dProblem& p, const F& f) {
-  const vg::Conv3dAlgorithmScope direct("direct");
+  const vg::Conv3dAlgorithmGuard direct("direct");
   for (const std::string& set : vg::available_bf16_kernel_sets()) {
-    const vg::Bf16KernelSetScope scope(set);
+    const vg::Bf16KernelSetGuard scope(set);
     INFO("VOXGRAD_BF16_KERNELS=" << set << " VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\"");
     f();
   }
@@ -232,13 +232,13 @@ TEST_CASE("bf16 kernel sets: what is forced is what runs", "[bf16][kernels]") {
   for (const std::string& name : available) {
     const std::string before = vg::bf16_kernel_set();
     {
-      const vg::Bf16KernelSetScope scope(name);
+      const vg::Bf16KernelSetGuard scope(name);
       CHECK(vg::bf16_kernel_set() == name);
     }
     CHECK(vg::bf16_kernel_set() == before);
   }
   {
-    const vg::Bf16KernelSetScope none("");
+    const vg::Bf16KernelSetGuard none("");
     for (const std::string& set : vg::available_kernel_sets()) {
       const vg::KernelSetGuard scope(set);
       CHECK(vg::bf16_kernel_set() == (set == "avx512" ? available.front() : "emulated"));

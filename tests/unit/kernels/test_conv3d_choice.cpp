@@ -24,7 +24,7 @@ using std::int64_t;
 TEST_CASE("conv3d choice: wide and long tiles where they save products", "[conv3d][choice]") {
   using vg::kernels::Algorithm;
   using vg::kernels::Pass;
-  const vg::Conv3dAlgorithmScope scope("auto");
+  const vg::Conv3dAlgorithmGuard scope("auto");
   const auto chosen = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::algorithm_of(p, 16, pass); };
   for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
     CHECK(chosen(cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
@@ -81,16 +81,16 @@ TEST_CASE("conv3d choice: small volumes, and those that wait for their stores", 
 
 TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1);
-  const vg::Conv3dAlgorithmScope automatic("auto");
+  const vg::Conv3dAlgorithmGuard automatic("auto");
   CHECK(vg::kernels::may_choose(p));
   CHECK(!vg::kernels::may_choose(cubic(1, {7, 7, 7}, 8, 8, 3, 3, 1)));
   {
-    const vg::Conv3dAlgorithmScope scope("winograd");
+    const vg::Conv3dAlgorithmGuard scope("winograd");
     CHECK(vg::kernels::use_winograd(p, 16));
     CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 3, 1), 16));
     CHECK(!vg::kernels::may_choose(p));
   }
-  const vg::Conv3dAlgorithmScope scope("direct");
+  const vg::Conv3dAlgorithmGuard scope("direct");
   CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 64, 64, 3, 1, 1), 16));
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
   for (int64_t i = 0; i < 27 * channels * channels; ++i) weights.data()[i] = static_cast<float>(i % 61 - 30);
   const int64_t far = ((h - 2) * w + w - 2) * d + d - 2;  // the voxel whose neighbours are the last
   for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
-    const vg::Conv3dAlgorithmScope scope(algorithm);
+    const vg::Conv3dAlgorithmGuard scope(algorithm);
     INFO(algorithm);
     const float most = algorithm == "winograd4" ? 1e-4F : 0.0F;  // the others are exact on these numbers
     std::fill_n(x.data(), n, 0.0F);

@@ -14,7 +14,7 @@
 #include "tests/support/conv3d_check.hpp"
 #include "tests/support/naive_conv3d.hpp"
 #include "tests/support/run_self.hpp"
-#include "tests/support/threads_scope.hpp"
+#include "tests/support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
@@ -54,7 +54,7 @@ void each_variant(const Conv3dProblem& p, const F& f) {
       if (algorithm == "winograd4" && (p.kernel_size[2] != 3 || is_strided(p))) continue;  // the same as winograd
       if (algorithm == "winograd4x4x4" && !has_wide_tiles(p)) continue;
       const vg::KernelSetGuard set_scope(set);
-      const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
+      const vg::Conv3dAlgorithmGuard algorithm_scope(algorithm);
       INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
       f();
     }
@@ -267,7 +267,7 @@ TEST_CASE("conv3d kernels: strides of 2 for Winograd", "[conv3d][kernels][winogr
 }
 
 TEST_CASE("conv3d kernels: strides of 2 for Winograd keep a NaN to what meets it", "[conv3d][kernels][winograd]") {
-  const vg::Conv3dAlgorithmScope algorithm("winograd");
+  const vg::Conv3dAlgorithmGuard algorithm("winograd");
   const Conv3dProblem p = cubic(1, {9, 8, 13}, 5, 17, 3, 2, 1);
   for (std::int64_t at = 0; at < 8; ++at) {  // each place in a tile
     auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
@@ -296,7 +296,7 @@ TEST_CASE("conv3d kernels: strides of 2 by Winograd are as accurate as chains of
                                  cubic(1, {48, 48, 48}, 16, 32, 3, 2, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     const auto with_algorithm = [&](const char* name, auto zero) {
-      const vg::Conv3dAlgorithmScope scope(name);
+      const vg::Conv3dAlgorithmGuard scope(name);
       return run<decltype(zero)>(p, x, w, dy);
     };
     const NaiveConv3d exact = with_algorithm("direct", 0.0);
@@ -393,7 +393,7 @@ TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples"
   one.batch = 1;
   const std::size_t in = static_cast<std::size_t>(x_size(one)), out = static_cast<std::size_t>(y_size(one));
   const auto x = small_integers(x_size(all), 1), w = small_integers(w_size(all), 2), dy = reals(y_size(all), 3);
-  const vg::Conv3dAlgorithmScope algorithm(name);
+  const vg::Conv3dAlgorithmGuard algorithm(name);
   for (const std::string& set : vg::available_kernel_sets()) {
     const vg::KernelSetGuard scope(set);
     INFO(set << " " << name << " " << to_line(all));
@@ -435,7 +435,7 @@ TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kern
 }
 
 TEST_CASE("conv3d kernels: Winograd is chosen for dilated kernels where it is faster", "[conv3d][kernels][winograd]") {
-  const vg::Conv3dAlgorithmScope scope("auto");
+  const vg::Conv3dAlgorithmGuard scope("auto");
   const auto chosen = [](const Conv3dProblem& p) { return vg::kernels::use_winograd(p, 16); };
   CHECK(chosen(dilated(cubic(1, {32, 32, 32}, 32, 32, 3, 1, 1), {2, 2, 2})));
   CHECK(chosen(dilated(cubic(1, {32, 32, 32}, 32, 32, 3, 1, 1), {4, 4, 4})));
@@ -453,14 +453,14 @@ TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[con
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {24, 24, 24}, 16, 16, 5, 1, 2)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     const auto exact = [&] {
-      const vg::Conv3dAlgorithmScope scope("direct");
+      const vg::Conv3dAlgorithmGuard scope("direct");
       return run<double>(p, x, w, dy);
     }();
     for (const std::string& set : vg::available_kernel_sets()) {
       const vg::KernelSetGuard set_scope(set);
       if (!vg::kernels::winograd::applies(p)) continue;
       const auto errors = [&](const char* algorithm) {
-        const vg::Conv3dAlgorithmScope scope(algorithm);
+        const vg::Conv3dAlgorithmGuard scope(algorithm);
         const NaiveConv3d got = run<float>(p, x, w, dy);
         return std::array{rms_error(got.y, exact.y), rms_error(got.dx, exact.dx), rms_error(got.dw, exact.dw)};
       };
@@ -494,7 +494,7 @@ TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of pr
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {40, 40, 40}, 32, 32, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
     const auto with = [&](const char* algorithm, auto zero) {
-      const vg::Conv3dAlgorithmScope scope(algorithm);
+      const vg::Conv3dAlgorithmGuard scope(algorithm);
       return run<decltype(zero)>(p, x, w, dy);
     };
     const NaiveConv3d exact = with("direct", 0.0);
@@ -515,7 +515,7 @@ TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of pr
 TEST_CASE("conv3d algorithms: what is forced is what runs", "[conv3d][kernels]") {
   const std::string before = vg::conv3d_algorithm();
   for (const std::string& name : vg::conv3d_algorithms()) {
-    const vg::Conv3dAlgorithmScope scope(name);
+    const vg::Conv3dAlgorithmGuard scope(name);
     CHECK(vg::conv3d_algorithm() == name);
   }
   CHECK(vg::conv3d_algorithm() == before);
@@ -585,7 +585,7 @@ TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string name =
       GENERATE("winograd", "winograd4", "winograd4x4x4");  // the others compute a tile again, by the first
-  const vg::Conv3dAlgorithmScope algorithm(name);
+  const vg::Conv3dAlgorithmGuard algorithm(name);
   for (const Conv3dProblem& p :
        {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1), cubic(1, {5, 6, 20}, 5, 7, 5, 1, 2)})
     for (std::int64_t at = 0; at < 32; ++at) {  // each place in a tile, in the first and between the last two

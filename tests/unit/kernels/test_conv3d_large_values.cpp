@@ -49,7 +49,7 @@ NaiveConv3d run(const Conv3dProblem& p, const Operands& of) {
 
 template <class T>
 NaiveConv3d run_directly(const Conv3dProblem& p, const Operands& of) {
-  const vg::Conv3dAlgorithmScope scope("direct");
+  const vg::Conv3dAlgorithmGuard scope("direct");
   return run<T>(p, of);
 }
 
@@ -139,7 +139,7 @@ void each_variant(const Conv3dProblem& p, const Run& run_one, const F& f) {
   for (const std::string& set : vg::available_kernel_sets()) {
     const vg::KernelSetGuard set_scope(set);
     const auto by = [&](const char* name) {
-      const vg::Conv3dAlgorithmScope algorithm_scope(name);
+      const vg::Conv3dAlgorithmGuard algorithm_scope(name);
       return run_one();
     };
     const Results direct = by("direct");
@@ -175,7 +175,7 @@ void check_region(const Conv3dProblem& p, const Operands& normal, const Region& 
   };
   const std::vector<std::vector<double>> all_met = {met.y, met.dx, none, border_met};
   const Results exact = [&] {
-    const vg::Conv3dAlgorithmScope scope("direct");
+    const vg::Conv3dAlgorithmGuard scope("direct");
     return all(0.0);
   }();
   INFO("value " << value << " " << region.name << " of " << to_line(p));

@@ -8,7 +8,7 @@
 
 #include "tests/support/conv3d_cases.hpp"
 #include "tests/support/naive_conv3d.hpp"
-#include "tests/support/threads_scope.hpp"
+#include "tests/support/threads_guard.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/conv3d.hpp"
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
@@ -122,7 +122,7 @@ void each_variant(const F& f) {
   for (const std::string& set : vg::available_kernel_sets())
     for (const std::string& algorithm : vg::conv3d_algorithms()) {
       const vg::KernelSetGuard set_scope(set);
-      const vg::Conv3dAlgorithmScope algorithm_scope(algorithm);
+      const vg::Conv3dAlgorithmGuard algorithm_scope(algorithm);
       INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
       f();
     }
@@ -302,7 +302,7 @@ TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs 
   net.push_back(std::make_shared<LeakyReLU>());
   const Variable x(random::normal({1, 1}, {8, 16, 16, 16, 4}));
   const NoGradGuard no_grad;
-  const Conv3dAlgorithmScope direct("direct");  // takes no memory for tiles
+  const Conv3dAlgorithmGuard direct("direct");  // takes no memory for tiles
   const auto peak = [&](bool fuse) {
     const FusionGuard scope(fuse);
     net(x).value();

@@ -55,7 +55,7 @@ int64_t most_memory(const Conv3dProblem& p, const Forward& forward, const GradIn
 }  // namespace
 
 TEST_CASE("conv3d slabs: slab by slab is the whole", "[conv3d][kernels]") {
-  const vg::Conv3dAlgorithmScope direct("direct");
+  const vg::Conv3dAlgorithmGuard direct("direct");
   int most = 0;
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
     const Conv3dProblem p = random_problem(seed);
@@ -100,7 +100,7 @@ TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][k
     const int64_t weights = 20 * w_size(p) * int64_t{sizeof(float)};  // by point, in some slabs
     INFO("VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\"");
     for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
-      const vg::Conv3dAlgorithmScope scope(algorithm);
+      const vg::Conv3dAlgorithmGuard scope(algorithm);
       CHECK(most_memory(p, vg::kernels::conv3d_forward<float>, vg::kernels::conv3d_grad_input<float>,
                         vg::kernels::conv3d_grad_weight<float>) <= limit + weights);
     }

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/random.hpp"
 #include "voxgrad/framework/ops/ops.hpp"

@@ -5,7 +5,7 @@
 #include "support/checkpoint_run.hpp"
 #include "support/golden.hpp"
 #include "support/temp_dir.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/ops/ops.hpp"
 #include "voxgrad/optim/optim.hpp"

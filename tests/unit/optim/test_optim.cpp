@@ -7,7 +7,7 @@
 #include "support/golden.hpp"
 #include "support/optim_toys.hpp"
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"

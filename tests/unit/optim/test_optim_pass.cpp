@@ -4,7 +4,7 @@
 
 #include "support/optim_toys.hpp"
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/optim/fused_step.hpp"

@@ -30,7 +30,7 @@ Tensor volume(double fill) {
 }
 
 std::vector<double> losses_with(const std::string& algorithm, double fill, int steps) {
-  const Conv3dAlgorithmScope scope(algorithm);
+  const Conv3dAlgorithmGuard scope(algorithm);
   random::seed(1);
   Sequential net(Conv3d({.in_size = {size, size, size, channels}, .out_channels = channels, .kernel_size = 3}), ReLU(),
                  Conv3d({.in_size = {size, size, size, channels}, .out_channels = channels, .kernel_size = 3}));

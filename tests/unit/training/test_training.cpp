@@ -4,7 +4,7 @@
 
 #include "support/golden.hpp"
 #include "support/plain.hpp"
-#include "support/threads_scope.hpp"
+#include "support/threads_guard.hpp"
 #include "voxgrad/voxgrad.hpp"
 
 namespace {
