@@ -70,7 +70,7 @@ int main(int argc, char** argv) {
   run_of_a_model(folder);
   run_of_two_models(folder);
   values(folder);
-  test::VersionsRun all;
+  vg::test::VersionsRun all;
   all.checkpoint.save(folder + "/specials.json", {.allow_nan = true});
   all.checkpoint.save(folder + "/specials-base64.json", {.encoding = vg::Encoding::base64, .allow_nan = true});
 }

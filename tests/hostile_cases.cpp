@@ -31,7 +31,7 @@ namespace hostile {
 namespace {
 
 namespace fs = std::filesystem;
-using test::TempDir;
+using vg::test::TempDir;
 
 // ------------------------------------------------------------------------------------------------------- kinds of file
 
@@ -326,11 +326,11 @@ void add_claims(std::vector<Case>& cases) {
                    {"truncated"}});
   cases.push_back({"an npz entry of 1 MB that claims 1 GB",
                    [](const TempDir& d) {
-                     test::Zip::Entry e{.name = "t.npy",
+                     vg::test::Zip::Entry e{.name = "t.npy",
                                         .content = packed(npy("|u1", "(1000000000,)") + noise(mib), -15),
                                         .method = 8};
                      e.size = 1000000000 + static_cast<std::uint32_t>(npy("|u1", "(1000000000,)").size());
-                     return written(d, test::Zip{{e}}.bytes());
+                     return written(d, vg::test::Zip{{e}}.bytes());
                    },
                    npz,
                    {"ends too early"}});
@@ -415,11 +415,11 @@ void add_bounds(std::vector<Case>& cases) {
                           std::string(8000000, '\0'));
   });
   add("npz of bytes in Fortran's order", 9, npz, [] {
-    return test::Zip{{{.name = "t.npy", .content = npy("|u1", "(4000, 2000)", "True") + std::string(8000000, '\0')}}}
+    return vg::test::Zip{{{.name = "t.npy", .content = npy("|u1", "(4000, 2000)", "True") + std::string(8000000, '\0')}}}
         .bytes();
   });
   add("npz of empty arrays", text_times, npz, [] {
-    test::Zip zip;
+    vg::test::Zip zip;
     for (int i = 0; i < 5000; ++i)
       zip.entries.push_back({.name = fmt::format("{}.npy", i), .content = npy("<f4", "(0,)")});
     return zip.bytes();

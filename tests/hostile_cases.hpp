@@ -16,7 +16,7 @@ inline constexpr std::size_t mib = std::size_t{1} << 20;
 struct Case {
   std::string name;
   /// Makes the file in a folder.
-  std::function<std::filesystem::path(const test::TempDir&)> make;
+  std::function<std::filesystem::path(const vg::test::TempDir&)> make;
   std::function<void(const std::filesystem::path&)> read;
   /// What the exception must say; empty: there must be none.
   std::vector<std::string> says{};

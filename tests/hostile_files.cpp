@@ -25,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using hostile::Case;
-using test::TempDir;
+using vg::test::TempDir;
 
 constexpr int seconds = 5;
 

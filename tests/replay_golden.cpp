@@ -31,15 +31,15 @@ struct Inputs {
 };
 
 Inputs inputs_of(const json& c, vg::DType dtype) {
-  return {golden::tensor(c.at("x"), dtype), golden::tensor(c.at("weight"), dtype),
-          golden::optional_tensor(c, "bias", dtype), golden::optional_tensor(c, "w_mask", dtype),
-          golden::tensor(c.at("grad_output"), dtype)};
+  return {vg::test::golden::tensor(c.at("x"), dtype), vg::test::golden::tensor(c.at("weight"), dtype),
+          vg::test::golden::optional_tensor(c, "bias", dtype), vg::test::golden::optional_tensor(c, "w_mask", dtype),
+          vg::test::golden::tensor(c.at("grad_output"), dtype)};
 }
 
 Results wanted_of(const json& c) {
   Results wanted;
   for (const char* name : {"output", "grad_x", "grad_weight", "grad_bias"})
-    if (Tensor t = golden::optional_tensor(c, name, vg::f64); t.defined()) wanted.emplace_back(name, std::move(t));
+    if (Tensor t = vg::test::golden::optional_tensor(c, name, vg::f64); t.defined()) wanted.emplace_back(name, std::move(t));
   return wanted;
 }
 
@@ -53,9 +53,9 @@ std::unique_ptr<vg::ConvLayer3d> with_arrays(Options options, const Inputs& in) 
 
 std::unique_ptr<vg::ConvLayer3d> layer_of(const json& c, const Inputs& in) {
   const auto layer = c.at("layer").get<std::string>();
-  if (layer == "Conv3d") return with_arrays<vg::Conv3d>(golden::conv3d_options(c.at("config")), in);
+  if (layer == "Conv3d") return with_arrays<vg::Conv3d>(vg::test::golden::conv3d_options(c.at("config")), in);
   if (layer == "ConvTranspose3d")
-    return with_arrays<vg::ConvTranspose3d>(golden::conv_transpose3d_options(c.at("config")), in);
+    return with_arrays<vg::ConvTranspose3d>(vg::test::golden::conv_transpose3d_options(c.at("config")), in);
   throw vg::IoError("layer: got \"" + layer + "\"; must be Conv3d or ConvTranspose3d");
 }
 
@@ -98,7 +98,7 @@ std::string compare(const Results& got, const Results& wanted, const Results& sc
     const auto& [name, tensor] = got[i];
     if (tensor.shape() != wanted[i].second.shape())
       return fmt::format("{} has shape {}, must be {}", name, tensor.shape().str(), wanted[i].second.shape().str());
-    const double error = golden::error(tensor, wanted[i].second, scales[i].second);
+    const double error = vg::test::golden::error(tensor, wanted[i].second, scales[i].second);
     if (exact && error > 0)
       return fmt::format("{} is not exact: worst error {:.2e} of the sum of magnitudes", name, error);
     if (error <= worst) continue;
@@ -111,7 +111,7 @@ std::string compare(const Results& got, const Results& wanted, const Results& sc
 std::vector<std::string> failures_of(const std::filesystem::path& file) {
   std::vector<std::string> failures;
   try {
-    const json c = golden::read(file);
+    const json c = vg::test::golden::read(file);
     const Results wanted = wanted_of(c), scales = scales_of(c);
     for (const std::string& set : vg::available_kernel_sets())
       for (vg::DType dtype : {vg::f64, vg::f32}) {
@@ -136,7 +136,7 @@ int main(int argc, char** argv) {
   }
   int passed = 0, failed = 0;
   try {
-    for (const auto& file : golden::files_in(argv[1])) {
+    for (const auto& file : vg::test::golden::files_in(argv[1])) {
       const auto failures = failures_of(file);
       for (const std::string& failure : failures) fmt::print("FAILED {}: {}\n", file.stem().string(), failure);
       ++(failures.empty() ? passed : failed);

@@ -29,7 +29,7 @@
 #include "voxgrad/optim/optim.hpp"
 
 namespace fs = std::filesystem;
-using test::read_bytes;
+using vg::test::read_bytes;
 
 namespace {
 
@@ -173,7 +173,7 @@ std::string listing(const fs::path& folder) {
 
 // A run with a save in a plain file or in a folder; what it saves differs each time.
 struct Saves {
-  test::TempDir folder;
+  vg::test::TempDir folder;
   vg::Sequential model;
   vg::AdamW optimizer{model.parameters()};
   vg::Ema ema{model.parameters()};

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string bytes(reinterpret_cast<const char*>(data), size);
-  if (bytes.starts_with("\x93NUMPY")) bytes = test::Zip{{{"array.npy", bytes}}}.bytes();
+  if (bytes.starts_with("\x93NUMPY")) bytes = vg::test::Zip{{{"array.npy", bytes}}}.bytes();
   fuzz::read_or_refuse("[read_npz] fuzz: ", [&] {
     const vg::detail::RandomAccessFile source("[read_npz]", "fuzz",
                                               {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});

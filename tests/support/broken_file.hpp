@@ -12,7 +12,7 @@
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/formats/random_access_file.hpp"
 
-namespace test {
+namespace vg::test {
 
 /// Overwrites the bytes from `at` on by those of a number, turned round if `swapped`.
 template <class T>
@@ -53,4 +53,4 @@ inline void check_cases(const std::vector<Case>& cases, const std::function<std:
     }
 }
 
-}  // namespace test
+}  // namespace vg::test

@@ -10,7 +10,7 @@
 
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 
-namespace test {
+namespace vg::test {
 
 inline std::string bytes_of(const vg::Tensor& t) {
   std::string bytes(static_cast<std::size_t>(t.bytes()), '\0');
@@ -110,4 +110,4 @@ std::string message(F&& f) {
   return "nothing was thrown";
 }
 
-}  // namespace test
+}  // namespace vg::test

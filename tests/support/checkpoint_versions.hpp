@@ -7,7 +7,7 @@
 #include "support/checkpoint_run.hpp"
 #include "voxgrad/layers/layers.hpp"
 
-namespace test {
+namespace vg::test {
 
 /// Writes patterns into every floating leaf: NaNs, infinities and denormals among them.
 inline void fill_with_patterns(vg::Module& model) {
@@ -53,4 +53,4 @@ struct VersionsRun {
   }
 };
 
-}  // namespace test
+}  // namespace vg::test

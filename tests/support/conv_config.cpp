@@ -5,7 +5,7 @@
 #include "support/golden.hpp"
 #include "voxgrad/framework/base/error.hpp"
 
-namespace golden {
+namespace vg::test::golden {
 
 using nlohmann::json;
 
@@ -85,4 +85,4 @@ vg::ScaledWSConv3dOptions scaled_ws_options(const json& config) {
   });
 }
 
-}  // namespace golden
+}  // namespace vg::test::golden

@@ -6,7 +6,7 @@
 #include "voxgrad/layers/conv/conv3d.hpp"
 #include "voxgrad/layers/conv/conv_transpose3d.hpp"
 
-namespace golden {
+namespace vg::test::golden {
 
 vg::TripleArg extent(const nlohmann::json& value);
 vg::Padding padding(const nlohmann::json& value);
@@ -15,4 +15,4 @@ vg::Conv3dOptions conv3d_options(const nlohmann::json& config);
 vg::ConvTranspose3dOptions conv_transpose3d_options(const nlohmann::json& config);
 vg::ScaledWSConv3dOptions scaled_ws_options(const nlohmann::json& config);
 
-}  // namespace golden
+}  // namespace vg::test::golden

@@ -5,11 +5,11 @@
 #include <filesystem>
 #include <string>
 
-namespace test {
+namespace vg::test {
 
 /// The root of the checkout.
 std::filesystem::path source_folder();
 /// tests/data/NAME.
 std::filesystem::path data_file(const std::string& name);
 
-}  // namespace test
+}  // namespace vg::test

@@ -2,7 +2,7 @@
 
 #include "voxgrad/layers/layers.hpp"
 
-namespace test {
+namespace vg::test {
 
 using namespace vg;
 
@@ -115,4 +115,4 @@ std::vector<LayerCase> every_layer() {
   return all;
 }
 
-}  // namespace test
+}  // namespace vg::test

@@ -6,7 +6,7 @@
 
 #include "voxgrad/framework/nn/module.hpp"
 
-namespace test {
+namespace vg::test {
 
 struct LayerCase {
   std::shared_ptr<vg::Module> model;
@@ -15,4 +15,4 @@ struct LayerCase {
 
 std::vector<LayerCase> every_layer();
 
-}  // namespace test
+}  // namespace vg::test

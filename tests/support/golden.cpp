@@ -9,12 +9,12 @@
 #include "support/data_file.hpp"
 #include "voxgrad/framework/base/error.hpp"
 
-namespace golden {
+namespace vg::test::golden {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-fs::path path_of(const std::string& name) { return test::source_folder() / "tests" / "golden" / name; }
+fs::path path_of(const std::string& name) { return vg::test::source_folder() / "tests" / "golden" / name; }
 
 std::vector<fs::path> files_in(const fs::path& folder) {
   std::error_code failed;
@@ -84,4 +84,4 @@ double error(const vg::Tensor& got, const vg::Tensor& want, const vg::Tensor& sc
   return worst(got, want, [&](std::int64_t i, double) { return scale.value_at(i); });
 }
 
-}  // namespace golden
+}  // namespace vg::test::golden

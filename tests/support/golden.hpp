@@ -9,7 +9,7 @@
 
 #include "voxgrad/framework/base/tensor.hpp"
 
-namespace golden {
+namespace vg::test::golden {
 
 /// tests/golden/NAME.
 std::filesystem::path path_of(const std::string& name);
@@ -30,4 +30,4 @@ double error(const vg::Tensor& got, const vg::Tensor& want);
 /// max |got - want| / scale elementwise: 0 / 0 counts as 0.
 double error(const vg::Tensor& got, const vg::Tensor& want, const vg::Tensor& scale);
 
-}  // namespace golden
+}  // namespace vg::test::golden

@@ -8,7 +8,7 @@
 #include "support/golden.hpp"
 #include "voxgrad/layers/layers.hpp"
 
-namespace golden {
+namespace vg::test::golden {
 
 using namespace vg;
 using nlohmann::json;
@@ -212,4 +212,4 @@ std::pair<std::string, std::string> leaf_of(const std::string& name) {
   return {name.substr(0, dot) + ".weight", name.substr(dot + 1)};
 }
 
-}  // namespace golden
+}  // namespace vg::test::golden

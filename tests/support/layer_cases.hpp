@@ -7,11 +7,11 @@
 
 #include "voxgrad/framework/nn/module.hpp"
 
-namespace golden {
+namespace vg::test::golden {
 
 /// The module of a case, its states not yet set. nullptr for a layer that voxgrad does not have.
 std::shared_ptr<vg::Module> layer_of(const nlohmann::json& record);
 /// The path and leaf of a state that the files call "weight", "depthwise.bias" or "running_mean".
 std::pair<std::string, std::string> leaf_of(const std::string& name);
 
-}  // namespace golden
+}  // namespace vg::test::golden

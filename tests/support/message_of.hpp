@@ -5,7 +5,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 
-namespace test {
+namespace vg::test {
 
 /// The message of the E that f throws; other exceptions pass.
 template <class E = vg::ValueError, class F>
@@ -18,4 +18,4 @@ std::string message_of(F&& f) {
   return "nothing was thrown";
 }
 
-}  // namespace test
+}  // namespace vg::test

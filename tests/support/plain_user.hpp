@@ -8,7 +8,7 @@
 #include <array>
 #include <stdexcept>
 
-namespace test {
+namespace vg::test {
 
 /// While it lives, permissions hold for this thread as for any user who owns the files: root's capabilities to pass
 /// over them are put away. Without them already, nothing changes.
@@ -39,4 +39,4 @@ class PlainUser {
   Sets before_{};
 };
 
-}  // namespace test
+}  // namespace vg::test

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace test {
+namespace vg::test {
 
 /// A zip archive made by hand, whose fields can be wrong.
 struct Zip {
@@ -66,4 +66,4 @@ struct Zip {
   }
 };
 
-}  // namespace test
+}  // namespace vg::test

@@ -69,7 +69,7 @@ struct Training {
 };
 
 void background_saves() {
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   Training training;
   std::optional<vg::CheckpointManager> run(std::in_place, folder / "run",
                                            vg::CheckpointManagerOptions{.keep_last = 2, .best = vg::Best::highest});
@@ -93,7 +93,7 @@ void background_saves() {
 }
 
 void a_failing_async_checkpoint_writer() {
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   folder.write("file", "no folder");
   Training training;
   vg::AsyncCheckpointWriter saving;

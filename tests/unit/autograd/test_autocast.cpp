@@ -179,7 +179,7 @@ TEST_CASE("Conv3d: the option compute", "[bf16]") {
 }
 
 TEST_CASE("Conv3d: a checkpoint remembers the option compute", "[bf16]") {
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   const auto layer = [](Compute compute) {
     return Conv3d({.in_size = {5, 5, 5, 4}, .out_channels = 16, .kernel_size = 3, .compute = compute});
   };
@@ -192,7 +192,7 @@ TEST_CASE("Conv3d: a checkpoint remembers the option compute", "[bf16]") {
   }
   Conv3d other = layer(Compute::full);
   CHECK_THROWS_WITH(load(other, folder / "m.json"), Contains("compute") && Contains("bf16"));
-  CHECK(test::read_bytes(folder / "m.json").find("\"compute\"") != std::string::npos);
+  CHECK(vg::test::read_bytes(folder / "m.json").find("\"compute\"") != std::string::npos);
 }
 
 TEST_CASE("autocast: training reaches nearly the same loss", "[bf16][large]") {

@@ -85,7 +85,7 @@ TEST_CASE("fusion: losses and gradients are those of the unfused ops", "[fusion]
 
 TEST_CASE("fusion: the same bits for any number of threads", "[fusion][threads]") {
   const auto bits = [](int threads) {
-    const test::ThreadsGuard scope(threads);
+    const vg::test::ThreadsGuard scope(threads);
     return run(true, f32, true);
   };
   const Result one = bits(1);
@@ -230,7 +230,7 @@ TEST_CASE("fusion: no memory is taken for a concatenation that a convolution rea
   using namespace vg;
   const FusionGuard scope(true);
   const NoGradGuard no_grad;
-  const test::ThreadsGuard one_thread(1);  // of several, how many take their workspaces at a time is chance
+  const vg::test::ThreadsGuard one_thread(1);  // of several, how many take their workspaces at a time is chance
   const Variable a(random::normal({1, 2}, {1, 24, 24, 24, 16})), b(random::normal({3, 4}, {1, 24, 24, 24, 16}));
   const Variable w(random::normal({5, 6}, {3, 3, 3, 32, 16}));
   const Conv3dArgs same{.padding = {{{1, 1}, {1, 1}, {1, 1}}}};

@@ -109,7 +109,7 @@ TEST_CASE("a training step takes no memory from the system after the second", "[
 }
 
 TEST_CASE("workspaces of a parallel region are there for all of its threads at once", "[memory][threads]") {
-  const test::ThreadsGuard four(4);
+  const vg::test::ThreadsGuard four(4);
   constexpr std::int64_t elements = 54321;  // a class of its own
   const auto region = [&](bool all) {
     parallel_for(4, [&](std::int64_t task) {

@@ -65,7 +65,7 @@ TEST_CASE("a MemoryError is a std::bad_alloc and can be copied", "[memory][error
 }
 
 TEST_CASE("the op of a workspace is known to the threads of its team", "[memory][errors][threads]") {
-  const test::ThreadsGuard scope(4);
+  const vg::test::ThreadsGuard scope(4);
   const auto workspaces = [] {
     const OpGuard op("some_op");
     parallel_for(4, [](std::int64_t) { memory::Scratch<double> much(too_many); });

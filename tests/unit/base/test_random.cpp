@@ -13,6 +13,7 @@
 #include "voxgrad/framework/base/random.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
 
 namespace {
@@ -122,14 +123,14 @@ TEST_CASE("draws do not depend on threads, and a double is the float widened", "
                                random::truncated_normal(key7, shape, -2, 1, dtype)};
   };
   const auto wanted = [&] {
-    const test::ThreadsGuard one(1);
+    const vg::test::ThreadsGuard one(1);
     return all(f32);
   }();
   for (int n : {2, 3, 8}) {
-    const test::ThreadsGuard scope(n);
+    const vg::test::ThreadsGuard scope(n);
     const auto got = all(f32), wide = all(f64);
     for (std::size_t i = 0; i < got.size(); ++i) {
-      CHECK(test::same_bits(got[i], wanted[i]));
+      CHECK(vg::test::same_bits(got[i], wanted[i]));
       CHECK(wide[i].to(f32).values() == got[i].values());
     }
   }

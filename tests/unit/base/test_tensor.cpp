@@ -212,7 +212,7 @@ TEST_CASE("threads may use the pool together", "[memory]") {
 TEST_CASE("parallel_for runs every task once", "[threads]") {
   const int before = num_threads();
   for (int n : {1, 2, 3, 8}) {
-    const test::ThreadsGuard scope(n);
+    const vg::test::ThreadsGuard scope(n);
     CHECK(num_threads() == n);
     std::vector<std::atomic<int>> runs(1000);
     parallel_for(1000, [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; });
@@ -246,7 +246,7 @@ bool wait_for(const Condition& condition) {
 }  // namespace
 
 TEST_CASE("parallel_for gives a thread the same tasks each time", "[threads]") {
-  const test::ThreadsGuard scope(2);
+  const vg::test::ThreadsGuard scope(2);
   std::array<std::thread::id, 2> ids;
   for (int round = 0; round < 20; ++round) {
     std::atomic<int> begun{0};
@@ -265,7 +265,7 @@ TEST_CASE("parallel_for gives a thread the same tasks each time", "[threads]") {
 }
 
 TEST_CASE("a thread gets its own workspace back", "[threads][memory]") {
-  const test::ThreadsGuard scope(2);
+  const vg::test::ThreadsGuard scope(2);
   std::array<const double*, 2> first{};
   for (int round = 0; round < 6; ++round) {
     std::atomic<int> taken{0}, given{0};
@@ -294,7 +294,7 @@ TEST_CASE("a thread gets its own workspace back", "[threads][memory]") {
 }
 
 TEST_CASE("parallel_for does the tasks of a thread that is late", "[threads]") {
-  const test::ThreadsGuard scope(2);
+  const vg::test::ThreadsGuard scope(2);
   std::atomic<int> done{0};
   std::atomic<bool> all{true};
   parallel_for(100, [&](std::int64_t i) {
@@ -306,7 +306,7 @@ TEST_CASE("parallel_for does the tasks of a thread that is late", "[threads]") {
 
 TEST_CASE("an exception of a task arrives at the caller", "[threads]") {
   for (int n : {1, 4}) {
-    const test::ThreadsGuard scope(n);
+    const vg::test::ThreadsGuard scope(n);
     CHECK_THROWS_WITH(parallel_for(100,
                                    [](std::int64_t i) {
                                      if (i == 42) throw ValueError("[task] 42");
@@ -316,7 +316,7 @@ TEST_CASE("an exception of a task arrives at the caller", "[threads]") {
 }
 
 TEST_CASE("a parallel_for within another runs in its thread", "[threads]") {
-  const test::ThreadsGuard scope(4);
+  const vg::test::ThreadsGuard scope(4);
   std::atomic<int> same_thread{0};
   parallel_for(8, [&](std::int64_t) {
     const auto id = std::this_thread::get_id();

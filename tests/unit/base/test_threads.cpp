@@ -38,7 +38,7 @@ int in_child(int (*work)()) {
 }  // namespace
 
 TEST_CASE("a child after fork() computes, with one thread until it sets more", "[threads][fork]") {
-  const test::ThreadsGuard scope(2);
+  const vg::test::ThreadsGuard scope(2);
   static std::vector<double> expected;
   expected = convolved().values();  // with a team of two
   const auto child = [] {
@@ -72,7 +72,7 @@ TEST_CASE("a child of fork() can allocate whatever other threads did at that mom
 }
 
 TEST_CASE("threads have teams of their own, which end with them", "[threads]") {
-  const test::ThreadsGuard scope(3);
+  const vg::test::ThreadsGuard scope(3);
   std::atomic<int> tasks{0};
   for (int round = 0; round < 10; ++round) {
     std::vector<std::thread> users;
@@ -86,7 +86,7 @@ TEST_CASE("threads have teams of their own, which end with them", "[threads]") {
 }
 
 TEST_CASE("the number of threads may change while ops run", "[threads]") {
-  const test::ThreadsGuard scope(2);
+  const vg::test::ThreadsGuard scope(2);
   const std::vector<double> expected = convolved().values();
   std::atomic<bool> stop{false};
   std::thread other([&] {
@@ -104,7 +104,7 @@ TEST_CASE("the number of threads may change while ops run", "[threads]") {
 
 TEST_CASE("after an exception no further task begins, and the next parallel_for is whole", "[threads]") {
   for (const int threads : {1, 2, 5}) {
-    const test::ThreadsGuard scope(threads);
+    const vg::test::ThreadsGuard scope(threads);
     std::atomic<int> begun{0};
     CHECK_THROWS_AS(parallel_for(1'000'000,
                                  [&](std::int64_t) {

@@ -13,7 +13,7 @@
 #include "voxgrad/framework/checkpoint/document.hpp"
 
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 
 namespace {
 

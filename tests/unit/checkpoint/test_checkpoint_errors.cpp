@@ -16,7 +16,7 @@
 
 namespace fs = std::filesystem;
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 
 namespace {
 

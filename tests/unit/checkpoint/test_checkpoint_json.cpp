@@ -27,7 +27,7 @@
 #include "voxgrad/framework/checkpoint/text.hpp"
 
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 using namespace vg::checkpoint;
 
 namespace {

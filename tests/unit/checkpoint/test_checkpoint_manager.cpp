@@ -13,7 +13,7 @@
 #include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 
 using Catch::Matchers::Contains, Catch::Matchers::EndsWith, Catch::Matchers::StartsWith;
-using namespace test;
+using namespace vg::test;
 namespace fs = std::filesystem;
 using Steps = std::vector<std::int64_t>;
 

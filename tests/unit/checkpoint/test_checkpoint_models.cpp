@@ -12,8 +12,8 @@
 
 using namespace vg;
 using Catch::Contains;
-using test::message_of;
-using test::TempDir;
+using vg::test::message_of;
+using vg::test::TempDir;
 
 namespace {
 
@@ -62,8 +62,8 @@ TEST_CASE("several models: a run of two goes on with the same bits") {
                                                      "model \"critic\": layers.0.weight.bias",
                                                      "optimizer \"generator\"", "optimizer \"critic\""});
     a.step(), b.step();
-    CHECK(test::bits(a.generator) == test::bits(b.generator));
-    CHECK(test::bits(a.critic) == test::bits(b.critic));
+    CHECK(vg::test::bits(a.generator) == vg::test::bits(b.generator));
+    CHECK(vg::test::bits(a.critic) == vg::test::bits(b.critic));
     CHECK(b.of_critic.steps() == a.of_critic.steps());
   }
   // Beside one without a name.
@@ -80,8 +80,8 @@ TEST_CASE("several models: each by itself") {
   a.checkpoint().save(folder / "run.json");
   Sequential critic(Linear({.in_size = {4}, .out_features = 1}));
   CHECK(load(critic, folder / "run.json", {.model = "critic"}).loaded.size() == 2);
-  CHECK(test::bits(critic) == test::bits(a.critic));
-  CHECK(test::bits(*load_model(folder / "run.json", "generator")) == test::bits(a.generator));
+  CHECK(vg::test::bits(critic) == vg::test::bits(a.critic));
+  CHECK(vg::test::bits(*load_model(folder / "run.json", "generator")) == vg::test::bits(a.generator));
   CHECK_THAT(message_of([&] { load(critic, folder / "run.json"); }),
              Contains("no model without a name; it holds \"generator\", \"critic\": name one"));
   CHECK_THAT(message_of([&] { load(critic, folder / "run.json", {.model = "crtic"}); }),
@@ -94,7 +94,7 @@ TEST_CASE("several models: what does not fit is listed by name and changes nothi
   Gan a, b;
   a.step();
   a.checkpoint().save(folder / "run.json");
-  const auto before = test::bits(b.generator);
+  const auto before = vg::test::bits(b.generator);
   CHECK_THAT(message_of([&] { Checkpoint().model("generator", b.generator).load(folder / "run.json"); }),
              Contains("unexpected: the file holds model \"critic\"") &&
                  Contains("unexpected: the file holds optimizer \"critic\""));
@@ -108,10 +108,10 @@ TEST_CASE("several models: what does not fit is listed by name and changes nothi
       .optimizer("critic", b.of_critic);
   CHECK_THAT(message_of([&] { other.load(folder / "run.json"); }),
              Contains("model \"critic\": state \"layers.0.weight\", leaf \"weight\""));
-  CHECK(test::bits(b.generator) == before);
+  CHECK(vg::test::bits(b.generator) == before);
   const LoadReport report = other.load(folder / "run.json", {.strict = false});
   CHECK_THAT(report.str(), Contains("mismatched: model \"critic\": layers.0.weight.weight"));
-  CHECK(test::bits(b.generator) == test::bits(a.generator));
+  CHECK(vg::test::bits(b.generator) == vg::test::bits(a.generator));
 
   CHECK_THAT(message_of([&] { a.checkpoint().model("critic", b.critic); }),
              Contains("model \"critic\": there is one already"));
@@ -128,7 +128,7 @@ TEST_CASE("several models: a snapshot is apart from the run") {
   snapshot.detach();
   a.step();
   snapshot.save(folder / "later.json");
-  CHECK(test::read_bytes(folder / "now.json") == test::read_bytes(folder / "later.json"));
+  CHECK(vg::test::read_bytes(folder / "now.json") == vg::test::read_bytes(folder / "later.json"));
   a.critic.get<Linear>(0).weight.set("bias", Tensor::full({1}, std::nan("")));
   CHECK_THAT(message_of<NonFiniteError>([&] { a.checkpoint().snapshot().require_finite(); }),
              Contains("the model \"critic\"'s layers.0.weight, leaf bias"));

@@ -6,7 +6,7 @@
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 using Names = std::vector<std::string>;
 
 namespace {

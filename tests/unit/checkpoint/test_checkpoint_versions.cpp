@@ -6,7 +6,7 @@
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
 
-using namespace test;
+using namespace vg::test;
 
 TEST_CASE("checkpoint: kept files of every version load to the same bits") {
   VersionsRun made;

@@ -19,7 +19,7 @@
 #include "voxgrad/optim/optim.hpp"
 
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 namespace fs = std::filesystem;
 
 namespace {

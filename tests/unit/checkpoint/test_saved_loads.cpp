@@ -14,8 +14,8 @@
 using namespace vg;
 using Catch::Contains;
 using checkpoint::Document;
-using test::message_of;
-using test::TempDir;
+using vg::test::message_of;
+using vg::test::TempDir;
 
 namespace {
 
@@ -137,7 +137,7 @@ TEST_CASE("saved files load: any checkpoint", "[io]") {
     ++written;
     const Document back = checkpoint::read(dir / "a.json");
     checkpoint::write(back, dir / "b.json");  // has every value and type in it
-    REQUIRE(test::read_bytes(dir / "a.json") == test::read_bytes(dir / "b.json"));
+    REQUIRE(vg::test::read_bytes(dir / "a.json") == vg::test::read_bytes(dir / "b.json"));
   }
   CHECK(written > 500);
   CHECK(refused > 100);

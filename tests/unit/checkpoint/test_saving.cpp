@@ -20,7 +20,7 @@
 #include "voxgrad/optim/rules/adam.hpp"
 
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 namespace fs = std::filesystem;
 
 namespace {

@@ -17,7 +17,7 @@
 #include "voxgrad/framework/system/atomic_file.hpp"
 
 using Catch::Matchers::Contains;
-using namespace test;
+using namespace vg::test;
 namespace fs = std::filesystem;
 
 namespace {

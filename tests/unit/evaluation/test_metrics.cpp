@@ -15,6 +15,7 @@
 #include "voxgrad/framework/ops/loss.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
 
 namespace {

@@ -13,6 +13,7 @@
 #include "voxgrad/layers/layers.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
 
 namespace {

@@ -14,12 +14,12 @@
 
 using namespace vg;
 using Catch::Contains;
-using test::TempDir;
+using vg::test::TempDir;
 
 namespace {
 
 std::string refusal(void (*read)(const std::filesystem::path&), const std::filesystem::path& path) {
-  return test::message_of<IoError>([&] { read(path); });
+  return vg::test::message_of<IoError>([&] { read(path); });
 }
 void checkpoint_of(const std::filesystem::path& path) { checkpoint::read(path); }
 void safetensors_of(const std::filesystem::path& path) { read_safetensors(path); }
@@ -40,8 +40,8 @@ TEST_CASE("file kinds: every reader says what another format looks like", "[io]"
   const Volume volume{Tensor::ones({2, 3, 4}), identity_affine};
   write_nifti(dir / "v.nii", volume);
   write_nifti(dir / "v.nii.gz", volume);
-  const auto weights = test::data_file("io/package.safetensors"), archive = test::data_file("io/others.npz"),
-             json = test::data_file("checkpoint-v2.json");
+  const auto weights = vg::test::data_file("io/package.safetensors"), archive = vg::test::data_file("io/others.npz"),
+             json = vg::test::data_file("checkpoint-v2.json");
   std::string torch = text_at(30, 86, "archive/data.pkl");
   torch.replace(0, 4, "PK\3\4");
   const auto pt = dir.write("model.pt", torch);

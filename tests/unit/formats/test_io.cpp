@@ -19,10 +19,10 @@
 #include "voxgrad/data/nifti.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
 
-using test::message_of;
-using test::put;
-using test::read_bytes;
-using test::TempDir;
+using vg::test::message_of;
+using vg::test::put;
+using vg::test::read_bytes;
+using vg::test::TempDir;
 using namespace vg;
 
 namespace {
@@ -292,7 +292,7 @@ TEST_CASE("nifti: files that are not there or are no files", "[io][malformed]") 
   REQUIRE(::mkfifo((dir / "pipe.nii").c_str(), 0600) == 0);  // opening it would wait for ever
   CHECK_THAT(refusal(dir / "pipe.nii"), Catch::Contains("not a regular file"));
   std::filesystem::permissions(dir.write("closed.nii", "x"), std::filesystem::perms::none);
-  const test::PlainUser plain;
+  const vg::test::PlainUser plain;
   CHECK_THAT(refusal(dir / "closed.nii"), Catch::EndsWith("closed.nii: Permission denied"));
 }
 

@@ -12,12 +12,12 @@
 #include "voxgrad/framework/formats/tensor_files.hpp"
 
 using namespace vg;
-using test::Case;
-using test::check_cases;
-using test::put;
-using test::refusal;
-using test::TempDir;
-using test::Zip;
+using vg::test::Case;
+using vg::test::check_cases;
+using vg::test::put;
+using vg::test::refusal;
+using vg::test::TempDir;
+using vg::test::Zip;
 
 namespace {
 
@@ -72,7 +72,7 @@ std::string packed(std::uint32_t size, const std::string& more = "", std::size_t
 }
 
 std::vector<Case> archive_cases() {
-  const std::string good = test::read_bytes(test::data_file("io/numpy.npz"));
+  const std::string good = vg::test::read_bytes(vg::test::data_file("io/numpy.npz"));
   std::string flipped = npz(plain);
   flipped[30 + 5 + plain.size() - 1] = 'x';
   std::string no_entry = npz(plain), reaching = no_entry;

@@ -9,11 +9,11 @@
 #include "voxgrad/framework/formats/tensor_files.hpp"
 
 using namespace vg;
-using test::Case;
-using test::check_cases;
-using test::put;
-using test::refusal;
-using test::TempDir;
+using vg::test::Case;
+using vg::test::check_cases;
+using vg::test::put;
+using vg::test::refusal;
+using vg::test::TempDir;
 
 namespace {
 
@@ -38,7 +38,7 @@ std::string two(const std::string& a, const std::string& b) {
 }
 
 std::vector<Case> safetensors_cases() {
-  const std::string four(4, '\0'), good = test::read_bytes(test::data_file("io/package.safetensors"));
+  const std::string four(4, '\0'), good = vg::test::read_bytes(vg::test::data_file("io/package.safetensors"));
   std::string trailing = good + "x";
   const std::string nul = std::string("{}") + '\0';
   const std::string deep(5000, '[');

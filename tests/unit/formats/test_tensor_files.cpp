@@ -12,9 +12,9 @@
 #include "voxgrad/framework/formats/tensor_files.hpp"
 #include "voxgrad/framework/formats/zip.hpp"
 
-using test::data_file;
-using test::read_bytes;
-using test::TempDir;
+using vg::test::data_file;
+using vg::test::read_bytes;
+using vg::test::TempDir;
 using namespace vg;
 using vg::test::same_bits;
 

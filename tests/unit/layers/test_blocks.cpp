@@ -8,8 +8,9 @@
 #include "voxgrad/layers/layers.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Contains;
-using test::message_of;
+using vg::test::message_of;
 
 namespace {
 

@@ -10,9 +10,10 @@
 #include "voxgrad/layers/layers.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Contains;
 using nlohmann::json;
-using test::message_of;
+using vg::test::message_of;
 
 namespace {
 

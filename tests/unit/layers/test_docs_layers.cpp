@@ -27,9 +27,9 @@ std::map<std::string, Options> options_of_headers() {
   std::map<std::string, Options> found;
   const std::regex begin("struct (\\w+Options) \\{"),
       member("  \\S.*?(\\w+)(?: = (.+?)|\\{\\});\\s*(///< required.*)?(///<.*)?"), comment("\\s*///.*");
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(test::source_folder() / "layers")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(vg::test::source_folder() / "layers")) {
     if (entry.path().extension() != ".hpp" || entry.path().parent_path().filename() == "zoo") continue;
-    std::istringstream text(test::read_bytes(entry.path()));
+    std::istringstream text(vg::test::read_bytes(entry.path()));
     Options* open = nullptr;
     std::smatch m;
     for (std::string line; std::getline(text, line);) {
@@ -53,7 +53,7 @@ std::map<std::string, Options> options_of_headers() {
 }  // namespace
 
 TEST_CASE("docs/layers.md: the options of each layer are those of the headers") {
-  const std::string page = test::read_bytes(test::source_folder() / "docs" / "layers.md");
+  const std::string page = vg::test::read_bytes(vg::test::source_folder() / "docs" / "layers.md");
   std::istringstream text(page);
   std::set<std::string> lines;
   for (std::string line; std::getline(text, line);) lines.insert(line);

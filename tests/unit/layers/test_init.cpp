@@ -10,6 +10,7 @@
 #include "voxgrad/layers/init/init.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using nlohmann::json;
 
 namespace {

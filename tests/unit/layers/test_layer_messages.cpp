@@ -8,7 +8,7 @@
 
 using namespace vg;
 using Catch::Contains;
-using test::message_of;
+using vg::test::message_of;
 
 namespace {
 

@@ -12,14 +12,14 @@
 
 using namespace vg;
 using Catch::Matchers::Contains;
-using test::message;
-using test::TempDir;
+using vg::test::message;
+using vg::test::TempDir;
 
 namespace {
 
 std::string out_of(Module& m, const Variable& x) {
   const NoGradGuard quiet;
-  return test::bytes_of(m(x).value());
+  return vg::test::bytes_of(m(x).value());
 }
 
 struct Own : Module {
@@ -47,7 +47,7 @@ struct FromDescription : Own {
 TEST_CASE("registry: every layer comes back with the same bits") {
   const TempDir folder;
   std::set<std::string> seen;
-  for (const test::LayerCase& c : test::every_layer()) {
+  for (const vg::test::LayerCase& c : vg::test::every_layer()) {
     seen.insert(c.model->kind());
     INFO(c.model->kind() << " " << c.model->description().options.size());
     const Variable x = random::normal({1, 2}, c.input);
@@ -56,20 +56,20 @@ TEST_CASE("registry: every layer comes back with the same bits") {
       const Variable in(x.value().to(dtype));
       save(*c.model, folder / "m.json", {.encoding = dtype == f32 ? Encoding::decimal : Encoding::base64});
       const auto back = load_model(folder / "m.json");
-      CHECK(test::bits(*back) == test::bits(*c.model));
+      CHECK(vg::test::bits(*back) == vg::test::bits(*c.model));
       CHECK(out_of(*back, in) == out_of(*c.model, in));
       CHECK_FALSE(back->training());
       save(*back, folder / "again.json", {.encoding = dtype == f32 ? Encoding::decimal : Encoding::base64});
-      CHECK(test::read_bytes(folder / "again.json") == test::read_bytes(folder / "m.json"));
+      CHECK(vg::test::read_bytes(folder / "again.json") == vg::test::read_bytes(folder / "m.json"));
       if (c.model->parameters().empty()) break;
     }
   }
   // The table has every layer that the headers declare, and a case here.
   std::set<std::string> declared;
   const std::regex kind("std::string kind\\(\\) const override \\{ return \"(\\w+)\"; \\}");
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(test::source_folder() / "layers")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(vg::test::source_folder() / "layers")) {
     if (entry.path().extension() != ".hpp") continue;
-    const std::string text = test::read_bytes(entry.path());
+    const std::string text = vg::test::read_bytes(entry.path());
     for (std::sregex_iterator it(text.begin(), text.end(), kind), end; it != end; ++it) declared.insert((*it)[1]);
   }
   CHECK(declared.size() == 36);
@@ -105,15 +105,15 @@ TEST_CASE("registry: modules of one's own") {
   });
   register_module<Plain>("Plain");
   register_module<FromDescription>("FromDescription");
-  CHECK(test::bits(*load_model(folder / "own.json")) == test::bits(own));
+  CHECK(vg::test::bits(*load_model(folder / "own.json")) == vg::test::bits(own));
   Sequential both;
   both.push_back(std::make_shared<Plain>());
   both.push_back(std::make_shared<ReLU>());
   save(both, folder / "both.json");
-  CHECK(test::bits(*load_model(folder / "both.json")) == test::bits(both));
+  CHECK(vg::test::bits(*load_model(folder / "both.json")) == vg::test::bits(both));
   FromDescription third;
   save(third, folder / "third.json");
-  CHECK(test::bits(*load_model(folder / "third.json")) == test::bits(third));
+  CHECK(vg::test::bits(*load_model(folder / "third.json")) == vg::test::bits(third));
 
   const auto any_factory = [](const ModuleConfig&) { return std::make_unique<Plain>(); };
   CHECK_THROWS_WITH(register_module("Own", any_factory), Contains("\"Own\" is registered already"));
@@ -131,7 +131,7 @@ TEST_CASE("registry: what a description asks for and the file does not hold is r
                    GlobalAvgPool3d(), Linear({.out_features = 3}));
   save(model, folder / "m.json");
   const std::string good =
-      std::regex_replace(test::read_bytes(folder / "m.json"), std::regex(",\\s*\"crc32\": \\d+\\s*\\}\\s*$"), "}");
+      std::regex_replace(vg::test::read_bytes(folder / "m.json"), std::regex(",\\s*\"crc32\": \\d+\\s*\\}\\s*$"), "}");
   const auto with = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     const auto at = text.find(from);

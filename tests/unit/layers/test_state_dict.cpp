@@ -11,6 +11,7 @@
 #include "voxgrad/layers/layers.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
 using ::test::message_of;
 using ::test::TempDir;

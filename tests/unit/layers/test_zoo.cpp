@@ -14,9 +14,10 @@
 #include "voxgrad/layers/zoo/zoo.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Contains;
 using nlohmann::json;
-using test::message_of;
+using vg::test::message_of;
 
 namespace {
 
@@ -39,12 +40,12 @@ void check_net(Sequential net, const Shape& input, const Shape& output) {
       CHECK(state[leaf].grad().shape() == state[leaf].shape());
     }
   net.eval();
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   save(net, folder / "net.json", {.encoding = Encoding::base64});
   const auto back = load_model(folder / "net.json");
-  CHECK(test::bits(*back) == test::bits(net));
+  CHECK(vg::test::bits(*back) == vg::test::bits(net));
   const NoGradGuard quiet;
-  CHECK(test::bytes_of((*back)(x).value()) == test::bytes_of(net(x).value()));
+  CHECK(vg::test::bytes_of((*back)(x).value()) == vg::test::bytes_of(net(x).value()));
 }
 
 Sequential net_of(const json& record) {

@@ -10,7 +10,7 @@
 
 using namespace vg;
 using Catch::Contains;
-using test::message_of;
+using vg::test::message_of;
 
 namespace {
 
@@ -19,7 +19,7 @@ Linear linear(std::int64_t in = 2, std::int64_t out = 2) { return Linear({.in_si
 // Everything of a model that a copy must have: bits, modes, frozen flags, description.
 void check_same(Module& a, Module& b) {
   CHECK(a.kind() == b.kind());
-  CHECK(test::bits(a) == test::bits(b));
+  CHECK(vg::test::bits(a) == vg::test::bits(b));
   const States sa = a.states(), sb = b.states();
   REQUIRE(sa.size() == sb.size());
   for (const auto& [path, state] : sa) {
@@ -106,19 +106,19 @@ TEST_CASE("clone: a module of one's own by value, with all that it holds") {
   CHECK(teacher.held->power == 2.5);
   CHECK_FALSE(teacher.stem.scale["value"].grad().defined());
   // The same random stream, from where it is.
-  CHECK(test::bytes_of(teacher(x).value()) == test::bytes_of(net(x).value()));
+  CHECK(vg::test::bytes_of(teacher(x).value()) == vg::test::bytes_of(net(x).value()));
 
   // Training one leaves the other.
-  const auto before = test::bits(teacher);
+  const auto before = vg::test::bits(teacher);
   SGD optimizer(net.parameters(), {.lr = 0.1});
   sum(net(x)).backward();
   optimizer.step();
-  CHECK(test::bits(teacher) == before);
+  CHECK(vg::test::bits(teacher) == before);
   SGD own(teacher.parameters(), {.lr = 0.1});
-  const auto of_net = test::bits(net);
+  const auto of_net = vg::test::bits(net);
   sum(teacher(x)).backward();
   own.step();
-  CHECK(test::bits(net) == of_net);
+  CHECK(vg::test::bits(net) == of_net);
 }
 
 TEST_CASE("clone: through a reference to Module, and in a Sequential") {
@@ -167,7 +167,7 @@ TEST_CASE("clone: layers and nets of the zoo") {
       const random::GeneratorGuard scope(b);
       yb = (*copy)(in).value();
     }
-    CHECK(test::bytes_of(ya) == test::bytes_of(yb));
+    CHECK(vg::test::bytes_of(ya) == vg::test::bytes_of(yb));
   }
 }
 
@@ -192,10 +192,10 @@ TEST_CASE("clone: what cannot be copied says so, and a plain copy is refused") {
     Variable update(const Variable& v) override { return (*other)(v); }
     void visit(Visitor& v) override { v("own", own), v("other", *other); }
   } points;
-  const auto before = test::bits(points);
+  const auto before = vg::test::bits(points);
   CHECK_THAT(message_of([&] { (void)clone(points); }),
              Contains("[clone] \"other\": the copy refers to the original's"));
-  CHECK(test::bits(points) == before);
+  CHECK(vg::test::bits(points) == before);
 
   struct Derived : Sequential {
     Derived() : Sequential(linear()) {}

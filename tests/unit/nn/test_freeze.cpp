@@ -15,8 +15,8 @@
 
 using namespace vg;
 using Catch::Contains;
-using test::message_of;
-using test::TempDir;
+using vg::test::message_of;
+using vg::test::TempDir;
 
 namespace {
 
@@ -78,7 +78,7 @@ TEST_CASE("freeze: what is frozen takes no gradient and no step, and its statist
   CHECK(frozen_leaves(model) == Names{"layers.0.layers.0.weight.weight", "layers.0.layers.0.weight.bias",
                                       "layers.0.layers.1.weight.scale", "layers.0.layers.1.weight.bias",
                                       "layers.0.layers.1.running_mean.value", "layers.0.layers.1.running_var.value"});
-  const auto before = test::bits(model);
+  const auto before = vg::test::bits(model);
   Sequential& body = model.get<Sequential>(0);
   for (int i = 0; i < 3; ++i) {
     CHECK_FALSE(body(volume()).requires_grad());  // a constant: nothing of it is recorded
@@ -89,13 +89,13 @@ TEST_CASE("freeze: what is frozen takes no gradient and no step, and its statist
     optimizer.step();
     optimizer.zero_grad();
   }
-  for (const auto& [name, bytes] : test::bits(model))
+  for (const auto& [name, bytes] : vg::test::bits(model))
     CHECK((bytes == before.at(name)) == (name.rfind("layers.0", 0) == 0));
 
   // A frozen BatchNorm normalises by its running statistics, as in evaluation.
   const Tensor trained = body(volume()).value();
   body.eval();
-  CHECK(test::bytes_of(body(volume()).value()) == test::bytes_of(trained));
+  CHECK(vg::test::bytes_of(body(volume()).value()) == vg::test::bytes_of(trained));
 }
 
 TEST_CASE("freeze: gradients of a frozen body cost nothing") {
@@ -177,21 +177,21 @@ TEST_CASE("freeze: an optimizer skips what is frozen, and begins anew when it is
   sum(square(b(volume()))).backward();
   before.step();
   fresh.step();
-  CHECK(test::bits(a.get<Sequential>(0)) == test::bits(b.get<Sequential>(0)));
+  CHECK(vg::test::bits(a.get<Sequential>(0)) == vg::test::bits(b.get<Sequential>(0)));
 
   // Made while the body is frozen: the same paths, for later; nothing is kept of them until then.
   Sequential c = net();
   c.train();
   c.freeze("layers.0");
   Adam during(c.parameters(), {.lr = 0.01});
-  const auto of_c = test::bits(c.get<Sequential>(0));
+  const auto of_c = vg::test::bits(c.get<Sequential>(0));
   train(c, during, 2);
-  CHECK(test::bits(c.get<Sequential>(0)) == of_c);
+  CHECK(vg::test::bits(c.get<Sequential>(0)) == of_c);
   CHECK(during.check_state(before.save_state()).empty());
   CHECK(during.save_state().part("moments").part("layers.0.layers.0.weight").part("weight").tensors.empty());
   c.unfreeze();
   train(c, during, 1);
-  CHECK(test::bits(c.get<Sequential>(0)) != of_c);
+  CHECK(vg::test::bits(c.get<Sequential>(0)) != of_c);
 
   // Gradients from vg::grad have no frozen leaves; given ones are left.
   c.freeze("layers.0");
@@ -201,9 +201,9 @@ TEST_CASE("freeze: an optimizer skips what is frozen, and begins anew when it is
   CHECK_NOTHROW(during.update(result.grads.states));
   StateGrads given;
   given.entries.push_back({"layers.0.layers.0.weight", {{"bias", Variable(Tensor::ones({1, 1, 1, 3}))}}});
-  const auto kept = test::bits(c.get<Sequential>(0));
+  const auto kept = vg::test::bits(c.get<Sequential>(0));
   during.update(given);
-  CHECK(test::bits(c.get<Sequential>(0)) == kept);
+  CHECK(vg::test::bits(c.get<Sequential>(0)) == kept);
 }
 
 TEST_CASE("freeze: groups take the same patterns") {
@@ -255,7 +255,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
   Sequential model = net(), plain = net();
   plain.train();
   save(plain, folder / "plain.json");
-  CHECK(test::read_bytes(folder / "plain.json").find("frozen") == std::string::npos);  // as before there was freezing
+  CHECK(vg::test::read_bytes(folder / "plain.json").find("frozen") == std::string::npos);  // as before there was freezing
   model.freeze("layers.0");
   model.freeze("layers.2.weight.bias");
   const Names frozen = frozen_leaves(model);
@@ -266,7 +266,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
     CHECK(frozen_leaves(other) == frozen);
     CHECK(frozen_leaves(*load_model(folder / "m.json")) == frozen);
   }
-  CHECK_THAT(test::read_bytes(folder / "m.json"), Contains("\"frozen\": [\"weight\", \"bias\"]"));
+  CHECK_THAT(vg::test::read_bytes(folder / "m.json"), Contains("\"frozen\": [\"weight\", \"bias\"]"));
   load(model, folder / "plain.json");
   CHECK(frozen_leaves(model).empty());
   // A part of a file is numbers for another model: what is frozen there stays so.
@@ -275,7 +275,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
   CHECK(frozen_leaves(plain) == Names{"layers.2.weight.weight", "layers.2.weight.bias"});
 
   // A load that fails changes nothing.
-  struct Fails : test::Part {
+  struct Fails : vg::test::Part {
     void load_state(const StateDict&) override { throw std::runtime_error("the part gave up"); }
   } part;
   plain.unfreeze();
@@ -290,7 +290,7 @@ TEST_CASE("freeze: a file that freezes what is not there is refused") {
   Sequential model(Linear({.in_size = {1}, .out_features = 1}));
   model.freeze();
   save(model, folder / "m.json");
-  const std::string text = test::read_bytes(folder / "m.json"), list = "[\"weight\", \"bias\"]";
+  const std::string text = vg::test::read_bytes(folder / "m.json"), list = "[\"weight\", \"bias\"]";
   for (const auto& [now, says] : std::vector<std::pair<std::string, std::string>>{
            {"[\"weights\"]", "got \"weights\"; must be leaves of this state, each once"},
            {"[\"bias\", \"bias\"]", "got \"bias\"; must be leaves of this state"},
@@ -314,8 +314,8 @@ TEST_CASE("freeze: a net of the zoo but for its last layer") {
   model.unfreeze(last);
   model.train();
   SGD optimizer(model.parameters(), {.lr = 0.1});
-  const auto before = test::bits(model);
+  const auto before = vg::test::bits(model);
   sum(square(model(Variable(random::normal(random::key_of(1), {2, 8, 8, 8, 1}))))).backward();
   optimizer.step();
-  for (const auto& [name, bytes] : test::bits(model)) CHECK((bytes != before.at(name)) == (name.rfind(last, 0) == 0));
+  for (const auto& [name, bytes] : vg::test::bits(model)) CHECK((bytes != before.at(name)) == (name.rfind(last, 0) == 0));
 }

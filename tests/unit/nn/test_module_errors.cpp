@@ -15,8 +15,8 @@
 using namespace vg;
 using Catch::Contains;
 using Catch::StartsWith;
-using test::message_of;
-using test::TempDir;
+using vg::test::message_of;
+using vg::test::TempDir;
 
 namespace {
 

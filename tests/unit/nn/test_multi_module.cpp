@@ -13,8 +13,8 @@
 using namespace vg;
 using Catch::Contains;
 using Catch::StartsWith;
-using test::message_of;
-using test::TempDir;
+using vg::test::message_of;
+using vg::test::TempDir;
 
 namespace {
 
@@ -92,7 +92,7 @@ TEST_CASE("several inputs: called by call(), also one within another; one in and
              }),
              StartsWith("in film.scale (Linear): [Linear] input: got (2, 3)"));
   Linear plain = linear(4, 2);
-  CHECK(test::bytes_of(plain.call({ones(4)})[0].value()) == test::bytes_of(plain(ones(4)).value()));
+  CHECK(vg::test::bytes_of(plain.call({ones(4)})[0].value()) == vg::test::bytes_of(plain(ones(4)).value()));
   CHECK_THAT(message_of([&] {
                plain.call({ones(4), ones(4)});
              }),
@@ -139,12 +139,12 @@ TEST_CASE("several inputs and outputs: saved, made from the file, cloned, frozen
   net.freeze("film");
   save(net, folder / "m.json");
   const std::unique_ptr<Module> back = load_model(folder / "m.json");
-  CHECK(test::bits(*back) == test::bits(net));
+  CHECK(vg::test::bits(*back) == vg::test::bits(net));
   const Variables in{ones(4, 0.5), ones(2, 2)};
-  CHECK(test::bytes_of(back->call(in)[0].value()) == test::bytes_of(net.call(in)[0].value()));
+  CHECK(vg::test::bytes_of(back->call(in)[0].value()) == vg::test::bytes_of(net.call(in)[0].value()));
   CHECK(back->states().at("film.scale.weight").frozen());
   Conditional copy = clone(net);
-  CHECK(test::bits(copy) == test::bits(net));
+  CHECK(vg::test::bits(copy) == vg::test::bits(net));
 }
 
 TEST_CASE("several inputs: an unnamed one is an error in training mode, too") {

@@ -14,6 +14,7 @@
 #include "voxgrad/framework/ops/shape_ops.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
 using nlohmann::json;
 using Pads = std::array<std::pair<std::int64_t, std::int64_t>, 3>;
@@ -134,7 +135,7 @@ TEST_CASE("the three passes equal plain loops, for any arguments", "[conv3d]") {
     const Tensor dy = integers(g, y.shape(), dtype);
     y.backward(Variable(dy));
     const auto want =
-        test::naive_conv3d(problem(x, w, y.shape(), a), xv.value().values(), wv.value().values(), dy.values());
+        vg::test::naive_conv3d(problem(x, w, y.shape(), a), xv.value().values(), wv.value().values(), dy.values());
     INFO("x " << x.str() << " w " << w.str() << " y " << y.shape().str() << " groups " << a.groups);
     CHECK(y.value().values() == want.y);
     CHECK(xv.grad().value().values() == want.dx);

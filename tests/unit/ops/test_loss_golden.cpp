@@ -19,7 +19,7 @@ vg::CrossEntropyOptions cross_entropy_options(const json& file) {
   if (config.contains("ignore_index")) options.ignore_index = config["ignore_index"].get<std::int32_t>();
   if (config.contains("label_smoothing")) options.label_smoothing = config["label_smoothing"].get<double>();
   if (file["inputs"].contains("class_weights"))
-    options.weight = golden::tensor(file["inputs"]["class_weights"], vg::f64).values();
+    options.weight = vg::test::golden::tensor(file["inputs"]["class_weights"], vg::f64).values();
   return options;
 }
 
@@ -42,9 +42,9 @@ vg::TverskyOptions tversky_options(const json& config) {
 vg::Variable loss_of(const json& file, const vg::Variable& x) {
   const json& config = file["config"];
   const std::string layer = file["layer"];
-  const vg::Tensor labels = golden::optional_tensor(file["inputs"], "labels", x.dtype());
-  const vg::Tensor target = golden::optional_tensor(file["inputs"], "target", x.dtype());
-  const vg::Tensor pos_weight = golden::optional_tensor(file["inputs"], "pos_weight", x.dtype());
+  const vg::Tensor labels = vg::test::golden::optional_tensor(file["inputs"], "labels", x.dtype());
+  const vg::Tensor target = vg::test::golden::optional_tensor(file["inputs"], "target", x.dtype());
+  const vg::Tensor pos_weight = vg::test::golden::optional_tensor(file["inputs"], "pos_weight", x.dtype());
   const vg::DiceOptions dice{.include_background = config.value("include_background", false),
                              .eps = config.value("eps", 1e-5)};
   if (layer == "cross_entropy") return vg::cross_entropy(x, labels, cross_entropy_options(file));
@@ -61,11 +61,11 @@ vg::Variable loss_of(const json& file, const vg::Variable& x) {
 }
 
 void replay(const json& file, vg::DType dtype, double tolerance) {
-  const vg::Variable x(golden::tensor(file["inputs"]["x"], dtype), true);
+  const vg::Variable x(vg::test::golden::tensor(file["inputs"]["x"], dtype), true);
   const vg::Variable loss = loss_of(file, x);
-  CHECK(golden::error(loss.value(), golden::tensor(file["output"], dtype)) < tolerance);
-  loss.backward(golden::tensor(file["grad_output"], dtype));
-  CHECK(golden::error(x.grad().value(), golden::tensor(file["grads"]["x"], dtype)) < tolerance);
+  CHECK(vg::test::golden::error(loss.value(), vg::test::golden::tensor(file["output"], dtype)) < tolerance);
+  loss.backward(vg::test::golden::tensor(file["grad_output"], dtype));
+  CHECK(vg::test::golden::error(x.grad().value(), vg::test::golden::tensor(file["grads"]["x"], dtype)) < tolerance);
 }
 
 }  // namespace
@@ -73,9 +73,9 @@ void replay(const json& file, vg::DType dtype, double tolerance) {
 TEST_CASE("losses: values and gradients are PyTorch's and MONAI's", "[loss]") {
   int replayed = 0;
   std::vector<std::string> left_out;
-  for (const auto& path : golden::files_in(golden::path_of("layers"))) {
+  for (const auto& path : vg::test::golden::files_in(vg::test::golden::path_of("layers"))) {
     if (!path.filename().string().starts_with("loss_")) continue;
-    const json file = golden::read(path);
+    const json file = vg::test::golden::read(path);
     const std::string name = file["name"];
     INFO(name);
     if (file["config"].value("reduction", "mean") != "mean") {
@@ -102,7 +102,7 @@ TEST_CASE("focal and Tversky losses: special cases are other losses", "[loss]") 
   const std::vector<double> weight{0.5, 2, 1};
   for (vg::DType dtype : {vg::f64, vg::f32}) {
     const double tolerance = dtype == vg::f64 ? 1e-14 : 1e-6;
-    const vg::Variable z(golden::tensor(
+    const vg::Variable z(vg::test::golden::tensor(
         {{"shape", {2, 3, 3}}, {"data", {1, -2, 3, 0, 1, 2, -1, 0, 4, 2, 2, -3, 0.5, 1.5, -1, 3, -3, 0}}}, dtype));
     CHECK(vg::focal_loss(z, labels, {.gamma = 0, .ignore_index = -1}).item() ==
           Approx(vg::cross_entropy(z, labels, {.ignore_index = -1}).item() / 3).epsilon(tolerance));

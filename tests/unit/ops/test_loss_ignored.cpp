@@ -29,7 +29,7 @@ TEST_CASE("losses: where every label is ignored, a recorded gradient is 0 as the
   for (const auto& [name, loss] : losses)
     for (const bool nan : {false, true}) {  // ignored logits may be anything
       INFO(name << (nan ? ", NaN" : ""));
-      Tensor z = test::numbers({2, 4, 3}, f64, 3);
+      Tensor z = vg::test::numbers({2, 4, 3}, f64, 3);
       if (nan) z.data<double>()[7] = std::nan("");
       const Variable x(z, true);
       const Variable y = loss(x, Tensor::full({2, 4}, out, i32));
@@ -43,7 +43,7 @@ TEST_CASE("losses: where every label is ignored, a recorded gradient is 0 as the
 
 TEST_CASE("losses: an ignored NaN leaves recorded gradients alone, too", "[loss]") {
   const Tensor labels = Tensor::of<std::int32_t>({2, 4}, {0, 2, -1, 1, -1, -1, -1, -1});
-  Tensor z = test::numbers({2, 4, 3}, f64, 3);
+  Tensor z = vg::test::numbers({2, 4, 3}, f64, 3);
   for (const int at : {6, 13}) z.data<double>()[at] = std::nan("");  // of ignored positions
   const std::vector<std::function<Variable(const Variable&)>> losses{
       [&](auto& x) { return cross_entropy(x, labels, {.ignore_index = -1, .label_smoothing = 0.1}); },
@@ -58,7 +58,7 @@ TEST_CASE("losses: an ignored NaN leaves recorded gradients alone, too", "[loss]
     const Variable y = losses[i](x);
     const Tensor plain = gradients(y, {x}, {.retain_graph = true})[0].value();
     const Variable first = gradients(y, {x}, {.create_graph = true})[0];
-    CHECK(test::distance(plain, first.value()) < 1e-12);
+    CHECK(vg::test::distance(plain, first.value()) < 1e-12);
     for (const double g : gradients(sum(square(first)), {x})[0].value().values()) CHECK(std::isfinite(g));
   }
 }

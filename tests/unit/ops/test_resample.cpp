@@ -13,8 +13,8 @@
 
 using namespace vg;
 using Catch::Matchers::Contains;
-using test::at;
-using test::Index;
+using vg::test::at;
+using vg::test::Index;
 
 namespace {
 
@@ -26,7 +26,7 @@ struct Case {
 const Shape big{2, 13, 17, 19, 6};
 
 std::vector<Case> cases() {
-  const auto slope = [](const Variable& x) { return Variable(test::numbers({6}, x.dtype(), 3), true); };
+  const auto slope = [](const Variable& x) { return Variable(vg::test::numbers({6}, x.dtype(), 3), true); };
   return {{"upsample_trilinear3d",
            [](auto& x) {
              return upsample_trilinear3d(x, {26, 20, 31});
@@ -50,7 +50,7 @@ std::vector<Case> cases() {
 }
 
 Tensor slope_of(const Variable& y, const Variable& x, bool create_graph) {
-  const Variable seed(test::numbers(y.shape(), y.dtype(), 99));
+  const Variable seed(vg::test::numbers(y.shape(), y.dtype(), 99));
   return gradients(y, {x}, seed, {.retain_graph = true, .create_graph = create_graph})[0].value();
 }
 
@@ -61,38 +61,38 @@ TEST_CASE("resampling and its relatives: the same bits for any number of threads
   for (const Case& c : cases()) {
     INFO(c.name);
     std::vector<Tensor> first;
-    const Variable x(test::numbers(big, f32, 1), true), wide(x.value().to(f64), true);
+    const Variable x(vg::test::numbers(big, f32, 1), true), wide(x.value().to(f64), true);
     for (int n : {1, 2, 3, 8}) {
-      const test::ThreadsGuard scope(n);
+      const vg::test::ThreadsGuard scope(n);
       const Variable y = c.f(x);
       const std::vector<Tensor> now{y.value(), slope_of(y, x, false)};
       if (first.empty()) first = now;
-      CHECK(test::same_bits(now[0], first[0]));
-      CHECK(test::same_bits(now[1], first[1]));
+      CHECK(vg::test::same_bits(now[0], first[0]));
+      CHECK(vg::test::same_bits(now[1], first[1]));
     }
     const Variable z = c.f(wide);
-    CHECK(test::distance(first[0], z.value()) < 2e-6);
-    CHECK(test::distance(first[1], slope_of(z, wide, false)) < 5e-6);
-    CHECK(test::distance(slope_of(z, wide, true), slope_of(z, wide, false)) < 1e-13);
+    CHECK(vg::test::distance(first[0], z.value()) < 2e-6);
+    CHECK(vg::test::distance(first[1], slope_of(z, wide, false)) < 5e-6);
+    CHECK(vg::test::distance(slope_of(z, wide, true), slope_of(z, wide, false)) < 1e-13);
   }
 }
 
 TEST_CASE("trilinear upsampling: a linear field stays one, corners keep their values", "[resample]") {
   const auto field = [](double h, double w, double d) { return 1 + 2 * h - 3 * w + 0.5 * d; };
-  const Variable x(test::build({1, 3, 4, 5, 1}, [&](const Index& i) {
+  const Variable x(vg::test::build({1, 3, 4, 5, 1}, [&](const Index& i) {
     return field(static_cast<double>(i[1]), static_cast<double>(i[2]), static_cast<double>(i[3]));
   }));
   const Tensor corners = upsample_trilinear3d(x, {5, 7, 9}, true).value();
-  test::each_index(corners.shape(), [&](const Index& i) {
+  vg::test::each_index(corners.shape(), [&](const Index& i) {
     CHECK(at(corners, i) ==
           Approx(field(static_cast<double>(i[1]) / 2, static_cast<double>(i[2]) / 2, static_cast<double>(i[3]) / 2))
               .margin(1e-12));
   });
-  CHECK(test::same_bits(upsample_trilinear3d(x, {3, 4, 5}).value(), x.value()));
+  CHECK(vg::test::same_bits(upsample_trilinear3d(x, {3, 4, 5}).value(), x.value()));
   // A constant stays one, and the adjoint keeps the sum.
   const Variable ones(Tensor::ones({2, 3, 1, 4, 2}, f64), true);
   const Variable y = upsample_trilinear3d(ones, {7, 3, 2});
-  CHECK(test::distance(y.value(), Tensor::ones(y.shape(), f64)) < 1e-15);
+  CHECK(vg::test::distance(y.value(), Tensor::ones(y.shape(), f64)) < 1e-15);
   CHECK(sum(gradients(y, {ones}, Variable(Tensor::ones(y.shape(), f64)))[0]).item() ==
         Approx(static_cast<double>(y.numel())));
   const Variable empty(Tensor({0, 2, 2, 2, 3}), true);
@@ -102,11 +102,11 @@ TEST_CASE("trilinear upsampling: a linear field stays one, corners keep their va
 }
 
 TEST_CASE("adaptive pools where the size divides are plain pools, and NaN wins the maximum", "[pool]") {
-  const Variable x(test::numbers({2, 4, 6, 8, 3}, f64, 5), true);
+  const Variable x(vg::test::numbers({2, 4, 6, 8, 3}, f64, 5), true);
   const Pool3dArgs args{{2, 2, 2}, {2, 2, 2}, {}};
-  CHECK(test::distance(adaptive_avg_pool3d(x, {2, 3, 4}).value(), avg_pool3d(x, args).value()) < 1e-15);
-  CHECK(test::same_bits(adaptive_max_pool3d(x, {2, 3, 4}).value(), max_pool3d(x, args).value()));
-  CHECK(test::distance(reshape(adaptive_avg_pool3d(x, {1, 1, 1}), {2, 3}).value(), global_avg_pool3d(x).value()) <
+  CHECK(vg::test::distance(adaptive_avg_pool3d(x, {2, 3, 4}).value(), avg_pool3d(x, args).value()) < 1e-15);
+  CHECK(vg::test::same_bits(adaptive_max_pool3d(x, {2, 3, 4}).value(), max_pool3d(x, args).value()));
+  CHECK(vg::test::distance(reshape(adaptive_avg_pool3d(x, {1, 1, 1}), {2, 3}).value(), global_avg_pool3d(x).value()) <
         1e-15);
   Tensor odd = Tensor::ones({1, 1, 1, 3, 1});
   odd.data<float>()[1] = std::numeric_limits<float>::quiet_NaN();
@@ -119,7 +119,7 @@ TEST_CASE("channel dropout keeps or drops whole channels with the mask of dropou
   const Variable x(Tensor::ones({3, 2, 2, 2, 5}));
   const Tensor y = spatial_dropout3d(x, 0.6, random::key_of(7)).value();
   const Tensor mask = dropout(Variable(Tensor::ones({3, 1, 1, 1, 5})), 0.6, random::key_of(7)).value();
-  test::each_index(y.shape(), [&](const Index& i) { CHECK(at(y, i) == at(mask, {i[0], 0, 0, 0, i[4]})); });
+  vg::test::each_index(y.shape(), [&](const Index& i) { CHECK(at(y, i) == at(mask, {i[0], 0, 0, 0, i[4]})); });
   CHECK(spatial_dropout3d(x, 1, random::key_of(7)).is(x));
 }
 
@@ -162,16 +162,16 @@ TEST_CASE("prelu of a number has gradients of any order", "[gradcheck]") {
 // PyTorch: aten/src/ATen/native/UpSample.h, compute_source_index_and_lambda: "if (output_size == input_size)
 // // scale_factor = 1, simply copy", whatever the scale that was given; else 1 / scale_factor is the step.
 TEST_CASE("a factor that keeps an axis' extent copies it, as PyTorch's scale_factor", "[resample]") {
-  const Variable x(test::numbers({2, 3, 4, 5, 2}, f64, 1), true);
+  const Variable x(vg::test::numbers({2, 3, 4, 5, 2}, f64, 1), true);
   for (const bool corners : {false, true}) {
     INFO(corners);
-    CHECK(test::same_bits(rescale_trilinear3d(x, {1.3, 1.2, 1.1}, corners).value(), x.value()));
+    CHECK(vg::test::same_bits(rescale_trilinear3d(x, {1.3, 1.2, 1.1}, corners).value(), x.value()));
     // An axis of the three: the others are resampled as if alone.
-    CHECK(test::same_bits(rescale_trilinear3d(x, {1.3, 2, 1.1}, corners).value(),
+    CHECK(vg::test::same_bits(rescale_trilinear3d(x, {1.3, 2, 1.1}, corners).value(),
                           rescale_trilinear3d(x, {1, 2, 1}, corners).value()));
   }
-  const Variable seed(test::numbers(x.shape(), f64, 2));
-  CHECK(test::same_bits(gradients(rescale_trilinear3d(x, {1.3, 1.2, 1.1}) * 1.0, {x}, seed)[0].value(), seed.value()));
+  const Variable seed(vg::test::numbers(x.shape(), f64, 2));
+  CHECK(vg::test::same_bits(gradients(rescale_trilinear3d(x, {1.3, 1.2, 1.1}) * 1.0, {x}, seed)[0].value(), seed.value()));
   // Where the extent changes, the factor is the map: output o of 4 at (o + 0.5) / 1.45 - 0.5.
   const Variable line(Tensor::of<double>({1, 3, 1, 1, 1}, {0, 1, 2}));
   const Tensor y = rescale_trilinear3d(line, {1.45, 1, 1}).value();

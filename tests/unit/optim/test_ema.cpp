@@ -11,7 +11,7 @@
 #include "voxgrad/optim/optim.hpp"
 
 using Catch::Matchers::Contains;
-using test::bytes_of;
+using vg::test::bytes_of;
 
 namespace {
 
@@ -33,11 +33,11 @@ void set(const vg::States& states, const char* path, const char* leaf, const vg:
 }  // namespace
 
 TEST_CASE("ema: PyTorch's averages", "[ema]") {
-  const nlohmann::json golden = golden::read(golden::path_of("ema.json"));
+  const nlohmann::json golden = vg::test::golden::read(vg::test::golden::path_of("ema.json"));
   for (const vg::DType dtype : {vg::f64, vg::f32})
     for (const auto& c : golden.at("cases")) {
       const auto value = [&](const nlohmann::json& step, const char* of, const char* leaf) {
-        return golden::tensor(step.at(of).at(leaf), dtype);
+        return vg::test::golden::tensor(step.at(of).at(leaf), dtype);
       };
       const auto& steps = c.at("steps");
       const vg::States states = states_of(value(steps[0], "values", "weight"), value(steps[0], "values", "bias"));
@@ -50,8 +50,8 @@ TEST_CASE("ema: PyTorch's averages", "[ema]") {
         }
         INFO("decay " << ema.decay() << ", step " << i);
         const double tolerance = dtype == vg::f64 ? 1e-15 : 1e-6;
-        CHECK(golden::error(ema.average("w", "weight"), value(steps[i], "averages", "weight")) < tolerance);
-        CHECK(golden::error(ema.average("b", "bias"), value(steps[i], "averages", "bias")) < tolerance);
+        CHECK(vg::test::golden::error(ema.average("w", "weight"), value(steps[i], "averages", "weight")) < tolerance);
+        CHECK(vg::test::golden::error(ema.average("b", "bias"), value(steps[i], "averages", "bias")) < tolerance);
       }
     }
 }
@@ -93,7 +93,7 @@ TEST_CASE("ema: a scope in which the model has the averages", "[ema]") {
 }
 
 TEST_CASE("ema: part of a checkpoint, which keeps what it was", "[ema]") {
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   const vg::States states = states_of(vg::Tensor::full({4}, 1), vg::Tensor::full({2}, 1));
   vg::Ema ema(states, {.decay = 0.75});
   set(states, "w", "weight", vg::Tensor::full({4}, 3));
@@ -105,7 +105,7 @@ TEST_CASE("ema: part of a checkpoint, which keeps what it was", "[ema]") {
   const vg::Snapshot held = checkpoint.snapshot();
   ema.update();
   held.save(folder / "d.json");
-  CHECK(test::read_bytes(folder / "c.json") == test::read_bytes(folder / "d.json"));
+  CHECK(vg::test::read_bytes(folder / "c.json") == vg::test::read_bytes(folder / "d.json"));
 
   vg::Ema other(states, {.decay = 0.75});
   vg::Checkpoint again;
@@ -118,19 +118,19 @@ TEST_CASE("ema: part of a checkpoint, which keeps what it was", "[ema]") {
   vg::Ema slower(states, {.decay = 0.9});
   vg::Checkpoint wrong;
   wrong.part("ema", slower);
-  CHECK_THAT(test::message([&] { wrong.load(folder / "c.json"); }),
+  CHECK_THAT(vg::test::message([&] { wrong.load(folder / "c.json"); }),
              Contains("decay: 0.75 in the state; here it is 0.9"));
   vg::Ema larger(states_of(vg::Tensor::full({5}, 1), vg::Tensor::full({2}, 1)), {.decay = 0.75});
   vg::Checkpoint unfit;
   unfit.part("ema", larger);
-  CHECK_THAT(test::message([&] { unfit.load(folder / "c.json"); }),
+  CHECK_THAT(vg::test::message([&] { unfit.load(folder / "c.json"); }),
              Contains("\"w\", leaf \"weight\": is f32 (4,); must be f32 (5,)"));
   vg::States one;
   one.insert("w", states.at("w"));
   vg::Ema fewer(one, {.decay = 0.75});
   vg::Checkpoint few;
   few.part("ema", fewer);
-  CHECK_THAT(test::message([&] { few.load(folder / "c.json"); }), Contains("1 averages of leaves that are not here"));
+  CHECK_THAT(vg::test::message([&] { few.load(folder / "c.json"); }), Contains("1 averages of leaves that are not here"));
 }
 
 TEST_CASE("ema: settings and leaves that do not fit", "[ema]") {
@@ -141,7 +141,7 @@ TEST_CASE("ema: settings and leaves that do not fit", "[ema]") {
   vg::Ema ema(states);
   vg::State w = states.at("w");
   w.to(vg::f64);
-  CHECK_THAT(test::message([&] { ema.update(); }),
+  CHECK_THAT(vg::test::message([&] { ema.update(); }),
              Contains("[Ema] update: w, leaf weight, is f64 (4,); its average is f32 (4,)"));
   CHECK_THROWS_AS(vg::EmaGuard(ema), vg::ValueError);
   CHECK_THROWS_AS(ema.average("w", "bias"), vg::ValueError);

@@ -150,7 +150,7 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
       b->update(by_update.grads(t));
       c->step();
       CHECK(by_step.equals(by_update));
-      CHECK(golden::error(narrow.body["weight"].value(), by_step.body["weight"].value()) < 1e-4);
+      CHECK(vg::test::golden::error(narrow.body["weight"].value(), by_step.body["weight"].value()) < 1e-4);
     }
     CHECK_FALSE(by_update.body["weight"].grad().defined());
     a->zero_grad();

@@ -112,7 +112,7 @@ TEST_CASE("accumulator: a parameter without a gradient in some passes has 0 ther
 }
 
 TEST_CASE("accumulator: a run saved between two steps goes on to the same bits", "[optim]") {
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   for (const auto dtype : {vg::f64, vg::f32}) {
     struct Run {
       vg::Linear linear;
@@ -143,7 +143,7 @@ TEST_CASE("accumulator: a run saved between two steps goes on to the same bits",
       const vg::Snapshot held = half.checkpoint().snapshot();
       half.passes(stop, 14);
       held.save(folder / "d.json");  // which going on has not changed
-      CHECK(test::read_bytes(folder / "c.json") == test::read_bytes(folder / "d.json"));
+      CHECK(vg::test::read_bytes(folder / "c.json") == vg::test::read_bytes(folder / "d.json"));
       resumed.passes(0, 3);  // replaced
       resumed.checkpoint().load(folder / "c.json");
       CHECK(resumed.accumulator.count() == stop % 4);

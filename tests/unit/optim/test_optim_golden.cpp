@@ -117,7 +117,7 @@ const std::map<std::string, Make>& optimizers() {
 double trajectory_error(const json& record, vg::DType dtype) {
   const json &initial = record.at("initial"), &grads = record.at("gradients"), &wanted = record.at("parameters");
   vg::States states;
-  for (const auto& [name, value] : initial.items()) states.insert(name, param("leaf", golden::tensor(value, dtype)));
+  for (const auto& [name, value] : initial.items()) states.insert(name, param("leaf", vg::test::golden::tensor(value, dtype)));
   const auto optimizer = optimizers().at(record.at("optimizer"))(states, record);
   double worst = 0;
   for (std::size_t t = 0; t < grads.size(); ++t) {
@@ -127,11 +127,11 @@ double trajectory_error(const json& record, vg::DType dtype) {
           std::max(worst, std::abs(optimizer->scheduled_momentum().value() - record.at("momentum")[t].get<double>()));
     for (const auto& [name, state] : states) {
       vg::State s = state;
-      s.set_grad("leaf", golden::tensor(grads[t].at(name), dtype));
+      s.set_grad("leaf", vg::test::golden::tensor(grads[t].at(name), dtype));
     }
     optimizer->step();
     for (const auto& [name, state] : states)
-      worst = std::max(worst, golden::error(state["leaf"].value(), golden::tensor(wanted[t].at(name), vg::f64)));
+      worst = std::max(worst, vg::test::golden::error(state["leaf"].value(), vg::test::golden::tensor(wanted[t].at(name), vg::f64)));
   }
   return worst;
 }
@@ -164,8 +164,8 @@ void check_plateau(const json& record) {
 TEST_CASE("optim: PyTorch's trajectories", "[optim]") {
   int trajectories = 0, schedules = 0, plateaus = 0;
   std::set<std::string> kinds;
-  for (const auto& file : golden::files_in(golden::path_of("optim"))) {
-    const json record = golden::read(file);
+  for (const auto& file : vg::test::golden::files_in(vg::test::golden::path_of("optim"))) {
+    const json record = vg::test::golden::read(file);
     INFO(file.filename().string());
     if (record.contains("optimizer")) {
       kinds.insert(record.at("optimizer").get<std::string>());
@@ -196,11 +196,11 @@ TEST_CASE("optim: PyTorch's clipping", "[optim]") {
   const auto load = [](const json& arrays) {
     vg::StateGrads grads;
     for (const auto& [name, value] : arrays.items())
-      grads.entries.push_back({name, {{"leaf", golden::tensor(value, vg::f64)}}});
+      grads.entries.push_back({name, {{"leaf", vg::test::golden::tensor(value, vg::f64)}}});
     return grads;
   };
   for (const std::string kind : {"norm", "value"}) {
-    const json record = golden::read(golden::path_of("optim/clip_by_" + kind + ".json"));
+    const json record = vg::test::golden::read(vg::test::golden::path_of("optim/clip_by_" + kind + ".json"));
     CHECK(record.at("cases").size() >= 3);
     for (const json& c : record.at("cases")) {
       vg::StateGrads grads = load(c.at("gradients"));
@@ -211,7 +211,7 @@ TEST_CASE("optim: PyTorch's clipping", "[optim]") {
       else
         vg::clip_by_value(grads, c.at("limit"));
       for (const auto& [name, value] : c.at("clipped").items())
-        CHECK(golden::error(grads.at(name, "leaf").value(), golden::tensor(value, vg::f64)) < 1e-15);
+        CHECK(vg::test::golden::error(grads.at(name, "leaf").value(), vg::test::golden::tensor(value, vg::f64)) < 1e-15);
     }
   }
 }

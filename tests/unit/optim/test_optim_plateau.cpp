@@ -42,7 +42,7 @@ TEST_CASE("plateau: the optimizer that was given a copy follows", "[optim]") {
 }
 
 TEST_CASE("plateau: a run saved in the middle goes on with the same rates and bits", "[optim]") {
-  const test::TempDir folder;
+  const vg::test::TempDir folder;
   Toy whole, half, resumed;
   vg::ReduceOnPlateau a(eager), b(eager), c(eager);
   vg::AdamW whole_run(whole.states, {.lr = a}), half_run(half.states, {.lr = b}),

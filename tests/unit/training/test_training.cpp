@@ -32,7 +32,7 @@ void load_initial(Net& net, const nlohmann::json& initial) {
   std::size_t loaded = 0;
   for (auto [path, state] : net.parameters())
     for (const std::string& leaf : state.leaves()) {
-      state.set(leaf, golden::tensor(initial.at(path.substr(0, path.find('.')) + "." + leaf), vg::f64));
+      state.set(leaf, vg::test::golden::tensor(initial.at(path.substr(0, path.find('.')) + "." + leaf), vg::f64));
       ++loaded;
     }
   REQUIRE(loaded == initial.size());
@@ -40,8 +40,8 @@ void load_initial(Net& net, const nlohmann::json& initial) {
 
 template <class Optimizer>
 void follow(Net& net, Optimizer&& optimizer, const nlohmann::json& golden_file, const nlohmann::json& run) {
-  const vg::Tensor x = golden::tensor(golden_file["inputs"]["x"], vg::f64),
-                   labels = golden::tensor(golden_file["inputs"]["labels"], vg::f64);
+  const vg::Tensor x = vg::test::golden::tensor(golden_file["inputs"]["x"], vg::f64),
+                   labels = vg::test::golden::tensor(golden_file["inputs"]["labels"], vg::f64);
   for (const nlohmann::json& want : run["losses"]) {
     const vg::Variable loss = vg::cross_entropy(net(x), labels);
     CHECK(std::abs(loss.item() - want.get<double>()) < 1e-10);
@@ -52,8 +52,8 @@ void follow(Net& net, Optimizer&& optimizer, const nlohmann::json& golden_file, 
   for (const auto& [path, state] : net.parameters())
     for (const std::string& leaf : state.leaves()) {
       INFO(path << " " << leaf);
-      CHECK(golden::error(state[leaf].value(),
-                          golden::tensor(run["final"].at(path.substr(0, path.find('.')) + "." + leaf), vg::f64)) <
+      CHECK(vg::test::golden::error(state[leaf].value(),
+                          vg::test::golden::tensor(run["final"].at(path.substr(0, path.find('.')) + "." + leaf), vg::f64)) <
             1e-10);
     }
 }
@@ -61,7 +61,7 @@ void follow(Net& net, Optimizer&& optimizer, const nlohmann::json& golden_file, 
 }  // namespace
 
 TEST_CASE("training: the first ten losses and the final weights are the Python twin's", "[training]") {
-  const nlohmann::json file = golden::read(golden::path_of("training.json"));
+  const nlohmann::json file = vg::test::golden::read(vg::test::golden::path_of("training.json"));
   REQUIRE(file["runs"].size() == 2);
   for (const nlohmann::json& run : file["runs"]) {
     REQUIRE(run["losses"].size() == 10);
