@@ -36,7 +36,7 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
 
 /// Without tiles: by the depthwise kernels where they apply, else by the direct ones.
 template <class T>
-bool gather_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+bool data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                      const Epilogue<T>& epilogue) {
   if (depthwise::applies<T>(p, false))
     if (const auto done = depthwise::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
@@ -56,7 +56,7 @@ void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>
   bool applied = false;  // by the last one that ran
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
-      [&] { applied = gather_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
+      [&] { applied = data_pass_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
       [&](winograd::WinogradTile tiles) { applied = winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
   if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
 }

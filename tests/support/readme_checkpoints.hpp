@@ -21,7 +21,8 @@ struct Setting {
 
   /// The exit status: 0 when the lines did what they say.
   int check(vg::Module& same, const vg::LoadReport& report) {
-    if (vg::test::bits(same) != vg::test::bits(model) || vg::test::bits(other.encoder) != vg::test::bits(model)) return 1;
+    if (vg::test::bits(same) != vg::test::bits(model) || vg::test::bits(other.encoder) != vg::test::bits(model))
+      return 1;
     if (report.missing.size() != 4 || report.unexpected.size() != 2 || !report.loaded.empty()) return 2;
     vg::save(other, "model.json");
     return vg::test::bits(*vg::load_model("model.json")) == vg::test::bits(other) ? 0 : 3;

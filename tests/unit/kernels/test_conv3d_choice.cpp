@@ -21,62 +21,35 @@
 using namespace vg::test;
 using std::int64_t;
 
-TEST_CASE("conv3d choice: wide and long tiles where they save products", "[conv3d][choice]") {
+// Which algorithm is the fastest is for benchmarks/choice_bench to say; here: whichever is chosen applies.
+TEST_CASE("conv3d choice: the chosen algorithm applies to the problem", "[conv3d][choice]") {
   using vg::kernels::Algorithm;
   using vg::kernels::Pass;
   const vg::Conv3dAlgorithmGuard scope("auto");
-  const auto chosen = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::algorithm_of(p, 16, pass); };
-  for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
-    CHECK(chosen(cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
-    CHECK(chosen(cubic(8, {28, 28, 28}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);
-    CHECK(chosen(with_kernel(cubic(8, {28, 28, 28}, 64, 64, 3, 1, 1), {1, 3, 3}), pass) == Algorithm::winograd4);
-    CHECK(chosen(cubic(8, {14, 14, 14}, 32, 64, 3, 1, 1), pass) == Algorithm::winograd4x4x4);  // with short tiles
-    CHECK(chosen(cubic(1, {40, 40, 40}, 32, 32, 5, 1, 2), pass) == Algorithm::winograd);       // five taps
-    CHECK(chosen(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), pass) == Algorithm::winograd);        // mostly weights
-    CHECK(chosen(cubic(1, {40, 40, 40}, 2, 64, 3, 1, 1), pass) == Algorithm::direct);
-  }
-  CHECK(chosen(cubic(1, {6, 6, 6}, 32, 32, 3, 1, 1), Pass::forward) == Algorithm::winograd);  // 8^3 outputs for 6^3
-  // short sums: the errors of long tiles would be the larger part
-  const auto flat = [](int64_t channels) {
-    return with_kernel(cubic(8, {32, 32, 32}, channels, 32, 3, 1, 1), {1, 3, 3});
-  };
-  CHECK(chosen(flat(16), Pass::forward) == Algorithm::winograd);
-  CHECK(chosen(flat(64), Pass::forward) == Algorithm::winograd4);
-}
-
-TEST_CASE("conv3d choice: Winograd where it saves more than its transforms cost", "[conv3d][choice]") {
-  for (const int64_t lanes : {4, 8, 16}) {
-    INFO("lanes " << lanes);
-    for (const int64_t c : {16, 32, 64, 128})
-      CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 3, 1, 1), lanes));
-    CHECK(vg::kernels::use_winograd(cubic(1, {8, 8, 8}, 256, 256, 3, 1, 1), lanes));
-    CHECK(vg::kernels::use_winograd(with_kernel(cubic(1, {8, 56, 56}, 64, 144, 3, 1, 1), {1, 3, 3}), lanes));
-    for (const int64_t c : {16, 32, 64}) CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, c, c, 5, 1, 2), lanes));
-    CHECK(!vg::kernels::use_winograd(cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1), lanes));
-    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 1, 32, 3, 1, 1), lanes));
-    CHECK(vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 2, 1), lanes));
-    CHECK(!vg::kernels::use_winograd(cubic(32, {14, 14, 14}, 32, 64, 3, 2, 1), lanes));  // 7^3: tiles of 8^3
-    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 3, 3, 1), lanes));
-    CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 32, 32, 1, 1, 0), lanes));
-    CHECK(!vg::kernels::use_winograd(with_kernel(cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), {3, 1, 1}), lanes));
-  }
-}
-
-TEST_CASE("conv3d choice: small volumes, and those that wait for their stores", "[conv3d][choice]") {
-  using vg::kernels::Pass;
-  const auto winograd = [](const Conv3dProblem& p, Pass pass) { return vg::kernels::use_winograd(p, 16, pass); };
-  for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight}) {
-    CHECK(winograd(cubic(2, {4, 4, 4}, 16, 16, 3, 1, 1), pass));
-    // along H alone its rows are read twice, and far volumes are not streamed
-    const auto along_h = [](int64_t size, int64_t channels) {
-      return with_kernel(cubic(1, {size, size, size}, channels, channels, 3, 1, 1), {3, 1, 1});
-    };
-    CHECK(!winograd(along_h(48, 32), pass));
-    CHECK(winograd(along_h(16, 128), pass));
-  }
-  // half vectors are for outputs: grad_weight transforms whole ones
-  CHECK(winograd(cubic(1, {8, 8, 8}, 8, 8, 3, 1, 1), Pass::forward));
-  CHECK(!winograd(cubic(1, {8, 8, 8}, 8, 8, 3, 1, 1), Pass::grad_weight));
+  std::vector<Conv3dProblem> problems;
+  for (const int64_t size : {4, 7, 14, 32})
+    for (const int64_t channels : {1, 8, 32, 256})
+      for (const int64_t kernel : {1, 2, 3, 5})
+        for (const int64_t stride : {1, 2, 3}) {
+          const Conv3dProblem p = cubic(2, {size, size, size}, channels, channels, kernel, stride, kernel / 2);
+          problems.push_back(p);
+          problems.push_back(with_kernel(p, {kernel, 1, 1}));
+        }
+  for (const Conv3dProblem& p : problems)
+    for (const Pass pass : {Pass::forward, Pass::grad_input, Pass::grad_weight})
+      for (const int64_t lanes : {4, 8, 16}) {
+        const vg::kernels::Cost cost = vg::kernels::cost_of(p, lanes, pass);
+        const Algorithm chosen = vg::kernels::algorithm_of(p, lanes, pass);
+        INFO(p.in_size[0] << "^3, " << p.in_channels << " channels, kernel " << p.kernel_size[0] << ", stride "
+                          << p.stride[0] << ", lanes " << lanes);
+        CHECK(chosen != Algorithm::automatic);
+        CHECK(std::isfinite(chosen == Algorithm::direct      ? cost.direct
+                            : chosen == Algorithm::winograd  ? cost.winograd
+                            : chosen == Algorithm::winograd4 ? cost.winograd4
+                                                             : cost.winograd4x4x4));
+        if (p.stride[0] == 3 || p.kernel_size[0] < 3) CHECK(chosen == Algorithm::direct);
+        if (vg::kernels::may_choose(p, pass)) CHECK(std::isfinite(cost.least_winograd()));
+      }
 }
 
 TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {

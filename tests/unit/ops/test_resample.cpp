@@ -168,10 +168,11 @@ TEST_CASE("a factor that keeps an axis' extent copies it, as PyTorch's scale_fac
     CHECK(vg::test::same_bits(rescale_trilinear3d(x, {1.3, 1.2, 1.1}, corners).value(), x.value()));
     // An axis of the three: the others are resampled as if alone.
     CHECK(vg::test::same_bits(rescale_trilinear3d(x, {1.3, 2, 1.1}, corners).value(),
-                          rescale_trilinear3d(x, {1, 2, 1}, corners).value()));
+                              rescale_trilinear3d(x, {1, 2, 1}, corners).value()));
   }
   const Variable seed(vg::test::numbers(x.shape(), f64, 2));
-  CHECK(vg::test::same_bits(gradients(rescale_trilinear3d(x, {1.3, 1.2, 1.1}) * 1.0, {x}, seed)[0].value(), seed.value()));
+  CHECK(vg::test::same_bits(gradients(rescale_trilinear3d(x, {1.3, 1.2, 1.1}) * 1.0, {x}, seed)[0].value(),
+                            seed.value()));
   // Where the extent changes, the factor is the map: output o of 4 at (o + 0.5) / 1.45 - 0.5.
   const Variable line(Tensor::of<double>({1, 3, 1, 1, 1}, {0, 1, 2}));
   const Tensor y = rescale_trilinear3d(line, {1.45, 1, 1}).value();

@@ -52,8 +52,9 @@ void follow(Net& net, Optimizer&& optimizer, const nlohmann::json& golden_file, 
   for (const auto& [path, state] : net.parameters())
     for (const std::string& leaf : state.leaves()) {
       INFO(path << " " << leaf);
-      CHECK(vg::test::golden::error(state[leaf].value(),
-                          vg::test::golden::tensor(run["final"].at(path.substr(0, path.find('.')) + "." + leaf), vg::f64)) <
+      CHECK(vg::test::golden::error(
+                state[leaf].value(),
+                vg::test::golden::tensor(run["final"].at(path.substr(0, path.find('.')) + "." + leaf), vg::f64)) <
             1e-10);
     }
 }
