@@ -12,7 +12,8 @@ namespace vg {
 
 namespace {
 
-// A thread inherits its maker's mask: signals stay with the threads that the program knows.
+// // A new thread inherits the signal mask of its creator. With all signals blocked, they stay with the program's own
+// threads.
 class BlockSignals {
  public:
   BlockSignals() {
@@ -54,7 +55,7 @@ void AsyncCheckpointWriter::run(std::function<void()> work) {
       } catch (...) {
         error_ = std::current_exception();
       }
-      work = nullptr;  // what it holds is let go of before anybody is told
+      work = nullptr;  // free the work's captures before busy() turns false
       busy_ = false;
     });
   } catch (const std::system_error& e) {

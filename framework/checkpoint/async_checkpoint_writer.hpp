@@ -1,9 +1,9 @@
-// AsyncCheckpointWriter: a checkpoint is written while training goes on.
+// AsyncCheckpointWriter writes a checkpoint while training goes on.
 //
 //   vg::AsyncCheckpointWriter saving;
 //   saving.save(checkpoint, "checkpoint.json");  // takes a snapshot and returns
 //   ...
-//   saving.check();                              // at each step: throws what went wrong, if it has
+//   saving.check();                              // at each step: throws the exception of a failed save, if any
 //   saving.wait();                               // at the end
 #pragma once
 
@@ -17,27 +17,27 @@
 
 namespace vg {
 
-/// One save at a time, on a thread of its own. To be called from one thread.
+/// Runs one save at a time, on its own thread. All calls must come from one thread.
 class AsyncCheckpointWriter {
  public:
   AsyncCheckpointWriter() = default;
-  /// Waits. What went wrong is lost then: call wait() first.
+  /// Waits for the save. Its exception is lost then, so call wait() first.
   ~AsyncCheckpointWriter();
   AsyncCheckpointWriter(const AsyncCheckpointWriter&) = delete;
   AsyncCheckpointWriter& operator=(const AsyncCheckpointWriter&) = delete;
 
-  /// Writes the checkpoint as it is now, which may change as soon as this returns. First wait()s for the save before.
+  /// Writes the checkpoint as it is now; it may change as soon as this returns. First wait()s for the previous save.
   void save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options = {});
-  /// Any work in place of a save.
+  /// Runs any work in place of a save.
   void run(std::function<void()> work);
-  /// Waits for the save that is under way, if any, and throws what it threw, once. Whatever it threw, its file is as
+  /// Waits for the current save, if there is one, and rethrows its exception once. After an exception the file is as
   /// after a Checkpoint::save that throws, and the next save can be made.
   void wait();
-  /// Throws what a save has thrown that is no longer under way, once; waits for nothing.
+  /// Rethrows the exception of a finished save once. Never waits.
   void check() {
     if (!busy()) wait();
   }
-  /// Whether a save is under way: save() would wait.
+  /// Whether a save is running, so that save() would wait.
   bool busy() const { return busy_.load(); }
 
  private:

@@ -10,14 +10,15 @@ namespace {
 constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::uint32_t bad = 0xff000000;
 
-// Two letters for each 12 bits: half the steps of one for 6, and still small enough for the first cache.
+// One table entry of two letters per 12 bits halves the steps of one letter per 6 bits and still fits in the L1 cache.
 constexpr auto pairs = [] {
   std::array<std::array<char, 2>, 4096> table{};
   for (std::size_t i = 0; i < table.size(); ++i) table[i] = {letters[i >> 6], letters[i & 63]};
   return table;
 }();
 
-// What a letter at each of the four places adds to the three bytes, the first byte lowest: they are stored as a word.
+// The bits that a letter at each of the four places adds to the three bytes. The first byte is the lowest, because they
+// are stored as a word.
 constexpr auto places = [] {
   std::array<std::array<std::uint32_t, 256>, 4> table{};
   for (auto& place : table) place.fill(bad);

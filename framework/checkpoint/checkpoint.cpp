@@ -22,7 +22,7 @@ namespace {
 
 // ------------------------------------------------------------------------------------------------------------- saving
 
-// "Module" is what a module is that does not override kind().
+// A module that does not override kind() has the kind "Module".
 void require_kinds(const std::string& path, const ModuleConfig& d) {
   if (d.kind == "Module")
     throw ValueError(fmt::format(
@@ -68,15 +68,15 @@ std::vector<Assignment> match_model(const SavedModel& saved, Module& model, cons
   return assignments;
 }
 
-// What was done so far, undone in reverse order unless all of it is done. Loading parts that were checked should not
-// throw, but they are others' code, and memory can run out.
+// Runs the added steps in reverse order when it is destroyed, unless done() was called. Loading parts that were checked
+// should not throw, but parts can be user code, and memory can run out.
 class Rollback {
  public:
   ~Rollback() {
     for (auto it = steps_.rbegin(); it != steps_.rend(); ++it) {
       try {
         (*it)();
-      } catch (...) {  // the first exception is on its way already
+      } catch (...) {  // the first exception is already propagating
       }
     }
   }
@@ -119,7 +119,7 @@ void apply_part(const StateDict& saved, Stateful& part, Rollback& rollback) {
 namespace {
 template <class T>
 void set_once(T*& place, T& thing, const char* name) {
-  if (place != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there is one already", name));
+  if (place != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there already is one", name));
   place = &thing;
 }
 
@@ -136,7 +136,7 @@ const T* find(const std::vector<std::pair<std::string, T>>& named, const std::st
 
 template <class T>
 void add_once(std::vector<std::pair<std::string, T*>>& named, std::string name, T& thing, const std::string& shown) {
-  if (find(named, name) != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there is one already", shown));
+  if (find(named, name) != nullptr) throw ValueError(fmt::format("[checkpoint] {}: there already is one", shown));
   named.emplace_back(std::move(name), &thing);
 }
 }  // namespace
@@ -167,7 +167,7 @@ Checkpoint& Checkpoint::part(std::string name, Stateful& p) {
 }
 
 void Checkpoint::throw_no_value(std::string_view name) {
-  throw ValueError(fmt::format("[checkpoint] progress: there is no value {} of the type asked for", in_quotes(name)));
+  throw ValueError(fmt::format("[checkpoint] progress: there is no value {} of the requested type", in_quotes(name)));
 }
 
 void Checkpoint::save(const std::filesystem::path& path, const SaveOptions& options) const {
@@ -196,7 +196,8 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
   Document file = checkpoint::read(path);
   Problems problems;
   LoadReport report;
-  // Whether the file holds it and it is wanted; one without the other is a problem, or a line of the report.
+  // Whether the file holds this part and the checkpoint was given it. If only one is true, that is a problem, or a line
+  // of the report.
   const auto there = [&](bool saved, bool wanted, const std::string& name) {
     if (saved && !wanted && options.strict)
       problems.push_back(fmt::format("unexpected: the file holds {}, which this checkpoint was not given", name));
@@ -216,7 +217,7 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     Problems& to = options.strict ? problems : report.mismatched;
     to.insert(to.end(), found.begin(), found.end());
   };
-  // Calls both(name, saved, part) for each name that the file and this checkpoint hold.
+  // Calls both(name, saved, part) for each name that is in the file and in this checkpoint.
   const auto match_named = [&](const auto& saved, const auto& parts, const auto& name_of, const auto& both) {
     for (const auto& [name, p] : parts) {
       const auto* const one = find(saved, name);
@@ -243,7 +244,7 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
   if (there(file.optimizer.has_value(), optimizer_ != nullptr, "optimizer"))
     match("optimizer", *file.optimizer, *optimizer_);
   match_named(file.optimizers, optimizers_, optimizer_name, match);
-  // The default one is taken from the file where it is there; one that was named must be there.
+  // The default generator is loaded if the file has one. A generator that was given must be in the file.
   const bool generator =
       generator_ == nullptr ? file.generator.has_value() : there(file.generator.has_value(), true, "generator");
   if (generator) report.loaded.emplace_back("generator");

@@ -27,7 +27,7 @@ constexpr const char* best_name = "best.json";
 
 std::string name_of_step(std::int64_t step) { return fmt::format("{}{:09}{}", prefix, step, suffix); }
 
-// Only names that name_of_step() gives: a copy that somebody put beside is theirs.
+// Accepts only names that name_of_step() makes, so that copies that a user put into the folder are left alone.
 std::optional<std::int64_t> step_of(const std::string& name) {
   if (!name.starts_with(prefix) || !name.ends_with(suffix)) return {};
   const char* const begin = name.data() + prefix.size();
@@ -57,7 +57,7 @@ void sync(const fs::path& folder) {
   ::close(fd);
 }
 
-// With its parents, each flushed: a checkpoint is no safer than the folder it is in.
+// Also makes the parents and flushes each folder to disk: a checkpoint is only as durable as the folder that holds it.
 void make(const fs::path& folder) {
   std::error_code error;
   if (folder.empty() || fs::is_directory(folder, error)) return;
@@ -67,13 +67,13 @@ void make(const fs::path& folder) {
   sync(folder.parent_path());
 }
 
-// Best effort: a file system need not have links.
+// Best effort, because a file system may not support links.
 void link_best(const fs::path& folder, std::int64_t best) {
   std::error_code error;
   const fs::path link = folder / best_name, target = name_of_step(best);
   if (fs::read_symlink(link, error) == target) return;
   if (!fs::exists(folder / target, error)) return;
-  if (fs::exists(fs::symlink_status(link, error)) && !fs::is_symlink(link, error)) return;  // a file of somebody's
+  if (fs::exists(fs::symlink_status(link, error)) && !fs::is_symlink(link, error)) return;  // a user's file
   fs::remove(link, error);
   fs::create_symlink(target, link, error);
 }
@@ -91,8 +91,8 @@ void settle(const fs::path& folder, std::int64_t step, std::int64_t best, int ke
   sweep_temporaries(folder, prefix);
 }
 
-// What stays, once the checkpoint of `step` is safe. Whatever goes wrong here, the save has succeeded: what is left
-// lying goes after the next one.
+// Deletes the files that are not kept, once the checkpoint of `step` is safe. Errors are ignored, because the save has
+// succeeded; remaining files are deleted after the next save.
 void try_settle(const fs::path& folder, std::int64_t step, std::int64_t best, int keep_last) noexcept {
   try {
     settle(folder, step, best, keep_last);
@@ -171,8 +171,8 @@ ResumeInfo CheckpointManager::resume(const LoadOptions& options) {
            entry<double>(checkpoint_.progress, "best_metric").value_or(0)};
   if (!options_.best || !resumed) best_ = {};
   best_before_ = best_;
-  // A kill may have come between a save and what it removes, and a run that was at its end saves no more. What could
-  // not be read stays, and what is older than it with it, until there is a newer checkpoint.
+  // The run may have been killed between a save and its deletions, and a run that had finished saves no more, so delete
+  // now. If newer files could not be read, they and all older ones stay until there is a newer checkpoint.
   if (resumed && resumed.skipped.empty())
     try_settle(folder_, resumed.step, best_.step, options_.keep_last);
   else if (resumed && best_.step > 0)
@@ -211,7 +211,7 @@ void CheckpointManager::start(std::int64_t step, std::optional<double> metric, b
   note_progress(step, best);
   auto snapshot = std::make_shared<Snapshot>(checkpoint_.snapshot());
   CheckpointManagerOptions options = options_;
-  options.save.allow_nan = true;  // require_finite decides
+  options.save.allow_nan = true;  // require_finite is checked in `work`
   auto work = [snapshot, in_background, step, best, folder = folder_, path = path_of(step), options] {
     if (in_background) snapshot->detach();
     if (options.require_finite) snapshot->require_finite();
@@ -240,7 +240,7 @@ void CheckpointManager::wait() {
   try {
     saving_.wait();
   } catch (...) {
-    best_ = best_before_;  // the file that was to be the best is not there
+    best_ = best_before_;  // the save of the new best file failed
     throw;
   }
   best_before_ = best_;

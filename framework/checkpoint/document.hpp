@@ -1,5 +1,5 @@
-// What stands in a checkpoint file, as plain data: the reader makes one, the writer prints one, and neither knows a
-// Module.
+// The contents of a checkpoint file as plain data, independent of Module. The reader makes a Document; the writer
+// prints one.
 #pragma once
 
 #include <filesystem>
@@ -16,12 +16,13 @@ namespace vg::checkpoint {
 
 inline constexpr const char* format_name = "voxgrad-checkpoint";
 inline constexpr int format_version = 3;
-/// Open objects and arrays at once. The reader refuses more, so the writer does too.
+/// The maximum number of nested objects and arrays. The reader and the writer both enforce it.
 inline constexpr int max_depth = 128;
-/// Keys of one object, and bytes of one name or text. The same holds: what was written can be read.
+/// The maximum number of keys per object, and of bytes per name or text. Both sides enforce these too, so that every
+/// written file can be read.
 inline constexpr std::size_t max_keys = 1000000;
 inline constexpr std::size_t max_text = std::size_t{1} << 24;
-/// The only scheme of a generator so far: Threefry-2x32, 20 rounds.
+/// The only generator algorithm so far: Threefry-2x32 with 20 rounds.
 inline constexpr const char* generator_name = "threefry2x32";
 
 struct SavedState {
@@ -37,19 +38,19 @@ struct SavedModel {
 
 struct Document {
   int version = format_version;  ///< of the file that was read
-  bool summed = false;           ///< whether that file had a checksum of the whole (which was right)
+  bool summed = false;           ///< whether that file had a checksum of the whole file, which was right
   Attributes progress;
   std::optional<random::Key> generator;
   std::optional<SavedModel> model;
-  std::vector<std::pair<std::string, SavedModel>> models;  ///< by name, beside the one without
+  std::vector<std::pair<std::string, SavedModel>> models;  ///< by name; `model` is the one without a name
   std::optional<StateDict> optimizer;
   std::vector<std::pair<std::string, StateDict>> optimizers;
   std::vector<std::pair<std::string, StateDict>> parts;
 };
 
-/// Throws IoError naming the file, line, byte and JSON path of what is wrong; checksums that do not fit among it.
+/// Throws IoError for malformed files and wrong checksums, with the file, line, byte and JSON path.
 Document read(const std::filesystem::path& path);
-/// Atomic: see Checkpoint::save.
+/// Writes atomically: see Checkpoint::save.
 void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options = {});
 
 }  // namespace vg::checkpoint

@@ -18,8 +18,9 @@ InputFile::InputFile(const std::filesystem::path& path) : path_(path), file_("[c
   make_window();
 }
 
-// No larger than the file, for a small one would mostly wait for its pages, but always enough for need(): a file may
-// grow while it is read. Not zeroed: only what was read is looked at.
+// The buffer is no larger than the file, because for a small file the time would mostly go into page faults. It is
+// always large enough for need(), because a file may grow while it is read. It is not zeroed: only bytes that were read
+// are used.
 void InputFile::make_window() {
   capacity_ = std::clamp(static_cast<std::size_t>(file_.size()) + 1, least_capacity, capacity_);
   buffer_ = std::make_unique_for_overwrite<char[]>(capacity_ + 1);

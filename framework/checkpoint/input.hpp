@@ -1,4 +1,4 @@
-// A checkpoint's input: a window on the file that moves forward, and knows where it is and what it has passed.
+// The input of the checkpoint reader: a window that moves forward over the file and tracks position, line and checksum.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,13 @@ class InputFile {
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  /// The bytes in the window that have not been passed; a zero stands at end(), so that a scan may stop there.
+  /// The bytes in the window that have not been passed. The byte at end() is zero, so that a scan can stop there.
   const char* begin() const { return next_; }
   const char* end() const { return end_; }
   /// Passes all bytes before `to`, which lies in [begin(), end()].
   void advance(const char* to) { next_ = to; }
-  /// Moves the window so that it has `bytes` (at most 64 KiB), or all that is left. Pointers into it are then void.
+  /// Moves the window so that it holds `bytes` bytes (at most 64 KiB), or all that are left. Invalidates pointers into
+  /// it.
   void need(std::size_t bytes) {
     if (static_cast<std::size_t>(end_ - next_) < bytes && !at_end_) refill(bytes);
   }
@@ -32,12 +33,12 @@ class InputFile {
     return next_ != end_;
   }
 
-  /// Of the last byte that was passed: its offset from 0, and its line from 1.
+  /// The offset (from 0) and the line (from 1) of the last byte that was passed.
   std::int64_t offset() const;
   std::int64_t line() const;
-  /// Bytes from begin() to the end of the file, by the size that it had when it was opened.
+  /// The number of bytes from begin() to the end of the file, by its size at opening.
   std::int64_t left() const;
-  /// Remembers the CRC-32 of all that was passed.
+  /// Remembers the CRC-32 of all bytes passed so far.
   void mark();
   std::uint32_t marked() const { return marked_; }
 
@@ -56,7 +57,7 @@ class InputFile {
   const char* end_ = nullptr;
   const char* summed_ = nullptr;   // bytes before this are in sum_
   std::int64_t before_ = 0;        // bytes before the window
-  std::int64_t lines_before_ = 0;  // newlines there
+  std::int64_t lines_before_ = 0;  // newlines before the window
   std::uint32_t sum_ = 0, marked_ = 0;
   bool at_end_ = false;
 };

@@ -112,11 +112,11 @@ class Reader {
     if (digits.size() > longest_number)
       throw ParseError(fmt::format("the number has more than {} bytes", longest_number));
     const Scalar s = integer ? integer_of(digits) : Scalar{.kind = Scalar::Kind::real, .text = digits};
-    in_.advance(end);  // the window stays where it is: `digits` too
+    in_.advance(end);  // the window does not move, so `digits` stays valid
     walker_.scalar(s);
   }
 
-  // One of more than 64 bits is a real.
+  // A number of more than 64 bits is read as a real.
   static Scalar integer_of(std::string_view digits) {
     Scalar s{.kind = Scalar::Kind::natural, .text = digits};
     const auto read = [&](auto& to) {
@@ -127,7 +127,7 @@ class Reader {
     return s;
   }
 
-  // The inside of a string and its closing quote, into text_.
+  // Reads the contents of a string and its closing quote into text_.
   void text() {
     text_.clear();
     for (;;) {
@@ -135,7 +135,7 @@ class Reader {
       const char* p = in_.begin();
       const auto plain = [](char c) {
         return c >= 0x20 && c != '"' && c != '\\';
-      };  // chars are signed: no byte past 0x7f
+      };  // char is signed, so bytes above 0x7f are excluded
       while (plain(*p)) ++p;
       text_.append(in_.begin(), p);
       in_.advance(p);
@@ -153,7 +153,7 @@ class Reader {
     }
   }
 
-  // A byte that is not plain ASCII.
+  // Handles a byte that is not plain ASCII.
   void other() {
     if (static_cast<unsigned char>(peek()) < 0x20) {
       const int c = peek();
@@ -206,7 +206,7 @@ class Reader {
       if (const unsigned second = hex4(); second >= 0xdc00 && second <= 0xdfff)
         return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
     }
-    throw ParseError("an escaped surrogate stands without its other half");
+    throw ParseError("an escaped surrogate lacks its other half");
   }
   void append_utf8(unsigned code) {
     const auto put = [&](unsigned byte) { text_ += static_cast<char>(byte); };
@@ -225,7 +225,7 @@ class Reader {
     put(0x80 | (code & 63));
   }
 
-  /// Zero at the end of the file.
+  /// Returns zero at the end of the file.
   char peek() { return in_.more() ? *in_.begin() : '\0'; }
   void skip() { in_.advance(in_.begin() + 1); }
   void space() {
@@ -238,7 +238,7 @@ class Reader {
     return true;
   }
 
-  // The front of the window is not what must be there.
+  // The error for unexpected bytes at the front of the window.
   ParseError unexpected(std::string_view wanted) {
     if (!in_.more()) return ParseError(fmt::format("unexpected end of the file; must be {}", wanted));
     const std::string got = in_quotes(*in_.begin());
@@ -251,7 +251,7 @@ class Reader {
     if (!begun) return unexpected("a value");
     std::string_view rest(in_.begin(), in_.end());
     rest = rest.substr(0, rest.find_first_not_of("+-.0123456789eE"));
-    const ParseError error(fmt::format("syntax error: {} is no number", in_quotes(rest)));
+    const ParseError error(fmt::format("syntax error: {} is not a number", in_quotes(rest)));
     in_.advance(rest.data() + rest.size());
     return error;
   }

@@ -1,7 +1,6 @@
-// JSON, strict (RFC 8259, UTF-8, no byte order mark): the reader of a string, and the walk through the grammar that it
-// feeds. Our own because a parser that gives events value by value (nlohmann's SAX) reads 60 MB/s; here numbers and
-// base64 go straight from the window into a tensor. tests/unit/checkpoint/test_checkpoint_json.cpp holds it against
-// nlohmann's.
+// A strict JSON reader (RFC 8259, UTF-8, no byte order mark), and the Walker that receives its events. We use our own
+// because a parser that reports each value (nlohmann's SAX) reads 60 MB/s; here numbers and base64 go straight from the
+// window into a tensor. tests/unit/checkpoint/test_checkpoint_json.cpp compares it with nlohmann's.
 #pragma once
 
 #include <set>
@@ -13,10 +12,10 @@
 
 namespace vg::checkpoint {
 
-/// Passes what is read on to the innermost Level, and keeps what the messages say: where in the document we are.
+/// Forwards the events to the innermost Level and tracks the position in the document for error messages.
 class Walker {
  public:
-  /// `root` takes the one value of the text.
+  /// `root` receives the one value of the text.
   explicit Walker(LevelPtr root) { stack_.push_back({std::move(root), false, false, {}, 0, {}}); }
 
   void scalar(const Scalar& s) { next().scalar(s); }
@@ -25,7 +24,7 @@ class Walker {
   void key(const std::string& name);
   void read_payload_entries(InputFile& in);
   bool read_payload_string(InputFile& in) { return stack_.back().level->read_payload_string(in); }
-  /// Objects and lists that are open.
+  /// The number of open objects and lists.
   std::size_t depth() const { return stack_.size() - 1; }
   /// "$.model.states[\"conv.weight\"].leaves.weight.values[3]"
   std::string path() const;
@@ -34,10 +33,10 @@ class Walker {
   struct Frame {
     LevelPtr level;
     bool object;
-    bool inside;  // at a key or an entry, not at the bracket
+    bool inside;  // at a key or an entry, not at the opening bracket
     std::string key;
     std::int64_t entries;
-    std::set<std::string> keys;  // ordered: keys of equal hashes would make a hashed set quadratic
+    std::set<std::string> keys;  // ordered: in a hashed set, keys of equal hashes would take quadratic time
   };
   static std::string step(const Frame& f);
   Level& next();
@@ -45,8 +44,9 @@ class Walker {
   std::vector<Frame> stack_;
 };
 
-/// Reads one value and white space to the end of the file. Throws ParseError where that is not what stands there, and what
-/// the Levels throw; the input then stands behind what was read last. At the first level's keys it marks the input.
+/// Reads one value and white space to the end of the file. Throws ParseError for any other text, and rethrows the
+/// Levels' exceptions; the input then points behind the last byte that was read. Marks the input at each key of the
+/// outermost object.
 void read_json(InputFile& in, Walker& walker);
 
 }  // namespace vg::checkpoint

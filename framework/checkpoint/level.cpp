@@ -115,7 +115,7 @@ void Record::key(const std::string& name) {
   const auto index = static_cast<std::size_t>(it - fields_.begin());
   for (std::size_t i = 0; i < std::min(leading_, index); ++i)
     if (!fields_[i].seen)
-      throw ParseError(fmt::format("got the key {}; \"{}\" must stand before it", in_quotes(name), fields_[i].name));
+      throw ParseError(fmt::format("got the key {}; \"{}\" must come before it", in_quotes(name), fields_[i].name));
   if (it == fields_.end()) {
     std::string names;
     for (const Field& f : fields_) names += fmt::format("{}\"{}\"", names.empty() ? "" : ", ", f.name);

@@ -1,6 +1,6 @@
-// The pieces that the grammar of a checkpoint is made of. A Level is one open object or list of the file: it is told
-// the keys and scalars as they are read, and makes the Levels of what opens within it. It throws ParseError; the reader adds
-// file and place.
+// The building blocks of the checkpoint grammar. A Level handles one open object or list of the file: it receives the
+// keys and scalars as they are read, and makes the Levels of nested objects and lists. It throws ParseError; the reader
+// adds the file and the position.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ struct ParseError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A JSON value that is neither object nor list. Integers come as JSON's readers give them: natural is written without
-/// a sign, negative with one, so that a negative 0 is the text "-0".
+/// A JSON value that is neither object nor list. `natural` holds an integer without a sign, `negative` one with a sign,
+/// so a negative 0 is the text "-0".
 struct Scalar {
   enum class Kind { null, boolean, natural, negative, real, text };
   Kind kind = Kind::null;
@@ -32,7 +32,7 @@ struct Scalar {
   std::string_view text{};  ///< a string's contents, or a real's digits
 };
 
-/// For messages: "null", "12", "\"abc\"".
+/// The value for messages: "null", "12", "\"abc\"".
 using vg::in_quotes;
 std::string in_quotes(const Scalar& s);
 /// These throw ParseError for a scalar of another kind or out of range.
@@ -51,23 +51,23 @@ class Level {
   virtual void scalar(const Scalar& s);
   virtual std::unique_ptr<Level> open(Opened what);
   virtual void close() {}
-  /// For contents too large to come one by one, straight from the input. read_payload_entries() stands before an entry of a
-  /// list: it passes as many as it understands, each with the comma after it, and returns their number; the rest come
-  /// one by one, with their errors. read_payload_string() stands within a string: it may pass all before the closing quote, and
-  /// returns whether it did.
+  /// For contents that are too large to be reported value by value; these functions read straight from the input.
+  /// Before an entry of a list, read_payload_entries() consumes as many entries as it understands, each with the comma
+  /// after it, and returns their number; the rest follow one by one, with their errors. Within a string,
+  /// read_payload_string() may consume everything before the closing quote, and returns whether it did.
   virtual std::int64_t read_payload_entries(InputFile&) { return 0; }
   virtual bool read_payload_string(InputFile&) { return false; }
 
  protected:
-  /// For the messages of what is not allowed: "an array of integers".
+  /// Describes the allowed value for error messages: "an array of integers".
   virtual std::string expected() const = 0;
 };
 using LevelPtr = std::unique_ptr<Level>;
 
-/// An object whose keys are known.
+/// An object with a fixed set of keys.
 class Record : public Level {
  public:
-  /// The first `leading` fields must stand first, in their order: what follows cannot be understood without them.
+  /// The first `leading` fields must come first, in their order, because the others cannot be interpreted without them.
   explicit Record(std::size_t leading = 0) : leading_(leading) {}
 
   enum class Need { required, optional };
@@ -100,7 +100,7 @@ class Record : public Level {
   std::size_t leading_;
 };
 
-/// An object of any keys, each an object of the same kind.
+/// An object with arbitrary keys, whose values are objects of the same kind.
 template <class T>
 class Map : public Level {
  public:
@@ -132,7 +132,7 @@ class List : public Level {
   std::size_t limit_;
 };
 
-/// An object of Values; and one tensor: {"dtype", "shape", "encoding", "crc32", "values"}.
+/// values_level reads an object of Values; tensor_level one tensor: {"dtype", "shape", "encoding", "crc32", "values"}.
 LevelPtr values_level(Attributes& out);
 LevelPtr tensor_level(Tensor& out);
 

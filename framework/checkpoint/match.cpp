@@ -28,8 +28,8 @@ auto by_name(const Entries& entries) {
   return found;
 }
 
-// Calls both(name, saved, now), only_saved(name, saved) or only_now(name, now) for each name, in the order of the file
-// and then of the program.
+// Calls both(name, saved, now), only_saved(name, saved) or only_now(name, now) for each name: first in the order of the
+// file, then in that of the program.
 template <class Saved, class Now, class Both, class OnlySaved, class OnlyNow>
 void join(const Saved& saved, const Now& now, Both&& both, OnlySaved&& only_saved, OnlyNow&& only_now) {
   const auto in_now = by_name(now);
@@ -67,7 +67,7 @@ std::string listed(const std::vector<std::pair<std::string, Tensor>>& leaves) {
   return text.empty() ? "no leaves" : text;
 }
 
-// The model's path for one of the file; "" leaves it out. Marks the pair that was used.
+// Translates a path of the file to one of the model; "" leaves it out. Marks the rename pair that was used.
 std::string renamed(std::string path, const LoadOptions& options, std::vector<bool>& used) {
   std::size_t best = options.rename.size();
   for (std::size_t i = 0; i < options.rename.size(); ++i) {
@@ -122,7 +122,7 @@ struct ShowValue {
 
 bool equal(double a, double b) { return std::bit_cast<std::uint64_t>(a) == std::bit_cast<std::uint64_t>(b) || a == b; }
 
-// A NaN equals itself here.
+// Here a NaN equals a NaN of the same bits.
 bool equal(const Value& a, const Value& b) {
   if (a.index() != b.index()) return false;
   if (const auto* x = std::get_if<double>(&a)) return equal(*x, std::get<double>(b));
@@ -136,7 +136,7 @@ bool equal(const Value& a, const Value& b) {
 void match_module(const std::string& path, const ModuleConfig& saved, const ModuleConfig& now, Problems& problems) {
   const std::string module = path.empty() ? "the model" : "module " + in_quotes(path);
   const auto text = [](const Value& v) { return std::visit(ShowValue{}, v); };
-  if (saved.kind != now.kind) {  // then nothing below can be compared
+  if (saved.kind != now.kind) {  // then nothing below it can be compared
     problems.push_back(fmt::format("description of {}: the file has the kind {}, the model {}", module,
                                    in_quotes(saved.kind), in_quotes(now.kind)));
     return;
@@ -192,7 +192,7 @@ void match_all(const SavedStates& saved, const States& states, Problems& problem
       });
 }
 
-// The saved states by the model's paths, those that are asked for.
+// The saved states that the options select, by the model's paths.
 SavedStates selected(const SavedStates& saved, const LoadOptions& options, Problems& problems) {
   std::vector<std::string> paths;
   for (const auto& [path, state] : saved) paths.push_back(path);

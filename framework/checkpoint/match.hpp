@@ -1,4 +1,4 @@
-// What does not fit between a file and what it is loaded into, as lines for one message.
+// Compares a file with the model or part that it is loaded into; each difference is one line of a message.
 #pragma once
 
 #include <optional>
@@ -15,33 +15,34 @@ namespace vg::checkpoint {
 
 using Problems = std::vector<std::string>;
 
-/// Where a saved tensor goes.
+/// A saved tensor and the leaf that receives it.
 struct Assignment {
   State state;
   std::string leaf;
   Tensor value;
-  std::optional<bool> frozen{};  ///< for a whole, strict load: what the file says
+  std::optional<bool> frozen{};  ///< the saved flag, in a whole and strict load only
 
   void apply();
 };
 
-/// The entries of a file, given by their paths, that the options ask for: (the path that it has in the model, its index
-/// in `paths`). Two entries for one path are a problem; strict, so is a pair of `rename` that no path begins with.
-/// `entries` names them in messages: "states".
+/// Selects the entries of a file, given by their paths, as the options say. Returns pairs (path in the model, index in
+/// `paths`). Two entries for one path are a problem; in strict mode, so is a pair of `rename` that matches no path.
+/// `entries` names the entries in messages: "states".
 std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<std::string>& paths,
                                                               std::string_view entries, const LoadOptions& options,
                                                               Problems& problems);
-/// The file's model of that name, "" for the one without; nullptr and a problem that lists the names where there is
-/// none.
+/// The file's model of that name, or the one without a name for "". If there is none, returns nullptr and adds a
+/// problem that lists the names.
 const SavedModel* find_model(const Document& file, const std::string& name, Problems& problems);
-/// What of the file goes into which states, as the options say. Strict: all of it, or problems: missing and unexpected
-/// states and leaves; other kinds, dtypes and shapes; a prefix or rename that meets nothing. Else what fits, and the
-/// rest into the report. Two states of the file for one of the model are always a problem.
+/// The assignments of saved leaves to states, as the options say. Strict: everything must fit, else there are problems:
+/// missing and unexpected states and leaves; different kinds, dtypes and shapes; a prefix or rename that matches
+/// nothing. Not strict: assigns the leaves that fit and reports the rest. Two states of the file for one of the model
+/// are always a problem.
 std::vector<Assignment> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
                                      LoadReport& report, Problems& problems);
-/// Other kinds, options and children, whatever their order.
+/// Adds a problem for each different kind, option and child; their order does not matter.
 void match_description(const ModuleConfig& saved, const ModuleConfig& now, Problems& problems);
-/// What `part` says of `saved`; an exception of its check is a problem like another.
+/// Adds the problems that part.check_state(saved) returns; its exceptions become problems too.
 void match_part(const std::string& name, const StateDict& saved, const Stateful& part, Problems& problems);
 
 }  // namespace vg::checkpoint

@@ -53,7 +53,7 @@ std::string Printer::where() const {
 }
 
 void Printer::open_object() {
-  if (open_.size() + 2 > static_cast<std::size_t>(max_depth))  // one more for the list that may stand in it
+  if (open_.size() + 2 > static_cast<std::size_t>(max_depth))  // one more level for a list within the object
     throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", in_quotes(where()), max_depth));
   out_.put('{');
   open_.push_back({key_, {}});
@@ -122,7 +122,7 @@ void Printer::boolean(bool value) { out_.put(value ? "true" : "false"); }
 void Printer::integer(std::int64_t value) { out_.wrote(print(out_.room(number_room), value)); }
 void Printer::real(double value) { out_.wrote(print_real(out_.room(number_room), value)); }
 
-// print_line(first, last) prints those entries, with ", " between them.
+// print_line(first, last) prints the entries [first, last) with ", " between them.
 template <class PrintLine>
 void Printer::lines(std::int64_t count, std::int64_t per_line, PrintLine&& print_line) {
   const bool broken = count > per_line;

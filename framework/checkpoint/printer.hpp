@@ -1,4 +1,4 @@
-// JSON onto an AtomicFile, indented, value by value: no document is ever held.
+// Prints indented JSON to an AtomicFile value by value; no document is kept in memory.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +13,16 @@ namespace vg::checkpoint {
 
 class Printer {
  public:
-  /// `out` is empty yet.
+  /// `out` must be empty.
   explicit Printer(AtomicFile& out) : out_(out) { out_.keep_sum(); }
 
-  /// Keys and values follow until close_object(). Throws ValueError past max_depth.
+  /// Keys and values follow until close_object(). Throws ValueError if the nesting exceeds max_depth.
   void open_object();
   void close_object();
-  /// Throws ValueError for a key that this object has already.
+  /// Throws ValueError for a key that this object already has.
   void key(std::string_view name);
 
-  /// {"f64": and } around one value, all on its line.
+  /// Print {"f64": and } around one value, on the value's line.
   void open_tag(std::string_view type);
   void close_tag();
 
@@ -31,16 +31,16 @@ class Printer {
   void integer(std::int64_t value);
   void real(double value);  ///< Never looks like an integer.
 
-  /// A list on one line, or, past `per_line` entries, on lines of that many. A fixed number, not a width, so that a
-  /// value whose text grows changes its own line only.
+  /// Prints a list on one line, or on lines of `per_line` entries if it has more. The number per line is fixed, so that
+  /// a value whose text grows changes only its own line.
   template <class T>
   void list(const T* values, std::int64_t count, std::int64_t per_line);
-  /// A text of these bytes in base64.
+  /// Prints a string of these bytes in base64.
   void base64(const unsigned char* bytes, std::size_t count);
   void reals(const std::vector<double>& values);
   void texts(const std::vector<std::string>& values);
 
-  /// The key `name` with the CRC-32 of every byte before its quote; close_object() ends the document.
+  /// Prints the key `name` with the CRC-32 of every byte before the key's quote; close_object() then ends the document.
   void sum(std::string_view name);
 
  private:

@@ -1,4 +1,4 @@
-// A checkpoint's grammar, key by key the counterpart of write.cpp.
+// Reads the checkpoint grammar, key by key the counterpart of write.cpp.
 #include <set>
 #include <string_view>
 
@@ -77,7 +77,7 @@ class GeneratorLevel : public Record {
   explicit GeneratorLevel(std::optional<random::Key>& key) : key_(key) {
     scalar_field("algorithm", [](const Scalar& s) {
       if (as_text(s) != generator_name)
-        throw ParseError(fmt::format("got {}; this version knows \"{}\"", in_quotes(s), generator_name));
+        throw ParseError(fmt::format("got {}; this version reads \"{}\"", in_quotes(s), generator_name));
     });
     list_field("key", [this] { return std::make_unique<List<std::int64_t>>(words_, 2); });
   }
@@ -140,7 +140,7 @@ class DocumentLevel : public Record {
     const std::int64_t said = as_integer(s), found = in_.marked();
     if (said != found)
       throw ParseError(
-          fmt::format("the CRC-32 of all that stands before is {}, the file says {}: the file is damaged, or was "
+          fmt::format("the CRC-32 of all bytes before it is {}, the file says {}: the file is damaged, or was "
                       "changed by hand; to load it as it is, remove this key",
                       found, said));
     document_.summed = true;
@@ -150,7 +150,7 @@ class DocumentLevel : public Record {
   const InputFile& in_;
 };
 
-// Around the document: the one value of the file.
+// The level around the document, which is the one value of the file.
 class File : public Level {
  public:
   File(Document& out, const InputFile& in) : out_(out), in_(in) {}
@@ -167,7 +167,7 @@ class File : public Level {
   const InputFile& in_;
 };
 
-// Throws for a file of another format. JSON of another kind is told by its keys.
+// Throws for a file of another format. Other JSON is recognised by its keys, later.
 void check_is_json(InputFile& file, const std::filesystem::path& path) {
   file.need(detail::signature_bytes);
   const std::string_view first(file.begin(), file.end());
@@ -209,7 +209,7 @@ Document read(const std::filesystem::path& path) {
     read_json(file, walker);
   } catch (const ParseError& e) {
     throw fail(file, walker, e.what());
-  } catch (const std::invalid_argument& e) {  // a shape or dtype that cannot be
+  } catch (const std::invalid_argument& e) {  // an impossible shape or dtype
     throw fail(file, walker, e.what());
   }
   if (document.model) upgrade(document.model->description, document.version);

@@ -21,7 +21,7 @@ void copy(checkpoint::SavedModel& model) {
     for (auto& [leaf, t] : state.leaves) t = t.clone();
 }
 
-// The models' states only: what an optimizer keeps of a leaf may overflow and recover.
+// Checks only the models' states: values of an optimizer may overflow and recover.
 void refuse_non_finite(const checkpoint::Document& document, bool infinities, const char* allowed_by) {
   const auto refuse = [&](const checkpoint::SavedModel& model, const std::string& whose) {
     for (const auto& [path, state] : model.states)
@@ -43,7 +43,7 @@ Snapshot::Snapshot(Snapshot&&) noexcept = default;
 Snapshot& Snapshot::operator=(Snapshot&&) noexcept = default;
 
 void Snapshot::detach() {
-  // In the order in which an optimizer asks whether a value is its own.
+  // Use the order in which an optimizer checks whether its values are shared.
   if (document_->model) copy(*document_->model);
   for (auto& [name, model] : document_->models) copy(model);
   if (document_->optimizer) copy(*document_->optimizer);

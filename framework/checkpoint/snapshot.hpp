@@ -1,5 +1,5 @@
-// Snapshot: what a checkpoint would write, held apart from the run, so that another thread can write it while training
-// goes on.
+// Snapshot: the data that a checkpoint would write, kept apart from the run, so that another thread can write it while
+// training goes on.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,9 @@ namespace checkpoint {
 struct Document;
 }
 
-/// Made by Checkpoint::snapshot(), in microseconds: tensors are shared with the run, and whoever changes one copies it
-/// first (State::writable, optimizers). A Snapshot belongs to one thread at a time; it may be moved to another.
+/// Checkpoint::snapshot() makes one in microseconds: its tensors are shared with the run, and code that changes one
+/// copies it first (State::writable, optimizers). A Snapshot belongs to one thread at a time; it may be moved to
+/// another.
 class Snapshot {
  public:
   explicit Snapshot(checkpoint::Document document);
@@ -22,12 +23,12 @@ class Snapshot {
   Snapshot(Snapshot&&) noexcept;
   Snapshot& operator=(Snapshot&&) noexcept;
 
-  /// Copies the tensors, so that none is shared any more: done on the saving thread while the next step computes its
-  /// gradients, it spares the optimizer the copies.
+  /// Copies the tensors, so that none is shared any more. If the saving thread calls this while the next step computes
+  /// its gradients, the optimizer need not copy them.
   void detach();
-  /// Throws NonFiniteError naming the first state and leaf of the model that hold a NaN or an infinity.
+  /// Throws NonFiniteError if a model holds a NaN or an infinity; the message names the first state and leaf.
   void require_finite() const;
-  /// As Checkpoint::save.
+  /// Writes the file as Checkpoint::save does.
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
 
  private:

@@ -1,4 +1,4 @@
-// A tensor of a checkpoint: its values are read as they stream by, into the memory that they stay in.
+// Reads a tensor of a checkpoint: the values go straight from the input into the tensor's memory.
 #include <zlib.h>
 
 #include <algorithm>
@@ -23,8 +23,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "raw values are little-endian");
 
-// A tensor that is being filled. A shape can claim anything, so memory is taken once where the rest of the file can
-// hold the values, else as they arrive.
+// A tensor that is being filled. A shape can claim any size, so all memory is allocated at once only if the rest of the
+// file can hold the values; otherwise it grows as they arrive.
 class TensorBuilder {
  public:
   TensorBuilder(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype), numel_(shape.numel()) {}
@@ -32,14 +32,14 @@ class TensorBuilder {
   std::int64_t numel() const { return numel_; }
   std::int64_t capacity() const { return buffer_.numel(); }
   const Shape& shape() const { return shape_; }
-  /// Before the first value: at most so many can follow.
+  /// Called before the first value: at most `values` values follow.
   void expect(std::int64_t values) {
     if (!buffer_.defined()) take(std::min(numel_, values));
   }
-  /// Room for at least one value more than capacity(), which must be less than numel().
+  /// Makes room for at least one value more than capacity(), which must be less than numel().
   void grow() { take(std::min(numel_, std::max<std::int64_t>(64, 2 * capacity()))); }
   char* raw() { return static_cast<char*>(buffer_.raw()); }
-  /// Once numel() values are in.
+  /// Returns the tensor once numel() values are read.
   Tensor whole() {
     expect(0);
     return std::move(buffer_).reshape(shape_);
@@ -89,7 +89,7 @@ class Decimals : public Level {
 
   std::int64_t read_payload_entries(InputFile& in) override {
     const std::int64_t before = count_;
-    builder_.expect(in.left() / 2 + 1);  // a digit and a comma each
+    builder_.expect(in.left() / 2 + 1);  // each entry has at least a digit and a comma
     while (take_window(in)) {
     }
     return count_ - before;
@@ -108,7 +108,8 @@ class Decimals : public Level {
  private:
   T* values() { return reinterpret_cast<T*>(builder_.raw()); }
 
-  // Takes values from the window while each is plain, whole and followed by a comma. Returns whether more may follow.
+  // Reads values from the window as long as each is plain, complete and followed by a comma. Returns whether more may
+  // follow.
   bool take_window(InputFile& in) {
     constexpr std::ptrdiff_t margin = 4096;
     in.need(2 * margin);
@@ -143,7 +144,7 @@ bool is_base64(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/' || c == '=';
 }
 
-// The inside of a base64 string, up to its closing quote.
+// Reads the contents of a base64 string, up to its closing quote.
 class Base64 {
  public:
   Base64(InputFile& in, const Shape& shape, DType dtype)
@@ -163,7 +164,7 @@ class Base64 {
           fmt::format("the base64 string has more than the {} bytes of shape {}", bytes_, builder_.shape().str()));
     return builder_.whole();
   }
-  /// Refuses what the rest of the file cannot hold, and takes memory for what it can.
+  /// Throws if the rest of the file cannot hold the values; otherwise allocates memory for them.
   void expect() {
     const std::int64_t left = in_.left();
     if (builder_.numel() > most || builder_.numel() > left || base64_size(bytes_) > left)
@@ -175,7 +176,7 @@ class Base64 {
  private:
   unsigned char* to() { return reinterpret_cast<unsigned char*>(builder_.raw()) + done_; }
 
-  // As many whole groups as the window and the room hold; at least one, or an exception, where one is due.
+  // Decodes as many whole groups as the window and the buffer hold. Throws if a group is due and none can be decoded.
   void groups() {
     in_.need(4096);
     const std::int64_t room = (std::min(builder_.capacity() * width_, bytes_) - done_) / 3;
@@ -193,7 +194,7 @@ class Base64 {
     in_.advance(in_.begin() + 4);
     done_ = bytes_;
   }
-  // What is wrong with the group at the front of the window.
+  // The error for the group at the front of the window.
   ParseError bad() {
     const char* const end = in_.begin() + std::min<std::ptrdiff_t>(4, in_.end() - in_.begin());
     std::int64_t letters = 0;
@@ -259,7 +260,7 @@ class TensorLevel : public Record {
     const std::string_view name = as_text(s);
     if (name != "decimal" && name != "base64")
       throw ParseError(fmt::format("got {}; must be \"decimal\" or \"base64\"", in_quotes(s)));
-    if (out_.defined()) throw ParseError("\"encoding\" must stand before \"values\"");
+    if (out_.defined()) throw ParseError("\"encoding\" must come before \"values\"");
     base64_ = name == "base64";
   }
   LevelPtr decimals() {

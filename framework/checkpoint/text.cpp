@@ -31,7 +31,7 @@ char* print_special(char* to, T value) {
 template <class T>
 char* print_float(char* to, T value) {
   if (!std::isfinite(value)) return print_special(to, value);
-  // to_chars gives "-0", which JSON readers take for the integer 0.
+  // to_chars prints "-0", which JSON readers take for the integer 0.
   if (value == 0 && std::signbit(value)) return copy(to, "-0.0");
   return std::to_chars(to, to + number_room, value).ptr;
 }
@@ -61,7 +61,7 @@ bool parse_special_as(std::string_view text, T& out) {
   return true;
 }
 
-// Whether a number that no value of its type is near to is small rather than large: by the place of its first digit.
+// Whether a number outside its type's range is too small rather than too large, by the place of its first digit.
 bool is_tiny(std::string_view text) {
   std::int64_t exponent = 0, place = 0;
   if (const std::size_t e = text.find_first_of("eE"); e != std::string_view::npos) {

@@ -1,4 +1,4 @@
-// Values: their JSON carries each one's type.
+// Reads Values, whose JSON contains the type of each.
 #include <optional>
 
 #include <fmt/format.h>
@@ -11,7 +11,7 @@ namespace vg::checkpoint {
 
 namespace {
 
-// A list in plain JSON: its first entry says its type.
+// A list in plain JSON, whose first entry determines its type.
 class UntypedList : public Level {
  public:
   explicit UntypedList(Value& out) : out_(out) {}
@@ -54,7 +54,7 @@ class UntypedList : public Level {
   bool real_ = false;
 };
 
-// {"f64": "nan"}, {"i64": []}: a value with its type said.
+// A value with an explicit type: {"f64": "nan"}, {"i64": []}.
 class Tagged : public Level {
  public:
   explicit Tagged(Value& out) : out_(out) {}
@@ -110,7 +110,7 @@ class ValuesLevel : public Level {
         value = as_integer(s);
         break;
       case Scalar::Kind::real:
-        // The reader before us takes an integer of more than 64 bits for a real.
+        // The JSON reader reports an integer of more than 64 bits as a real.
         if (s.text.find_first_of(".eE") == std::string_view::npos) as_integer(s);
         value = as_number<double>(s);
         break;

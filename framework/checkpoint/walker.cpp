@@ -12,7 +12,7 @@ void Walker::key(const std::string& name) {
   top.key = name;
   if (top.keys.size() == max_keys) throw ParseError(fmt::format("the object has more than {} keys", max_keys));
   if (!top.keys.insert(name).second)
-    throw ParseError(fmt::format("the key {} stands twice in this object", in_quotes(name)));
+    throw ParseError(fmt::format("the key {} appears twice in this object", in_quotes(name)));
   top.level->key(name);
 }
 

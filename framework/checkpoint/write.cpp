@@ -1,4 +1,4 @@
-// A Document as JSON: the counterpart of read.cpp, key by key.
+// Writes a Document as JSON, key by key the counterpart of read.cpp.
 #include <zlib.h>
 
 #include <cmath>
@@ -14,8 +14,8 @@ namespace vg::checkpoint {
 
 namespace {
 
-// What plain JSON would not bring back with its type stands in an object whose one key is the type: numbers that are
-// strings here, and empty lists.
+// Values whose type plain JSON would lose are written as an object whose one key is the type: numbers that are written
+// as strings, and empty lists.
 template <class F>
 void tagged(Printer& out, bool tag, std::string_view type, F&& print_it) {
   if (tag) out.open_tag(type);
@@ -53,7 +53,7 @@ void print_values(Printer& out, const Attributes& values) {
   out.close_object();
 }
 
-// What prints, and how tensors are to be.
+// The printer, and the encoding of tensors.
 struct Out : Printer {
   Out(AtomicFile& file, Encoding e) : Printer(file), encoding(e) {}
   Encoding encoding;
@@ -170,7 +170,7 @@ void print_generator(Printer& out, const random::Key& key) {
   out.close_object();
 }
 
-// Small things first: the head of the file tells a reader what it is and how far the run was.
+// Small entries come first, so that the head of the file shows what it is and how far the run was.
 void print_document(Out& out, const Document& d) {
   out.open_object();
   out.key("format");
@@ -217,7 +217,7 @@ void print_document(Out& out, const Document& d) {
 }  // namespace
 
 void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options) {
-  sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // of saves that were killed
+  sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // leftovers of killed saves
   AtomicFile file("[checkpoint] save:", path);
   Out out(file, options.encoding);
   print_document(out, document);

@@ -283,11 +283,11 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
   Holder back(vg::Tensor::zeros({9}));
   folder.write("ordered.json", ordered.dump());  // other writers' spacing: the sum of the whole no longer fits
   CHECK_THAT(message([&] { vg::load(back, folder / "ordered.json"); }),
-             Contains("at $.crc32: the CRC-32 of all that stands before is") && Contains("says 2720922361"));
+             Contains("at $.crc32: the CRC-32 of all bytes before it is") && Contains("says 2720922361"));
   ordered.erase("crc32");
   folder.write("sorted.json", nlohmann::json(ordered).dump());
   CHECK_THAT(message([&] { vg::load(back, folder / "sorted.json"); }),
-             Contains("got the key \"generator\"; \"version\" must stand before it"));
+             Contains("got the key \"generator\"; \"version\" must come before it"));
   folder.write("ordered.json", ordered.dump());
   vg::load(back, folder / "ordered.json");
   CHECK(bits(back) == bits(holder));

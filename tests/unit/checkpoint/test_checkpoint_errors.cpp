@@ -63,9 +63,9 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {R"({"format": "other", "version": 1})",
        "at $.format: got \"other\"; must be \"voxgrad-checkpoint\": this is not a checkpoint"},
       {R"({"format": 7, "version": 1})", "got 7; must be \"voxgrad-checkpoint\""},
-      {R"({"version": 1, "format": "voxgrad-checkpoint"})", "got the key \"version\"; \"format\" must stand before it"},
+      {R"({"version": 1, "format": "voxgrad-checkpoint"})", "got the key \"version\"; \"format\" must come before it"},
       {R"({"format": "voxgrad-checkpoint"})", "the key \"version\" is missing"},
-      {R"({"format": "voxgrad-checkpoint", "new": 1})", "got the key \"new\"; \"version\" must stand before it"},
+      {R"({"format": "voxgrad-checkpoint", "new": 1})", "got the key \"new\"; \"version\" must come before it"},
       {R"({"format": "voxgrad-checkpoint", "version": 4, "new": 1})",
        "at $.version: the file is of version 4; this voxgrad reads versions 1 to 3"},
       {R"({"format": "voxgrad-checkpoint", "version": 0})", "the file is of version 0"},
@@ -75,7 +75,7 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {R"({"format": {}, "version": 1})", "at $.format: got an object; must be a string, number or truth value"},
       {head + R"(, "extra": 1})",
        "at $.extra: got the key \"extra\"; allowed are \"format\", \"version\", \"progress\""},
-      {head + R"(, "version": 1})", "the key \"version\" stands twice in this object"},
+      {head + R"(, "version": 1})", "the key \"version\" appears twice in this object"},
       {head + "}}", "at $: syntax error: unexpected \"}\"; must be the end of the file"},
       {head + "} x", "unexpected \"x\"; must be the end of the file"},
       {head + "}" + std::string(1, '\0') + "x", "syntax error: unexpected \"\\x00\"; must be the end of the file"},
@@ -91,9 +91,9 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {leaf("{}"), "the key \"dtype\" is missing"},
       {leaf(R"({"dtype": "f32", "shape": [1]})"), "the key \"values\" is missing"},
       {leaf(R"({"shape": [1], "dtype": "f32", "values": [1]})"),
-       "got the key \"shape\"; \"dtype\" must stand before it"},
+       "got the key \"shape\"; \"dtype\" must come before it"},
       {leaf(R"({"dtype": "f32", "values": [1], "shape": [1]})"),
-       "got the key \"values\"; \"shape\" must stand before it"},
+       "got the key \"values\"; \"shape\" must come before it"},
       {leaf(R"({"dtype": "f16", "shape": [1], "values": [1]})"),
        "leaves.v.dtype: [dtype] got \"f16\"; allowed are f32, f64, i32"},
       {leaf(R"({"dtype": "f32", "shape": [1], "values": [1], "crc": 1})"),
@@ -119,10 +119,10 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {f32("1, NaN"), "syntax error: unexpected \"N\"; must be a value"},
       {f32("1, 0x10"), "values[1]: syntax error: unexpected \"x\"; must be ',' or ']'"},
       {f32("1, .5"), "unexpected \".\"; must be a value"},
-      {f32("1, 1."), "syntax error: \"1.\" is no number"},
-      {f32("1, -"), "syntax error: \"-\" is no number"},
+      {f32("1, 1."), "syntax error: \"1.\" is not a number"},
+      {f32("1, -"), "syntax error: \"-\" is not a number"},
       {f32("1, +1"), "unexpected \"+\"; must be a value"},
-      {f32("1, 1e+"), "syntax error: \"1e+\" is no number"},
+      {f32("1, 1e+"), "syntax error: \"1e+\" is not a number"},
       {f32("1, 1." + std::string(5000, '0')), "the number has more than 4096 bytes"},
       {f32("1, nul"), "unexpected \"]\"; must be null"},
       {f32("1, tru"), "unexpected \"]\"; must be true"},
@@ -155,9 +155,9 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {value(R"({"f64": 1, "i64": 1})"), "got the key \"i64\" after \"f64\""},
       {value(R"({"f64": "Infinity"})"), "at $.progress.p.f64: got \"Infinity\"; besides numbers f64 has"},
       {head + R"(, "progress": {"p": 1, "q": 2, "p": 3}})",
-       "at $.progress.p: the key \"p\" stands twice in this object"},
+       "at $.progress.p: the key \"p\" appears twice in this object"},
       {head + R"(, "generator": {"algorithm": "mt19937", "key": [1, 2]}})",
-       "got \"mt19937\"; this version knows \"threefry2x32\""},
+       "got \"mt19937\"; this version reads \"threefry2x32\""},
       {head + R"(, "generator": {"algorithm": "threefry2x32", "key": [1]}})", "\"key\": got 1 words; must be 2"},
       {head + R"(, "generator": {"algorithm": "threefry2x32", "key": [1, 4294967296]}})",
        "got 4294967296; must be of 32 bits, unsigned"},
@@ -173,8 +173,8 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {value("\"" + std::string(5000, 'a')), "unexpected end of the file; must be '\"'"},
       {value(R"("\x")"), "unexpected \"x\"; must be one of \"\\/bfnrtu after a backslash"},
       {value(R"("\u12g4")"), "unexpected \"g\"; must be a hexadecimal digit"},
-      {value(R"("\ud800")"), "an escaped surrogate stands without its other half"},
-      {value(R"("\udc00\ud800")"), "an escaped surrogate stands without its other half"},
+      {value(R"("\ud800")"), "an escaped surrogate lacks its other half"},
+      {value(R"("\udc00\ud800")"), "an escaped surrogate lacks its other half"},
       {value("1e999"), "got 1e999, which is out of the range of f64"},
       {value("1 \"q\": 2"), "unexpected \"\"\"; must be ',' or '}'"},
       {head + ", 1: 2}", "unexpected \"1\"; must be a key"},
@@ -197,13 +197,13 @@ TEST_CASE("checkpoint: malformed documents are refused with their place") {
       {leaf(R"({"dtype": "i32", "shape": [1], "encoding": "hex", "values": [1]})"),
        "got \"hex\"; must be \"decimal\" or \"base64\""},
       {leaf(R"({"dtype": "i32", "shape": [1], "values": [1], "encoding": "base64"})"),
-       "\"encoding\" must stand before \"values\""},
+       "\"encoding\" must come before \"values\""},
       {leaf(R"({"dtype": "i32", "shape": [1], "crc32": 7, "values": [1]})"),
        "leaves.v: the CRC-32 of the values is 2583214201, the file says 7: the file is damaged, or was changed by "
        "hand; to "
        "load it as it is, remove this \"crc32\" and the one at the end of the file"},
       {leaf(R"({"dtype": "i32", "shape": [1], "crc32": "7", "values": [1]})"), "got \"7\"; must be an integer"},
-      {head + R"(, "crc32": 12})", "at $.crc32: the CRC-32 of all that stands before is "},
+      {head + R"(, "crc32": 12})", "at $.crc32: the CRC-32 of all bytes before it is "},
       {head + R"(, "crc32": 1.5})", "got 1.5; must be an integer"},
       {head + ", \"" + std::string(5000, 'k') + "\": 1}", std::string(60, 'k') + "...\"; allowed are"},
   };
@@ -395,8 +395,8 @@ TEST_CASE("checkpoint: one of each") {
   vg::random::Generator generator;
   vg::Checkpoint checkpoint;
   checkpoint.model(model).optimizer(part).generator(generator).part("a", part);
-  CHECK_THROWS_WITH(checkpoint.model(model), "[checkpoint] model: there is one already");
+  CHECK_THROWS_WITH(checkpoint.model(model), "[checkpoint] model: there already is one");
   CHECK_THROWS_AS(checkpoint.optimizer(part), vg::ValueError);
   CHECK_THROWS_AS(checkpoint.generator(generator), vg::ValueError);
-  CHECK_THROWS_WITH(checkpoint.part("a", part), Contains("part \"a\": there is one already"));
+  CHECK_THROWS_WITH(checkpoint.part("a", part), Contains("part \"a\": there already is one"));
 }

@@ -114,9 +114,9 @@ TEST_CASE("several models: what does not fit is listed by name and changes nothi
   CHECK(vg::test::bits(b.generator) == vg::test::bits(a.generator));
 
   CHECK_THAT(message_of([&] { a.checkpoint().model("critic", b.critic); }),
-             Contains("model \"critic\": there is one already"));
+             Contains("model \"critic\": there already is one"));
   CHECK_THAT(message_of([&] { a.checkpoint().optimizer("critic", b.of_critic); }),
-             Contains("optimizer \"critic\": there is one already"));
+             Contains("optimizer \"critic\": there already is one"));
 }
 
 TEST_CASE("several models: a snapshot is apart from the run") {
