@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::int64_t block = 8192;  // elements converted at a time
 
-/// Calls f with a value of the C++ type that holds the stored bits; half precision comes as its bits.
+/// Calls f with a value of the C++ type that holds the stored bits; half-precision numbers are passed as their bits.
 template <class F>
 void dispatch_stored(FileDType type, F&& f) {
   switch (type) {
@@ -50,7 +50,7 @@ void dispatch_stored(FileDType type, F&& f) {
   }
 }
 
-/// An f16's bits as a float's. Exact; a NaN keeps its payload.
+/// Converts the bits of an f16 to a float exactly; a NaN keeps its payload.
 float from_half(std::uint16_t half) {
   const std::uint32_t sign = static_cast<std::uint32_t>(half & 0x8000u) << 16;
   const std::uint32_t exponent = (half >> 10) & 0x1fu;
@@ -72,7 +72,7 @@ void swap_bytes(T& value) {
   value = std::bit_cast<T>(raw);
 }
 
-/// FileDType integers, booleans and i32 itself.
+/// Converts integers and booleans to i32.
 template <class T>
 void convert(const RandomAccessFile& source, const StoredTensor& tensor, const T* from, std::int64_t n,
              std::int64_t first, std::int32_t* to) {
@@ -114,7 +114,7 @@ Tensor read_halves(const StoredTensor& tensor, const NextBytes& next) {
   return out;
 }
 
-/// A dtype of ours: the bytes go straight to their place.
+/// Reads a tensor whose stored type is f32, f64 or i32: the bytes go straight into the tensor.
 template <class T>
 Tensor read_native(const StoredTensor& tensor, const NextBytes& next) {
   Tensor out(tensor.shape, dtype_of<T>());

@@ -1,4 +1,4 @@
-// Tensors by name, in an order: what a file of weights holds, and what vg::state_dict gives.
+// Tensors by name, in an order: the contents of a weights file and the result of vg::state_dict.
 #pragma once
 
 #include <string>
@@ -11,9 +11,9 @@ namespace vg {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
-/// The same tensors under other names: each pair replaces the name `first`, or the beginning `first` + "." of longer
-/// ones, by `second`, by the rules of LoadOptions::rename. Throws ValueError for a pair that no name begins with, and
-/// when two tensors would have one name or one would have none.
+/// Renames tensors: each pair replaces the name `first`, or the beginning `first` + "." of longer names, by `second`,
+/// by the rules of LoadOptions::rename. Throws ValueError for a pair that matches no name, for two tensors of the same
+/// new name, and for an empty new name.
 ///
 ///   vg::renamed(tensors, {{"", "net"}})        // "0.weight" -> "net.0.weight"
 ///   vg::renamed(tensors, {{"module", ""}})     // "module.0.weight" -> "0.weight"

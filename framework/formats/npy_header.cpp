@@ -34,7 +34,7 @@ class Parser {
       break;
     }
     if (rest_.find_first_not_of(' ') != rest_.size() - 1 || rest_.empty() || rest_.back() != '\n')
-      fault("only spaces and one newline may stand behind the dict");
+      fault("only spaces and one newline may follow the dict");
     for (const auto& [seen, name] : {std::pair(descr_, "descr"), {order_, "fortran_order"}, {shape_, "shape"}})
       if (!seen) fault(fmt::format("the key '{}' is missing", name));
     return check_bytes();
@@ -56,17 +56,17 @@ class Parser {
   std::string_view text() {
     skip();
     const char quote = rest_.starts_with('"') ? '"' : '\'';
-    if (!take(quote)) fault(fmt::format("got {}; a text is expected", in_quotes(rest_.substr(0, 12))));
+    if (!take(quote)) fault(fmt::format("got {}; a string is expected", in_quotes(rest_.substr(0, 12))));
     const std::size_t end = rest_.find(quote);
     const std::string_view inside = rest_.substr(0, end);
     if (end == std::string_view::npos || inside.find_first_of("\\\n") != std::string_view::npos)
-      fault(fmt::format("the text {} does not end, or has escapes", in_quotes(inside)));
+      fault(fmt::format("the string {} does not end, or has escapes", in_quotes(inside)));
     rest_.remove_prefix(end + 1);
     return inside;
   }
 
   void once(bool& seen, std::string_view name) {
-    if (seen) fault(fmt::format("the key '{}' stands twice", name));
+    if (seen) fault(fmt::format("the key '{}' appears twice", name));
     seen = true;
   }
 
@@ -85,7 +85,7 @@ class Parser {
       once(shape_, name);
       shape();
     } else {
-      fault(fmt::format("got the key {}; 'descr', 'fortran_order' and 'shape' are known", in_quotes(name)));
+      fault(fmt::format("got the key {}; 'descr', 'fortran_order' and 'shape' are allowed", in_quotes(name)));
     }
   }
 
@@ -117,7 +117,7 @@ class Parser {
 
   void shape() {
     expect('(', "a tuple");
-    bool comma = true;  // before the first extent none is needed
+    bool comma = true;  // the first extent needs no comma before it
     for (skip(); !take(')'); skip()) {
       if (!comma) fault(fmt::format("'shape' has {}; a comma or ) is expected", in_quotes(rest_.substr(0, 12))));
       if (out_.shape.rank() == Shape::max_rank)
@@ -153,7 +153,7 @@ class Parser {
   bool descr_ = false, order_ = false, shape_ = false;
 };
 
-/// numpy's tuple: "()", "(3,)", "(3, 4)".
+/// A shape as numpy prints it: "()", "(3,)", "(3, 4)".
 std::string tuple_text(const Shape& shape) {
   return fmt::format("({}{})", fmt::join(shape.begin(), shape.end(), ", "), shape.rank() == 1 ? "," : "");
 }
@@ -161,7 +161,7 @@ std::string tuple_text(const Shape& shape) {
 }  // namespace
 
 std::size_t npy_length_bytes(std::string_view prefix) {
-  if (!prefix.starts_with("\x93NUMPY")) throw NpyFault("it is no .npy file: its magic is missing");
+  if (!prefix.starts_with("\x93NUMPY")) throw NpyFault("it is not a .npy file: its magic is missing");
   const int major = static_cast<unsigned char>(prefix[6]), minor = static_cast<unsigned char>(prefix[7]);
   if (major < 1 || major > 3 || minor != 0)
     throw NpyFault(fmt::format("its .npy version is {}.{}; 1.0, 2.0 and 3.0 are read", major, minor));
@@ -174,7 +174,7 @@ std::string make_npy_header(const Tensor& tensor) {
   const char* descr = tensor.dtype() == f64 ? "<f8" : tensor.dtype() == f32 ? "<f4" : "<i4";
   std::string dict =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", descr, tuple_text(tensor.shape()));
-  // Room in which the first extent can grow to 21 digits, as numpy leaves it; then all is aligned to 64 bytes.
+  // Leave room for the first extent to grow to 21 digits, as numpy does; then align the total to 64 bytes.
   if (tensor.rank() > 0) dict.append(21 - std::to_string(tensor.dim(0)).size(), ' ');
   const std::size_t total = (npy_prefix_bytes + dict.size() + 1 + 63) / 64 * 64;
   dict.append(total - npy_prefix_bytes - dict.size() - 1, ' ');

@@ -1,5 +1,5 @@
-// The header of a .npy file: a literal of a Python dict, read as data by a parser that knows just that one dict.
-// Internal to framework/formats/.
+// The header of a .npy file is a literal of a Python dict. A parser for just this dict reads it as data; no code is
+// run. Internal to framework/formats/.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace vg::detail {
 
-/// What is wrong with a header.
+/// An error in a header.
 struct NpyFault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -26,16 +26,17 @@ struct NpyHeader {
   std::int64_t bytes = 0;  ///< of the data
 };
 
-/// The magic, the version, and the first two bytes of the length that follows.
+/// The bytes of the magic, the version, and the first two bytes of the length that follows.
 inline constexpr std::size_t npy_prefix_bytes = 10;
-/// numpy itself takes no longer header than 10000 bytes without being told to.
+/// By default numpy itself reads headers of at most 10000 bytes.
 inline constexpr std::int64_t longest_npy_header = 65535;
 
-/// How many bytes of length stand in a file that begins so: 2 (version 1) or 4 (2 and 3). Throws NpyFault.
+/// The number of bytes of the length field in a file that begins with `prefix`: 2 (version 1) or 4 (2 and 3). Throws
+/// NpyFault.
 std::size_t npy_length_bytes(std::string_view prefix);
-/// "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", spaces, a newline. Throws NpyFault.
+/// Parses "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }", spaces, a newline. Throws NpyFault.
 NpyHeader parse_npy_header(std::string_view text);
-/// All that stands before a tensor's data, byte for byte numpy's.
+/// The bytes before a tensor's data, identical to numpy's.
 std::string make_npy_header(const Tensor& tensor);
 
 }  // namespace vg::detail

@@ -53,7 +53,7 @@ NpyHeader read_header(ZipStream& stream) {
   return detail::parse_npy_header(text);
 }
 
-/// A tensor whose axes stand in the other order: out(i, j, k) = t(k, j, i).
+/// Reverses the axes of a tensor: out(i, j, k) = t(k, j, i).
 Tensor reverse_axes(const Tensor& t, const Shape& shape) {
   Tensor out(shape, t.dtype());
   detail::Strides strides = detail::contiguous_strides(t.shape());
@@ -91,8 +91,7 @@ Tensor read_entry(const RandomAccessFile& source, const ZipEntry& entry) {
   return tensor;
 }
 
-/// Whether a program that unpacks the archive would put the entry outside of its folder, or could take it for such a
-/// place.
+/// Whether a program that unpacks the archive would, or might, write the entry outside its folder.
 bool leads_out(std::string_view name) {
   const bool drive = name.size() > 2 && name[1] == ':' && name[2] == '/';
   return name.starts_with('/') || drive || name.starts_with("../") || name.find("/../") != name.npos ||
@@ -103,7 +102,7 @@ void check_name(const std::string& name, const Tensor& tensor, std::set<std::str
   if (name.empty() || name.size() > 65000 || name.find('\0') != std::string::npos || !is_utf8(name))
     throw ValueError(fmt::format("{} tensors: got the name {}; it must be UTF-8 of 1 to 65000 bytes, none of them zero",
                                  write_where, in_quotes(name)));
-  // Refused, not renamed: two names could become one, and who reads the file looks for the name that was given.
+  // Such a name is refused rather than changed: two names could become one, and readers look for the original name.
   if (leads_out(name))
     throw ValueError(
         fmt::format("{} tensors: got the name {}, which leads out of the folder that the archive is unpacked into; it "
@@ -121,7 +120,7 @@ NamedTensors detail::read_npz(const RandomAccessFile& source) {
   for (const ZipEntry& entry : entries) {
     if (!names.insert(entry.name).second) source.fail(fmt::format("two entries are named {}", in_quotes(entry.name)));
     if (!entry.name.ends_with(suffix))
-      source.fail(fmt::format("entry {} is no array: its name does not end in .npy{}", in_quotes(entry.name),
+      source.fail(fmt::format("entry {} is not an array: its name does not end in .npy{}", in_quotes(entry.name),
                               source.looks_like()));
   }
   for (const ZipEntry& entry : entries)

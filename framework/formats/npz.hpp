@@ -1,4 +1,4 @@
-// numpy's .npz: arrays by name, each a .npy file within a zip archive.
+// numpy's .npz format: named arrays, each a .npy file in a zip archive.
 #pragma once
 
 #include <filesystem>
@@ -7,29 +7,29 @@
 
 namespace vg {
 
-/// Reads what np.savez and np.savez_compressed write, in the archive's order; "weight.npy" is named "weight". f4, f8
-/// and i4 of either byte order come bit for bit; f2 becomes f32 (exact); b1, u1, i1, u2, i2 and, where every value
-/// fits, u4, i8 and u8 become i32. Fortran order becomes row-major. Data are never run: pickled objects are refused.
+/// Reads archives of np.savez and np.savez_compressed, in the archive's order; "weight.npy" is named "weight". f4, f8
+/// and i4 of either byte order are read bit for bit; f2 becomes f32 (exact); b1, u1, i1, u2, i2 and, if every value
+/// fits, u4, i8 and u8 become i32. Fortran order becomes row-major. Nothing in the file is executed: pickled objects
+/// are refused.
 ///
-/// Throws IoError naming the file, the entry and what is wrong: no zip archive, or one that is damaged, encrypted,
-/// split, or packed otherwise than stored or deflated; entries that overlap or bear one name; a checksum that is not
-/// the data's; a .npy header that is not exactly numpy's; sizes that disagree with each other or that the packed bytes
-/// cannot hold (found before memory is taken); more than 8 dimensions; any other type of element.
+/// Throws IoError with the file, the entry and the problem: a file that is not a zip archive, or is damaged, encrypted,
+/// split, or packed by a method other than stored or deflated; entries that overlap or have the same name; a wrong
+/// checksum; a .npy header that is not exactly numpy's; sizes that disagree with each other or exceed what the packed
+/// bytes can hold (found before memory is allocated); more than 8 dimensions; any other element type.
 ///
-/// Memory: the tensors, at most 4 bytes for each stored one (in Fortran's order twice that for one of them), and at
-/// most 40 bytes for each byte of the directory. Of a deflated array an eighth is unpacked before its tensor's memory
-/// is taken.
+/// Memory: the tensors, at most 4 bytes per stored byte (in Fortran order, twice that for one tensor at a time), and at
+/// most 40 bytes per byte of the directory. An eighth of a deflated array is unpacked before its tensor is allocated.
 NamedTensors read_npz(const std::filesystem::path& path);
 
 struct NpzOptions {
-  bool compress = false;  ///< deflate, as np.savez_compressed
+  bool compress = false;  ///< deflate the entries, as np.savez_compressed does
 };
 
-/// Writes an archive that np.load reads; with zip64 records where it passes 4 GiB or 65534 entries. The same tensors
-/// give the same bytes. The file appears whole or not at all. Throws ValueError for a name twice, an empty name or one
-/// that is not UTF-8, has a zero byte or over 65000 bytes, an undefined tensor, and for a name that leads out of the
-/// folder into which the archive is unpacked ("../x", "/x", "C:/x", any backslash); IoError when the file cannot be
-/// written. Deflated, memory for the largest packed tensor is needed.
+/// Writes an archive that np.load reads, with zip64 records if it exceeds 4 GiB or 65534 entries. The same tensors give
+/// the same bytes. The file appears complete or not at all. Throws ValueError for a repeated name, a name that is
+/// empty, is not UTF-8, has a zero byte or has over 65000 bytes, a name that leads out of the folder into which the
+/// archive is unpacked ("../x", "/x", "C:/x", any backslash), and an undefined tensor; throws IoError if the file
+/// cannot be written. Compression needs memory for the largest packed tensor.
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options = {});
 
 }  // namespace vg

@@ -1,4 +1,4 @@
-// Where a reader's bytes come from: a file or memory, at any offset. Internal to framework/formats/.
+// Random access to a reader's input, which is a file or memory. Internal to framework/formats/.
 #pragma once
 
 #include <cstdint>
@@ -12,20 +12,21 @@ namespace vg::detail {
 
 class RandomAccessFile {
  public:
-  /// A file. `where` begins the messages: "[read_npz]". Throws IoError when it is missing, cannot be opened or is not
-  /// regular.
+  /// Opens a file. Messages begin with `where`, such as "[read_npz]". Throws IoError if the file is missing, cannot be
+  /// opened or is not regular.
   RandomAccessFile(std::string where, const std::filesystem::path& path);
-  /// Memory that outlives this, called `name` in messages.
+  /// Reads memory, which must outlive this object; messages call it `name`.
   RandomAccessFile(std::string where, std::string name, std::span<const unsigned char> bytes);
   RandomAccessFile(const RandomAccessFile&) = delete;
   RandomAccessFile& operator=(const RandomAccessFile&) = delete;
 
   std::int64_t size() const { return size_; }
-  /// Throws IoError, saying that the file ends within `what`, unless [at, at + bytes) is there.
+  /// Copies the bytes [at, at + bytes) to `to`. Throws IoError, saying that the file ends within `what`, if they are
+  /// not there.
   void read(std::int64_t at, void* to, std::int64_t bytes, const char* what) const;
-  /// What its first bytes look like, as the end of a message; see file_signature.hpp.
+  /// A guess at the format by the first bytes, as the end of a message; see file_signature.hpp.
   std::string looks_like() const;
-  /// Throws IoError: "[read_npz] weights.npz: " and `what`.
+  /// Throws IoError with the message "[read_npz] weights.npz: " and `what`.
   [[noreturn]] void fail(const std::string& what) const;
 
  private:

@@ -44,7 +44,8 @@ std::string_view name_in_file(DType dtype) { return dtype == f64 ? "F64" : dtype
 
 std::string tensor_name(const SafetensorsEntry& entry) { return "tensor " + in_quotes(entry.name); }
 
-// What it looks like, where that is another format: a cut safetensors file looks like one.
+// The guess at the file's format, if it is another format than safetensors: a truncated safetensors file still looks
+// like one.
 std::string other_format(const RandomAccessFile& source) {
   const std::string guess = source.looks_like();
   return guess.ends_with("safetensors") ? "" : guess;
@@ -83,9 +84,9 @@ FileDType file_dtype_of(const RandomAccessFile& source, const SafetensorsEntry& 
                           fmt::join(known, ", ")));
 }
 
-/// Bytes of a tensor as safetensors' own package counts them: the extents are multiplied in their order, in 64 bits
-/// without a sign, so that a zero excuses any extents behind it. None where a product passes 2^64, or the bytes 2^63
-/// - 1.
+/// The bytes of a tensor as safetensors' own package computes them: the extents are multiplied in their order, as
+/// unsigned 64-bit numbers, so that any extents may follow a zero. No value if a product exceeds 2^64 - 1, or the bytes
+/// exceed 2^63 - 1.
 std::optional<std::int64_t> bytes_in_file(FileDType type, const std::vector<std::int64_t>& shape) {
   std::uint64_t n = 1;
   for (const std::int64_t extent : shape)
@@ -134,7 +135,7 @@ std::string json_text(const std::string& text, const char* what) {
   return nlohmann::json(text).dump();
 }
 
-/// The package's order: by type, the widest first, which aligns every tensor; then by name.
+/// The package's order: by type with the widest first, which aligns every tensor, then by name.
 NamedTensors in_file_order(const NamedTensors& tensors) {
   NamedTensors sorted = tensors;
   const auto rank = [](const Tensor& t) { return t.dtype() == f64 ? 0 : t.dtype() == f32 ? 1 : 2; };
@@ -149,7 +150,7 @@ void check_names(const NamedTensors& tensors) {
   for (const auto& [name, tensor] : tensors) {
     if (name == "__metadata__")
       throw ValueError(fmt::format(
-          "{} tensors: \"__metadata__\" is no name for a tensor: the format keeps it for texts", write_where));
+          "{} tensors: \"__metadata__\" must not name a tensor: the format reserves it for strings", write_where));
     detail::check_written(write_where, name, tensor, names);
   }
 }
@@ -172,7 +173,7 @@ std::string header_text(const NamedTensors& sorted, const std::vector<std::pair<
     at += tensor.bytes();
   }
   std::string text = fmt::format("{{{}}}", fmt::join(items, ","));
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data are aligned to 8 bytes
+  text.resize((text.size() + 7) / 8 * 8, ' ');  // align the data to 8 bytes
   if (static_cast<std::int64_t>(text.size()) > detail::largest_safetensors_header)
     throw ValueError(fmt::format("{} tensors: their header has {} bytes; the format allows {}", write_where,
                                  text.size(), detail::largest_safetensors_header));

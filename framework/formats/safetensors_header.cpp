@@ -13,7 +13,7 @@ namespace vg::detail {
 
 namespace {
 
-/// nlohmann's events against the grammar. It takes nothing that it does not expect, so nothing can nest deeper.
+/// Checks nlohmann's events against the header's grammar. Unexpected events throw, which also bounds the nesting.
 class Walker final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit Walker(SafetensorsHeader& out) : out_(out) {}
@@ -78,7 +78,7 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
     if (at_ == At::entry) {
       for (const char* name : {"dtype", "shape", "data_offsets"})
         if (!entry_keys_.contains(name)) fault(fmt::format("\"{}\" is missing", name));
-      if (offsets_ != 2) fault("\"data_offsets\" has not two entries");
+      if (offsets_ != 2) fault("\"data_offsets\" does not have two entries");
     }
     at_ = at_ == At::top ? At::outside : At::top;
     return true;
@@ -91,7 +91,7 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
       fault(fmt::format("has the key {} twice", in_quotes(name)));
     }
     if (at_ == At::entry && name != "dtype" && name != "shape" && name != "data_offsets")
-      fault(fmt::format("has the key {}; \"dtype\", \"shape\" and \"data_offsets\" are known", in_quotes(name)));
+      fault(fmt::format("has the key {}; \"dtype\", \"shape\" and \"data_offsets\" are allowed", in_quotes(name)));
     if (at_ == At::metadata) out_.metadata.emplace_back(name, "");
     if (at_ == At::top) top_key_ = name;
     key_ = name;
@@ -99,7 +99,8 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& e) override {
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ...": the place is given by us.
+    // Remove the prefix of "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ...": our
+    // message gives the position.
     std::string_view text = e.what();
     text.remove_prefix(std::min(text.size(), text.find(": ") + 2));
     throw HeaderFault(fmt::format("its header is not JSON: at byte {}: {}{}", position, text.substr(0, 240),
@@ -126,9 +127,9 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
       case At::top:
         throw HeaderFault(fmt::format("its header has {} for {}; it must be an object", got, in_quotes(key_)));
       case At::metadata:
-        throw HeaderFault(fmt::format("its \"__metadata__\" has {} for {}; it must be a text", got, in_quotes(key_)));
+        throw HeaderFault(fmt::format("its \"__metadata__\" has {} for {}; it must be a string", got, in_quotes(key_)));
       case At::entry:
-        fault(fmt::format("\"{}\" is {}; it must be {}", key_, got, key_ == "dtype" ? "a text" : "a list"));
+        fault(fmt::format("\"{}\" is {}; it must be {}", key_, got, key_ == "dtype" ? "a string" : "a list"));
       default:
         fault(fmt::format("\"{}\" has the entry {}; it must be a whole number from 0 to 2^63 - 1", key_, got));
     }

@@ -1,5 +1,5 @@
-// The JSON header of a safetensors file, checked by itself: what it says of the bytes is the caller's to check.
-// Internal to framework/formats/.
+// The JSON header of a safetensors file, checked on its own; the caller compares it with the data. Internal to
+// framework/formats/.
 #pragma once
 
 #include <array>
@@ -12,13 +12,13 @@
 
 namespace vg::detail {
 
-/// "The format defines a limit to prevent parsing extremely large JSON": 100 MB.
+/// The format's limit of 100 MB, which prevents parsing extremely large JSON.
 inline constexpr std::int64_t largest_safetensors_header = 100'000'000;
 
 struct SafetensorsEntry {
   std::string name, dtype;
   std::vector<std::int64_t> shape;
-  std::array<std::int64_t, 2> offsets{};  ///< of the first byte and the one behind the last, both at least 0
+  std::array<std::int64_t, 2> offsets{};  ///< of the first byte and of the one behind the last, both at least 0
 };
 
 struct SafetensorsHeader {
@@ -26,12 +26,12 @@ struct SafetensorsHeader {
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
-/// What is wrong with a header.
+/// An error in a header.
 struct HeaderFault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Throws HeaderFault.
+/// Throws HeaderFault for a malformed header.
 SafetensorsHeader parse_safetensors_header(std::string_view text);
 
 }  // namespace vg::detail

@@ -1,4 +1,4 @@
-// The readers of tensor files over any RandomAccessFile: what fuzzing and the public functions share. Internal to
+// Tensor file readers for any RandomAccessFile, shared by the public functions and the fuzz targets. Internal to
 // framework/formats/.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Zip archives, as far as .npz needs them: PKWARE's APPNOTE with stored and deflated entries and zip64. Internal to
+// Zip archives as far as .npz needs them: PKWARE's APPNOTE with stored and deflated entries and zip64. Internal to
 // framework/formats/.
 #pragma once
 
@@ -14,30 +14,30 @@
 
 namespace vg::detail {
 
-/// An entry whose place and sizes have been checked.
+/// An entry whose position and sizes have been checked.
 struct ZipEntry {
   std::string name;  ///< UTF-8
   bool deflated = false;
   std::uint32_t crc = 0;
   std::int64_t packed = 0;  ///< bytes in the file
-  std::int64_t size = 0;    ///< bytes unpacked: no more than the packed ones can hold
-  std::int64_t at = 0;      ///< of the packed bytes, from the file's start
+  std::int64_t size = 0;    ///< unpacked bytes; no more than the packed ones can hold
+  std::int64_t at = 0;      ///< the file offset of the packed bytes
 };
 
 /// The archive's entries in the directory's order; their bytes do not overlap. Throws IoError through `source`.
 std::vector<ZipEntry> read_zip_directory(const RandomAccessFile& source);
 
-/// The unpacked bytes of an entry, one after the other.
+/// Reads the unpacked bytes of an entry in order.
 class ZipStream {
  public:
-  /// Both outlive this.
+  /// Both arguments must outlive this object.
   ZipStream(const RandomAccessFile& source, const ZipEntry& entry);
   ~ZipStream();
-  /// Of the entry's `size` bytes, those not yet read.
+  /// The number of the entry's `size` bytes that have not been read.
   std::int64_t left() const { return left_; }
-  /// Throws IoError when the stream is damaged or has fewer.
+  /// Reads the next `bytes` bytes. Throws IoError if the stream is damaged or has fewer.
   void read(void* to, std::int64_t bytes);
-  /// After the last byte: throws IoError unless the stream ends here and the checksum is right.
+  /// Call it after the last byte. Throws IoError unless the stream ends here and the checksum is right.
   void finish();
 
  private:
@@ -55,15 +55,15 @@ class ZipStream {
   std::unique_ptr<Inflate> inflate_;
 };
 
-/// Writes an archive from the front.
+/// Writes an archive sequentially.
 class ZipWriter {
  public:
-  /// Where sizes or offsets pass `limit`, zip64 records stand: tests lower it.
+  /// Writes zip64 records for sizes and offsets above `limit`, which tests lower.
   ZipWriter(AtomicFile& file, bool deflate, std::uint64_t limit = 0xfffffffe)
       : file_(file), deflate_(deflate), limit_(limit) {}
-  /// An entry of these pieces.
+  /// Writes an entry whose data are the concatenated pieces.
   void add(const std::string& name, const std::vector<std::string_view>& pieces);
-  /// The directory; then the archive is complete.
+  /// Writes the directory, which completes the archive.
   void finish();
 
  private:

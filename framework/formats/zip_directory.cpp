@@ -1,4 +1,4 @@
-// Finds and checks the directory of a zip archive: everything that it says is compared with the file before it is used.
+// Finds and checks the directory of a zip archive: every field is compared with the file before it is used.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -15,7 +15,7 @@ namespace vg::detail {
 namespace {
 
 constexpr std::int64_t end_bytes = 22, locator_bytes = 20, end64_bytes = 56, central_bytes = 46, local_bytes = 30;
-constexpr std::int64_t deflate_limit = 1032;  // deflate expands no further than this
+constexpr std::int64_t deflate_limit = 1032;  // deflate never expands more than this
 
 template <class T>
 T load(const std::string& bytes, std::size_t at) {
@@ -32,7 +32,7 @@ std::string piece(const RandomAccessFile& source, std::int64_t at, std::int64_t 
   return out;
 }
 
-/// A 64-bit field. Throws unless it is at most 2^63 - 1.
+/// Loads a 64-bit field. Throws if it exceeds 2^63 - 1.
 std::int64_t load64(const RandomAccessFile& source, const std::string& b, std::size_t at) {
   const auto value = load<std::uint64_t>(b, at);
   if (value > INT64_MAX) source.fail(fmt::format("its zip64 records have the size or offset {}", value));
@@ -41,10 +41,10 @@ std::int64_t load64(const RandomAccessFile& source, const std::string& b, std::s
 
 struct Directory {
   std::int64_t at = 0, bytes = 0, entries = 0;
-  std::int64_t ends = 0;  ///< where the first record behind it stands
+  std::int64_t ends = 0;  ///< the offset of the first record behind the directory
 };
 
-/// The last record of the file; behind it only its own comment.
+/// Finds the last record of the file, behind which only its own comment may follow.
 std::int64_t find_end(const RandomAccessFile& source) {
   const std::int64_t window = std::min<std::int64_t>(source.size(), end_bytes + 65535);
   const std::string tail = piece(source, source.size() - window, window, "its end");
@@ -60,7 +60,7 @@ void read_end64(const RandomAccessFile& source, std::int64_t locator_at, Directo
   const std::string locator = piece(source, locator_at, locator_bytes, "its zip64 locator");
   const std::int64_t at = load64(source, locator, 8);
   if (at > locator_at - end64_bytes)
-    source.fail(fmt::format("its zip64 locator points to byte {}, where no zip64 record can stand", at));
+    source.fail(fmt::format("its zip64 locator points to byte {}, where no zip64 record can be", at));
   const std::string end = piece(source, at, end64_bytes, "its zip64 record");
   if (load<std::uint32_t>(end, 0) != 0x06064b50 || load64(source, end, 4) != locator_at - at - 12)
     source.fail("its zip64 record is damaged");
@@ -82,13 +82,13 @@ Directory find_directory(const RandomAccessFile& source) {
     source.fail("a part of a split archive");
   if (d.bytes > d.ends || d.at != d.ends - d.bytes)
     source.fail(
-        fmt::format("its directory should stand at byte {} with {} bytes, and end at byte {}", d.at, d.bytes, d.ends));
+        fmt::format("its directory should be at byte {} with {} bytes, and end at byte {}", d.at, d.bytes, d.ends));
   if (d.entries > d.bytes / central_bytes)
     source.fail(fmt::format("its directory should have {} entries in {} bytes", d.entries, d.bytes));
   return d;
 }
 
-/// The values of the zip64 extra field that stand for the fields which are all ones, in their order.
+/// The values of the zip64 extra field. In order, they replace the fields that are all ones.
 class Extra64 {
  public:
   Extra64(const RandomAccessFile& source, const std::string& extra, const std::string& name)
@@ -116,14 +116,14 @@ class Extra64 {
 };
 
 void check_flags(const RandomAccessFile& source, const std::string& name, std::int64_t flags, std::int64_t method) {
-  constexpr std::int64_t harmless = 0x0002 | 0x0004 | 0x0008 | 0x0800;  // deflate's effort, sizes behind, UTF-8
+  constexpr std::int64_t harmless = 0x0002 | 0x0004 | 0x0008 | 0x0800;  // deflate's effort, sizes after the data, UTF-8
   if (flags & 1) source.fail(fmt::format("entry {} is encrypted", name));
   if (flags & ~harmless) source.fail(fmt::format("entry {} has the flags 0x{:04x}, which are not read", name, flags));
   if (method != 0 && method != 8)
     source.fail(fmt::format("entry {} is packed by method {}; stored (0) and deflated (8) are read", name, method));
 }
 
-/// Compares an entry with what stands before its data, and finds these.
+/// Compares an entry with the header before its data, and computes the offset of the data.
 void check_local(const RandomAccessFile& source, const std::string& central, std::int64_t header_at, ZipEntry& entry) {
   const std::string name = in_quotes(entry.name);
   const std::string local = piece(source, header_at, local_bytes, "the header of an entry");
@@ -143,7 +143,7 @@ struct Place {
   std::size_t entry;
 };
 
-/// The entry whose directory record stands at `at`, which moves behind it.
+/// Reads the entry whose directory record is at `at`, and moves `at` behind it.
 ZipEntry read_entry(const RandomAccessFile& source, const Directory& d, std::int64_t& at, Place& place) {
   if (d.ends - at < central_bytes) source.fail("its directory ends within an entry");
   const std::string central = piece(source, at, central_bytes, "its directory");
@@ -192,7 +192,7 @@ std::vector<ZipEntry> read_zip_directory(const RandomAccessFile& source) {
     places.push_back(place);
   }
   if (at != d.ends) source.fail(fmt::format("its directory has {} bytes behind its last entry", d.ends - at));
-  // Archives that unpack the same bytes many times are bombs.
+  // Entries must not overlap, because archives that unpack the same bytes many times are zip bombs.
   std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) { return a.begin < b.begin; });
   for (std::size_t i = 1; i < places.size(); ++i)
     if (places[i].begin < places[i - 1].end)

@@ -66,7 +66,7 @@ void ZipStream::read(void* to, std::int64_t bytes) {
   }
 }
 
-/// Packed bytes for zlib, once it has none.
+/// Gives zlib more packed bytes if it has none left.
 void ZipStream::refill() {
   z_stream& z = inflate_->z;
   if (z.avail_in != 0) return;
@@ -95,7 +95,7 @@ void ZipStream::inflate(unsigned char* to, std::int64_t bytes) {
 
 void ZipStream::finish() {
   if (left_ != 0) fail(fmt::format("{} bytes follow its data", left_));
-  if (inflate_ && !inflate_->ended) {  // the last output may come before the mark of the end
+  if (inflate_ && !inflate_->ended) {  // the mark of the end may follow the last output
     unsigned char more = 0;
     z_stream& z = inflate_->z;
     do {

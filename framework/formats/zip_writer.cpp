@@ -1,4 +1,4 @@
-// Writes zip archives from the front: an entry's checksum and packed size are known before its header is written.
+// Writes zip archives sequentially: an entry's checksum and packed size are computed before its header is written.
 #include <algorithm>
 #include <numeric>
 
@@ -19,7 +19,7 @@ void put(std::string& to, T value) {
   for (std::size_t i = 0; i < sizeof(T); ++i) to += static_cast<char>(value >> (8 * i) & 0xff);
 }
 
-/// Calls f(bytes, count) on steps that zlib can count.
+/// Calls f(bytes, count) for pieces of at most largest_step bytes.
 template <class F>
 void in_steps(std::string_view bytes, F&& f) {
   for (std::size_t at = 0; at < bytes.size(); at += largest_step) {
@@ -62,7 +62,7 @@ class Deflate {
     do {
       z_.next_out = reinterpret_cast<Bytef*>(buffer);
       z_.avail_out = sizeof(buffer);
-      ::deflate(&z_, flush);  // fails only for a state that this class cannot be in
+      ::deflate(&z_, flush);  // fails only in a state that this class never reaches
       out_.append(buffer, sizeof(buffer) - z_.avail_out);
     } while (z_.avail_out == 0);
   }
@@ -77,7 +77,7 @@ void ZipWriter::put(std::string_view bytes) {
   at_ += bytes.size();
 }
 
-// The record of an entry before its data, or, longer, in the directory.
+// The record of an entry: the short form before its data, or the long one in the directory.
 std::string ZipWriter::record(const Written& entry, bool directory) const {
   const bool wide_sizes = std::max(entry.packed, entry.size) > limit_;
   const bool wide_offset = directory && entry.at > limit_;
@@ -94,7 +94,7 @@ std::string ZipWriter::record(const Written& entry, bool directory) const {
   two(version);
   two(ascii ? 0 : 0x0800);
   two(deflate_ ? 8 : 0);
-  two(0), two(33);  // 1980-01-01: no clock stands in a file
+  two(0), two(33);  // 1980-01-01: a fixed date, so that equal tensors give equal files
   four(entry.crc);
   four(wide_sizes ? ones : entry.packed);
   four(wide_sizes ? ones : entry.size);
@@ -102,7 +102,7 @@ std::string ZipWriter::record(const Written& entry, bool directory) const {
   two(extra.empty() ? 0 : static_cast<unsigned>(extra.size() + 4));
   if (directory) {
     two(0), two(0), two(0);              // no comment, the first disk, no internal attributes
-    four(std::uint64_t{0100600} << 16);  // a file that its owner reads and writes
+    four(std::uint64_t{0100600} << 16);  // a regular file that its owner can read and write
     four(wide_offset ? ones : entry.at);
   }
   out += entry.name;
