@@ -1,4 +1,4 @@
-// Activations as layers, for Sequential; they take any shape. Defaults are those of brainstate's classes.
+// Activations as layers for Sequential. They accept any shape. The defaults are those of brainstate's classes.
 #pragma once
 
 #include <concepts>
@@ -20,10 +20,10 @@ struct ReLU : Module {
 struct LeakyReLUOptions {
   double negative_slope = 0.01;
 };
-/// x, or negative_slope * x below 0.
+/// x, or negative_slope * x where x is below 0.
 struct LeakyReLU : Module {
   explicit LeakyReLU(LeakyReLUOptions options = {}) : options_(options) {}
-  /// Of negative_slope.
+  /// Makes a layer with this negative_slope.
   explicit LeakyReLU(std::floating_point auto negative_slope) : options_{static_cast<double>(negative_slope)} {}
   Variable update(const Variable& x) override { return leaky_relu(x, options_.negative_slope); }
   Variable update_last(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
@@ -36,9 +36,9 @@ struct LeakyReLU : Module {
 };
 
 struct GELUOptions {
-  bool approximate = false;  ///< by tanh; else by erf
+  bool approximate = false;  ///< by tanh; otherwise by erf
 };
-/// x * Phi(x).
+/// x * Phi(x), where Phi is the normal distribution function.
 struct GELU : Module {
   explicit GELU(GELUOptions options = {}) : options_(options) {}
   Variable update(const Variable& x) override { return gelu(x, options_.approximate); }
@@ -70,7 +70,7 @@ struct Tanh : Module {
 struct SoftmaxOptions {
   int axis = -1;
 };
-/// e^x / sum(e^x) along an axis. A ValueError when called for an axis that the input has not.
+/// e^x / sum(e^x) along an axis. The call throws ValueError for an axis that the input does not have.
 struct Softmax : Module {
   explicit Softmax(SoftmaxOptions options = {}) : options_(options) {}
   Variable update(const Variable& x) override { return softmax(x, options_.axis); }
@@ -81,7 +81,7 @@ struct Softmax : Module {
   SoftmaxOptions options_;
 };
 
-/// x.
+/// Returns x.
 struct Identity : Module {
   Variable update(const Variable& x) override { return x; }
   std::string kind() const override { return "Identity"; }

@@ -1,4 +1,4 @@
-// Pooling to a size: AdaptiveAvgPool3d and AdaptiveMaxPool3d, PyTorch's windows.
+// Pooling to a given output size: AdaptiveAvgPool3d and AdaptiveMaxPool3d, with PyTorch's windows.
 #pragma once
 
 #include "voxgrad/framework/ops/pool3d.hpp"
@@ -7,12 +7,12 @@
 namespace vg {
 
 struct AdaptivePool3dOptions {
-  TripleArg output_size{};  ///< required: the spatial extents of the output, whatever the input's
+  TripleArg output_size{};  ///< required: the spatial extents of the output for any input
   Size in_size{};           ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
   std::string name{};
 };
 
-/// x (B, H, W, D, C), or (H, W, D, C) without a batch axis -> (B, output_size, C). Window o of an axis goes from
+/// x (B, H, W, D, C), or (H, W, D, C) without a batch axis -> (B, output_size, C). Along each axis, window o covers
 /// floor(o * in / out) to ceil((o + 1) * in / out).
 class AdaptivePoolLayer3d : public Layer {
  public:
@@ -22,7 +22,7 @@ class AdaptivePoolLayer3d : public Layer {
 
  protected:
   explicit AdaptivePoolLayer3d(std::string name) : Layer(std::move(name)) {}
-  /// For a constructor's end, when kind() can be called.
+  /// Called at the end of a constructor, when kind() can be called.
   void start(const AdaptivePool3dOptions& options);
   virtual Variable pool(const Variable& x, const Triple& size) const = 0;
 
@@ -34,7 +34,7 @@ class AdaptivePoolLayer3d : public Layer {
 class AdaptiveAvgPool3d : public AdaptivePoolLayer3d {
  public:
   explicit AdaptiveAvgPool3d(AdaptivePool3dOptions o) : AdaptivePoolLayer3d(o.name) { start(o); }
-  /// Of output_size.
+  /// Makes a layer with this output_size on all axes.
   explicit AdaptiveAvgPool3d(Integer auto output_size)
       : AdaptiveAvgPool3d(AdaptivePool3dOptions{.output_size = output_size}) {}
   std::string kind() const override { return "AdaptiveAvgPool3d"; }
@@ -47,7 +47,7 @@ class AdaptiveAvgPool3d : public AdaptivePoolLayer3d {
 class AdaptiveMaxPool3d : public AdaptivePoolLayer3d {
  public:
   explicit AdaptiveMaxPool3d(AdaptivePool3dOptions o) : AdaptivePoolLayer3d(o.name) { start(o); }
-  /// Of output_size.
+  /// Makes a layer with this output_size on all axes.
   explicit AdaptiveMaxPool3d(Integer auto output_size)
       : AdaptiveMaxPool3d(AdaptivePool3dOptions{.output_size = output_size}) {}
   std::string kind() const override { return "AdaptiveMaxPool3d"; }

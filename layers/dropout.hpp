@@ -1,4 +1,4 @@
-// Dropout, as in brainstate: `keep_prob` is the probability to keep.
+// Dropout as in brainstate, where `keep_prob` is the probability to keep an element.
 #pragma once
 
 #include <optional>
@@ -8,16 +8,16 @@
 namespace vg {
 
 struct DropoutOptions {
-  double keep_prob = 0.5;                    ///< to keep an element, or a channel; in (0, 1]
-  std::optional<std::uint64_t> seed{};  ///< given: a RandomState of its own, saved with the model
+  double keep_prob = 0.5;               ///< the probability to keep an element or a channel, in (0, 1]
+  std::optional<std::uint64_t> seed{};  ///< if given, the layer has its own RandomState, which is saved with the model
   std::string name{};
 };
 
-/// What the dropouts share. Each call in training takes one key from its own RandomState if it has a seed, else from
-/// random::default_generator(); evaluation, or keep_prob = 1, gives x itself.
+/// The common base of the dropout layers. In training, each call takes one key from the layer's RandomState if it has a
+/// seed, else from random::default_generator(). In evaluation, or with keep_prob = 1, the result is x.
 class DropoutLayer : public Layer {
  public:
-  std::optional<RandomState> random;  ///< leaf "key"; only with a seed
+  std::optional<RandomState> random;  ///< leaf "key"; present only with a seed
 
   Variable update(const Variable& x) override;
   void visit(Visitor& v) override;
@@ -26,7 +26,7 @@ class DropoutLayer : public Layer {
 
  protected:
   explicit DropoutLayer(std::string name) : Layer(std::move(name)) {}
-  /// For a constructor's end, when kind() can be called.
+  /// Called at the end of a constructor, when kind() can be called.
   void start(const DropoutOptions& options);
   virtual Variable drop(const Variable& x, double keep_prob, const random::Key& key) const = 0;
 
@@ -34,7 +34,7 @@ class DropoutLayer : public Layer {
   double keep_prob_ = 1;
 };
 
-/// Each element is kept with probability keep_prob, times 1 / keep_prob, else 0.
+/// Each element is kept and multiplied by 1 / keep_prob with probability keep_prob, and is 0 otherwise.
 class Dropout : public DropoutLayer {
  public:
   explicit Dropout(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }
@@ -44,8 +44,9 @@ class Dropout : public DropoutLayer {
   Variable drop(const Variable& x, double keep_prob, const random::Key& key) const override;
 };
 
-/// Each channel of each sample of x (B, H, W, D, C), or (H, W, D, C), is kept whole with probability keep_prob, times 1 /
-/// keep_prob, else 0: torch.nn.Dropout3d, brainstate.nn.Dropout3d. Any other rank is a ValueError.
+/// Each channel of each sample of x (B, H, W, D, C), or (H, W, D, C), is kept whole and multiplied by 1 / keep_prob with
+/// probability keep_prob, and is 0 otherwise: torch.nn.Dropout3d, brainstate.nn.Dropout3d. Throws ValueError for any other
+/// rank.
 class SpatialDropout3d : public DropoutLayer {
  public:
   explicit SpatialDropout3d(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }

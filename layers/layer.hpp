@@ -1,4 +1,4 @@
-// What the layers share: a name, checks of the input against in_size, and the batch axis that an input may lack.
+// The common base of the layers: a name, checks of the input against in_size, and an optional batch axis.
 #pragma once
 
 #include <cstdint>
@@ -12,26 +12,26 @@ namespace vg {
 
 class Layer : public Module {
  public:
-  /// The name given in the options, "" for none.
+  /// The name given in the options; "" if there is none.
   const std::string& name() const { return name_; }
 
  protected:
   Layer() = default;
   explicit Layer(std::string name) : name_(std::move(name)) {}
 
-  /// What messages begin with: "Conv3d", or "Conv3d encoder" for a layer of that name.
+  /// The beginning of messages: "Conv3d", or "Conv3d encoder" for a layer with the name "encoder".
   std::string where() const { return name_.empty() ? kind() : kind() + " " + name_; }
   bool built() const { return !in_size().empty(); }
-  /// Throws ValueError for a layer that was made without in_size and not built.
+  /// Throws ValueError for a layer that has neither in_size nor been built.
   void require_built() const;
-  /// For a layer that takes samples of in_size: whether x has a batch axis before it. Throws ValueError for any other
+  /// For a layer whose samples have in_size: whether x has a batch axis before it. Throws ValueError for any other
   /// shape.
   bool has_batch(const Variable& x) const;
-  /// The same for a layer over volumes that may be used without being built: then by x's rank, 5 or 4.
+  /// The same for a layer over volumes. If it is not built, the rank of x decides: 5 or 4.
   bool is_batch_of_volumes(const Variable& x) const;
-  /// Throws ValueError unless the last axes of x are in_size, whatever stands before them.
+  /// Throws ValueError unless the last axes of x are in_size; any axes may come before them.
   void require_trailing(const Variable& x) const;
-  /// Throws ValueError for a size of other extents than the one this layer was built for (Module::build).
+  /// Throws ValueError for a size that differs from the one that this layer was built for (Module::build).
   void require_same(const Size& size) { Module::build(size); }
 
  private:
@@ -39,12 +39,12 @@ class Layer : public Module {
 };
 
 namespace detail {
-/// Whether x's extents from axis `first` on are `size`; vg::dynamic fits every extent.
+/// Whether x's extents from axis `first` on are `size`; vg::dynamic fits any extent.
 bool fits(const Shape& x, std::size_t first, const Size& size);
-/// For options(): one list of them after the other, and extents as they are kept.
+/// For options(): with() concatenates two lists; list() converts extents to the stored form.
 Attributes with(Attributes values, Attributes more);
 std::vector<std::int64_t> list(const Triple& extents);
-/// x with a batch axis of 1 in front, and back.
+/// with_batch adds a batch axis of extent 1 in front of x; without_batch removes it.
 Variable with_batch(const Variable& x);
 Variable without_batch(const Variable& x);
 }  // namespace detail

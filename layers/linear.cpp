@@ -35,7 +35,7 @@ void Linear::build(const Size& in_size) {
   weight.add("weight", w);
   if (bias.defined()) weight.add("bias", bias);
   mask_ = mask;
-  options_.w_init = options_.b_init = options_.w_mask = std::nullopt;  // with the arrays they may hold
+  options_.w_init = options_.b_init = options_.w_mask = std::nullopt;  // also frees the arrays that they may hold
   Size out = in_size;
   out.back() = options_.out_features;
   set_sizes(in_size, out);

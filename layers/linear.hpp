@@ -7,20 +7,20 @@
 namespace vg {
 
 struct LinearOptions {
-  Size in_size{};                 ///< (..., features); all but the features may be vg::dynamic
+  Size in_size{};                 ///< (..., features); all extents except the features may be vg::dynamic
   std::int64_t out_features = 0;  ///< required
   Initializer w_init = init::KaimingNormal();
   Initializer b_init = init::ZeroInit();  ///< None: no bias
-  Initializer w_mask = std::nullopt;      ///< multiplied into the weight in every pass
+  Initializer w_mask = std::nullopt;      ///< multiplied into the weight in every call
   std::string name{};
 };
 
-/// x @ w + b over the last axis: (..., features) -> (..., out_features). Weight (features, out_features), bias
-/// (out_features,).
+/// x @ w + b over the last axis: (..., features) -> (..., out_features). The weight is (features, out_features), the
+/// bias (out_features,).
 class Linear : public Layer {
  public:
   explicit Linear(LinearOptions options);
-  /// Of out_features; in_size follows from the layer before.
+  /// Makes a layer with this out_features; in_size follows from the layer before.
   explicit Linear(Integer auto out_features)
       : Linear(LinearOptions{.out_features = static_cast<std::int64_t>(out_features)}) {}
   ParamState weight;  ///< leaf "weight", and "bias" unless b_init is None

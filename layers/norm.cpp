@@ -211,7 +211,7 @@ void LayerNorm::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_extents(where(), in_size);
   const int rank = static_cast<int>(in_size.size());
-  // Axes count from the end of in_size, so that any number of axes may stand before it.
+  // Axes are counted from the end of in_size, so that any number of axes may precede it.
   const auto from_end = [&](const char* name, const std::vector<int>& axes) {
     std::set<int> found;
     for (int axis : axes)
@@ -239,7 +239,7 @@ Variable LayerNorm::update(const Variable& x) {
   require_trailing(x);
   require_dtype(x);
   const auto count = static_cast<int>(reduction_axes_.size());
-  const bool trailing = reduction_axes_.front() == -count;  // sorted and without repetition
+  const bool trailing = reduction_axes_.front() == -count;  // they are sorted and distinct
   if (trailing && count == 1 && feature_axes_ == reduction_axes_)
     return layer_norm(x, 1, flat("scale"), flat("bias"), epsilon());
   Variable y;

@@ -1,4 +1,4 @@
-// Normalisation: BatchNorm3d, GroupNorm and LayerNorm as in brainstate, InstanceNorm3d with PyTorch's numbers.
+// Normalisation: BatchNorm3d, GroupNorm and LayerNorm as in brainstate, and InstanceNorm3d as in PyTorch.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 namespace vg {
 
-/// What the normalisation layers share: one state of leaves "scale" and "bias", either of which may be missing.
+/// The common base of the normalisation layers: one state with leaves "scale" and "bias", each of which may be missing.
 class NormLayer : public Layer {
  public:
   ParamState weight;
@@ -18,13 +18,13 @@ class NormLayer : public Layer {
 
  protected:
   NormLayer(std::string name, double epsilon, Initializer scale_init, Initializer bias_init);
-  /// Adds the leaves, of that shape. An initializer of None: no such leaf.
+  /// Adds the leaves with that shape. A leaf whose initializer is None is left out.
   void make_weight(const Shape& shape);
-  /// The leaf as a vector of its entries, or undefined.
+  /// The leaf as a vector of its entries; undefined if it is missing.
   Variable flat(std::string_view leaf) const;
   /// Throws TypeError unless x has the parameters' dtype.
   void require_dtype(const Variable& x) const;
-  /// Groups of channels normalised, scaled and shifted. x is one sample of in_size, or has a batch axis.
+  /// Normalises groups of channels, then scales and shifts. x is one sample of in_size, or has a batch axis.
   Variable in_groups(const Variable& x, std::int64_t groups) const;
   double epsilon() const { return epsilon_; }
   Attributes norm_options() const;
@@ -38,21 +38,21 @@ class NormLayer : public Layer {
 struct BatchNorm3dOptions {
   Size in_size{};  ///< (H, W, D, C); spatial extents may be vg::dynamic
   double epsilon = 1e-5;
-  double momentum = 0.99;  ///< the part of the running statistics that is kept
+  double momentum = 0.99;  ///< the fraction of the running statistics that is kept per step
   bool affine = true;      ///< scale and bias, of shape (1, 1, 1, C)
   Initializer bias_initializer = init::Constant(0);
   Initializer scale_initializer = init::Constant(1);
   std::string name{};
 };
 
-/// Training: normalises each channel by its mean and biased variance over batch and space, and moves the running ones:
-/// running = momentum * running + (1 - momentum) * batch. Evaluation, and training while a running statistic is frozen:
-/// normalises by the running ones. Throws ValueError in training mode for an input of one value per channel, as PyTorch
-/// does.
+/// Training: normalises each channel by its mean and biased variance over batch and space, and updates the running
+/// statistics: running = momentum * running + (1 - momentum) * batch. Evaluation, and training while a running
+/// statistic is frozen: normalises by the running statistics. In training mode an input with one value per channel
+/// throws ValueError, as in PyTorch.
 class BatchNorm3d : public NormLayer {
  public:
   explicit BatchNorm3d(BatchNorm3dOptions options = {});
-  BatchState running_mean, running_var;  ///< leaf "value", (1, 1, 1, C); they start at 0 and 1
+  BatchState running_mean, running_var;  ///< leaf "value", (1, 1, 1, C); the initial values are 0 and 1
 
   Variable update(const Variable& x) override;
   void visit(Visitor& v) override;
@@ -68,7 +68,7 @@ class BatchNorm3d : public NormLayer {
 
 struct GroupNormOptions {
   Size in_size{};                               ///< (C,), or a whole sample (..., C)
-  std::optional<std::int64_t> num_groups = 32;  ///< divides C
+  std::optional<std::int64_t> num_groups = 32;  ///< must divide C
   std::optional<std::int64_t> group_size{};     ///< instead of num_groups, which must then be std::nullopt
   double epsilon = 1e-6;
   bool use_bias = true;
@@ -78,8 +78,8 @@ struct GroupNormOptions {
   std::string name{};
 };
 
-/// Normalises each sample within groups of channels. x (B, ..., C), or one sample of in_size when that is a whole one.
-/// Scale and bias have shape (C,).
+/// Normalises each sample within groups of channels. x (B, ..., C), or one sample if in_size is a whole one. Scale and
+/// bias have shape (C,).
 class GroupNorm : public NormLayer {
  public:
   explicit GroupNorm(GroupNormOptions options = {});
@@ -100,8 +100,7 @@ struct InstanceNorm3dOptions {
   std::string name{};
 };
 
-/// Normalises each channel of each sample over space. x (B, H, W, D, C), or one sample of in_size when that is a whole
-/// one.
+/// Normalises each channel of each sample over space. x (B, H, W, D, C), or one sample if in_size is a whole one.
 class InstanceNorm3d : public NormLayer {
  public:
   explicit InstanceNorm3d(InstanceNorm3dOptions options = {});
@@ -116,7 +115,7 @@ class InstanceNorm3d : public NormLayer {
 
 struct LayerNormOptions {
   Size in_size{};                          ///< the last axes of x; those that are normalised or scaled must be fixed
-  std::vector<int> reduction_axes = {-1};  ///< axes of in_size over which mean and variance are taken
+  std::vector<int> reduction_axes = {-1};  ///< axes of in_size over which the mean and variance are computed
   std::vector<int> feature_axes = {-1};    ///< axes of in_size that scale and bias keep; the others have extent 1 there
   double epsilon = 1e-6;
   bool use_bias = true;

@@ -1,4 +1,4 @@
-// Pooling: MaxPool3d and AvgPool3d as in brainstate, GlobalAvgPool3d.
+// Pooling: MaxPool3d and AvgPool3d as in brainstate, and GlobalAvgPool3d.
 #pragma once
 
 #include <utility>
@@ -10,7 +10,7 @@ namespace vg {
 
 struct MaxPool3dOptions {
   TripleArg kernel_size{};  ///< required
-  TripleArg stride{};       ///< not given: kernel_size
+  TripleArg stride{};       ///< kernel_size if not given
   Padding padding = "VALID";
   Size in_size{};  ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
   std::string name{};
@@ -18,14 +18,14 @@ struct MaxPool3dOptions {
 
 struct AvgPool3dOptions {
   TripleArg kernel_size{};  ///< required
-  TripleArg stride = 1;     ///< 1, as in brainstate; not kernel_size
+  TripleArg stride = 1;     ///< 1 as in brainstate, rather than kernel_size
   Padding padding = "VALID";
   Size in_size{};
   std::string name{};
 };
 
-/// Windows over x (B, H, W, D, C), or (H, W, D, C) without a batch axis. Explicit padding must be in [0, kernel_size).
-/// Throws ValueError for an output that would be empty.
+/// The common base of pooling over windows of x (B, H, W, D, C), or (H, W, D, C) without a batch axis. Explicit padding
+/// must be in [0, kernel_size). Throws ValueError if the output would be empty.
 class PoolLayer3d : public Layer {
  public:
   Variable update(const Variable& x) override { return update_last(x); }
@@ -35,7 +35,7 @@ class PoolLayer3d : public Layer {
 
  protected:
   PoolLayer3d(std::string name, Padding padding) : Layer(std::move(name)), padding_(std::move(padding)) {}
-  /// For a constructor's end, when kind() can be called.
+  /// Called at the end of a constructor, when kind() can be called.
   void start(const TripleArg& kernel_size, const TripleArg& stride, const Size& in_size);
   virtual Variable pool(Variable x, const Pool3dArgs& args) const = 0;
 
@@ -47,12 +47,12 @@ class PoolLayer3d : public Layer {
   Padding padding_;
 };
 
-/// The largest value of each window; padding never wins.
+/// The largest value of each window. Padding is never the largest.
 class MaxPool3d : public PoolLayer3d {
  public:
   explicit MaxPool3d(MaxPool3dOptions options);
-  /// Of kernel_size, which is the stride, too. AvgPool3d has no such form: its stride would be 1, as in brainstate,
-  /// where PyTorch's is the kernel.
+  /// Makes a layer whose kernel_size and stride are both this number. AvgPool3d has no such constructor, because its
+  /// stride would be 1, as in brainstate, while PyTorch's is the kernel size.
   explicit MaxPool3d(Integer auto kernel_size) : MaxPool3d(MaxPool3dOptions{.kernel_size = kernel_size}) {}
   std::string kind() const override { return "MaxPool3d"; }
 

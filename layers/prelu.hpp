@@ -1,4 +1,4 @@
-// Activations with parameters or constants of their own: PReLU, ELU, Softplus, as PyTorch's.
+// Activations with parameters or constants: PReLU, ELU and Softplus, as in PyTorch.
 #pragma once
 
 #include <concepts>
@@ -9,13 +9,13 @@
 namespace vg {
 
 struct PReLUOptions {
-  bool per_channel = false;  ///< a slope a channel, which needs in_size (or Sequential); else one in all
-  double initial = 0.25;     ///< of every slope
+  bool per_channel = false;  ///< one slope per channel, which needs in_size (or Sequential); otherwise a single slope
+  double initial = 0.25;     ///< the initial value of every slope
   Size in_size{};            ///< any rank; the last extent is the channels
   std::string name{};
 };
 
-/// x, or slope * x where x is not positive; the slopes are learned. Any number of axes may stand before in_size.
+/// x, or slope * x where x is not positive. The slopes are learned. Any number of axes may precede in_size.
 class PReLU : public Layer {
  public:
   explicit PReLU(PReLUOptions options = {});
@@ -39,7 +39,7 @@ struct ELUOptions {
 class ELU : public Module {
  public:
   explicit ELU(ELUOptions options = {});
-  /// Of alpha.
+  /// Makes a layer with this alpha.
   explicit ELU(std::floating_point auto alpha) : ELU(ELUOptions{.alpha = static_cast<double>(alpha)}) {}
   Variable update(const Variable& x) override { return elu(x, options_.alpha); }
   std::string kind() const override { return "ELU"; }
@@ -51,7 +51,7 @@ class ELU : public Module {
 
 struct SoftplusOptions {
   double beta = 1;        ///< positive
-  double threshold = 20;  ///< of beta * x; above it the result is x
+  double threshold = 20;  ///< for beta * x; above it the result is x
 };
 /// log(1 + e^(beta x)) / beta.
 class Softplus : public Module {

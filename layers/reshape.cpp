@@ -13,7 +13,7 @@ namespace vg {
 
 namespace {
 
-// The extents with those from first to last joined into one, which is vg::dynamic if one of them is.
+// Joins the extents from first to last into one, which is vg::dynamic if one of them is.
 Size joined(const Size& size, std::size_t first, std::size_t last) {
   const auto begin = size.begin() + static_cast<std::ptrdiff_t>(first),
              end = size.begin() + static_cast<std::ptrdiff_t>(last) + 1;
@@ -36,7 +36,7 @@ void Flatten::build(const Size& in_size) {
   const int first = normalize_axis(where() + "] [start_axis", start_axis_, rank),
             last = normalize_axis(where() + "] [end_axis", end_axis_, rank);
   if (first > last)
-    throw ValueError(fmt::format("[{}] start_axis, end_axis: got {} and {}; the first must not stand after the last",
+    throw ValueError(fmt::format("[{}] start_axis, end_axis: got {} and {}; the first must not come after the last",
                                  where(), start_axis_, end_axis_));
   set_sizes(in_size, joined(in_size, static_cast<std::size_t>(first), static_cast<std::size_t>(last)));
 }
@@ -85,12 +85,12 @@ Upsample::Upsample(UpsampleOptions o)
   if (!o.in_size.empty()) build(o.in_size);
 }
 
-// Output extent of axis i, for one of the input.
+// The output extent of axis i for an input extent `in`.
 std::int64_t Upsample::extent(std::size_t i, std::int64_t in) const {
   if (size_) return (*size_)[i];
   if (in == dynamic) return dynamic;
   if (factor_) return static_cast<std::int64_t>(std::floor(static_cast<double>(in) * (*factor_)[i]));
-  return in > INT64_MAX / scale_[i] ? INT64_MAX : in * scale_[i];  // which the op refuses
+  return in > INT64_MAX / scale_[i] ? INT64_MAX : in * scale_[i];  // the op refuses INT64_MAX
 }
 
 void Upsample::build(const Size& in_size) {
@@ -117,7 +117,7 @@ Variable Upsample::update(const Variable& x) {
   return batch ? y : detail::without_batch(y);
 }
 
-// What only "trilinear" has is named only there, so that checkpoints from before it fit.
+// Options of "trilinear" are written only in that mode, so that checkpoints from before it existed still fit.
 Attributes Upsample::options() const {
   Attributes values{{"scale", detail::list(scale_)}, {"mode", std::string(trilinear_ ? "trilinear" : "nearest")}};
   if (trilinear_) values.emplace_back("align_corners", align_corners_);

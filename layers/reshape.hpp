@@ -1,4 +1,4 @@
-// Layers that move elements: Flatten, Upsample.
+// Layers that rearrange or resize: Flatten, Upsample.
 #pragma once
 
 #include <optional>
@@ -8,14 +8,14 @@
 namespace vg {
 
 struct FlattenOptions {
-  int start_axis = 0;  ///< axes of in_size, so without the batch axis
+  int start_axis = 0;  ///< axes of in_size, so the batch axis is not counted
   int end_axis = -1;   ///< inclusive
   Size in_size{};      ///< any rank
   std::string name{};
 };
 
 /// Joins the axes start_axis ... end_axis of each sample: (B, H, W, D, C) -> (B, H * W * D * C). It needs in_size (or
-/// Sequential) to know what a sample is; any number of axes may stand before it.
+/// Sequential), which defines the axes of a sample. Any number of axes may precede it.
 class Flatten : public Layer {
  public:
   explicit Flatten(FlattenOptions options = {});
@@ -31,21 +31,21 @@ class Flatten : public Layer {
 struct UpsampleOptions {
   TripleArg scale = 2;
   std::string mode = "nearest";  ///< or "trilinear"
-  bool align_corners = false;    ///< of "trilinear": the first and last voxels keep their places
-  TripleArg size{};              ///< of "trilinear", instead of scale: the output's spatial extents
-  /// Of "trilinear", instead of scale: 1 or 3 positive numbers; the output has floor(in * factor) voxels per axis. An
-  /// axis that keeps its extent is copied.
+  bool align_corners = false;    ///< for "trilinear": the first and last voxels keep their places
+  TripleArg size{};              ///< for "trilinear", instead of scale: the output's spatial extents
+  /// For "trilinear", instead of scale: 1 or 3 positive numbers. The output has floor(in * factor) voxels per axis. An
+  /// axis whose extent does not change is copied.
   std::vector<double> scale_factor{};
   Size in_size{};  ///< (H, W, D, C), optional
   std::string name{};
 };
 
-/// Larger volumes, with or without a batch axis: (B, H, W, D, C) -> (B, H * s, W * s, D * s, C), or of spatial extents
-/// `size`. "nearest" repeats each voxel; "trilinear" interpolates, with the numbers of torch.nn.Upsample.
+/// Upsamples volumes, with or without a batch axis: (B, H, W, D, C) -> (B, H * s, W * s, D * s, C), or to the spatial
+/// extents `size`. "nearest" repeats each voxel; "trilinear" interpolates like torch.nn.Upsample.
 class Upsample : public Layer {
  public:
   explicit Upsample(UpsampleOptions options = {});
-  /// Of scale, nearest.
+  /// Makes a nearest-neighbour layer with this scale.
   explicit Upsample(Integer auto scale) : Upsample(UpsampleOptions{.scale = scale}) {}
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;

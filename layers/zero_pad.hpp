@@ -1,4 +1,4 @@
-// ZeroPad3d: zeros around a volume.
+// ZeroPad3d pads a volume with zeros.
 #pragma once
 
 #include "voxgrad/layers/layer.hpp"
@@ -6,16 +6,16 @@
 namespace vg {
 
 struct ZeroPad3dOptions {
-  Padding padding{};  ///< required, explicit: (before, after) an axis; negative numbers crop
+  Padding padding{};  ///< required, explicit: (before, after) per axis; negative numbers crop
   Size in_size{};     ///< (H, W, D, C), optional
   std::string name{};
 };
 
-/// x (B, H, W, D, C), or (H, W, D, C), with zeros before and after each spatial axis: torch.nn.ZeroPad3d.
+/// x (B, H, W, D, C), or (H, W, D, C), with zeros before and after each spatial axis, as in torch.nn.ZeroPad3d.
 class ZeroPad3d : public Layer {
  public:
   explicit ZeroPad3d(ZeroPad3dOptions options);
-  /// Of padding, the same on all sides.
+  /// Makes a layer with the same padding on all sides.
   explicit ZeroPad3d(Integer auto padding) : ZeroPad3d(ZeroPad3dOptions{.padding = padding}) {}
   Variable update(const Variable& x) override;
   void build(const Size& in_size) override;

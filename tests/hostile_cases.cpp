@@ -275,7 +275,7 @@ void add_descriptions(std::vector<Case>& cases) {
                                                     tensor("f32", 1000000) + "}}"));
                    },
                    model,
-                   {"[Linear] parameters: the description asks for 1000000 values, 1000000 others before them; the "
+                   {"[Linear] parameters: the description needs 1000000 values, 1000000 others before them; the "
                     "file holds 1000000"},
                    5});  // f32 from "0,", twice: as read and as made
   const auto norm = [](const char* kind, const char* options) {
@@ -292,7 +292,7 @@ void add_descriptions(std::vector<Case>& cases) {
     cases.push_back({fmt::format("a description of a {} of 2e9 channels", kind),
                      [description = description](const TempDir& d) { return written(d, model_of(description, "")); },
                      model,
-                     {fmt::format("[{}] parameters: the description asks for", kind), "the file holds 0"}});
+                     {fmt::format("[{}] parameters: the description needs", kind), "the file holds 0"}});
   const std::pair<const char*, const char*> resamplers[] = {
       {"upsample_nearest3d",
        R"("Upsample", "options": {"scale": [2147483647, 2147483647, 2147483647], "mode": "nearest")"},

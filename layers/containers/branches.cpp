@@ -16,7 +16,7 @@ Branches::Branches(BranchesOptions o) : Layer(std::move(o.name)), concat_(o.join
     throw ValueError(fmt::format("[{}] join: got \"{}\"; must be \"add\" or \"concat\"", where(), o.join));
 }
 
-// The size of the whole; every branch's is known.
+// The size of the joined output. The sizes of all branches must be known.
 Size Branches::joined(const std::vector<std::shared_ptr<Module>>& branches) const {
   Size all = branches.front()->out_size();
   for (std::size_t b = 1; b < branches.size(); ++b) {
@@ -28,7 +28,7 @@ Size Branches::joined(const std::vector<std::shared_ptr<Module>>& branches) cons
     }
     if (!same)
       throw ValueError(fmt::format("[{}] branch {}: gives {}; must fit the others' {}{}", where(), b, size_text(one),
-                                   size_text(all), concat_ ? " but for the channels" : ""));
+                                   size_text(all), concat_ ? " except for the channels" : ""));
     if (concat_) all.back() = one.back() == dynamic || all.back() == dynamic ? dynamic : all.back() + one.back();
   }
   return all;
@@ -59,14 +59,14 @@ void Branches::build(const Size& in_size) {
 
 namespace {
 
-// Whether two branches give the same shape, or, for a concatenation, one that differs in the channels alone.
+// Whether two branches give the same shape. With concatenation the channels may differ.
 bool fit(const Shape& a, const Shape& b, bool concat) {
   const std::size_t same = concat && a.rank() > 0 ? a.size() - 1 : a.size();
   return a.size() == b.size() && std::equal(a.begin(), a.begin() + same, b.begin());
 }
 
-// What to do where volumes differ by one voxel along some axes, and in nothing else: the mark of an odd extent that was
-// halved and doubled.
+// Advice for volumes that differ only by one voxel along some axes, which happens if an odd extent was halved and
+// doubled.
 std::string odd_extent_hint(const Shape& a, const Shape& b, bool concat) {
   if (a.size() != b.size() || a.rank() < 4 || a.rank() > 5) return "";
   const std::size_t first = a.size() - 4, channels = a.size() - 1;

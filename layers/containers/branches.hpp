@@ -1,4 +1,4 @@
-// Branches: modules side by side on the same input, for skip connections and residuals within a Sequential.
+// Branches applies several modules to the same input, for skip connections and residuals within a Sequential.
 #pragma once
 
 #include <concepts>
@@ -11,21 +11,20 @@
 namespace vg {
 
 struct BranchesOptions {
-  std::string join = "add";  ///< or "concat": along the channels, in order
+  std::string join = "add";  ///< or "concat": concatenate along the channels, in order
   std::string name{};
 };
 
 ///   vg::Branches({.join = "concat"}, vg::Identity(), inner)   // a U-Net's skip connection: x beside inner(x)
 ///   vg::Branches({}, block, vg::Identity())                   // a residual: block(x) + x
 ///
-/// What the modules make of the input, added or concatenated. All must give the same shape, but for the channels of a
-/// concatenation; ValueError where they differ, when built or when called. Children are named branches.0, branches.1,
-/// ...
+/// The outputs of the modules, added or concatenated. All must have the same shape, except that the channels may differ
+/// for a concatenation; otherwise build() or the call throws ValueError. Children are named branches.0, branches.1, ...
 class Branches : public Layer {
  public:
-  /// Throws ValueError for another join.
+  /// Throws ValueError for any other join.
   explicit Branches(BranchesOptions options = {});
-  /// Moves the modules in, or shares those given as std::shared_ptr.
+  /// Moves the modules in, or shares those that are passed as std::shared_ptr.
   template <class... Ms>
   requires(sizeof...(Ms) > 0 &&
            ((std::derived_from<Ms, Module> || std::convertible_to<Ms, std::shared_ptr<Module>>)&&...))
@@ -38,7 +37,7 @@ class Branches : public Layer {
   void push_back(M module) {
     push_back(std::make_shared<M>(std::move(module)));
   }
-  /// Throws ValueError for nullptr, and when the sizes do not fit.
+  /// Throws ValueError for nullptr and for sizes that do not fit.
   void push_back(std::shared_ptr<Module> module);
   std::size_t size() const { return branches_.size(); }
 

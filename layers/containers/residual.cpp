@@ -19,7 +19,7 @@ void ResidualLayer3d::start(const Size& in_size) {
     throw ValueError(fmt::format("[{}] out_channels: got {}; must be at least 1", where(), frame_.out_channels));
   frame_.stride = frame_.stride.checked(where(), "stride");
   if (!frame_.w_init) throw ValueError(fmt::format("[{}] w_init: got None; must be an initializer", where()));
-  norm_by_name(where(), frame_.norm, frame_.num_groups);  // checks them
+  norm_by_name(where(), frame_.norm, frame_.num_groups);  // check both arguments
   activation = make_activation();
   if (!in_size.empty()) build(in_size);
 }
@@ -33,7 +33,7 @@ void ResidualLayer3d::add_conv(Sequential& net, std::int64_t channels, std::int6
   net.push_back(Conv3d({.out_channels = channels,
                         .kernel_size = kernel_size,
                         .stride = stride,
-                        .padding = kernel_size / 2,  // PyTorch's: the same on both sides, whatever the stride
+                        .padding = kernel_size / 2,  // as in PyTorch: the same on both sides for any stride
                         .w_init = frame_.w_init}));
   net.push_back(norm_by_name(where(), frame_.norm, frame_.num_groups));
 }
@@ -52,7 +52,7 @@ void ResidualLayer3d::build(const Size& in_size) {
   set_sizes(in_size, made.out_size());
   main.emplace(std::move(made));
   if (beside) shortcut.emplace(std::move(*beside));
-  if (training()) train();  // what was made now, too
+  if (training()) train();  // also put the new modules into training mode
 }
 
 Variable ResidualLayer3d::update(const Variable& x) {

@@ -10,11 +10,11 @@
 
 namespace vg {
 
-/// The frame of the residual blocks: y = activation(main(x) + shortcut(x)). The shortcut is x itself, or a convolution
-/// of 1 x 1 x 1 with its normalisation where the stride is not 1 or the channels change. No convolution has a bias.
+/// The common base of the residual blocks: y = activation(main(x) + shortcut(x)). The shortcut is x itself, or a 1 x 1
+/// x 1 convolution with its normalisation if the stride is not 1 or the channels change. The convolutions have no bias.
 class ResidualLayer3d : public Layer {
  public:
-  std::optional<Sequential> main, shortcut;  ///< there once the layer is built; no shortcut: x itself
+  std::optional<Sequential> main, shortcut;  ///< set once the layer is built; without a shortcut x itself is used
   std::shared_ptr<Module> activation;
 
   Variable update(const Variable& x) override;
@@ -30,15 +30,16 @@ class ResidualLayer3d : public Layer {
     Initializer w_init;
   };
   ResidualLayer3d(std::string name, Frame frame);
-  /// For a constructor's end, when kind() can be called: checks, and builds unless in_size is empty.
+  /// Called at the end of a constructor, when kind() can be called. Checks the options, and builds unless in_size is
+  /// empty.
   void start(const Size& in_size);
   virtual Sequential make_main() const = 0;
 
-  /// A convolution with its normalisation, added to the net.
+  /// Adds a convolution and its normalisation to the net.
   void add_conv(Sequential& net, std::int64_t channels, std::int64_t kernel_size, const TripleArg& stride) const;
   std::shared_ptr<Module> make_activation() const;
   const Frame& frame() const { return frame_; }
-  /// The options from stride on.
+  /// The options from `stride` on.
   Attributes frame_options() const;
 
  private:
@@ -51,13 +52,13 @@ struct ResidualBlock3dOptions {
   std::int64_t out_channels = 0;                           ///< required
   TripleArg stride = 1;                                    ///< of the first convolution
   std::string norm = "batch";                              ///< "batch", "group" or "instance" (norm_by_name)
-  std::int64_t num_groups = 8;                             ///< of "group"
+  std::int64_t num_groups = 8;                             ///< for "group"
   std::string activation = "relu";                         ///< "relu", "leaky_relu", "elu", "gelu" or "silu"
   Initializer w_init = init::KaimingNormal(2, "fan_out");  ///< of every convolution
   std::string name{};
 };
 
-/// conv 3 - norm - activation - conv 3 - norm, beside the shortcut: torchvision's BasicBlock of r3d_18.
+/// conv 3 - norm - activation - conv 3 - norm, plus the shortcut: torchvision's BasicBlock of r3d_18.
 class ResidualBlock3d : public ResidualLayer3d {
  public:
   explicit ResidualBlock3d(ResidualBlock3dOptions options);
@@ -70,7 +71,7 @@ class ResidualBlock3d : public ResidualLayer3d {
 
 struct BottleneckBlock3dOptions {
   Size in_size{};
-  std::int64_t channels = 0;   ///< required: of the narrow part
+  std::int64_t channels = 0;   ///< required: of the middle convolution
   std::int64_t expansion = 4;  ///< out_channels = channels * expansion
   TripleArg stride = 1;        ///< of the 3 x 3 x 3 convolution
   std::string norm = "batch";
@@ -80,8 +81,8 @@ struct BottleneckBlock3dOptions {
   std::string name{};
 };
 
-/// conv 1 - norm - activation - conv 3 - norm - activation - conv 1 - norm, beside the shortcut: torchvision's
-/// Bottleneck in three dimensions, with the stride in the middle.
+/// conv 1 - norm - activation - conv 3 - norm - activation - conv 1 - norm, plus the shortcut: torchvision's Bottleneck
+/// in three dimensions, with the stride in the middle convolution.
 class BottleneckBlock3d : public ResidualLayer3d {
  public:
   explicit BottleneckBlock3d(BottleneckBlock3dOptions options);

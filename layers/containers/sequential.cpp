@@ -15,7 +15,7 @@ void Sequential::push_back(std::shared_ptr<Module> module) {
   if (!module) throw ValueError(fmt::format("[{}] push_back: got nullptr; must be a module", where()));
   if (!layers_.empty() && !layers_.back()->out_size().empty()) module->build(layers_.back()->out_size());
   layers_.push_back(std::move(module));
-  // The sizes of the whole are known once the first module's is.
+  // The sizes of the whole are known once those of the first module are.
   if (!layers_.front()->in_size().empty()) set_sizes(layers_.front()->in_size(), layers_.back()->out_size());
 }
 
@@ -36,13 +36,13 @@ const std::shared_ptr<Module>& Sequential::at(std::size_t i) const {
 }
 
 void Sequential::throw_other_type(std::size_t i) const {
-  throw TypeError(fmt::format("[{}] module {} is a {}, not what was asked for", where(), i, at(i)->kind()));
+  throw TypeError(fmt::format("[{}] module {} is a {}, not of the requested type", where(), i, at(i)->kind()));
 }
 
 namespace {
 
-// The largest of activated values is the activated largest value, which leaves an eighth of the volume to activate, or
-// less. (Where several values of a window become the same 0, none of them has a gradient.)
+// For a non-decreasing activation, the maximum of activated values is the activated maximum. Pooling first leaves at
+// most an eighth of the volume to activate. (If several values of a window become the same 0, none has a gradient.)
 bool should_pool_first(const Module& layer, const Module& next) {
   if (dynamic_cast<const MaxPool3d*>(&next) == nullptr) return false;
   const auto* leaky = dynamic_cast<const LeakyReLU*>(&layer);

@@ -1,4 +1,4 @@
-// SqueezeExcite3d: channels weighted by what the whole volume says.
+// SqueezeExcite3d scales each channel by a factor computed from the whole volume.
 #pragma once
 
 #include <optional>
@@ -15,12 +15,13 @@ struct SqueezeExcite3dOptions {
   std::string name{};
 };
 
-/// x * sigmoid(excite(relu(squeeze(mean of x over space)))), a factor a channel: "Squeeze-and-Excitation Networks" (Hu
-/// et al. 2018), in three dimensions as MONAI's ChannelSELayer. x (B, H, W, D, C), or one sample of in_size.
+/// x * sigmoid(excite(relu(squeeze(mean of x over space)))), with one factor per channel: "Squeeze-and-Excitation
+/// Networks" (Hu et al. 2018), in three dimensions as in MONAI's ChannelSELayer. x (B, H, W, D, C), or one sample of
+/// in_size.
 class SqueezeExcite3d : public Layer {
  public:
   explicit SqueezeExcite3d(SqueezeExcite3dOptions options = {});
-  std::optional<Linear> squeeze, excite;  ///< there once the layer is built; both have a bias
+  std::optional<Linear> squeeze, excite;  ///< set once the layer is built; both have a bias
 
   Variable update(const Variable& x) override;
   void visit(Visitor& v) override;

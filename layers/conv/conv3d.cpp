@@ -15,7 +15,7 @@ using detail::with;
 
 namespace {
 
-// The options by name, in the order of brainstate's arguments.
+// The options, named and ordered like brainstate's arguments.
 Attributes conv_options(const Size& in_size, std::int64_t out_channels, const Attributes& window,
                         const Attributes& more, const Attributes& frame) {
   return with(with(with({{"in_size", in_size}, {"out_channels", out_channels}}, window), more), frame);
@@ -108,7 +108,7 @@ DepthwiseSeparableConv3d::DepthwiseSeparableConv3d(DepthwiseSeparableConv3dOptio
   if (options_.out_channels < 1)
     throw ValueError(fmt::format("[{}] out_channels: got {}; must be at least 1", where(), options_.out_channels));
   ConvWindow(where(), options_.kernel_size, options_.stride, options_.padding, 1,
-             options_.rhs_dilation);  // checks them
+             options_.rhs_dilation);  // check the arguments
   if (!options_.in_size.empty()) build(options_.in_size);
 }
 

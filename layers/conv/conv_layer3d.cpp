@@ -34,7 +34,7 @@ Size check_conv_size(const std::string& where, const Size& in_size, bool channel
   return size;
 }
 
-// A bias may be of any shape that broadcasts (brainstate); one number a channel, last, is what the next op takes in.
+// A bias may have any shape that broadcasts (brainstate), but only bias_add, with one number per channel, can be fused.
 Variable with_bias(const Variable& y, const Variable& bias) {
   const bool a_channel = bias.rank() > 0 && bias.dim(-1) == y.dim(-1) && bias.numel() == y.dim(-1);
   return a_channel ? bias_add(y, bias) : y + bias;
@@ -62,7 +62,7 @@ void ConvLayer3d::start(const Size& in_size) {
 }
 
 Triple ConvLayer3d::checked_out(const Triple& in) const {
-  Triple assumed = in;  // an extent that is not fixed is taken to be large enough
+  Triple assumed = in;  // a dynamic extent is assumed to be large enough
   std::replace(assumed.begin(), assumed.end(), dynamic, std::int64_t{1} << 31);
   Triple out = spatial_out(assumed);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -86,7 +86,7 @@ void ConvLayer3d::build(const Size& in_size) {
   const std::int64_t o = out_channels();
 
   const Shape kernel = kernel_shape(channels);
-  kernel.numel();  // throws for a product that is too large
+  kernel.numel();  // throws if the product is too large
   const Shape bias_shape = frame_.channel_first ? Shape{1, o, 1, 1, 1} : Shape{1, 1, 1, o};
   Tensor mask, bias;
   if (frame_.w_mask) mask = make_broadcast(where(), "w_mask", frame_.w_mask, kernel, std::nullopt);
@@ -131,7 +131,7 @@ Attributes ConvLayer3d::frame_options() const {
                                     {"w_mask", w_mask_},
                                     {"channel_first", frame_.channel_first}},
                                    mask_options(mask_));
-  // only where it was set, so that checkpoints from before there was the option fit
+  // only if it was set, so that checkpoints from before this option existed still fit
   if (compute() != Compute::automatic) values.emplace_back("compute", std::string(name_of(compute())));
   values.emplace_back("name", name());
   return values;

@@ -14,8 +14,8 @@ ConvTranspose3d::ConvTranspose3d(ConvTranspose3dOptions o)
   start(o.in_size);
 }
 
-// As jax.lax.conv_transpose: the larger half of SAME's padding stands before, and VALID keeps all that the kernel
-// touches.
+// Padding as in jax.lax.conv_transpose: with SAME the larger half comes first, and VALID keeps all outputs that the
+// kernel touches.
 std::array<Pads, 3> ConvTranspose3d::pads() const {
   if (padding_.mode() == Padding::Mode::explicit_pads) return padding_.explicit_pads();
   const Triple kernel = dilated(kernel_, rhs_dilation_);

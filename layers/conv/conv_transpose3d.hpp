@@ -9,8 +9,8 @@ struct ConvTranspose3dOptions {
   Size in_size{};
   std::int64_t out_channels = 0;  ///< required
   TripleArg kernel_size{};        ///< required
-  TripleArg stride = 1;           ///< the dilation of the input: how many times larger the output is
-  Padding padding = "SAME";       ///< explicit pads are added to the dilated input (the opposite of PyTorch's)
+  TripleArg stride = 1;           ///< the dilation of the input, which is the growth of its extents
+  Padding padding = "SAME";       ///< explicit pads are added to the dilated input (PyTorch's remove outputs)
   TripleArg rhs_dilation = 1;
   std::int64_t groups = 1;
   Initializer w_init = init::XavierNormal();
@@ -21,9 +21,10 @@ struct ConvTranspose3dOptions {
   std::string name{};
 };
 
-/// Transposed convolution: the kernel, flipped in space, over the input dilated by `stride`. x (B, H, W, D, C) ->
-/// (B, H', W', D', out_channels), with SAME of extent H * stride, with VALID (H - 1) * stride + max(k, stride) for an
-/// effective kernel k. Kernel (kh, kw, kd, out_channels, in_channels / groups). Everything else as Conv3d.
+/// Transposed convolution: the kernel, flipped in space, is applied to the input dilated by `stride`. x (B, H, W, D, C)
+/// -> (B, H', W', D', out_channels), where H' is H * stride with SAME and (H - 1) * stride + max(k, stride) with VALID,
+/// for an effective kernel extent k. The kernel is (kh, kw, kd, out_channels, in_channels / groups). Everything else is
+/// as in Conv3d.
 class ConvTranspose3d : public ConvLayer3d {
  public:
   explicit ConvTranspose3d(ConvTranspose3dOptions options);

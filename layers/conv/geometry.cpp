@@ -10,7 +10,7 @@
 namespace vg {
 
 namespace {
-// Products and sums of a few such numbers stay within 64 bits.
+// Products and sums of a few numbers up to this stay within 64 bits.
 constexpr std::int64_t largest = 2147483647;
 }  // namespace
 
@@ -58,7 +58,7 @@ std::array<Pads, 3> Padding::resolve(const Triple& in, const Triple& kernel, con
   std::array<Pads, 3> pads{};
   if (mode() == Mode::valid) return pads;
   for (std::size_t i = 0; i < 3; ++i) {
-    // (ceil(in / stride) - 1) * stride + kernel - in, in terms that do not overflow for any extent
+    // (ceil(in / stride) - 1) * stride + kernel - in, computed without overflow for any extent
     const std::int64_t left = in[i] == 0 ? stride[i] : 1 + (in[i] - 1) % stride[i];
     const std::int64_t pad = std::max<std::int64_t>(0, kernel[i] - left);
     pads[i] = {pad / 2, pad - pad / 2};

@@ -1,4 +1,4 @@
-// The spatial arguments of layers over volumes: three extents, paddings.
+// The spatial arguments of layers over volumes: three extents, and paddings.
 #pragma once
 
 #include <concepts>
@@ -13,7 +13,7 @@
 
 namespace vg {
 
-/// Extents of one sample, channels last: (H, W, D, C). An extent may be vg::dynamic where a layer allows it.
+/// The extents of one sample, channels last: (H, W, D, C). An extent may be vg::dynamic if the layer allows it.
 using Size = std::vector<std::int64_t>;
 /// (before, after) of one axis.
 using Pads = std::pair<std::int64_t, std::int64_t>;
@@ -21,7 +21,7 @@ using Pads = std::pair<std::int64_t, std::int64_t>;
 template <class T>
 concept Integer = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool>;
 
-/// One number for all three spatial axes, or a list of 1 or 3 of them. The layer checks it, and names the argument.
+/// One number for all three spatial axes, or a list of 1 or 3 numbers. The layer checks it and names the argument.
 class TripleArg {
  public:
   TripleArg() = default;  ///< not given
@@ -31,18 +31,18 @@ class TripleArg {
   TripleArg(const Triple& entries) : entries_(entries.begin(), entries.end()) {}
 
   bool given() const { return !entries_.empty(); }
-  /// The three entries. Throws TypeError unless there are 1 or 3, ValueError unless each is at least 1; both begin with
-  /// [where] and name the argument.
+  /// The three entries. Throws TypeError unless there are 1 or 3, and ValueError unless each is at least 1. The
+  /// messages begin with [where] and name the argument.
   Triple checked(std::string_view where, std::string_view argument) const;
-  /// As it was given.
+  /// The entries as they were given.
   const std::vector<std::int64_t>& entries() const { return entries_; }
 
  private:
   std::vector<std::int64_t> entries_;
 };
 
-/// "SAME", "VALID", one int for all sides, 3 ints (one an axis, both sides), one (before, after) for all axes, or 3 of
-/// them. Negative numbers crop.
+/// "SAME", "VALID", one int for all sides, 3 ints (one per axis, for both sides), one (before, after) for all axes, or
+/// one per axis. Negative numbers crop.
 class Padding {
  public:
   enum class Mode : std::uint8_t { same, valid, explicit_pads };
@@ -56,15 +56,15 @@ class Padding {
   Padding(const std::vector<std::int64_t>& sides);
   Padding(std::vector<Pads> pads) : pads_(std::move(pads)) {}
 
-  /// Throws ValueError, beginning with [where], for any other text or number of entries.
+  /// Throws ValueError, with a message that begins with [where], for any other string or number of entries.
   void check(std::string_view where) const;
   Mode mode() const;
-  /// The explicit pads. Only for that mode.
+  /// The explicit pads. Call it only in that mode.
   std::array<Pads, 3> explicit_pads() const;
-  /// (before, after) an axis for windows of `kernel` effective extents over `in`. SAME: ceil(in / stride) outputs, the
-  /// odd one of the padding after.
+  /// (before, after) per axis for windows with effective extents `kernel` over `in`. SAME gives ceil(in / stride)
+  /// outputs; an odd padding is larger after.
   std::array<Pads, 3> resolve(const Triple& in, const Triple& kernel, const Triple& stride) const;
-  /// "SAME", "VALID", or (before, after) of each axis as 6 numbers.
+  /// "SAME", "VALID", or (before, after) of each axis as a list of 6 numbers.
   Value describe() const;
 
  private:
@@ -73,11 +73,11 @@ class Padding {
   bool ints_ = false;  // given as a list of ints
 };
 
-/// 1 + (size - 1) * dilation an axis.
+/// 1 + (size - 1) * dilation per axis.
 Triple dilated(const Triple& size, const Triple& dilation);
-/// Throws ValueError, beginning with [where], for an extent that is neither positive nor vg::dynamic.
+/// Throws ValueError, with a message that begins with [where], for an extent that is neither positive nor vg::dynamic.
 void check_extents(std::string_view where, const Size& in_size);
-/// The same, also unless there are `entries` extents and the last one, the channels, is fixed.
+/// Like check_extents(); also throws unless there are `entries` extents and the last one, the channels, is fixed.
 void check_size(std::string_view where, const Size& in_size, std::size_t entries);
 /// "(8, dynamic, 8, 4)"
 std::string size_text(const Size& size);

@@ -7,7 +7,7 @@ namespace vg {
 
 namespace {
 
-// Of each output channel, (1, 1, 1, 1, out_channels).
+// The norm of each output channel, (1, 1, 1, 1, out_channels).
 Variable norms(const Variable& direction) { return sqrt(sum(square(direction), {0, 1, 2, 3}, true)); }
 
 }  // namespace

@@ -29,7 +29,7 @@ namespace {
 
 random::Key next_key() { return random::default_generator().next(); }
 
-// x * scale + shift in float32, as the arithmetic of brainstate's draws is.
+// x * scale + shift in float32, the arithmetic of brainstate's draws.
 Tensor scaled(Tensor x, float scale, float shift = 0) {
   float* v = x.data<float>();
   for (std::int64_t i = 0; i < x.numel(); ++i) v[i] = v[i] * scale + shift;

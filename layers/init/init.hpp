@@ -1,8 +1,11 @@
-// Initial values of parameters, after brainstate.nn.init: the same seed draws the same weights. Each call of a random
-// one takes one key from random::default_generator().
+// Initializers of parameters, after brainstate.nn.init: the same seed draws the same weights. Each call of a random one
+// takes one key from random::default_generator().
 //
-//   vg::Conv3d conv({.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3, .w_init =
-//   vg::init::KaimingNormal()}); vg::Tensor w = vg::init::Orthogonal()({64, 32});
+//   vg::Conv3d conv({.in_size = {8, 8, 8, 1},
+//                    .out_channels = 4,
+//                    .kernel_size = 3,
+//                    .w_init = vg::init::KaimingNormal()});
+//   vg::Tensor w = vg::init::Orthogonal()({64, 32});
 #pragma once
 
 #include <concepts>
@@ -18,8 +21,8 @@
 
 namespace vg {
 
-/// What a parameter starts as: a function of its shape, an array, or nothing (for an optional parameter: it is left
-/// out).
+/// The initial value of a parameter: a function of its shape, an array, or nothing (None), which leaves an optional
+/// parameter out.
 class Initializer {
  public:
   using Draw = std::function<Tensor(const Shape&)>;
@@ -35,7 +38,7 @@ class Initializer {
   /// Whether there is a function or an array.
   explicit operator bool() const { return draw_ != nullptr || value_.defined(); }
   bool is_array() const { return value_.defined(); }
-  /// The array, or the function's result. Throws ValueError when there is neither.
+  /// The array, or the function's result. Throws ValueError if there is neither.
   Tensor operator()(const Shape& shape) const;
   /// "XavierNormal(1)", "array f32 (3, 3, 3, 1, 4)", "custom" or "None".
   std::string str() const;
@@ -51,47 +54,47 @@ namespace init {
 Initializer ZeroInit();
 Initializer Constant(double value = 1);
 Initializer Normal(double mean = 0, double scale = 1);
-/// In [min_val, max_val).
+/// Uniform in [min_val, max_val).
 Initializer Uniform(double min_val = 0, double max_val = 1);
-/// Normal(loc, scale), cut at the values lower and upper (brainstate's documentation says: in units of scale; its code:
-/// these).
+/// Normal(loc, scale), truncated to the values lower and upper themselves, as in brainstate's code (its documentation
+/// says they are in units of scale).
 Initializer TruncatedNormal(double loc = 0, double scale = 1, double lower = -2, double upper = 2);
 
-/// Variance scale / fan. mode: "fan_in", "fan_out", "fan_avg"; distribution: "truncated_normal" (at 2 standard
-/// deviations), "normal", "uniform". fan_in is the extent of in_axis times those of all other axes but out_axis,
-/// fan_out likewise. Throws ValueError for other names or a scale that is not positive; when called, for a shape of
-/// rank below 2.
+/// A distribution of variance scale / fan. mode: "fan_in", "fan_out", "fan_avg"; distribution: "truncated_normal" (at 2
+/// standard deviations), "normal", "uniform". fan_in is the extent of in_axis times those of all axes other than
+/// in_axis and out_axis; fan_out is the same for out_axis. Throws ValueError for other names and for a scale that is
+/// not positive; the call throws it for a shape of rank below 2.
 Initializer VarianceScaling(double scale, std::string mode, std::string distribution, int in_axis = -2,
                             int out_axis = -1);
-Initializer KaimingNormal(double scale = 2, std::string mode = "fan_in");  ///< a truncated normal, as are the other two
+Initializer KaimingNormal(double scale = 2, std::string mode = "fan_in");  ///< truncated, like the other two *Normal
 Initializer KaimingUniform(double scale = 2, std::string mode = "fan_in");
 Initializer XavierNormal(double scale = 1, std::string mode = "fan_avg");
 Initializer XavierUniform(double scale = 1, std::string mode = "fan_avg");
 Initializer LecunNormal(double scale = 1, std::string mode = "fan_in");
 Initializer LecunUniform(double scale = 1, std::string mode = "fan_in");
 
-/// Orthonormal rows or columns (those of the smaller side) of the matrix (extent of axis, all others), times scale.
+/// Orthonormal rows or columns (on the smaller side) of the matrix (extent of axis, all others), times scale.
 Initializer Orthogonal(double scale = 1, int axis = -1);
-/// Zero but for an orthogonal (in, out) matrix in the middle of the kernel. When called: ValueError unless the rank is
-/// 3, 4 or 5 and the last extent is at least the one before.
+/// Zeros, except for an orthogonal (in, out) matrix in the middle of the kernel. The call throws ValueError unless the
+/// rank is 3, 4 or 5 and the last extent is at least the one before it.
 Initializer DeltaOrthogonal(double scale = 1, int axis = -1);
 
-/// The gain recommended for weights before that nonlinearity: "linear", "conv3d" (1d, 2d, conv_transpose...),
-/// "sigmoid", "tanh", "relu", "leaky_relu" (param: its negative slope, 0.01 unless given), "selu". Throws ValueError
-/// for another.
+/// The recommended gain for weights before the given nonlinearity: "linear", "conv3d" (1d, 2d, conv_transpose...),
+/// "sigmoid", "tanh", "relu", "leaky_relu" (param is its negative slope, 0.01 by default), "selu". Throws ValueError
+/// for any other name.
 double calculate_init_gain(std::string_view nonlinearity, std::optional<double> param = std::nullopt);
 
 }  // namespace init
 
-/// A parameter of that shape, f32 unless the array given has another floating dtype; an array must have the full shape.
-/// Throws ValueError (TypeError for i32) beginning with [where] and naming the argument.
+/// Makes a parameter of that shape. It is f32, unless an array with another floating dtype is given; an array must have
+/// the full shape. Throws ValueError (TypeError for i32); the message begins with [where] and names the argument.
 Tensor make_parameter(std::string_view where, std::string_view argument, const Initializer& from, const Shape& shape);
-/// The same for masks and biases: an array may have any shape that broadcasts to `shape`, and is converted to `dtype`
-/// if given.
+/// Makes a mask or bias likewise, except that an array may have any shape that broadcasts to `shape`, and is converted
+/// to `dtype` if that is given.
 Tensor make_broadcast(std::string_view where, std::string_view argument, const Initializer& from, const Shape& shape,
                       std::optional<DType> dtype = std::nullopt);
 
-/// The options "w_mask_shape" and "w_mask_values" that bring a mask back; none without a mask.
+/// The options "w_mask_shape" and "w_mask_values", which restore a mask; none without a mask.
 Attributes mask_options(const Tensor& mask);
 
 }  // namespace vg

@@ -9,8 +9,8 @@ namespace vg::init {
 
 namespace {
 
-// The Q of a tall matrix with the signs that make R's diagonal positive, so that Q is uniformly distributed, and
-// unique.
+// The Q of a tall matrix's QR decomposition, with the signs that make R's diagonal positive. Q is then unique and
+// uniformly distributed.
 Tensor orthonormal_columns(const Tensor& tall) {
   const blas::Guard scope(1);
   auto [q, r] = blas::qr(tall);
@@ -34,7 +34,7 @@ Tensor draw_orthogonal(const random::Key& key, const Shape& shape, float scale, 
   const double* const q = orthonormal.data<double>();
   const std::int64_t width = orthonormal.dim(1);
 
-  // Element (r, c) of the (rows, columns) matrix; `axis` moves from the front of the result's axes to its place.
+  // Element (r, c) of the (rows, columns) matrix; `axis` moves from the front to its place in the result.
   std::int64_t inner = 1;
   for (int i = at + 1; i < shape.rank(); ++i) inner *= shape.at(i);
   Tensor out(shape);

@@ -1,4 +1,4 @@
-// Normalisations and activations by name, for blocks and nets that let one choose.
+// Normalisations and activations by name, for blocks and nets with such an option.
 #pragma once
 
 #include <memory>
@@ -9,11 +9,12 @@
 
 namespace vg {
 
-/// "batch" (running statistics that keep 0.9 a step), "group" (of num_groups) or "instance", all with scale and bias
-/// and PyTorch's epsilon of 1e-5; not built. Throws ValueError, beginning with [where], for another name.
+/// "batch" (its running statistics keep 0.9 per step), "group" (num_groups groups) or "instance", all with scale and
+/// bias and PyTorch's epsilon of 1e-5. The layer is not built. Throws ValueError for another name; the message begins
+/// with [where].
 std::shared_ptr<Module> norm_by_name(std::string_view where, const std::string& name, std::int64_t num_groups = 8);
-/// "relu", "leaky_relu" (0.01), "elu", "gelu" (by erf) or "silu". Throws ValueError, beginning with [where], for
-/// another name.
+/// "relu", "leaky_relu" (slope 0.01), "elu", "gelu" (exact, by erf) or "silu". Throws ValueError for another name; the
+/// message begins with [where].
 std::shared_ptr<Module> activation_by_name(std::string_view where, const std::string& name);
 
 }  // namespace vg

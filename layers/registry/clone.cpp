@@ -37,7 +37,7 @@ detail::Copier copier_of(const Module& module) {
   return it == copiers().by_type.end() ? nullptr : it->second;
 }
 
-// Visits a tree by every path that leads anywhere; visit() of a module that holds itself is refused by description().
+// Collects all paths of a module tree. description() has already refused modules that contain themselves.
 class Paths : public Visitor {
  public:
   explicit Paths(Module& root) { enter("", root); }
@@ -60,11 +60,11 @@ class Paths : public Visitor {
   std::string path_;
 };
 
-// Visits a copy and gives it states and held modules of its own.
+// Visits a copy and gives it its own states and held modules.
 class Own : public Visitor {
  public:
   explicit Own(Module& original) {
-    original.description();  // refuses a module that visits itself
+    original.description();  // throws if a module visits itself
     const Paths all(original);
     for (const auto& [path, s] : all.states) originals_.insert(s);
     for (const auto& [path, m] : all.modules) originals_.insert(m);
@@ -84,7 +84,7 @@ class Own : public Visitor {
     if (known == modules_.end()) known = modules_.emplace(m.get(), copy_of(join(name), *m)).first;
     m = known->second;
   }
-  /// The copy of a module whose type is not known here: by that type where it can be copied, else from its description.
+  /// Copies a module by its dynamic type's copier if one is registered; otherwise makes it from its description.
   std::unique_ptr<Module> copy_of(const std::string& path, Module& m) {
     if (const detail::Copier copier = copier_of(m)) {
       std::unique_ptr<Module> copy = [&] {
@@ -120,7 +120,7 @@ class Own : public Visitor {
                       in_quotes(join(name))));
   }
 
-  // The copy of a state; of a copy, itself.
+  // The copy of a state. For a state that is itself a copy, returns it.
   const State& own(const State& s) {
     if (const auto it = states_.find(s.identity()); it != states_.end()) return it->second;
     const State copy = s.copy();
@@ -129,20 +129,20 @@ class Own : public Visitor {
   }
 
   static std::unique_ptr<Module> from_description(const std::string& path, Module& m) {
-    random::Generator apart(0);  // a module's first values are drawn, and replaced
+    random::Generator apart(0);  // the initial values of a new module are drawn from here; they are replaced later
     const random::GeneratorGuard draws(apart);
     try {
       return make_module(m.description());
     } catch (const std::invalid_argument& e) {
       throw ValueError(
-          fmt::format("[clone] {} ({}): how it is copied is not known (vg::register_clone<ItsType>(), once, says it), "
+          fmt::format("[clone] {} ({}): its type is not registered (call vg::register_clone<ItsType>() once), "
                       "and it cannot be "
                       "made from its description: {}",
                       path.empty() ? "the model" : in_quotes(path), m.kind(), e.what()));
     }
   }
 
-  // For what was made from m's description: m's states, copied, and its modes.
+  // Gives a module that was made from m's description copies of m's states, and its modes.
   void take_from(const std::string& path, Module& made, Module& m) {
     const Paths to(made), from(m);
     bool same = to.states.size() == from.states.size() && to.modules.size() == from.modules.size();
@@ -151,7 +151,7 @@ class Own : public Visitor {
       same = to.modules[i].first == from.modules[i].first &&
              to.modules[i].second->kind() == from.modules[i].second->kind();
     if (!same)
-      throw ValueError(fmt::format("[clone] {} ({}): what is made from its description has other states or modules",
+      throw ValueError(fmt::format("[clone] {} ({}): the module made from its description has other states or modules",
                                    path.empty() ? "the model" : in_quotes(path), m.kind()));
     for (std::size_t i = 0; i < to.states.size(); ++i) *to.states[i].second = own(*from.states[i].second);
     for (std::size_t i = 0; i < to.modules.size(); ++i) to.modules[i].second->train(from.modules[i].second->training());
@@ -160,10 +160,10 @@ class Own : public Visitor {
       *now.modes()[i].trained = *then.modes()[i].trained;
   }
 
-  std::set<const void*> originals_;                           // where the original's modules and states are
+  std::set<const void*> originals_;                           // addresses of the original's modules and states
   std::set<const Module*> made_;                              // the copies of held modules
-  std::map<const Module*, std::shared_ptr<Module>> modules_;  // by the original, which is held
-  std::map<const void*, State> states_;                       // by the original's identity, and by the copy's
+  std::map<const Module*, std::shared_ptr<Module>> modules_;  // by the original, which stays alive
+  std::map<const void*, State> states_;                       // by the identities of the original and of the copy
   std::string path_;
 };
 
@@ -185,7 +185,7 @@ void make_own(Module& copy, const Module& original) {
 
 void throw_sliced(const Module& module) {
   throw TypeError(
-      fmt::format("[clone] module: got a {} by a reference to a type that it is derived from; pass it as what it is, "
+      fmt::format("[clone] module: got a {} by a reference to its base type; pass it as its own type, "
                   "or as a vg::Module&",
                   module.kind()));
 }

@@ -1,7 +1,7 @@
-// clone: a second module like the first, with states of its own: a teacher, a target net, an average.
+// clone: a copy of a module with its own states, for example a teacher, a target net or an average.
 //
 //   auto teacher = vg::clone(model);                            // of a Net: a Net
-//   std::unique_ptr<vg::Module> copy = vg::clone(*loaded);      // of a vg::Module&: of the type that it has
+//   std::unique_ptr<vg::Module> copy = vg::clone(*loaded);      // of a vg::Module&: of its dynamic type
 #pragma once
 
 #include <concepts>
@@ -16,20 +16,20 @@ namespace vg {
 namespace detail {
 using Copier = std::unique_ptr<Module> (*)(const Module&);
 void register_copier(const std::type_info& type, Copier copier);
-/// Gives a copy, which shares its states and held modules with the original, its own.
+/// Replaces the states and held modules that a fresh copy shares with the original by its own.
 void make_own(Module& copy, const Module& original);
 [[noreturn]] void throw_sliced(const Module& module);
 }  // namespace detail
 
-/// A deep copy: values, modes, what is frozen and random streams are the original's, in memory of their own; gradients
-/// and observers are not copied. What shares a state or a module in the original shares it in the copy. Members are
-/// copied by the type's copy constructor; modules held by std::shared_ptr, as in a Sequential, by that of a type that
-/// was registered (register_clone), else they are made from their description, as by load_model: this library's layers,
-/// and registered modules. Throws ValueError, naming the path, for a module of which neither is possible, and for one
-/// of the original that the copy would refer to (by a raw pointer or reference).
+/// Makes a deep copy. Values, modes, frozen flags and random streams are copied; gradients and observers are not.
+/// States and modules that are shared in the original are shared in the copy. Members are copied by the type's copy
+/// constructor. Modules held by std::shared_ptr, as in a Sequential, are copied by their type's copy constructor if it
+/// was registered (register_clone); otherwise they are made from their description, as by load_model, which works for
+/// this library's layers and registered modules. Throws ValueError with the path for a module for which neither is
+/// possible, and for a module of the original to which the copy would refer (by a raw pointer or reference).
 std::unique_ptr<Module> clone(const Module& module);
-/// Tells how a module of your own is copied where its type is not seen: in a Sequential, by std::shared_ptr, as a
-/// vg::Module&. For the whole process, from any thread, and as often as you like.
+/// Registers the copying of your own module type for places where the static type is not known: in a Sequential, by
+/// std::shared_ptr, as a vg::Module&. It applies to the whole process and may be called repeatedly, from any thread.
 template <std::derived_from<Module> M>
 void register_clone() {
   static_assert(std::is_copy_constructible_v<M>, "vg::clone copies members: this module has one that cannot be copied");
@@ -37,7 +37,8 @@ void register_clone() {
     return std::make_unique<M>(dynamic_cast<const M&>(m));
   });
 }
-/// By value for a type that is not abstract. Throws TypeError where `module` is of a type derived from M.
+/// Returns the copy by value, for a type that is not abstract. Throws TypeError if `module` is of a type derived from
+/// M.
 template <std::derived_from<Module> M>
 requires(!std::is_abstract_v<M>) M clone(const M& module) {
   static_assert(std::is_copy_constructible_v<M>, "vg::clone copies members: this module has one that cannot be copied");

@@ -36,9 +36,9 @@ std::int64_t values_of(const SavedModel& saved) {
   return values;
 }
 
-// The file's dtypes, where they are floating: a model may have been saved as f64.
+// Takes the file's dtypes for floating leaves: a model may have been saved as f64.
 void take_dtypes(const SavedModel& saved, Module& model) {
-  std::map<std::string, State, std::less<>> states;  // States looks through all of them for each path
+  std::map<std::string, State, std::less<>> states;  // a map, because a lookup in States is linear
   for (const auto& [path, state] : model.states()) states.emplace(path, state);
   for (const auto& [path, from] : saved.states) {
     const auto found = states.find(path);
@@ -80,7 +80,7 @@ std::unique_ptr<Module> make_module(const ModuleConfig& d) {
     throw ValueError(fmt::format("[make_module] kind: {} is not registered; see vg::register_module. Registered are {}",
                                  in_quotes(d.kind), fmt::join(registered_modules(), ", ")));
   std::unique_ptr<Module> made = factory(d);
-  if (!made) throw ValueError(fmt::format("[make_module] the factory of {} gave nullptr", in_quotes(d.kind)));
+  if (!made) throw ValueError(fmt::format("[make_module] the factory of {} returned nullptr", in_quotes(d.kind)));
   return made;
 }
 

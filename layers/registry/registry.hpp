@@ -1,9 +1,9 @@
-// From a description back to a model: a closed table of kinds, filled with all layers and with what a program
-// registers. A description is plain data; what is not in the table is refused.
+// Makes a model from its description, by a closed table of kinds: all layers and the kinds that a program registers. A
+// description is plain data; other kinds are refused.
 //
-//   std::unique_ptr<vg::Module> model = vg::load_model("shapes.json");   // of this library's layers
+//   std::unique_ptr<vg::Module> model = vg::load_model("shapes.json");   // made of this library's layers
 //
-//   vg::register_module<MyNet>("MyNet");                                  // a module of your own: its kind()
+//   vg::register_module<MyNet>("MyNet");                                  // your own module, by its kind()
 //   vg::register_module("Stem", [](const vg::ModuleConfig& d) { return std::make_unique<Stem>(channels_of(d)); });
 #pragma once
 
@@ -19,13 +19,13 @@
 
 namespace vg {
 
-/// Makes a module whose description() is that one; its numbers are of no matter.
+/// Makes a module with this description(). Its parameter values are unspecified.
 using ModuleFactory = std::function<std::unique_ptr<Module>(const ModuleConfig&)>;
 
-/// Adds a kind, for the whole process and from any thread. Throws ValueError for one that is there already, and for an
-/// empty factory.
+/// Registers a kind for the whole process, from any thread. Throws ValueError for a kind that is already registered and
+/// for an empty factory.
 void register_module(std::string kind, ModuleFactory factory);
-/// M is made from the description if it has such a constructor, else by default.
+/// Makes M from the description if it has such a constructor, else by default.
 template <std::derived_from<Module> M>
 void register_module(std::string kind) {
   register_module(std::move(kind), [](const ModuleConfig& d) -> std::unique_ptr<Module> {
@@ -35,19 +35,18 @@ void register_module(std::string kind) {
       return std::make_unique<M>();
   });
 }
-/// All kinds, sorted.
+/// All kinds, sorted by name.
 std::vector<std::string> registered_modules();
 
-/// The module of a description, parameters at zero: for the factories of modules with children. Throws ValueError that
-/// names the kind or option that is not registered, missing or not allowed.
+/// Makes the module of a description, with zero parameters; used by factories of modules with children. Throws
+/// ValueError naming the kind or option that is not registered, missing or not allowed.
 std::unique_ptr<Module> make_module(const ModuleConfig& description);
 
-/// The model that a checkpoint describes, with its states (in their dtype), in evaluation mode. What else the file
-/// holds is read and left. Throws IoError as vg::load, ValueError for a kind that is not registered, for a module that
-/// does not describe itself as the file does, and for states that are not the module's; all
-/// layers of the table together take memory for no more values than the file holds and 2^18 more. Layers that share a
-/// state are made without sharing, so they are refused. Of a file with several models, the one of that name. What was
-/// frozen is frozen.
+/// Makes the model that a checkpoint describes, with its states (in their dtype) and frozen leaves, in evaluation mode.
+/// The rest of the file is read and ignored. If the file holds several models, `name` selects one. Throws IoError as
+/// vg::load does, and ValueError for a kind that is not registered, for a module whose description differs from the
+/// file's, and for states that are not the module's. Together, all layers of the table allocate at most 2^18 values
+/// more than the file holds. Layers that share a state are made without sharing, so they are refused.
 std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std::string& name = {});
 
 }  // namespace vg

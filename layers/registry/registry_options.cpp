@@ -12,9 +12,9 @@ namespace vg::registry {
 
 namespace {
 thread_local std::int64_t limit = std::numeric_limits<std::int64_t>::max();
-thread_local std::int64_t taken = 0;  // of the limit; never more than the allowance above it
-// A model that is a little larger than its file (another width, a shared state) is made, so that the states that do not
-// fit can be named one by one. 1 MiB of f32.
+thread_local std::int64_t taken = 0;  // counted against the limit; exceeds it by at most the allowance
+// A model that is slightly larger than its file (another width, a shared state) is still made, so that the message can
+// list the states that do not fit. The allowance is 1 MiB of f32.
 constexpr std::int64_t allowance = std::int64_t{1} << 18;
 }  // namespace
 
@@ -29,13 +29,13 @@ void check_limit(const std::string& kind, std::int64_t values) {
   if (std::max<std::int64_t>(0, values) - allowance <= limit - taken) return;
   const std::string before = taken == 0 ? "" : fmt::format(", {} others before them", taken);
   throw ValueError(
-      fmt::format("[{}] parameters: the description asks for {} values{}; the file holds {}{}", kind, values, before,
+      fmt::format("[{}] parameters: the description needs {} values{}; the file holds {}{}", kind, values, before,
                   limit, taken == 0 ? "" : " (a state that layers share is saved once, and made for each of them)"));
 }
 
 void take_from_limit(const std::string& kind, std::int64_t values) {
   check_limit(kind, values);
-  // Without a scope nothing is counted.
+  // Outside a LimitGuard nothing is counted.
   if (limit != std::numeric_limits<std::int64_t>::max()) taken += values;
 }
 
@@ -57,7 +57,7 @@ const T& Options::get(std::string_view name, std::string_view type) const {
 bool Options::flag(std::string_view name) const { return get<bool>(name, "true or false"); }
 std::int64_t Options::integer(std::string_view name) const { return get<std::int64_t>(name, "an integer"); }
 double Options::real(std::string_view name) const { return get<double>(name, "a real"); }
-const std::string& Options::text(std::string_view name) const { return get<std::string>(name, "a text"); }
+const std::string& Options::text(std::string_view name) const { return get<std::string>(name, "a string"); }
 const std::vector<std::int64_t>& Options::integers(std::string_view name) const {
   return get<std::vector<std::int64_t>>(name, "a list of integers");
 }

@@ -1,4 +1,4 @@
-// Options of a description as what layers are made from.
+// The options of a description, converted to the arguments of layers.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@
 
 namespace vg::registry {
 
-/// Each throws ValueError for an option that is missing or of another type, naming kind and option.
+/// Each function throws ValueError, naming the kind and the option, if the option is missing or of another type.
 class Options {
  public:
   explicit Options(const ModuleConfig& d) : description_(d) {}
@@ -32,9 +32,9 @@ class Options {
   Compute compute() const;
   std::vector<int> axes(std::string_view name) const;
 
-  /// Zeros that are called what the option says, or nothing for "None". They are taken from the LimitGuard.
+  /// An initializer of zeros with the option's name, or none for "None". The zeros count against the LimitGuard.
   Initializer blank(std::string_view name) const;
-  /// The mask of a layer, by its name of old, from "w_mask_shape" and "w_mask_values".
+  /// The mask of a layer with its original name, from "w_mask_shape" and "w_mask_values".
   Initializer mask() const;
 
  private:
@@ -46,8 +46,8 @@ class Options {
   const ModuleConfig& description_;
 };
 
-/// Within it, all that this thread's make_module() makes has at most so many values of parameters together
-/// (and 2^18 more).
+/// While it lives, the modules that this thread's make_module() makes may have at most `values` parameter values in
+/// total (and 2^18 more).
 class LimitGuard {
  public:
   explicit LimitGuard(std::int64_t values);
@@ -58,12 +58,12 @@ class LimitGuard {
  private:
   std::int64_t limit_before_, taken_before_;
 };
-/// Throws ValueError unless so many values are left in the scope.
+/// Throws ValueError unless the limit allows `values` more values.
 void check_limit(const std::string& kind, std::int64_t values);
-/// The same, and they are left no longer: before memory is taken for them.
+/// Throws likewise, and counts the values. Call it before memory is allocated for them.
 void take_from_limit(const std::string& kind, std::int64_t values);
 
-/// The layers of this library by kind; nullptr for another.
+/// The maker of a layer of this library by kind; nullptr for any other kind.
 using Maker = std::unique_ptr<Module> (*)(const ModuleConfig&);
 Maker find_layer(std::string_view kind);
 std::vector<std::string> layer_kinds();

@@ -1,5 +1,5 @@
-// Each layer of this library from its options(): an explicit table, for a linker drops objects that only register
-// themselves. tests/unit/layers/test_registry.cpp proves that it is complete.
+// Makes each layer of this library from its options(). The table is explicit, because a linker drops objects that only
+// register themselves. tests/unit/layers/test_registry.cpp checks that it is complete.
 #include <algorithm>
 #include <iterator>
 
@@ -21,7 +21,7 @@ Made plain(const ModuleConfig&) {
   return std::make_unique<M>();
 }
 
-// The members that all convolutions' options have.
+// The members that the options of all convolutions share.
 template <class O>
 O conv_options(const Options& o) {
   O made;
@@ -66,7 +66,7 @@ Made depthwise_separable_conv3d_of(const ModuleConfig& d) {
   const Options o(d);
   const auto& in_size = o.integers("in_size");
   const std::int64_t multiplier = o.integer("multiplier");
-  // Each input channel has its own kernels, so both are bounded by what the file holds.
+  // Each input channel has its own kernels, so both numbers are limited by the values in the file.
   if (!in_size.empty()) check_limit(d.kind, in_size.back());
   check_limit(d.kind, multiplier);
   return std::make_unique<DepthwiseSeparableConv3d>(
@@ -92,8 +92,8 @@ Made linear_of(const ModuleConfig& d) {
                                                 .name = o.text("name")});
 }
 
-// Two values per channel that no initializer of the description makes. A negative number of channels is refused by the
-// layer.
+// Counts the two values per channel that no initializer of the description makes. The layer refuses a negative number
+// of channels.
 void take_statistics(const std::string& kind, std::int64_t channels) {
   for (int i = 0; i < 2; ++i) take_from_limit(kind, std::max<std::int64_t>(0, channels));
 }
@@ -111,7 +111,7 @@ Made batch_norm3d_of(const ModuleConfig& d) {
                                                           .name = o.text("name")});
 }
 
-// The members that GroupNorm's and LayerNorm's options have in common.
+// The members that the options of GroupNorm and LayerNorm share.
 template <class O>
 O norm_options(const Options& o) {
   O made;
@@ -175,7 +175,7 @@ Made adaptive_pool3d_of(const ModuleConfig& d) {
       .output_size = o.extent("output_size"), .in_size = o.integers("in_size"), .name = o.text("name")});
 }
 
-// The members that the residual blocks' options have in common.
+// The members that the options of the residual blocks share.
 template <class O>
 O residual_options(const Options& o) {
   O made;
@@ -235,7 +235,7 @@ Made softmax_of(const ModuleConfig& d) {
   return std::make_unique<Softmax>(SoftmaxOptions{.axis = Options(d).axis("axis")});
 }
 
-// The seed is not kept, but the stream is: it is a state.
+// The seed is not saved. The random stream is, because it is a state.
 template <class D>
 Made dropout_of(const ModuleConfig& d) {
   const Options o(d);

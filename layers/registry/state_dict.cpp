@@ -25,13 +25,13 @@ bool same_bytes(const Tensor& a, const Tensor& b) {
   return a.numel() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
 }
 
-// A tensor that fits, and where it goes.
+// A tensor that fits, and the leaf that receives it.
 struct Fit {
   NamedLeaf* to;
   const Tensor* from;
 };
 
-// Compares names, shapes and dtypes, and changes nothing.
+// Compares names, shapes and dtypes. Changes nothing.
 std::vector<Fit> match(LayoutNames& names, const NamedTensors& tensors, const LoadOptions& options, LoadReport& report,
                        Problems& problems) {
   std::vector<std::string> paths;
@@ -48,8 +48,8 @@ std::vector<Fit> match(LayoutNames& names, const NamedTensors& tensors, const Lo
 
   std::vector<Fit> fits;
   using Place = std::pair<const void*, std::string>;
-  std::map<Place, const Tensor*> first;  // of a state with several paths
-  std::map<Place, std::string> absent;   // what no path has brought so far
+  std::map<Place, const Tensor*> first;  // the first tensor of a state with several paths
+  std::map<Place, std::string> absent;   // places for which no path has a tensor so far
   bool any_wanted = options.prefix.empty();
   for (NamedLeaf& l : names.leaves) {
     if (!path_fits(l.name, options.prefix)) continue;
@@ -92,7 +92,7 @@ void add_problems(const LayoutNames& names, const LoadReport& report, Problems& 
   for (const std::string& line : report.mismatched) problems.push_back(line);
 }
 
-// What would make the call right, where that is known.
+// Advice for the message, if a likely mistake is found.
 std::string hint(Module& model, const LayoutNames& names, const NamedTensors& tensors, StateLayout layout,
                  const LoadOptions& options) {
   if (names.leaves.empty())
@@ -132,7 +132,7 @@ LoadReport load_state_dict(Module& model, const NamedTensors& tensors, StateLayo
     throw ValueError(fmt::format(
         "[load_state_dict] the tensors do not fit and nothing was loaded; {} problem{}:\n  {}{}", problems.size(),
         problems.size() == 1 ? "" : "s", fmt::join(problems, "\n  "), hint(model, names, tensors, layout, options)));
-  std::vector<Variable> values;  // all memory is taken before anything changes
+  std::vector<Variable> values;  // allocate all memory before anything changes
   for (const Fit& fit : fits) {
     const Tensor value =
         fit.to->axes.order.empty() ? fit.to->axes.back(*fit.from).clone() : fit.to->axes.back(*fit.from);

@@ -41,8 +41,7 @@ T option(const Module& m, std::string_view name, T otherwise) {
   return otherwise;
 }
 
-// The (voxels, channels) of features that were flattened from a volume, which PyTorch has in the order (channels,
-// voxels).
+// The (voxels, channels) of features that were flattened from a volume. PyTorch orders them as (channels, voxels).
 using Flattened = std::optional<std::pair<std::int64_t, std::int64_t>>;
 
 Flattened flattened_by(const Module& m) {
@@ -84,8 +83,8 @@ class Walk : public Visitor {
     enter(path, m);
     if (torch_ && !in_sequential && flattened_)
       throw fail(path,
-                 "its result is the features of a flattened volume, whose order PyTorch has otherwise, and which layer "
-                 "reads them is known only within a Sequential: put the Flatten and that layer into one");
+                 "its result is the features of a flattened volume, which PyTorch orders differently; the layer that "
+                 "reads them can be determined only within a Sequential: put the Flatten and that layer into one");
   }
 
  private:
@@ -93,7 +92,7 @@ class Walk : public Visitor {
     std::string path;
     Module* module;
     bool sequential;
-    Flattened input;  // what the module reads, where that is known
+    Flattened input;  // the features that the module reads, if known
   };
 
   std::string path_of(const std::string& name) const {
@@ -122,13 +121,13 @@ class Walk : public Visitor {
     open_.pop_back();
   }
 
-  // Whether the features after m are still those of a flattened volume.
+  // Whether the features after m are still in the order of a flattened volume.
   Flattened output_of(Module& m, const Flattened& input, bool has_tensors) const {
     if (dynamic_cast<Flatten*>(&m) != nullptr) return flattened_by(m);
     if (!input || !has_tensors || is_per_feature(m)) return input;
     if (dynamic_cast<Linear*>(&m) != nullptr) return std::nullopt;
     throw fail(
-        "it reads the features of a flattened volume, whose order PyTorch has otherwise; only Linear, LayerNorm and "
+        "it reads the features of a flattened volume, which PyTorch orders differently; only Linear, LayerNorm and "
         "PReLU are "
         "converted there");
   }
@@ -136,7 +135,7 @@ class Walk : public Visitor {
     return dynamic_cast<LayerNorm*>(&m) != nullptr || dynamic_cast<PReLU*>(&m) != nullptr;
   }
 
-  // The name within the module. A state called "weight" holds what PyTorch has as the module's own parameters.
+  // The name within the module. A state called "weight" holds PyTorch's parameters of the module itself.
   std::string torch_name(std::string_view state, std::string_view leaf) const {
     Module& m = *open_.back().module;
     if (dynamic_cast<WeightNormConv3d*>(&m) != nullptr && leaf != "bias")
@@ -160,7 +159,7 @@ class Walk : public Visitor {
     return unchanged(here);
   }
 
-  // Torch's normalized_shape is the last axes: those that scale and bias keep.
+  // Torch's normalized_shape consists of the last axes, which are those that scale and bias keep.
   static Shape without_leading_ones(const Module& m, const Shape& here) {
     const auto kept = option<std::vector<std::int64_t>>(m, "feature_axes", {});
     const auto count = static_cast<std::int64_t>(kept.size());
@@ -169,7 +168,7 @@ class Walk : public Visitor {
     return Shape(std::vector<std::int64_t>(all.end() - count, all.end()));
   }
 
-  // One number per feature, where the features may be a flattened volume's.
+  // One number per feature; the features may be those of a flattened volume.
   AxisMap flattened_axes(const Shape& there, const Shape& here) const {
     const Flattened& from = open_.back().input;
     if (!from || there.numel() == 1) return reshaped(here, there);
@@ -179,7 +178,7 @@ class Walk : public Visitor {
   void require_features(const Flattened& from, std::int64_t features) const {
     if (from->first * from->second != features)
       throw fail(
-          fmt::format("it has {} features, the flattened volume before it {}; their order in PyTorch is not known",
+          fmt::format("it has {} features, the flattened volume before it {}; their order in PyTorch is unknown",
                       features, from->first * from->second));
   }
 
@@ -209,7 +208,7 @@ class Walk : public Visitor {
 
   bool torch_;
   std::vector<Open> open_;
-  Flattened flattened_;  // what the module before gave
+  Flattened flattened_;  // of the previous module's output
   std::set<const void*> seen_;
 };
 

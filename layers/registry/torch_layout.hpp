@@ -1,4 +1,4 @@
-// The names and axes of a module's tensors in each layout: what state_dict and load_state_dict share.
+// The names and axes of a module's tensors in each layout, shared by state_dict and load_state_dict.
 #pragma once
 
 #include <string>
@@ -8,19 +8,20 @@
 
 namespace vg::detail {
 
-/// How a tensor's axes become another layout's: reshaped to `split`, transposed by `order`, reshaped to `there`.
-/// An empty `order`: no axis moves.
+/// The conversion of a tensor's axes to another layout: reshape to `split`, transpose by `order`, reshape to `there`.
+/// If `order` is empty, no axis moves.
 struct AxisMap {
   Shape here, split;
   std::vector<int> order;
   Shape there;
 
-  /// From the layer's axes to the layout's, and back. The result may share the tensor's memory.
+  /// forward() converts from the layer's axes to the layout's; back() reverts it. The result may share the tensor's
+  /// memory.
   Tensor forward(const Tensor& t) const;
   Tensor back(const Tensor& t) const;
 };
 
-/// One tensor of a module by its name in the layout.
+/// One tensor of a module with its name in the layout.
 struct NamedLeaf {
   std::string name;
   State state;
@@ -29,11 +30,11 @@ struct NamedLeaf {
 };
 
 struct LayoutNames {
-  std::vector<NamedLeaf> leaves;      ///< in the order of visit(); in PyTorch's layout a shared state under each path
-  std::vector<std::string> counters;  ///< PyTorch's "num_batches_tracked", which no state here holds
+  std::vector<NamedLeaf> leaves;      ///< in visit() order; PyTorch's layout lists a shared state under each path
+  std::vector<std::string> counters;  ///< PyTorch's "num_batches_tracked", which no state of this library holds
 };
 
-/// Throws ValueError for a module that the layout cannot hold and for two tensors of one name.
+/// Throws ValueError for a module that the layout cannot hold and for two tensors of the same name.
 LayoutNames layout_names(const Module& model, StateLayout layout);
 
 }  // namespace vg::detail

@@ -13,7 +13,7 @@ enum class Step : std::uint8_t { same, down, up };
 
 struct Builder {
   const MedNeXtOptions& o;
-  // A transposed one gives 2 n - 1 voxels for n, as PyTorch's with padding k / 2.
+  // A transposed convolution maps n voxels to 2 n - 1, as PyTorch's does with padding k / 2.
   template <class Conv, class Options>
   void add(Sequential& net, std::int64_t channels, std::int64_t kernel, std::int64_t stride,
            std::int64_t groups) const {
@@ -45,7 +45,7 @@ struct Builder {
   void blocks(Sequential& net, std::size_t stage) const {
     for (std::int64_t i = 0; i < o.blocks[stage]; ++i) block(net, o.init_filters << stage, o.init_filters << stage);
   }
-  // Stage i and all below it, back at the extents of stage i.
+  // Adds stage i and all stages below it; the output has the extents of stage i.
   void level(Sequential& net, std::size_t i) const {
     blocks(net, i);
     if (i + 1 == o.blocks.size()) return;

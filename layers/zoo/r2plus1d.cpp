@@ -12,7 +12,7 @@ namespace {
 struct Builder {
   const R2Plus1DOptions& o;
 
-  // A convolution, padded to keep the extents at stride 1, and its BatchNorm.
+  // Adds a convolution, padded to keep the extents at stride 1, and its BatchNorm.
   void conv(Sequential& net, std::int64_t channels, const Triple& kernel, const Triple& stride) const {
     net.push_back(Conv3d({.out_channels = channels,
                           .kernel_size = kernel,
@@ -27,7 +27,7 @@ struct Builder {
     conv(net, channels, {3, 1, 1}, {stride, 1, 1});
   }
   void block(Sequential& net, std::int64_t in, std::int64_t out, std::int64_t stride) const {
-    const std::int64_t between = 27 * in * out / (9 * in + 3 * out);  // of both, as torchvision has it
+    const std::int64_t between = 27 * in * out / (9 * in + 3 * out);  // of both convolutions, as in torchvision
     Sequential main, shortcut;
     split(main, between, out, stride);
     main.push_back(ReLU());
@@ -47,7 +47,7 @@ Sequential R2Plus1D18(const R2Plus1DOptions& o) {
   require_stages("R2Plus1D18", "blocks", o.blocks);
   require_stages("R2Plus1D18", "widths", o.widths);
   if (o.blocks.size() != o.widths.size())
-    throw ValueError(fmt::format("[R2Plus1D18] blocks, widths: got {} and {} entries; must be as many, one a stage",
+    throw ValueError(fmt::format("[R2Plus1D18] blocks, widths: got {} and {} entries; must be as many, one per stage",
                                  o.blocks.size(), o.widths.size()));
   const Builder add{o};
   Sequential net;

@@ -11,7 +11,7 @@ Sequential ResNet3d(const ResNet3dOptions& o) {
   require_stages("ResNet3d", "blocks", o.blocks);
   require_stages("ResNet3d", "widths", o.widths);
   if (o.blocks.size() != o.widths.size())
-    throw ValueError(fmt::format("[ResNet3d] blocks, widths: got {} and {} entries; must be as many, one a stage",
+    throw ValueError(fmt::format("[ResNet3d] blocks, widths: got {} and {} entries; must be as many, one per stage",
                                  o.blocks.size(), o.widths.size()));
   const Triple kernel = o.stem_kernel.checked("ResNet3d", "stem_kernel");
   Sequential net(Conv3d({.out_channels = o.widths[0],

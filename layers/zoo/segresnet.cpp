@@ -22,7 +22,7 @@ struct Builder {
       net.push_back(
           Branches({}, Sequential(norm(), ReLU(), conv(channels, 3), norm(), ReLU(), conv(channels, 3)), Identity()));
   }
-  // Stage i and all below it, back at the extents of stage i.
+  // Adds stage i and all stages below it; the output has the extents of stage i.
   void level(Sequential& net, std::size_t i) const {
     const std::int64_t channels = o.init_filters << i;
     blocks(net, o.blocks_down[i], channels);

@@ -17,7 +17,7 @@ void add_conv(Sequential& net, const UNet3dOptions& o, std::int64_t channels, st
   net.push_back(LeakyReLU());
 }
 
-// Stage i and all below it, back at the extents of stage i.
+// Returns stage i and all stages below it; the output has the extents of stage i.
 Sequential level(const UNet3dOptions& o, std::size_t i) {
   const std::int64_t channels = o.features[i];
   Sequential net;

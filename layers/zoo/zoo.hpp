@@ -1,5 +1,5 @@
-// The model zoo: ready nets. Each is a function that gives a Sequential of this library's layers, so its checkpoints
-// can be read by vg::load_model without it.
+// The model zoo: ready-made nets. Each is a function that returns a Sequential of this library's layers, so
+// vg::load_model can read its checkpoints without the zoo.
 //
 //   vg::Sequential net = vg::zoo::UNet3d({.in_size = {64, 64, 64, 1}, .out_channels = 3});
 #pragma once

@@ -106,7 +106,7 @@ TEST_CASE("Branches: adds or concatenates, and checks the sizes", "[blocks]") {
   CHECK_THAT(message_of([&] {
                Branches({.join = "concat"}, Identity(), conv(3, 2)).build({4, 4, 4, 2});
              }),
-             Contains("but for the channels"));
+             Contains("except for the channels"));
   Branches open({}, Identity(), GlobalAvgPool3d());
   CHECK_THAT(message_of([&] { open(x); }), Contains("[Branches] branch 1: gives (2, 2); must be (2, 4, 4, 4, 2)"));
 }

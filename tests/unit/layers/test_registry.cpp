@@ -120,7 +120,7 @@ TEST_CASE("registry: modules of one's own") {
   CHECK_THROWS_WITH(register_module<Plain>("Conv3d"), Contains("\"Conv3d\" is registered already"));
   CHECK_THROWS_WITH(register_module("Empty", nullptr), Contains("factory: got none"));
   register_module("Null", [](const ModuleConfig&) { return nullptr; });
-  CHECK_THROWS_WITH(make_module({"Null", {}, {}}), Contains("gave nullptr"));
+  CHECK_THROWS_WITH(make_module({"Null", {}, {}}), Contains("returned nullptr"));
   register_module("Liar", any_factory);
   CHECK(make_module({"Liar", {}, {}})->kind() == "Plain");
 }
@@ -142,9 +142,9 @@ TEST_CASE("registry: what a description asks for and the file does not hold is r
   };
   CHECK(with("\"version\"", "\"version\"") == "nothing was thrown");
   CHECK_THAT(with("\"out_channels\": 4", "\"out_channels\": 1000000000"),
-             Contains("[Conv3d] parameters: the description asks for 54000000000 values; the file holds "));
+             Contains("[Conv3d] parameters: the description needs 54000000000 values; the file holds "));
   CHECK_THAT(with("\"in_size\": [4, 4, 4, 4]", "\"in_size\": [4, 4, 4, 2000000000]"),
-             Contains("[BatchNorm3d] parameters: the description asks for 2000000000 values, 216 others before them"));
+             Contains("[BatchNorm3d] parameters: the description needs 2000000000 values, 216 others before them"));
   CHECK_THAT(with("\"out_features\": 3", "\"out_features\": 4"),
              Contains("state \"layers.3.weight\", leaf \"weight\": the file has f32 (4, 3), the model f32 (4, 4)"));
   CHECK_THAT(with("\"out_features\": 3", "\"out_features\": -3"), Contains("[Linear] out_features: got -3"));

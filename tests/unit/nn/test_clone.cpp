@@ -126,9 +126,10 @@ TEST_CASE("clone: through a reference to Module, and in a Sequential") {
   Module& any_net = net;
   const auto unknown = message_of([&] { (void)clone(any_net); });
   CHECK_THAT(unknown,
-             Contains("[clone] the model (Net): how it is copied is not known") && Contains("vg::register_clone"));
+             Contains("[clone] the model (Net): its type is not registered") && Contains("vg::register_clone"));
   Sequential holds(linear(), Net(2));
-  CHECK_THAT(message_of([&] { (void)clone(holds); }), Contains("[clone] \"layers.1\" (Net): how it is copied"));
+  CHECK_THAT(message_of([&] { (void)clone(holds); }),
+             Contains("[clone] \"layers.1\" (Net): its type is not registered"));
   register_clone<Net>();
   register_clone<Stem>();  // Net's body and pointer hold one
   register_clone<Stem>();
