@@ -1,4 +1,4 @@
-// Checks of settings: each error names the argument, the value that came and what is allowed.
+// Checks of settings. Each error names the argument, the value received and the values allowed.
 #pragma once
 
 #include <array>
@@ -11,13 +11,13 @@ namespace vg::detail {
 void require(bool ok, std::string_view where, std::string_view argument, double value, std::string_view allowed);
 void require(bool ok, std::string_view where, std::string_view argument, std::int64_t value, std::string_view allowed);
 
-/// Finite and at least 0.
+/// Requires a finite value of at least 0.
 void require_rate(std::string_view where, std::string_view argument, double value);
-/// In [0, 1): what decays a moment.
+/// Requires a value in [0, 1), such as the decay rate of a moment.
 void require_decay(std::string_view where, std::string_view argument, double value);
-/// Each in [0, 1): those of Adam and its relatives.
+/// Requires that each beta is in [0, 1), for Adam and related optimizers.
 void require_betas(std::string_view where, const std::array<double, 2>& betas);
-/// Finite and above 0.
+/// Requires a finite value above 0.
 void require_positive(std::string_view where, std::string_view argument, double value);
 
 }  // namespace vg::detail

@@ -17,7 +17,7 @@ namespace {
 
 template <class T>
 double sum_squares(const T* g, std::int64_t n, double scale) {
-  constexpr std::int64_t lanes = 8;  // independent sums, so that one addition need not wait for the other
+  constexpr std::int64_t lanes = 8;  // independent sums, so that consecutive additions can overlap
   double sums[lanes] = {};
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes)
@@ -41,7 +41,7 @@ ParamLoop sum_squares(const Tensor& grad, double scale) {
   });
 }
 
-// A new tensor with f of every element: the old one's buffer may belong to others, too.
+// Returns a new tensor with f of every element, because the old buffer may be shared.
 template <class F>
 Tensor map(const Tensor& grad, F f) {
   Tensor out(grad.shape(), grad.dtype());
@@ -56,7 +56,7 @@ Tensor map(const Tensor& grad, F f) {
   return out;
 }
 
-// Gradients wherever they are kept: reading all, and replacing each.
+// Access to the gradients in either kind of container: reads all of them, and replaces each.
 struct InStates {
   struct Place {
     State state;
@@ -134,7 +134,7 @@ double norm_of(const std::vector<Tensor>& grads) {
   };
   const double sum = total(1.0);
   if (!std::isinf(sum)) return std::sqrt(sum);
-  constexpr double tiny = 0x1p-600;  // f64 squares overflow from 1e154 on
+  constexpr double tiny = 0x1p-600;  // squares overflow f64 from 1e154 on
   return std::sqrt(total(tiny)) / tiny;
 }
 

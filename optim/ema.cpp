@@ -11,7 +11,7 @@ namespace vg {
 
 namespace {
 
-// torch.lerp: from the nearer end, so that a weight of 1 gives `to` itself.
+// torch.lerp, computed from the nearer end, so that a weight of 1 gives `to` exactly.
 template <class T>
 void lerp(T* __restrict from, const T* __restrict to, std::int64_t n, T weight) {
   if (weight < T{0.5})
@@ -58,7 +58,7 @@ void Ema::check_leaves(std::string_view where) const {
 void Ema::update() {
   check_leaves("update");
   pass_.clear();
-  for (Slot& s : slots_) {    // all that takes memory comes before all changes
+  for (Slot& s : slots_) {    // allocate everything before any change
     s.average.make_unique();  // a snapshot or the model may share it
     pass_.add(is_float(s.average.dtype()) ? s.average.numel() : 0);
   }

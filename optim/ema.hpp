@@ -1,9 +1,9 @@
-// Ema: an exponential moving average of parameters, which often tests better than the last of them.
+// Ema: an exponential moving average of parameters, which often tests better than the last parameters.
 //
 //   vg::Ema ema(model.parameters(), {.decay = 0.999});
 //   ... optimizer.step(); ema.update();
 //   {
-//     const vg::EmaGuard scope(ema);     // in here the model has the averages
+//     const vg::EmaGuard scope(ema);     // in this scope the model has the averages
 //     accuracy = evaluate(model);
 //   }
 //   checkpoint.part("ema", ema);
@@ -24,24 +24,23 @@ struct EmaOptions {
   double decay = 0.999;  ///< in [0, 1)
 };
 
-/// After each update() average = average + (1 - decay) (value - average); the first update takes the values as they
-/// are. That is PyTorch's AveragedModel with get_ema_multi_avg_fn(decay) (torch.optim.swa_utils). Leaves that are not
-/// floating (counts, keys) are taken over as they are each time.
+/// Each update() computes average = average + (1 - decay) (value - average); the first one copies the values. This is
+/// PyTorch's AveragedModel with get_ema_multi_avg_fn(decay) (torch.optim.swa_utils). Leaves that are not floating
+/// (counts, keys) are copied at each update.
 class Ema : public Stateful {
  public:
-  /// Throws ValueError for a decay outside [0, 1), and when there is no floating leaf.
+  /// Throws ValueError for a decay outside [0, 1), and if there is no floating leaf.
   explicit Ema(const States& states, EmaOptions options = {});
 
-  /// One step of the average. Throws ValueError, having changed nothing, for a leaf that has changed its dtype or
-  /// shape.
+  /// Updates the average. Throws ValueError, having changed nothing, if a leaf has changed its dtype or shape.
   void update();
   std::int64_t updates() const { return updates_; }
   double decay() const { return options_.decay; }
-  /// The average of a leaf; before the first update its value when the Ema was made. Throws ValueError for one that
-  /// there is not.
+  /// The average of a leaf; before the first update this is its value when the Ema was made. Throws ValueError if there
+  /// is no such leaf.
   const Tensor& average(std::string_view path, std::string_view leaf) const;
 
-  /// values decay, updates; parts: a path each, with its leaves as tensors (shared until the next update).
+  /// The values decay and updates; parts: one per path, with its leaves as tensors (shared until the next update).
   StateDict save_state() const override;
   std::vector<std::string> check_state(const StateDict& state) const override;
   void load_state(const StateDict& state) override;
@@ -58,15 +57,14 @@ class Ema : public Stateful {
   EmaOptions options_;
   std::vector<Slot> slots_;
   std::int64_t updates_ = 0;
-  detail::FusedStep pass_;  // kept for its memory
+  detail::FusedStep pass_;  // kept to reuse its memory
 };
 
-/// The model has the averages while this lives, then its own values and gradients again. What is changed in its leaves
-/// meanwhile is lost.
+/// While this lives the model has the averages; afterwards it has its own values and gradients again. Changes to its
+/// leaves in between are lost.
 class EmaGuard {
  public:
-  /// Throws ValueError, having changed nothing, for a leaf that has changed its dtype or shape. The Ema must outlive
-  /// it.
+  /// Throws ValueError, having changed nothing, if a leaf has changed its dtype or shape. The Ema must outlive it.
   explicit EmaGuard(Ema& ema);
   ~EmaGuard();
   EmaGuard(const EmaGuard&) = delete;

@@ -1,4 +1,4 @@
-// What the update loops share: a gradient is clipped and decayed in the same pass that uses it.
+// Helpers of the update loops, which clip and decay a gradient in the same loop that uses it.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace vg::detail {
 
-/// clip(g * scale, -limit, limit) + l2 * p; scale 1, limit infinity and l2 0 leave g as it is.
+/// clip(g * scale, -limit, limit) + l2 * p. With scale 1, limit infinity and l2 0 the gradient is unchanged.
 template <class T>
 struct Prepare {
   T scale = 1;
@@ -19,13 +19,13 @@ struct Prepare {
 
   T operator()(T g, T p) const {
     g *= scale;
-    g = g < -limit ? -limit : g;  // written so that NaN passes
+    g = g < -limit ? -limit : g;  // written so that NaN stays NaN
     g = g > limit ? limit : g;
     return g + l2 * p;
   }
 };
 
-/// Numbers of a step in the leaf's type.
+/// Converts numbers of a step to the leaf's type.
 template <class T>
 struct As {
   T operator()(double x) const { return static_cast<T>(x); }
@@ -37,7 +37,7 @@ Prepare<T> prepare_of(const LeafUpdate& u, double l2) {
   return {as(u.clip_scale), as(u.clip_value), as(l2)};
 }
 
-// The rule works on copies: so nothing is read again for fear that it is what was just written.
+// The rule works on copies, so that the compiler need not reload values that its writes might have changed.
 template <class Rule, class T, class... M>
 void apply_rule(const Rule rule, const Prepare<T> prepare, std::int64_t n, T* __restrict p, const T* __restrict g,
                 M* __restrict... m) {
@@ -59,9 +59,9 @@ ParamLoop rule_loop(const LeafUpdate& u, double l2, const Rule& rule, std::index
   };
 }
 
-/// The loop of an optimizer that looks at one element at a time, with its first `count` moments. rule_of(as) gives
-/// rule(d, p, m...): d is the prepared gradient, with l2 * p added, and p and the moments are changed in place. `as`
-/// makes numbers of the leaf's type, which the rule captures.
+/// The loop of an optimizer that updates each element by itself, with its first `count` moments. rule_of(as) returns
+/// rule(d, p, m...): d is the prepared gradient, including l2 * p; the rule changes p and the moments in place. `as`
+/// converts numbers to the leaf's type, and the rule captures the results.
 template <std::size_t count, class RuleOf>
 ParamLoop element_loop(const LeafUpdate& u, double l2, RuleOf rule_of) {
   return dispatch_float("Optimizer", u.value.dtype(), [&](auto zero) -> ParamLoop {
@@ -70,7 +70,7 @@ ParamLoop element_loop(const LeafUpdate& u, double l2, RuleOf rule_of) {
   });
 }
 
-/// The running means of Adam and its kin: m of g, v of g^2.
+/// The running means of Adam and related optimizers: m of g, v of g^2.
 template <class T>
 struct RunningMeans {
   T new1, beta2, new2;  // 1 - beta1, beta2, 1 - beta2
@@ -86,7 +86,7 @@ RunningMeans<T> running_means(As<T> as, double beta1, double beta2) {
   return {as(1 - beta1), as(beta2), as(1 - beta2)};
 }
 
-/// weight_decay as L2, added to the gradient, or decoupled: p is multiplied by keep.
+/// weight_decay, either as L2 (added to the gradient) or decoupled (p is multiplied by `keep`).
 struct Decay {
   Decay(const LeafUpdate& u, bool decoupled)
       : l2(decoupled ? 0 : u.weight_decay), keep(decoupled ? 1 - u.lr * u.weight_decay : 1) {}

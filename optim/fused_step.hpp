@@ -1,5 +1,5 @@
-// A pass over all leaves at once: what an optimizer does to a leaf, and how the elements of many leaves are cut into
-// work for the threads.
+// One step over all leaves at once: the update loop of each leaf, and the division of many leaves' elements into tasks
+// for the threads.
 #pragma once
 
 #include <array>
@@ -11,14 +11,14 @@
 
 namespace vg {
 
-/// Two sums over elements of a leaf, for an update that depends on the whole leaf.
+/// Two sums over the elements of a leaf, for updates that depend on the whole leaf.
 using LeafSums = std::array<double, 2>;
 
-/// What a pass does to elements of one leaf: a callable f(begin, end), held by value, so making one takes no memory. It
-/// runs on several ranges of its leaf at the same time. It returns nothing, or its part of the leaf's LeafSums.
+/// The update of one leaf's elements: a callable f(begin, end), held by value, so that making one allocates nothing. It
+/// runs on several ranges of its leaf at the same time. It returns nothing, or its range's part of the leaf's LeafSums.
 class ParamLoop {
  public:
-  ParamLoop() {}  ///< nothing to do; f_ stays as it is
+  ParamLoop() {}  ///< does nothing; f_ stays uninitialised
   template <class F>
   requires std::is_invocable_v<const F&, std::int64_t, std::int64_t> ParamLoop(const F& f)  // NOLINT: implicit
       : call_(&call<F>), sums_(!std::is_void_v<Result<F>>) {
@@ -50,26 +50,26 @@ class ParamLoop {
 
 namespace detail {
 
-/// Elements of a leaf in one piece of work: about 0.25 MB of each array.
+/// The elements of a leaf in one piece of work: about 0.25 MB of each array.
 inline constexpr std::int64_t update_grain = 65536;
-/// Elements from which on a task takes no further piece.
+/// A task with this many elements takes no further piece.
 inline constexpr std::int64_t task_grain = 16384;
-/// Elements up to which a pass stays in the calling thread: waking the others takes as long.
+/// A step of up to this many elements runs in the calling thread, because waking other threads would take as long.
 inline constexpr std::int64_t serial_pass = 65536;
 
-/// One pass over many leaves, each with a loop of its own. Their elements are cut into pieces, a large leaf into
-/// several, always at the same places of it, and small leaves share a task: by size, never by the number of threads.
-/// Keeps its memory when it is cleared; only add() takes any.
+/// One step over many leaves, each with its own loop. Elements are divided into pieces: a large leaf is cut, always at
+/// the same elements, and small leaves share a task. The division depends on sizes, never on the number of threads.
+/// clear() keeps the memory; only add() allocates.
 class FusedStep {
  public:
   void clear();
-  /// One more leaf, of n elements.
+  /// Adds a leaf of n elements.
   void add(std::int64_t n);
-  /// The loop of a leaf, in the order of add(); to be set before run() where the leaf has elements.
+  /// The loop of a leaf, in the order of add(). Set it before run() if the leaf has elements.
   ParamLoop& operator[](std::size_t leaf) { return loops_[leaf]; }
-  /// Runs all loops; threads share the pieces of all leaves.
+  /// Runs all loops. The threads share the pieces of all leaves.
   void run();
-  /// What the last run() gave for the leaf's pieces, added up in their order.
+  /// The sums that the last run() returned for the leaf's pieces, added in their order.
   const LeafSums& sums(std::size_t leaf) const { return sums_[leaf]; }
 
  private:
@@ -81,8 +81,8 @@ class FusedStep {
   std::vector<ParamLoop> loops_;
   std::vector<LeafSums> sums_;
   std::vector<Piece> pieces_;
-  std::vector<std::size_t> tasks_;  // the first piece of each
-  std::int64_t in_task_ = 0;        // elements in the last one
+  std::vector<std::size_t> tasks_;  // the first piece of each task
+  std::int64_t in_task_ = 0;        // elements in the last task
   std::int64_t elements_ = 0;
 };
 

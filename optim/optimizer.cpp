@@ -133,7 +133,7 @@ void Optimizer::update(const StateGrads& given) {
       if (found == slot_of_.end())
         throw ValueError(
             fmt::format("[{}] update: there is no parameter \"{}\", leaf \"{}\"", kind_, entry.path, leaf));
-      // A state reachable by two paths has its whole gradient under each of them: the first is enough.
+      // A state with two paths has its whole gradient under each of them, so the first is enough.
       if (g.defined() && !grads[found->second].defined() && !slots_[found->second].frozen())
         grads[found->second] = g.value();
     }
@@ -158,12 +158,12 @@ void Optimizer::require_trainable() {
     if (state.size() != 0)
       throw ValueError(
           fmt::format("[{}] step: \"{}\" had no parameters when the optimizer was made and has {} now, which it does "
-                      "not know; make the optimizer when the model is built (in_size given, or after "
+                      "not update; make the optimizer after the model is built (in_size given, or after "
                       "model.build(in_size))",
                       kind_, path, state.size()));
   std::string never;
   for (const States::ModeOf& m : modes_) {
-    if (*m.trained) return modes_.clear();  // from now on it is the user's choice
+    if (*m.trained) return modes_.clear();  // from now on the mode is the user's choice
     const bool stands_still =
         std::any_of(m.statistics.begin(), m.statistics.end(), [](const State& s) { return s.frozen(); });
     if (!stands_still && never.size() < 80)
@@ -171,7 +171,7 @@ void Optimizer::require_trainable() {
   }
   if (!never.empty())
     throw ValueError(fmt::format(
-        "[{}] step: the model was never in training mode, in which it computes otherwise: {}; call model.train() "
+        "[{}] step: the model was never in training mode, in which it computes differently: {}; call model.train() "
         "before the steps (new modules are in evaluation mode). To train in evaluation mode, call model.train() and "
         "then model.eval(), or freeze the statistics",
         kind_, never));
@@ -185,7 +185,7 @@ void Optimizer::apply(const std::vector<Tensor>& grads, double scale) {
   for (int g = -1; g < static_cast<int>(common_.groups.size()); ++g) by_group.push_back(rates(g));
   if (common_.clip_norm) scale *= detail::clip_factor(scale * detail::norm_of(grads), *common_.clip_norm);
 
-  make_room(grads);  // all that can run out of memory comes before the first change
+  make_room(grads);  // everything that may run out of memory comes before the first change
   run_passes(grads, by_group, scale);
   ++steps_;
 }
@@ -203,7 +203,7 @@ void Optimizer::make_room(const std::vector<Tensor>& grads) {
     while (slot.moments.size() < tensors.size())
       slot.moments.push_back(Tensor::full(value.shape(), tensors[slot.moments.size()].start, value.dtype()));
     while (slot.scalars.size() < numbers.size()) slot.scalars.push_back(numbers[slot.scalars.size()].start);
-    for (Tensor& m : slot.moments) m.make_unique();  // a saved bundle may hold it
+    for (Tensor& m : slot.moments) m.make_unique();  // a saved state may share it
   }
 }
 

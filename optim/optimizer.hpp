@@ -1,17 +1,17 @@
-// Optimizer: what all optimizers share. A step is, in braintools' order: clip by norm, clip by value, [add weight_decay
-// * p for the L2 ones], moments, [decay p for AdamW], p -= lr * direction. The numbers are PyTorch's.
+// Optimizer: the common base of all optimizers. A step has braintools' order: clip by norm, clip by value, [L2: add
+// weight_decay * p], moments, [AdamW: decay p], p -= lr * direction. The results are PyTorch's.
 //
 //   vg::AdamW optimizer(model.parameters(), {.lr = 1e-3});
-//   loss.backward(); optimizer.step(); optimizer.zero_grad();   // from each parameter's grad()
-//   optimizer.update(grads.states);                             // or from the gradients that vg::grad returned
+//   loss.backward(); optimizer.step(); optimizer.zero_grad();   // uses each parameter's grad()
+//   optimizer.update(grads.states);                             // uses the gradients that vg::grad returned
 //
-// Options that every optimizer takes:
+// Options of every optimizer:
 //   lr            a number or a Schedule (optim/schedule.hpp) of the steps done so far
 //   weight_decay  at least 0
-//   clip_norm     the norm of all gradients together is limited to it, as by clip_by_global_norm (optim/clip.hpp)
-//   clip_value    then each element to [-clip_value, clip_value]
-//   groups        parts of the model with settings of their own, see ParamGroup
-// Neither clipping changes the gradients that you see. A setting that is not allowed is a ValueError.
+//   clip_norm     limits the norm of all gradients together, as clip_by_global_norm does (optim/clip.hpp)
+//   clip_value    then limits each element to [-clip_value, clip_value]
+//   groups        parts of the model with their own settings, see ParamGroup
+// Clipping does not change the gradients that you see. A setting that is not allowed throws ValueError.
 #pragma once
 
 #include <cstdint>
@@ -30,33 +30,33 @@
 
 namespace vg {
 
-/// Settings for the parameters whose path, or path and leaf ("head.weight.bias"), fits `path` (path_fits: "head",
-/// "layers.*.norm", "**.bias"), and whose leaf is `leaf`; either may be left out. Where several groups fit, the longest
-/// path wins, then the one with a leaf:
+/// Settings for the parameters whose path, or path and leaf ("head.weight.bias"), matches `path` (path_fits: "head",
+/// "layers.*.norm", "**.bias"), and whose leaf is `leaf`. Either may be left out. If several groups match, the longest
+/// path wins, then the group with a leaf:
 ///   .groups = {{.path = "head", .lr_scale = 0.1}, {.leaf = "bias", .weight_decay = 0.0}}
 struct ParamGroup {
   std::string path{};
   std::string leaf{};
-  std::optional<Schedule> lr{};  ///< in place of the optimizer's
-  double lr_scale = 1.0;         ///< times it; at least 0
+  std::optional<Schedule> lr{};  ///< replaces the optimizer's
+  double lr_scale = 1.0;         ///< multiplies the rate; at least 0
   std::optional<double> weight_decay{};
 };
 
-/// One leaf's part of a step, for an optimizer's update_leaf().
+/// One leaf's part of a step, the argument of update_leaf().
 struct LeafUpdate {
-  Tensor& value;                 ///< to be changed in place
-  const Tensor& grad;            ///< of the same shape and dtype, before clipping
-  std::vector<Tensor>& moments;  ///< in the order of moments(); to be changed in place
-  std::vector<double>& scalars;  ///< in the order of scalars(); to be changed in place
-  std::int64_t updates;          ///< of this leaf, this one included
+  Tensor& value;                 ///< the loop changes it in place
+  const Tensor& grad;            ///< has the same shape and dtype; not clipped yet
+  std::vector<Tensor>& moments;  ///< in the order of moments(); changed in place
+  std::vector<double>& scalars;  ///< in the order of scalars(); changed in place
+  std::int64_t updates;          ///< the number of updates of this leaf, including this one
   double lr;
   double weight_decay;
-  std::optional<double> momentum;  ///< the schedule's, if it gives one
-  double clip_scale;               ///< the gradient is to be multiplied by this,
-  double clip_value;               ///< then limited to this (infinity: not)
+  std::optional<double> momentum;  ///< the schedule's, if it sets one
+  double clip_scale;               ///< multiply the gradient by this,
+  double clip_value;               ///< then limit it to this (infinity: no limit)
 };
 
-/// Something that an optimizer keeps of each leaf, and what it is before the leaf's first update.
+/// The name of a tensor or number that an optimizer keeps per leaf, and its value before the leaf's first update.
 struct SlotSpec {
   std::string name;
   double start = 0.0;
@@ -64,39 +64,40 @@ struct SlotSpec {
 
 class Optimizer : public Stateful {
  public:
-  /// One step from each parameter's grad(). A parameter without one is skipped and its moments stay, as in torch. A
-  /// frozen parameter is skipped, and its moments are forgotten: once it is unfrozen it starts as with a new optimizer.
-  /// The values change in place; where a graph or another tensor still holds the old value, that one is left and a copy
-  /// is changed. Throws ValueError, having changed nothing, when a parameter's dtype or shape is not what its moments
-  /// have, when a schedule of your own gives a bad rate, when the model has modules that compute otherwise in training
-  /// (Dropout, BatchNorm) and none was ever in training mode, or when a layer was built after the optimizer was made.
+  /// Steps with each parameter's grad(). A parameter without a gradient is skipped and its moments stay, as in torch. A
+  /// frozen parameter is skipped and its moments are dropped: once unfrozen, it starts as with a new optimizer. Values
+  /// change in place; if a graph or another tensor still uses the old value, a copy is made and changed instead. Throws
+  /// ValueError, having changed nothing, if a parameter's dtype or shape differs from its moments', if a user-defined
+  /// schedule returns an invalid rate, if the model has modules that compute differently in training (Dropout,
+  /// BatchNorm) and none was ever in training mode, or if a layer was built after the optimizer was made.
   void step();
-  /// One step from gradients by path and leaf; those undefined or not there are skipped. Throws ValueError for a path
-  /// or leaf that the optimizer does not have, or a gradient of another shape or dtype than its parameter's.
+  /// Steps with gradients by path and leaf; parameters without a defined gradient are skipped. Throws ValueError for a
+  /// path or leaf that the optimizer does not have, and for a gradient whose shape or dtype differs from its
+  /// parameter's.
   void update(const StateGrads& grads);
   void zero_grad();
 
-  /// The rate that the next step will use; of the parameters under a path that no group changes, or of one leaf.
+  /// The learning rate of the next step: of parameters to which no group applies, or of one leaf.
   double lr() const;
   double lr(std::string_view path, std::string_view leaf) const;
-  /// The momentum (or first beta) that the next step will use, if the schedule gives one.
+  /// The momentum (or first beta) of the next step, if the schedule sets one.
   std::optional<double> scheduled_momentum() const;
-  /// Steps done.
+  /// The number of steps done.
   std::int64_t steps() const { return steps_; }
   /// "SGD", "Adam", ...
   const std::string& kind() const { return kind_; }
 
-  /// values kind, steps; parts settings (with the schedules'), schedules (the states of those that have one), moments
-  /// (path -> leaf -> updates, scalars, and tensors, shared with the optimizer until its next step).
+  /// The values kind and steps; parts: settings (including the schedules'), schedules (the states of those that have
+  /// one), moments (path -> leaf -> updates, scalars, and tensors, shared with the optimizer until its next step).
   StateDict save_state() const override;
-  /// What does not fit, one line each: kind, settings, and every leaf that is missing, unexpected, or of another shape
-  /// or dtype.
+  /// The problems of a saved state, one line each: a different kind or settings, and every leaf that is missing,
+  /// unexpected, or of another shape or dtype.
   std::vector<std::string> check_state(const StateDict& state) const override;
-  /// Continues where the saved optimizer stopped, bit for bit. Throws IoError, having changed nothing, if it does not
+  /// Continues from the saved optimizer's state, bit for bit. Throws IoError, having changed nothing, if it does not
   /// fit.
   void load_state(const StateDict& state) override;
-  /// Lets load_state() take the moments and the step count of an optimizer with other settings: the settings here stay,
-  /// and so does a schedule's state where the one saved is another schedule's.
+  /// Lets load_state() load the moments and the step count of an optimizer with other settings. The settings of this
+  /// one stay, and so does a schedule's state if the saved one belongs to another schedule.
   void allow_other_settings(bool on = true) { other_settings_ = on; }
 
  protected:
@@ -106,29 +107,30 @@ class Optimizer : public Stateful {
     std::optional<double> clip_norm, clip_value;
     std::vector<ParamGroup> groups;
   };
-  /// What any optimizer's options say of them.
+  /// The common settings in an optimizer's options.
   template <class Options>
   static Common common_of(const Options& o) {
     return {o.lr, o.weight_decay, o.clip_norm, o.clip_value, o.groups};
   }
-  /// Frozen parameters are taken too, for when they are unfrozen. Throws ValueError for bad settings, no parameters, a
-  /// state that is not a ParamState, a path given twice, a group that fits no parameter. A state reachable by two paths
-  /// is updated once, under the first.
+  /// Frozen parameters are included, because they may be unfrozen later. Throws ValueError for invalid settings, no
+  /// parameters, a state that is not a ParamState, a repeated path, and a group that matches no parameter. A state with
+  /// two paths is updated once, under the first.
   Optimizer(std::string kind, const States& states, Common common);
 
-  /// Settings of its own that a checkpoint must agree on.
+  /// The optimizer's own settings, which must agree with a checkpoint's.
   virtual Attributes own_settings() const = 0;
-  /// The tensors that it keeps of each leaf, in the leaf's shape and dtype.
+  /// The tensors that it keeps per leaf, in the leaf's shape and dtype.
   virtual std::vector<SlotSpec> moments() const = 0;
-  /// The single numbers that it keeps of each leaf.
+  /// The single numbers that it keeps per leaf.
   virtual std::vector<SlotSpec> scalars() const { return {}; }
-  /// What a step does to a leaf; the loops of all leaves run as one pass (optim/fused.hpp helps to write one). Changes
-  /// u.scalars, and leaves the tensors to the loop. Must not throw: another leaf's scalars may have changed.
+  /// The loop that updates a leaf; the loops of all leaves run as one FusedStep (optim/fused.hpp helps to write one).
+  /// It changes u.scalars; the tensors are left to the loop. Must not throw, because another leaf's scalars may have
+  /// changed.
   virtual ParamLoop update_leaf(const LeafUpdate& u) const = 0;
-  /// What a second pass does to a leaf whose first loop gave LeafSums: they come added up, in an order that does not
-  /// depend on the number of threads.
+  /// The loop of a second FusedStep, for a leaf whose first loop returned LeafSums. They are already added up, in an
+  /// order that does not depend on the number of threads.
   virtual ParamLoop finish_leaf(const LeafUpdate&, const LeafSums&) const { return {}; }
-  /// Whether some schedule moves the momentum.
+  /// Whether a schedule sets the momentum.
   bool momentum_is_scheduled() const;
 
  private:
@@ -160,7 +162,7 @@ class Optimizer : public Stateful {
   void check_gradient(const Slot& slot, const Tensor& grad) const;
   Rates rates(int group) const;
   std::vector<Tensor> grads_of_slots() const;
-  /// A step from scale * grads.
+  /// Steps with scale * grads.
   void apply(const std::vector<Tensor>& grads, double scale = 1.0);
   void make_room(const std::vector<Tensor>& grads);
   void run_passes(const std::vector<Tensor>& grads, const std::vector<Rates>& by_group, double scale);
@@ -173,13 +175,13 @@ class Optimizer : public Stateful {
   Common common_;
   std::vector<Slot> slots_;
   std::map<std::pair<std::string, std::string>, std::size_t, std::less<>>
-      slot_of_;  // by path and leaf, other paths included
+      slot_of_;  // by path and leaf; includes further paths of a state
   std::int64_t steps_ = 0;
   bool other_settings_ = false;
-  std::vector<States::ModeOf> modes_;                    // until one was in training mode
-  std::vector<std::pair<std::string, State>> leafless_;  // states that had nothing to train when it was made
+  std::vector<States::ModeOf> modes_;                    // cleared once one was in training mode
+  std::vector<std::pair<std::string, State>> leafless_;  // states without parameters when the optimizer was made
 
-  // A step's own, by slot; kept for their memory.
+  // Workspace of a step, by slot; kept to reuse its memory.
   std::vector<Tensor*> values_;
   detail::FusedStep pass_;
 };

@@ -1,4 +1,4 @@
-// What an optimizer saves itself as, and what must hold before it takes that over.
+// The saved state of an optimizer, and the checks before it is loaded.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -48,7 +48,7 @@ StateDict Optimizer::save_state() const {
   for (const Slot& slot : slots_) {
     StateDict leaf;
     leaf.values.emplace_back("updates", slot.updates);
-    const bool fresh = slot.updates == 0;  // what it keeps is as it started
+    const bool fresh = slot.updates == 0;  // everything still has its initial value
     for (std::size_t i = 0; !fresh && i < slot.scalars.size(); ++i)
       leaf.values.emplace_back(numbers[i].name, slot.scalars[i]);
     for (std::size_t m = 0; !fresh && m < slot.moments.size(); ++m)
@@ -71,7 +71,7 @@ std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const StateDict
   };
   const std::int64_t* updates = count_in(saved, "updates");
   if (!updates) report("the count \"updates\" is missing or not an integer of at least 0");
-  const bool fresh = updates && *updates == 0;  // nothing is kept of it yet
+  const bool fresh = updates && *updates == 0;  // nothing is saved for it yet
   const std::vector<SlotSpec> tensors = fresh ? std::vector<SlotSpec>{} : moments();
   const Tensor& value = slot.state[slot.leaf].value();
   for (const SlotSpec& kept : tensors) {
@@ -91,7 +91,7 @@ std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const StateDict
   return problems;
 }
 
-// Where other settings are allowed, a schedule whose state does not fit stays as it is.
+// If other settings are allowed, a schedule whose state does not fit keeps its own.
 std::vector<std::string> Optimizer::check_schedules(const StateDict& state) const {
   std::vector<std::string> problems;
   if (other_settings_) return problems;
@@ -127,7 +127,7 @@ std::vector<std::string> Optimizer::check_state(const StateDict& state) const {
     problems.push_back("settings: missing");
   else if (!other_settings_)
     check_settings(*saved_settings, settings(), problems);
-  if (problems.empty()) problems = check_schedules(state);  // other settings say it already
+  if (problems.empty()) problems = check_schedules(state);  // different settings are already reported
 
   const StateDict* all = find_entry(state.parts, "moments");
   if (!all) {

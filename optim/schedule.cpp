@@ -168,7 +168,7 @@ ScheduleValue OneCycle::at(std::int64_t step) const {
   const double first = o.max_lr / o.div_factor, last = first / o.final_div_factor;
   ScheduleValue value(0);
   if (t <= end1) {
-    const double x = end1 > 0 ? t / end1 : 1.0;  // a rise of one step begins at its top
+    const double x = end1 > 0 ? t / end1 : 1.0;  // a rise of one step starts at its top
     value.lr = go(first, o.max_lr, x);
     value.momentum = go(o.max_momentum, o.base_momentum, x);
   } else {

@@ -1,14 +1,14 @@
 // Learning-rate schedules: small values, each a pure function of the step number t = 0, 1, 2, ... (t = 0 is the first
-// step), so that a checkpoint needs to hold nothing of them but the step; only ReduceOnPlateau (optim/plateau.hpp) has
-// a state. `lr` of an optimizer takes a number or any of these:
+// step), so that a checkpoint needs only the step. The exception is ReduceOnPlateau (optim/plateau.hpp), which has a
+// state. `lr` of an optimizer takes a number or any of these:
 //
-//   vg::SGD optimizer(model.parameters(), {.lr = vg::CosineWarmup({.lr = 0.1, .warmup_steps = 10, .total_steps =
-//   200})});
+//   const vg::CosineWarmup lr({.lr = 0.1, .warmup_steps = 10, .total_steps = 200});
+//   vg::SGD optimizer(model.parameters(), {.lr = lr});
 //
-// A schedule of your own is any copyable type with `double at(std::int64_t step) const` (or a ScheduleValue) and
-// `vg::ModuleConfig description() const`, whose kind and options tell it from every other schedule. One that depends on
-// more than the step is a handle, whose copies share what it depends on, and a vg::Stateful: then the optimizer saves
-// and loads that with itself, as ReduceOnPlateau's.
+// Your own schedule can be any copyable type with `double at(std::int64_t step) const` (or a ScheduleValue) and
+// `vg::ModuleConfig description() const`, whose kind and options distinguish it from every other schedule. A schedule
+// with further state must be a handle whose copies share that state, and a vg::Stateful; then the optimizer saves and
+// loads the state with its own, as for ReduceOnPlateau.
 #pragma once
 
 #include <concepts>
@@ -24,18 +24,18 @@
 
 namespace vg {
 
-/// What a schedule gives for one step.
+/// A schedule's values for one step.
 struct ScheduleValue {
   double lr;
-  /// Of one that cycles it: replaces SGD's and RMSProp's momentum and the others' first beta (Adagrad has neither and
-  /// refuses it). Every step or none.
+  /// Set by a schedule that cycles the momentum: replaces the momentum of SGD and RMSProp and the first beta of the
+  /// others (Adagrad has neither and refuses it). It is set at every step or at none.
   std::optional<double> momentum;
   ScheduleValue(double rate, std::optional<double> cycled = {})
       : lr(rate), momentum(cycled) {}  // NOLINT: a bare rate will do
 };
 
 namespace detail {
-/// The default of an option that must be given: no check lets it through.
+/// The default of an option that must be given: no check accepts NaN.
 inline constexpr double must_be_given = std::numeric_limits<double>::quiet_NaN();
 
 template <class S>
@@ -45,22 +45,22 @@ concept ScheduleLike = requires(const S& schedule, std::int64_t step) {
 };
 }  // namespace detail
 
-/// Any schedule. Copies share the schedule inside.
+/// Holds any schedule. Copies share the schedule inside.
 class Schedule {
  public:
   /// Constant(lr).
-  Schedule(double lr);  // NOLINT: a number stands for a schedule wherever one is wanted
+  Schedule(double lr);  // NOLINT: a number converts to a constant schedule
   template <class S>
   requires(!std::same_as<S, Schedule> && !std::is_arithmetic_v<S> && detail::ScheduleLike<S>) Schedule(S schedule)
       : inside_(std::make_shared<Of<S>>(std::move(schedule))) {}  // NOLINT: implicit on purpose
 
   /// Throws ValueError for a negative step.
   ScheduleValue at(std::int64_t step) const;
-  /// Its kind and options.
+  /// The schedule's kind and options.
   ModuleConfig description() const { return inside_->description(); }
-  /// Whether it sets the momentum, too.
+  /// Whether the schedule also sets the momentum.
   bool gives_momentum() const { return at(0).momentum.has_value(); }
-  /// What it depends on beside the step, to be saved with the optimizer; null when there is nothing.
+  /// The state of the schedule, which the optimizer saves; null if it depends only on the step.
   Stateful* saveable() const { return inside_->saveable(); }
 
  private:
@@ -86,10 +86,10 @@ class Schedule {
   std::shared_ptr<Any> inside_;
 };
 
-/// lr, always.
+/// A constant rate.
 class Constant {
  public:
-  /// Throws ValueError unless lr is finite and at least 0, as every schedule does for its rates.
+  /// Throws ValueError unless lr is finite and at least 0, as all schedules do for their rates.
   explicit Constant(double lr);
   double at(std::int64_t) const { return lr_; }
   ModuleConfig description() const;
@@ -103,7 +103,7 @@ struct StepDecayOptions {
   std::int64_t step_size = 0;  ///< at least 1; must be given
   double gamma = 0.1;          ///< above 0
 };
-/// lr * gamma^floor(t / step_size); goes on for ever. torch's StepLR.
+/// lr * gamma^floor(t / step_size), without end. torch's StepLR.
 class StepDecay {
  public:
   explicit StepDecay(const StepDecayOptions& options);
@@ -116,7 +116,7 @@ class StepDecay {
 
 struct MultiStepDecayOptions {
   double lr = detail::must_be_given;
-  std::vector<std::int64_t> milestones{};  ///< at least 0, rising (equal ones count twice)
+  std::vector<std::int64_t> milestones{};  ///< at least 0, ascending (equal ones count twice)
   double gamma = 0.1;                      ///< above 0
 };
 /// lr * gamma^(number of milestones <= t). torch's MultiStepLR.
@@ -134,7 +134,7 @@ struct ExponentialOptions {
   double lr = detail::must_be_given;
   double gamma = detail::must_be_given;  ///< above 0
 };
-/// lr * gamma^t; goes on for ever. torch's ExponentialLR.
+/// lr * gamma^t, without end. torch's ExponentialLR.
 class Exponential {
  public:
   explicit Exponential(const ExponentialOptions& options);
@@ -150,7 +150,7 @@ struct CosineWarmupOptions {
   std::int64_t warmup_steps = 0;      ///< in [0, total_steps)
   std::int64_t total_steps = 0;       ///< must be given
   double warmup_start_lr = 0.0;
-  double eta_min = 0.0;  ///< the rate at t = total_steps, held from there on
+  double eta_min = 0.0;  ///< the rate at t = total_steps and after it
 };
 /// Linear warm-up, then half a cosine:
 ///   t < warmup_steps: warmup_start_lr + (lr - warmup_start_lr) * t / warmup_steps
@@ -183,13 +183,13 @@ class Polynomial {
 };
 
 struct CosineRestartsOptions {
-  double lr = detail::must_be_given;  ///< at the start of each cycle
+  double lr = detail::must_be_given;  ///< the rate at the start of each cycle
   std::int64_t T_0 = 0;               ///< steps of the first cycle, at least 1; must be given
-  std::int64_t T_mult = 1;            ///< each cycle has so many times the steps of the one before; at least 1
-  double eta_min = 0.0;               ///< what a cycle falls towards
+  std::int64_t T_mult = 1;            ///< each cycle has this many times the steps of the previous one; at least 1
+  double eta_min = 0.0;               ///< the rate that a cycle approaches
 };
-/// Half a cosine that starts again and again (SGDR, Loshchilov and Hutter 2017); with c the steps since the last start
-/// and n the steps of the cycle:
+/// Half a cosine that restarts repeatedly (SGDR, Loshchilov and Hutter 2017). c is the number of steps since the last
+/// restart, n the number of steps of the cycle:
 ///   eta_min + (lr - eta_min) * (1 + cos(pi * c / n)) / 2
 /// torch's CosineAnnealingWarmRestarts.
 class CosineRestarts {
@@ -205,22 +205,22 @@ class CosineRestarts {
 struct OneCycleOptions {
   double max_lr = detail::must_be_given;
   std::int64_t total_steps = 0;         ///< at least 1; must be given
-  double pct_start = 0.3;               ///< the part of the steps that the rise takes, in [0, 1]
+  double pct_start = 0.3;               ///< the fraction of the steps with a rising rate, in [0, 1]
   std::string anneal_strategy = "cos";  ///< "cos" or "linear"
-  /// Moves the momentum (SGD, RMSProp) or the first beta (the others) against the rate, in place of the optimizer's
-  /// own; even of an SGD made with momentum 0, as in torch.
+  /// Moves the momentum (SGD, RMSProp) or the first beta (the others) opposite to the rate, in place of the optimizer's
+  /// own. This also holds for an SGD with momentum 0, as in torch.
   bool cycle_momentum = true;
-  double base_momentum = 0.85;    ///< where the rate is highest
+  double base_momentum = 0.85;    ///< at the highest rate
   double max_momentum = 0.95;     ///< at both ends
   double div_factor = 25.0;       ///< the first rate is max_lr / div_factor
   double final_div_factor = 1e4;  ///< the last is max_lr / div_factor / final_div_factor
 };
-/// Up to max_lr and down to almost nothing, exactly as torch's OneCycleLR with two phases. With end1 = pct_start *
-/// total_steps - 1, end2 = total_steps - 1 and go(a, b, x) = b + (a - b) / 2 * (1 + cos(pi x)), or a + (b - a) x:
+/// Rises to max_lr and falls to almost nothing, exactly as torch's OneCycleLR with two phases. Here end1 = pct_start *
+/// total_steps - 1, end2 = total_steps - 1, and go(a, b, x) = b + (a - b) / 2 * (1 + cos(pi x)) or a + (b - a) x:
 ///   t <= end1: lr = go(max_lr / div_factor, max_lr, t / end1), momentum = go(max_momentum, base_momentum, t / end1)
-///   else, x = (t - end1) / (end2 - end1): lr = go(max_lr, max_lr / div_factor / final_div_factor, x), momentum =
-///   go(base_momentum, max_momentum, x)
-/// From t = total_steps on (where torch throws) the last values are held.
+///   else, with x = (t - end1) / (end2 - end1): lr = go(max_lr, max_lr / div_factor / final_div_factor, x),
+///     momentum = go(base_momentum, max_momentum, x)
+/// From t = total_steps on (where torch throws) the last values are kept.
 class OneCycle {
  public:
   explicit OneCycle(OneCycleOptions options);

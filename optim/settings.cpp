@@ -16,7 +16,7 @@ StateDict bundle_of(const ModuleConfig& d) {
 
 namespace {
 
-// A file may not tell 1 from 1.0, nor one empty list from another: numbers are compared as numbers.
+// A file may not distinguish 1 from 1.0, or empty lists of different types, so numbers are compared as numbers.
 std::optional<std::vector<double>> numbers(const Value& value) {
   if (const auto* i = std::get_if<std::int64_t>(&value)) return {{static_cast<double>(*i)}};
   if (const auto* d = std::get_if<double>(&value)) return {{*d}};
@@ -45,7 +45,7 @@ std::string text_of(const Value& value) {
 
 void compare_settings(const std::string& where, const StateDict& saved, const StateDict& here,
                       std::vector<std::string>& out) {
-  // Two schedules of different kinds have no options to compare.
+  // The options of schedules of different kinds are not compared.
   const Value *saved_kind = find_entry(saved.values, "kind"), *kind = find_entry(here.values, "kind");
   if (saved_kind && kind && !same_setting(*saved_kind, *kind)) {
     out.push_back(fmt::format("{}kind: {} in the state; here it is {}", where, text_of(*saved_kind), text_of(*kind)));

@@ -1,4 +1,4 @@
-// Settings in a saved state: written from a description, and compared with what is here. Internal.
+// Settings in a saved state: written from a description, and compared with the current ones. Internal.
 #pragma once
 
 #include <algorithm>
@@ -19,19 +19,19 @@ const T* find_entry(const std::vector<std::pair<std::string, T>>& entries, std::
   return it == entries.end() ? nullptr : &it->second;
 }
 
-/// An integer of at least 0 among the values, or null.
+/// The value of that name if it is an integer of at least 0, or null.
 const std::int64_t* count_in(const StateDict& saved, std::string_view name);
-/// A double among the values, or null.
+/// The value of that name if it is a double, or null.
 const double* number_in(const StateDict& saved, std::string_view name);
 
-/// "SGD" or true, as a message shows it.
+/// The value's text for messages: "SGD" or true.
 std::string text_of(const Value& value);
-/// Whether a file could hold the same for both: numbers are compared as numbers.
+/// Whether a file may hold the same text for both: numbers are compared as numbers.
 bool same_setting(const Value& a, const Value& b);
 
-/// values kind and the options; parts: the children.
+/// The values kind and the options; parts: the children.
 StateDict bundle_of(const ModuleConfig& d);
-/// Adds a line to `out` for each setting that differs, its name after `where`.
+/// Adds a line to `out` for each setting that differs; its name follows `where`.
 void compare_settings(const std::string& where, const StateDict& saved, const StateDict& here,
                       std::vector<std::string>& out);
 

@@ -21,7 +21,7 @@ Adagrad::Adagrad(const States& states, AdagradOptions options)
   if (momentum_is_scheduled())
     throw ValueError(
         "[Adagrad] lr: got a schedule that moves the momentum; must be one that does not (OneCycle: cycle_momentum = "
-        "false), for there is none");
+        "false), because Adagrad has none");
 }
 
 Attributes Adagrad::own_settings() const {

@@ -4,19 +4,19 @@
 
 namespace vg {
 
-/// See optim/optimizer.hpp for those that every optimizer takes.
+/// See optim/optimizer.hpp for the options of every optimizer.
 struct AdagradOptions {
-  Schedule lr = 1e-2;                      ///< one that does not move a momentum
+  Schedule lr = 1e-2;                      ///< must not set a momentum
   double lr_decay = 0.0;                   ///< at least 0
-  double initial_accumulator_value = 0.0;  ///< of s; at least 0
-  double eps = 1e-10;                      ///< outside the root; at least 0
+  double initial_accumulator_value = 0.0;  ///< the initial s; at least 0
+  double eps = 1e-10;                      ///< added outside the root; at least 0
   double weight_decay = 0.0;               ///< L2: added to the gradient
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
 };
 
-/// Adagrad (Duchi, Hazan and Singer 2011), torch.optim.Adagrad; t counts this parameter's updates from 1, g is the
+/// Adagrad (Duchi, Hazan and Singer 2011), torch.optim.Adagrad. t counts this parameter's updates from 1; g is the
 /// clipped gradient:
 ///   g += weight_decay * p;  s += g^2
 ///   p -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)

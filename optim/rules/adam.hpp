@@ -6,11 +6,11 @@
 
 namespace vg {
 
-/// See optim/optimizer.hpp for those that every optimizer takes.
+/// See optim/optimizer.hpp for the options of every optimizer.
 struct AdamOptions {
   Schedule lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};  ///< each in [0, 1)
-  double eps = 1e-8;                           ///< outside the root; at least 0
+  double eps = 1e-8;                           ///< added outside the root; at least 0
   double weight_decay = 0.0;                   ///< L2: added to the gradient
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
@@ -20,7 +20,7 @@ struct AdamOptions {
 struct AdamWOptions {
   Schedule lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};  ///< each in [0, 1)
-  double eps = 1e-8;                           ///< outside the root; at least 0
+  double eps = 1e-8;                           ///< added outside the root; at least 0
   double weight_decay = 1e-2;                  ///< decoupled: p *= 1 - lr * weight_decay
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
@@ -28,7 +28,7 @@ struct AdamWOptions {
 };
 
 namespace detail {
-/// What Adam and AdamW share. Keeps "exp_avg" and "exp_avg_sq".
+/// The common part of Adam and AdamW. Keeps "exp_avg" and "exp_avg_sq".
 class AdamFamily : public Optimizer {
  protected:
   AdamFamily(std::string kind, const States& states, Common common, std::array<double, 2> betas, double eps,
@@ -44,7 +44,7 @@ class AdamFamily : public Optimizer {
 };
 }  // namespace detail
 
-/// Adam (Kingma and Ba 2015), torch.optim.Adam without amsgrad; t counts this parameter's updates from 1, g is the
+/// Adam (Kingma and Ba 2015), torch.optim.Adam without amsgrad. t counts this parameter's updates from 1; g is the
 /// clipped gradient:
 ///   g += weight_decay * p;  m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
 ///   p -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
@@ -53,7 +53,7 @@ class Adam final : public detail::AdamFamily {
   explicit Adam(const States& states, AdamOptions options = {});
 };
 
-/// Adam with decoupled weight decay (Loshchilov and Hutter 2019), torch.optim.AdamW: instead of g += weight_decay * p,
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019), torch.optim.AdamW. g += weight_decay * p becomes
 ///   p -= lr * weight_decay * p
 class AdamW final : public detail::AdamFamily {
  public:

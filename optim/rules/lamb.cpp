@@ -30,12 +30,12 @@ Step<T> step_of(const LeafUpdate& u, const std::array<double, 2>& betas, double 
           as(u.weight_decay)};
 }
 
-// The moments, and the sums of squares of the parameter and of the direction. The direction is not kept: computing it
-// again is cheaper than its memory.
+// Updates the moments and returns the sums of squares of the parameter and of the direction. The direction is not
+// stored, because recomputing it is cheaper than its memory.
 template <class T>
 LeafSums measure(const T* __restrict p, const T* __restrict g, T* __restrict m, T* __restrict v, std::int64_t n,
                  const Step<T> s) {
-  constexpr std::int64_t lanes = 8;  // independent sums, so that one addition need not wait for the other
+  constexpr std::int64_t lanes = 8;  // independent sums, so that consecutive additions can overlap
   double ps[lanes] = {}, ds[lanes] = {};
   const auto one = [&](std::int64_t i, std::int64_t lane) {
     s.means(s.prepare(g[i], p[i]), m[i], v[i]);
@@ -56,7 +56,7 @@ void move(T* __restrict p, const T* __restrict m, const T* __restrict v, std::in
   for (std::int64_t i = 0; i < n; ++i) p[i] -= size * s.direction(p[i], m[i], v[i]);
 }
 
-// |p| / |d|, or 1 where that says nothing. A NaN stays with its elements.
+// p| / |d|, or 1 if a norm is 0 or NaN. A NaN then stays in its own elements.
 double trust_ratio(const LeafSums& sums) {
   return sums[0] > 0 && sums[1] > 0 ? std::sqrt(sums[0]) / std::sqrt(sums[1]) : 1.0;
 }

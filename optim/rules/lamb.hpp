@@ -6,25 +6,25 @@
 
 namespace vg {
 
-/// See optim/optimizer.hpp for those that every optimizer takes.
+/// See optim/optimizer.hpp for the options of every optimizer.
 struct LAMBOptions {
   Schedule lr = 1e-3;
   std::array<double, 2> betas = {0.9, 0.999};  ///< each in [0, 1)
-  double eps = 1e-6;                           ///< outside the root; at least 0
-  double weight_decay = 1e-2;                  ///< added to the direction, so within the trust ratio
+  double eps = 1e-6;                           ///< added outside the root; at least 0
+  double weight_decay = 1e-2;                  ///< added to the direction, so it is inside the trust ratio
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
 };
 
-/// LAMB (You et al. 2020, "Large Batch Optimization for Deep Learning", algorithm 2, with phi(z) = z); t counts this
-/// parameter's updates from 1, g is the clipped gradient, |.| the 2-norm over a leaf:
+/// LAMB (You et al. 2020, "Large Batch Optimization for Deep Learning", algorithm 2, with phi(z) = z). t counts this
+/// parameter's updates from 1; g is the clipped gradient; |.| is the 2-norm over a leaf:
 ///   m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
 ///   d = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay * p
-///   p -= lr * |p| / |d| * d        (where one of the norms is 0: p -= lr * d)
+///   p -= lr * |p| / |d| * d        (if one of the norms is 0: p -= lr * d)
 /// The norms are summed in double, in an order that does not depend on the number of threads. A leaf that starts at 0,
-/// as a bias may, takes its first step without the ratio and then only small ones: a group with a larger lr_scale
-/// serves it. Keeps "exp_avg" and "exp_avg_sq".
+/// such as a bias, takes its first step without the ratio and only small steps afterwards; a group with a larger
+/// lr_scale helps. Keeps "exp_avg" and "exp_avg_sq".
 class LAMB final : public Optimizer {
  public:
   explicit LAMB(const States& states, LAMBOptions options = {});

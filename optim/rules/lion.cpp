@@ -9,7 +9,7 @@ namespace {
 
 template <class T>
 T sign(T x) {
-  return x > 0 ? T{1} : x < 0 ? T{-1} : x;  // 0 and NaN as they are
+  return x > 0 ? T{1} : x < 0 ? T{-1} : x;  // 0 and NaN stay as they are
 }
 
 }  // namespace

@@ -6,9 +6,9 @@
 
 namespace vg {
 
-/// See optim/optimizer.hpp for those that every optimizer takes.
+/// See optim/optimizer.hpp for the options of every optimizer.
 struct LionOptions {
-  Schedule lr = 1e-4;                         ///< the paper: 3 to 10 times below AdamW's
+  Schedule lr = 1e-4;                         ///< the paper uses 3 to 10 times less than for AdamW
   std::array<double, 2> betas = {0.9, 0.99};  ///< each in [0, 1)
   double weight_decay = 0.0;                  ///< decoupled: p *= 1 - lr * weight_decay
   std::optional<double> clip_norm{};
@@ -16,10 +16,10 @@ struct LionOptions {
   std::vector<ParamGroup> groups{};
 };
 
-/// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2); g is the clipped gradient,
+/// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2). g is the clipped gradient;
 /// sign(0) = 0:
 ///   p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p);  m = beta2 * m + (1 - beta2) * g
-/// Keeps "exp_avg", half of what Adam keeps.
+/// Keeps "exp_avg", which is half of Adam's memory.
 class Lion final : public Optimizer {
  public:
   explicit Lion(const States& states, LionOptions options = {});

@@ -35,14 +35,14 @@ ParamLoop RMSProp::loop(const LeafUpdate& u) const {
   return detail::element_loop<1 + centered + heavy>(u, u.weight_decay, [&](auto as) {
     return [alpha = as(alpha_), fresh = as(1 - alpha_), eps = as(eps_), momentum = as(u.momentum.value_or(momentum_)),
             lr = as(u.lr)](auto d, auto& p, auto& square, auto&... others) {
-      const auto kept = std::tie(others...);  // the mean if centered, the buffer if heavy
+      const auto kept = std::tie(others...);  // first the mean if centered, then the buffer if heavy
       square = alpha * square + fresh * d * d;
       auto spread = square;
       if constexpr (centered) {
         auto& mean = std::get<0>(kept);
         mean += fresh * (d - mean);
         spread -= mean * mean;
-        spread = spread < 0 ? 0 : spread;  // rounding only; NaN passes
+        spread = spread < 0 ? 0 : spread;  // negative only by rounding; NaN stays NaN
       }
       auto direction = d / (std::sqrt(spread) + eps);
       if constexpr (heavy) {

@@ -4,11 +4,11 @@
 
 namespace vg {
 
-/// See optim/optimizer.hpp for those that every optimizer takes.
+/// See optim/optimizer.hpp for the options of every optimizer.
 struct RMSPropOptions {
   Schedule lr = 1e-2;
   double alpha = 0.99;        ///< in [0, 1)
-  double eps = 1e-8;          ///< outside the root; at least 0
+  double eps = 1e-8;          ///< added outside the root; at least 0
   double momentum = 0.0;      ///< in [0, 1)
   bool centered = false;      ///< divide by the standard deviation instead of the root mean square
   double weight_decay = 0.0;  ///< L2: added to the gradient
@@ -17,12 +17,12 @@ struct RMSPropOptions {
   std::vector<ParamGroup> groups{};
 };
 
-/// RMSProp (Hinton 2012), torch.optim.RMSprop; with g the clipped gradient:
+/// RMSProp (Hinton 2012), torch.optim.RMSprop. g is the clipped gradient:
 ///   g += weight_decay * p;  s = alpha * s + (1 - alpha) * g^2;  centered: a += (1 - alpha) * (g - a)
-///   d = g / (sqrt(s) + eps), centered g / (sqrt(max(0, s - a^2)) + eps)
-///   p -= lr * d, with momentum buf = momentum * buf + d;  p -= lr * buf
-/// (torch has no max(0, .), and so NaN where rounding makes s - a^2 negative.)
-/// Keeps "square_avg", then "grad_avg" if centered, then "momentum_buffer" with momentum.
+///   d = g / (sqrt(s) + eps);  centered: d = g / (sqrt(max(0, s - a^2)) + eps)
+///   p -= lr * d;  with momentum: buf = momentum * buf + d;  p -= lr * buf
+/// torch has no max(0, .), so it gives NaN if rounding makes s - a^2 negative. Keeps "square_avg", then "grad_avg" if
+/// centered, then "momentum_buffer" with momentum.
 class RMSProp final : public Optimizer {
  public:
   explicit RMSProp(const States& states, RMSPropOptions options = {});

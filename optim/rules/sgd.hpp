@@ -4,7 +4,7 @@
 
 namespace vg {
 
-/// See optim/optimizer.hpp for those that every optimizer takes.
+/// See optim/optimizer.hpp for the options of every optimizer.
 struct SGDOptions {
   Schedule lr = 1e-3;
   double momentum = 0.0;      ///< in [0, 1)
@@ -15,10 +15,10 @@ struct SGDOptions {
   std::vector<ParamGroup> groups{};
 };
 
-/// Stochastic gradient descent, torch.optim.SGD without dampening; with g the clipped gradient:
-///   g += weight_decay * p;  buf = momentum * buf + g;  p -= lr * buf          (nesterov: p -= lr * (g + momentum *
-///   buf))
-/// Without momentum, p -= lr * g and nothing is kept. Keeps "momentum_buffer".
+/// Stochastic gradient descent, torch.optim.SGD without dampening. g is the clipped gradient:
+///   g += weight_decay * p;  buf = momentum * buf + g;  p -= lr * buf
+///   nesterov:  p -= lr * (g + momentum * buf)
+/// Keeps "momentum_buffer". Without momentum, p -= lr * g and nothing is kept.
 class SGD final : public Optimizer {
  public:
   explicit SGD(const States& states, SGDOptions options = {});
