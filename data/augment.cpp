@@ -23,7 +23,7 @@ detail::OffsetTable reversed(const Tensor& t, int axis) {
   return detail::offsets_along(t, axis, extent - 1, -1, extent);
 }
 
-/// Whether y shares x's space. Throws ValueError, beginning with [where], when it has a space of other extents.
+/// Whether y shares x's space. Throws ValueError if y has a space of other extents; the message begins with [where].
 bool has_space(std::string_view where, const Sample& sample) {
   const Triple extent = detail::extent_of(where, sample.x);
   if (!sample.y.defined() || sample.y.rank() < 3) return false;
@@ -33,7 +33,7 @@ bool has_space(std::string_view where, const Sample& sample) {
   return true;
 }
 
-/// The same geometry on x and, if it has space, on y.
+/// Applies the same geometry to x and, if it has space, to y.
 template <class F>
 Sample on_both(std::string_view where, const Sample& sample, F&& f) {
   const bool both = has_space(where, sample);
@@ -137,7 +137,7 @@ Sample random_shift(const random::Key& key, const Sample& sample, std::int64_t m
 Sample random_flip(const random::Key& key, const Sample& sample, const std::vector<int>& axes, double probability) {
   if (!(probability >= 0 && probability <= 1))
     throw ValueError(fmt::format("[random_flip] probability: got {}; it must be in [0, 1]", probability));
-  // Three draws whatever `axes` says, so that an axis' own chance does not depend on the others.
+  // Always make three draws, so that the result for one axis does not depend on the other axes.
   const Tensor drawn = random::uniform(key, {3});
   std::array<bool, 3> chosen{};
   for (const int axis : axes) {

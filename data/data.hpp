@@ -1,4 +1,4 @@
-// Everything in data/.
+// Includes all of data/.
 #pragma once
 
 #include "voxgrad/data/augment.hpp"

@@ -1,4 +1,4 @@
-// Datasets: a number of samples, each given on demand.
+// Datasets: a number of samples, each loaded or computed on demand.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@
 
 namespace vg {
 
-/// One sample without a batch axis: x (H, W, D, C) as a rule; y a label map (H, W, D), a class (rank 0, i32), any other
-/// target, or undefined.
+/// One sample without a batch axis. x is usually (H, W, D, C); y is a label map (H, W, D), a class (rank 0, i32), any
+/// other target, or undefined.
 struct Sample {
   Tensor x;
   Tensor y;
@@ -21,8 +21,8 @@ class Dataset {
  public:
   virtual ~Dataset() = default;
   virtual std::int64_t size() const = 0;
-  /// Sample `index` in [0, size()), the same at every call. The caller must not write to its tensors unless they are
-  /// unique(). Throws ValueError for another index.
+  /// Returns sample `index` in [0, size()), the same at every call. The caller must not write to its tensors unless
+  /// they are unique(). Throws ValueError for any other index.
   virtual Sample get(std::int64_t index) const = 0;
 
  protected:
@@ -30,10 +30,10 @@ class Dataset {
   void check_index(std::int64_t index) const;
 };
 
-/// The rows of one or two tensors: sample i is x[i] and y[i], copies without the first axis.
+/// The rows of one or two tensors: sample i has copies of x[i] and y[i], without the first axis.
 class TensorDataset : public Dataset {
  public:
-  /// y may be undefined. Throws ValueError when x is undefined or a scalar, or when their first extents differ.
+  /// y may be undefined. Throws ValueError if x is undefined or a scalar, or if the first extents differ.
   explicit TensorDataset(Tensor x, Tensor y = {});
   std::int64_t size() const override { return x_.dim(0); }
   Sample get(std::int64_t index) const override;
@@ -43,7 +43,7 @@ class TensorDataset : public Dataset {
   Tensor y_;
 };
 
-/// Samples held one by one, for volumes of different shapes.
+/// Individual samples in memory, for volumes of different shapes.
 class SampleDataset : public Dataset {
  public:
   explicit SampleDataset(std::vector<Sample> samples) : samples_(std::move(samples)) {}
@@ -54,7 +54,7 @@ class SampleDataset : public Dataset {
   std::vector<Sample> samples_;
 };
 
-/// Samples that a function makes: reads a file, draws a shape. It must give the same for the same index.
+/// Samples that a function makes, for example by reading a file. It must return the same sample for the same index.
 class FunctionDataset : public Dataset {
  public:
   /// Throws ValueError for a negative size or an empty function.
@@ -67,10 +67,10 @@ class FunctionDataset : public Dataset {
   std::function<Sample(std::int64_t)> make_;
 };
 
-/// Some samples of another dataset, in the order given: a part for training, a part for validation.
+/// Some samples of another dataset, in the given order, for example those for training or for validation.
 class Subset : public Dataset {
  public:
-  /// Throws ValueError when an index is outside the dataset.
+  /// Throws ValueError if the pointer is empty or an index is outside the dataset.
   Subset(std::shared_ptr<const Dataset> dataset, std::vector<std::int64_t> indices);
   std::int64_t size() const override { return static_cast<std::int64_t>(indices_.size()); }
   Sample get(std::int64_t index) const override;

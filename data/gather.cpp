@@ -40,7 +40,7 @@ OffsetTable offsets_along(const Tensor& t, int axis, std::int64_t first, std::in
 OffsetTable whole_axis(const Tensor& t, int axis) { return offsets_along(t, axis, 0, 1, t.dim(axis)); }
 
 Tensor gather(const Tensor& t, const std::array<OffsetTable, 3>& tables, double fill) {
-  // Written so that NaN fails it too.
+  // Written so that NaN also fails the check.
   if (t.dtype() == i32 && !(fill >= -2147483648.0 && fill <= 2147483647.0 && std::trunc(fill) == fill))
     throw ValueError(fmt::format("[pad] value: got {} for an i32 tensor; it must be a whole number of 32 bits", fill));
   const std::int64_t channels = channels_of(t);

@@ -1,5 +1,5 @@
-// Keys of keys: a stream of its own for each epoch, sample and purpose, so that no draw depends on the order of the
-// others.
+// Keys derived from keys: each epoch, sample and purpose has its own stream, so that no draw depends on the order of
+// other draws.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace vg::random {
 
-/// The key number `index` (>= 0) under `key`: its random bits 2 * index and 2 * index + 1. Costs the same for any
-/// index.
+/// The key number `index` (>= 0) under `key`, which consists of its random bits 2 * index and 2 * index + 1. The cost
+/// does not depend on the index.
 inline Key fold_in(const Key& key, std::int64_t index) {
   Key derived{};
   bits(key, 2 * index, 2, derived.data());

@@ -14,14 +14,14 @@ namespace vg {
 
 namespace {
 
-/// The purposes that a loader's seed has keys for.
+/// The purposes for which keys are derived from a loader's seed.
 enum Stream : std::int64_t { order_stream = 0, transform_stream = 1 };
 
 std::string described(const Tensor& t) {
   return t.defined() ? fmt::format("{} {}", name_of(t.dtype()), t.shape().str()) : std::string("undefined");
 }
 
-/// The tensors `part(sample)` under one another.
+/// Stacks the tensors `part(sample)` along a new first axis.
 template <class Part>
 Tensor stack_part(const std::vector<Sample>& samples, const std::vector<std::int64_t>& indices, const char* name,
                   Part part) {
@@ -42,7 +42,7 @@ Tensor stack_part(const std::vector<Sample>& samples, const std::vector<std::int
   return out;
 }
 
-/// The value of that name and type, or nothing with a line in `problems`.
+/// The value of that name and type. If there is none, returns nullptr and adds a line to `problems`.
 template <class T>
 const T* find(const StateDict& state, std::string_view name, std::vector<std::string>& problems) {
   for (const auto& [key, value] : state.values)
@@ -112,7 +112,7 @@ std::vector<std::int64_t> DataLoader::order(std::int64_t epoch) const {
 Sample DataLoader::sample(std::int64_t index) const {
   Sample sample = dataset_->get(index);
   if (!options_.transform) return sample;
-  // A transform may write to its sample in place: not into the memory of the dataset.
+  // A transform may write to its sample in place, but not into the dataset's memory.
   for (Tensor* t : {&sample.x, &sample.y})
     if (t->defined()) t->make_unique();
   const random::Key epoch_key =
@@ -169,7 +169,7 @@ std::vector<std::string> DataLoader::differences(const StateDict& state) const {
 std::vector<std::string> DataLoader::check_state(const StateDict& state) const {
   std::vector<std::string> problems;
   const std::vector<std::string> different = differences(state);
-  const bool counts = different.empty() || !other_settings_;  // the position
+  const bool counts = different.empty() || !other_settings_;  // whether the position counts
   const auto* epoch = find<std::int64_t>(state, "epoch", problems);
   if (epoch != nullptr && *epoch < 0)
     problems.push_back(fmt::format("[DataLoader] epoch: the state has {}; it must not be negative", *epoch));

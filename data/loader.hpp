@@ -1,5 +1,5 @@
-// DataLoader: batches of a dataset in an order that is a function of (seed, epoch), so that training can stop and go
-// on.
+// DataLoader: batches of a dataset in an order that is a function of (seed, epoch), so that training can stop and
+// resume.
 #pragma once
 
 #include <concepts>
@@ -17,34 +17,34 @@
 
 namespace vg {
 
-/// What is done to a sample when it is loaded: augmentation. The key is a function of (seed, epoch, sample index). The
-/// sample's memory is the transform's own, so it may be changed in place: what the dataset keeps itself is copied
+/// A function applied to each sample when it is loaded, for augmentation. The key is a function of (seed, epoch, sample
+/// index). The transform owns the sample's memory and may change it in place: tensors that the dataset keeps are copied
 /// first.
 using Transform = std::function<Sample(const Sample&, const random::Key&)>;
 
-/// Samples stacked along a new first axis. y is undefined when theirs are.
+/// Samples stacked along a new first axis. y is undefined if theirs are.
 struct Batch {
   Tensor x;
   Tensor y;
-  std::vector<std::int64_t> indices;  ///< which samples these are
+  std::vector<std::int64_t> indices;  ///< the samples' indices in the dataset
 };
 
 struct DataLoaderOptions {
   std::int64_t batch_size = 1;
   bool shuffle = false;
-  bool drop_last = false;  ///< leave out the last batch of an epoch when it is not full
-  std::uint64_t seed = 0;  ///< of the order and of the transform's keys
+  bool drop_last = false;  ///< leave out the last batch of an epoch if it is not full
+  std::uint64_t seed = 0;  ///< for the order and for the transform's keys
   Transform transform = {};
 };
 
-/// A cursor over endless epochs of batches. `next()` gives one batch; `for (const vg::Batch& batch : loader)` gives
-/// what is left of the current epoch, which is all of it unless it was entered before. With the state saved after a
-/// batch and loaded into a loader over the same data, the batches that follow are the same.
+/// A cursor over endless epochs of batches. `next()` returns one batch; `for (const vg::Batch& batch : loader)` visits
+/// the rest of the current epoch, which is all of it unless some batches were already taken. If the state is saved
+/// after a batch and loaded into a loader over the same data, the following batches are the same.
 class DataLoader : public Stateful {
  public:
-  /// Throws ValueError for an empty pointer, a batch size below 1, or when an epoch has no batch.
+  /// Throws ValueError for an empty pointer, a batch size below 1, and if an epoch has no batch.
   DataLoader(std::shared_ptr<const Dataset> dataset, DataLoaderOptions options);
-  /// Takes the dataset over.
+  /// Moves the dataset into the loader.
   template <std::derived_from<Dataset> D>
   DataLoader(D dataset, DataLoaderOptions options)
       : DataLoader(std::shared_ptr<const Dataset>(std::make_shared<D>(std::move(dataset))), std::move(options)) {}
@@ -52,21 +52,21 @@ class DataLoader : public Stateful {
   const Dataset& dataset() const { return *dataset_; }
   const DataLoaderOptions& options() const { return options_; }
   std::int64_t batches_per_epoch() const;
-  /// Of the batch that comes next. After the last batch of epoch e these are e + 1 and 0.
+  /// The epoch and position of the next batch. After the last batch of epoch e they are e + 1 and 0.
   std::int64_t epoch() const { return epoch_; }
   std::int64_t position() const { return position_; }
-  /// Makes batch `position` of `epoch` the next. Throws ValueError unless 0 <= epoch and 0 <= position <
+  /// Makes batch `position` of `epoch` the next one. Throws ValueError unless 0 <= epoch and 0 <= position <
   /// batches_per_epoch().
   void seek(std::int64_t epoch, std::int64_t position = 0);
 
-  /// The next batch, going on with the next epoch after the last. Throws ValueError naming the sample when samples of a
-  /// batch differ in shape or dtype, and whatever the dataset or the transform throws; the loader then stands where it
-  /// stood.
+  /// Returns the next batch; the next epoch follows the last batch of an epoch. Throws ValueError naming the sample if
+  /// samples of a batch differ in shape or dtype, and any exception of the dataset or the transform. After an exception
+  /// the loader's position is unchanged.
   Batch next();
-  /// The sample order of an epoch: each of [0, size) once.
+  /// The sample order of an epoch, a permutation of [0, size).
   std::vector<std::int64_t> order(std::int64_t epoch) const;
 
-  /// Ends with its epoch.
+  /// Iterates to the end of its epoch.
   class Iterator {
    public:
     using iterator_category = std::input_iterator_tag;
@@ -89,13 +89,14 @@ class DataLoader : public Stateful {
   Iterator begin() { return Iterator(*this); }
   std::default_sentinel_t end() const { return {}; }
 
-  /// Epoch, position and seed (which loading takes over), and what must be the same unless other settings are allowed:
-  /// the dataset's size, batch_size, shuffle, drop_last.
+  /// Saves epoch, position and seed, which load_state() takes over, and the settings that must agree unless other
+  /// settings are allowed: the dataset's size, batch_size, shuffle and drop_last.
   StateDict save_state() const override;
   std::vector<std::string> check_state(const StateDict& state) const override;
   void load_state(const StateDict& state) override;
-  /// Lets load_state() take the state of a loader with another dataset size or other options: more data, another batch
-  /// size. Those here stay. Within an epoch the position means nothing then: the next epoch begins.
+  /// Lets load_state() load the state of a loader with another dataset size or other options, for example more data or
+  /// another batch size. This loader's settings stay. If the settings differ and the saved position is within an epoch,
+  /// the loader starts at the next epoch.
   void allow_other_settings(bool on = true) { other_settings_ = on; }
 
  private:
@@ -112,7 +113,7 @@ class DataLoader : public Stateful {
   std::vector<std::int64_t> order_;
 };
 
-/// Stacks samples along a new first axis. Throws ValueError, naming the sample by its `indices` entry, when shapes or
+/// Stacks samples along a new first axis. Throws ValueError, naming the sample by its entry in `indices`, if shapes or
 /// dtypes differ.
 Batch stack_samples(const std::vector<Sample>& samples, std::vector<std::int64_t> indices);
 

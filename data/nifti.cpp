@@ -30,12 +30,12 @@ namespace {
 namespace fs = std::filesystem;
 using Bytes = std::vector<unsigned char>;
 
-constexpr std::int64_t planes_a_block = 16;  // of one channel: they fill a cache line of the result
+constexpr std::int64_t planes_a_block = 16;  // of one channel: 16 adjacent values fill a cache line of the result
 constexpr std::int64_t bytes_a_block = std::int64_t{1} << 23;
 constexpr std::int64_t largest_step = std::int64_t{1} << 26;  // zlib counts in unsigned int
-constexpr std::int64_t deflate_limit = 1032;                  // deflate expands no further than this
+constexpr std::int64_t deflate_limit = 1032;                  // deflate never expands more than this
 
-/// Calls f with a value of the C++ type that a stored voxel has.
+/// Calls f with a value of the C++ type of a stored voxel.
 template <class F>
 void dispatch_stored(NiftiType type, F&& f) {
   switch (type) {
@@ -62,7 +62,7 @@ void dispatch_stored(NiftiType type, F&& f) {
   }
 }
 
-/// A plain or gzip file, read from the front.
+/// A plain or gzip file, read sequentially.
 class Reader {
  public:
   explicit Reader(const fs::path& path) : name_(path.string()) {
@@ -77,7 +77,7 @@ class Reader {
 
   const std::string& name() const { return name_; }
 
-  /// Throws IoError unless `bytes` can be there. `what` names them.
+  /// Throws IoError, naming the bytes by `what`, unless the file has `bytes` more.
   void read(void* to, std::int64_t bytes, const char* what) {
     auto* out = static_cast<unsigned char*>(to);
     while (bytes > 0) {
@@ -92,9 +92,9 @@ class Reader {
     for (std::int64_t left = bytes; left > 0; left -= static_cast<std::int64_t>(nothing.size()))
       read(nothing.data(), std::min(left, static_cast<std::int64_t>(nothing.size())), what);
   }
-  /// Known once something was read.
+  /// Valid once something was read.
   bool compressed() const { return gzdirect(file_.get()) == 0; }
-  /// Throws IoError when the file cannot hold as many bytes: before memory is taken for them.
+  /// Throws IoError if the file cannot hold so many bytes. Call it before memory is allocated for them.
   void expect(std::int64_t bytes) const {
     const bool plain = !compressed();
     const std::int64_t most =
@@ -105,15 +105,15 @@ class Reader {
                       "has {} bytes{}",
                       bytes, file_bytes_, plain ? "" : " of gzip"));
   }
-  /// Reads on behind the data, so that a gzip stream which ends there has its checksum tested.
+  /// Reads past the data, so that the checksum of a gzip stream that ends there is checked.
   void finish() {
     unsigned char byte = 0;
     gzread(file_.get(), &byte, 1);
-    int code = Z_OK;  // gzread gives 0, not -1, for a stream that is cut within its checksum
+    int code = Z_OK;  // gzread returns 0, not -1, for a stream that ends within its checksum
     gzerror(file_.get(), &code);
     if (code != Z_OK && code != Z_STREAM_END) fail_read("the end of its gzip stream");
   }
-  /// What the file looks like, unpacked, whose front is `first`; see file_signature.hpp.
+  /// A guess at the format of the unpacked file, which begins with `first`; see file_signature.hpp.
   std::string looks_like(std::span<const unsigned char> first) {
     std::string front(first.begin(), first.end());
     const std::size_t begun = front.size();
@@ -143,7 +143,7 @@ class Reader {
   std::unique_ptr<std::remove_pointer_t<gzFile>, Close> file_;
 };
 
-/// A stored value at any address, in the other byte order if `swapped`.
+/// Loads a stored value from any address, in the other byte order if `swapped`.
 template <class T>
 T load(const unsigned char* from, bool swapped) {
   std::array<unsigned char, sizeof(T)> raw;
@@ -164,13 +164,13 @@ T converted(double value, const Reader& file, const std::array<std::int64_t, 4>&
   return static_cast<T>(value);
 }
 
-/// A part of one channel's voxels, whose bytes stand together in the file: x the fastest, then y, then z.
+/// A part of one channel's voxels whose bytes are contiguous in the file: x is the fastest axis, then y, then z.
 struct Box {
   Triple begin, size;
   std::int64_t channel;
 };
 
-/// Puts a box at its place in (x, y, z, channel) data.
+/// Copies a box to its place in the (x, y, z, channel) data.
 template <class FileDType, class T>
 void place(const Bytes& raw, const Box& box, const Reader& file, const detail::NiftiHeader& h, T* out) {
   const auto [width, height, depth] = h.extent;
@@ -188,8 +188,8 @@ void place(const Bytes& raw, const Box& box, const Reader& file, const detail::N
     }
 }
 
-/// Calls f(box) for the boxes of a channel in the file's order: some whole planes each, where a plane is larger than
-/// `most` voxels some of its rows, and where a row is, a part of it.
+/// Calls f(box) for the boxes of a channel in the file's order. A box has several whole planes; if a plane has more
+/// than `most` voxels, several rows of it; and if a row has more, a part of it.
 template <class F>
 void each_box(const detail::NiftiHeader& h, std::int64_t channel, std::int64_t most, F&& f) {
   const auto [width, height, depth] = h.extent;
@@ -215,7 +215,7 @@ void read_voxels(const Reader& file, detail::ClaimedBytes& voxels, const detail:
     });
 }
 
-/// A file written through zlib: compressed, or plain ("T").
+/// A file that is written through zlib, compressed or plain ("T").
 class Writer {
  public:
   Writer(AtomicFile& target, bool compress) : target_(target) {
@@ -248,16 +248,16 @@ class Writer {
   }
 
  private:
-  const NoFileSizeSignal failure_only_;  // zlib writes, not target_
+  const NoFileSizeSignal failure_only_;  // failure_only_: zlib writes here, not target_
   AtomicFile& target_;
   gzFile file_ = nullptr;
 };
 
-/// Throws ValueError unless the stored type holds the value.
+/// Throws ValueError unless the stored type can hold the value.
 template <class FileDType>
 void check_holds(double value, const std::array<std::int64_t, 4>& at, NiftiType type) {
   if constexpr (std::is_integral_v<FileDType>) {
-    // 2^bits as double is exact, the type's largest value need not be.
+    // 2^bits is exact as a double; the type's largest value may not be.
     constexpr double above = 2.0 * static_cast<double>(std::numeric_limits<FileDType>::max() / 2 + 1);
     if (!(value >= static_cast<double>(std::numeric_limits<FileDType>::min()) && value < above &&
           std::trunc(value) == value))
@@ -267,7 +267,7 @@ void check_holds(double value, const std::array<std::int64_t, 4>& at, NiftiType 
   (void)value, (void)at, (void)type;
 }
 
-/// Collects planes [first, first + planes) of one channel as [z][y][x] and converts them to the stored type.
+/// Collects the planes [first, first + planes) of one channel as [z][y][x] and converts them to the stored type.
 template <class FileDType, class T>
 void collect(const Volume& volume, const T* data, std::int64_t first, std::int64_t planes, std::int64_t channel,
              NiftiType type, unsigned char* out) {
@@ -318,7 +318,7 @@ NiftiType stored_type(DType dtype) {
 }  // namespace
 
 namespace {
-// Of the header that begins with these bytes. The message for another kind of file says what that looks like.
+// The size of the header that begins with these bytes. For another kind of file, the message guesses its format.
 std::size_t header_size(Reader& file, std::span<const unsigned char, 4> first) {
   try {
     return detail::nifti_header_size(file.name(), first);
@@ -336,7 +336,7 @@ Volume read_nifti(const std::filesystem::path& path, DType dtype) {
   file.read(bytes.data() + 4, static_cast<std::int64_t>(size) - 4, "its header");
   const detail::NiftiHeader h = detail::parse_nifti_header(file.name(), std::span(bytes).first(size));
   file.expect(h.data_offset + h.data_bytes);
-  file.skip(h.data_offset - static_cast<std::int64_t>(size), "what stands between its header and its voxels");
+  file.skip(h.data_offset - static_cast<std::int64_t>(size), "the bytes between its header and its voxels");
   detail::ClaimedBytes voxels([&](void* to, std::int64_t n) { file.read(to, n, "its voxels"); },
                               file.compressed() ? h.data_bytes : 0);
   Shape shape{h.extent[0], h.extent[1], h.extent[2]};

@@ -54,7 +54,7 @@ Affine from_matrix(const nifti_dmat44& m) {
   return a;
 }
 
-/// |pixdim[axis]|, 1 for the 0 that some programs leave there.
+/// pixdim[axis]|, or 1 for the 0 that some programs write there.
 template <class Raw>
 double voxel_size(const Raw& h, std::size_t axis) {
   const double size = std::abs(static_cast<double>(h.pixdim[axis]));
@@ -110,7 +110,7 @@ void read_dimensions(const std::string& file, const Raw& h, NiftiHeader& out) {
 
 template <class Raw>
 void read_offset(const std::string& file, const Raw& h, NiftiHeader& out) {
-  // vox_offset is a float in NIfTI-1: compared as double before it becomes an integer.
+  // vox_offset is a float in NIfTI-1, so it is compared as a double before it becomes an integer.
   const auto offset = static_cast<double>(h.vox_offset);
   constexpr double least = sizeof(Raw) + 4;
   if (!(offset >= least && offset <= 1e15) || offset != std::floor(offset))
@@ -124,13 +124,13 @@ void read_scaling(const std::string& file, const Raw& h, NiftiHeader& out) {
   const auto slope = static_cast<double>(h.scl_slope);
   const auto intercept = static_cast<double>(h.scl_inter);
   if (!std::isfinite(slope)) bad(file, fmt::format("scl_slope is {}; it must be finite", slope));
-  if (slope == 0) return;  // the standard's "no scaling"; the intercept then means nothing
+  if (slope == 0) return;  // the standard's "no scaling"; the intercept is then ignored
   if (!std::isfinite(intercept)) bad(file, fmt::format("scl_inter is {}; it must be finite", intercept));
   out.slope = slope;
   out.intercept = intercept;
 }
 
-/// The bytes of a name, shown so that any garbage can stand in a message.
+/// The bytes of a name, escaped so that a message can contain any bytes.
 std::string in_quotes(const char* bytes, std::size_t n) {
   std::string out;
   for (std::size_t i = 0; i < n; ++i) {
@@ -143,7 +143,7 @@ std::string in_quotes(const char* bytes, std::size_t n) {
 template <class Raw>
 NiftiHeader parse(const std::string& file, std::span<const unsigned char> bytes, void (*swap)(Raw*)) {
   constexpr bool version1 = std::is_same_v<Raw, nifti_1_header>;
-  alignas(8) Raw h;  // the struct is packed; so its fields are aligned all the same
+  alignas(8) Raw h;  // the struct is packed; alignas aligns its fields nevertheless
   std::memcpy(&h, bytes.data(), sizeof(h));
   NiftiHeader out;
   out.swapped = h.sizeof_hdr != static_cast<std::int32_t>(sizeof(Raw));
@@ -167,8 +167,8 @@ NiftiHeader parse(const std::string& file, std::span<const unsigned char> bytes,
   return out;
 }
 
-/// Fills the qform beside the sform when a rotation and voxel sizes can say the whole affine, for programs that read
-/// only that one.
+/// Fills the sform, and also the qform if a rotation and voxel sizes can express the affine, for programs that read
+/// only the qform.
 template <class Raw>
 void fill_affine(Raw& h, const Affine& a, const std::array<double, 3>& spacing) {
   nifti_dmat44 m{};

@@ -13,7 +13,7 @@ namespace vg {
 
 namespace {
 
-/// Mean and biased variance, in two passes of one fixed order each.
+/// The mean and biased variance, in two passes with a fixed order of summation.
 template <class T>
 std::pair<double, double> moments(const T* x, std::int64_t n) {
   double sum = 0;

@@ -22,8 +22,8 @@ using Matrix = std::array<Vector, 3>;
 constexpr std::array<std::string_view, shape_kinds> names = {"sphere", "box",     "cylinder",   "cone",
                                                              "torus",  "pyramid", "octahedron", "cross"};
 
-/// Whether a point lies in the solid that just fits into the unit ball.
-/// The proportions are chosen so that no kind can be had from another by size and pose.
+/// Whether a point is inside the solid, which just fits into the unit ball. The proportions are chosen so that no kind
+/// becomes another one by size and pose.
 bool inside(ShapeKind kind, const Vector& p) {
   const auto [x, y, z] = p;
   const double radius = std::hypot(x, y);
@@ -51,8 +51,8 @@ bool inside(ShapeKind kind, const Vector& p) {
   }
 }
 
-/// A rotation drawn evenly from all, of three numbers in [0, 1): K. Shoemake, "Uniform random rotations" (Graphics Gems
-/// III, 1992).
+/// A uniformly distributed rotation, from three numbers in [0, 1): K. Shoemake, "Uniform random rotations" (Graphics
+/// Gems III, 1992).
 Matrix rotation(double u0, double u1, double u2) {
   const double turn = 2 * std::numbers::pi;
   const double x = std::sqrt(1 - u0) * std::sin(turn * u1);

@@ -15,14 +15,13 @@ namespace {
 
 constexpr std::array<char, 3> axis_name = {'H', 'W', 'D'};
 
-/// The affine of a grid whose voxel (0, 0, 0) lies at voxel `origin` of the old one and whose steps are `step` old
-/// voxels.
+/// The affine of a grid whose voxel (0, 0, 0) is at voxel `origin` of the old grid, with steps of `step` old voxels.
 Affine moved(const Affine& a, const std::array<double, 3>& origin, const std::array<double, 3>& step) {
   Affine out = identity_affine;
   for (std::size_t row = 0; row < 3; ++row) {
     out[4 * row + 3] = a[4 * row + 3];
     for (std::size_t axis = 0; axis < 3; ++axis) {
-      out[4 * row + axis] = a[4 * row + axis] * step[axis] + 0.0;  // no -0 from a reversed axis
+      out[4 * row + axis] = a[4 * row + axis] * step[axis] + 0.0;  // + 0.0 avoids -0 from a reversed axis
       out[4 * row + 3] += a[4 * row + axis] * origin[axis];
     }
   }
@@ -33,7 +32,7 @@ std::array<double, 3> as_double(const Triple& v) {
   return {static_cast<double>(v[0]), static_cast<double>(v[1]), static_cast<double>(v[2])};
 }
 
-/// The number of whole blocks along each axis.
+/// The number of whole blocks per axis.
 Triple blocks(std::string_view where, const Triple& extent, const Triple& factor) {
   Triple out{};
   for (std::size_t a = 0; a < 3; ++a) {
@@ -50,7 +49,8 @@ Affine block_affine(const Affine& affine, const Triple& factor) {
   return moved(affine, {(step[0] - 1) / 2, (step[1] - 1) / 2, (step[2] - 1) / 2}, step);
 }
 
-/// Means of one plane of blocks, [width][depth][channels]. Every sum runs over its block in row-major order.
+/// Computes the means of one plane of blocks, [width][depth][channels]. Each sum runs over its block in row-major
+/// order.
 template <class T, class Out>
 void mean_plane(const T* block_row, const Triple& strides, const Triple& count, const Triple& factor,
                 std::int64_t channels, Out* out) {
@@ -124,7 +124,7 @@ Volume crop(const Volume& volume, const Triple& begin, const Triple& extent) {
   const Triple have = detail::extent_of("crop", volume.data);
   std::array<detail::OffsetTable, 3> tables;
   for (std::size_t a = 0; a < 3; ++a) {
-    // Not begin + extent > have: that sum may overflow.
+    // Not begin + extent > have, because that sum may overflow.
     if (begin[a] < 0 || extent[a] < 1 || begin[a] > have[a] || extent[a] > have[a] - begin[a])
       throw ValueError(fmt::format("[crop] axis {}: got begin {} and extent {}; they must lie within the extent, {}",
                                    axis_name[a], begin[a], extent[a], have[a]));
