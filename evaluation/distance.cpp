@@ -18,20 +18,20 @@ namespace {
 
 using Spacing = std::array<double, 3>;
 constexpr double infinity = std::numeric_limits<double>::infinity();
-/// Fewer voxels are not worth waking threads for.
+/// Below this number of voxels, waking threads takes longer than it saves.
 constexpr std::int64_t few = 32768;
 
-/// The lower envelope of the parabolas (x - x_q)^2 + f[q] at the places x_q = q * step: what one axis adds to squared
+/// The lower envelope of the parabolas (x - x_q)^2 + f[q] at the positions x_q = q * step. It adds one axis to squared
 /// distances. Squares of whole numbers stay exact.
 class Envelope {
  public:
   Envelope(std::int64_t n, double step)
       : step_(step), lowest_(static_cast<std::size_t>(n)), from_(static_cast<std::size_t>(n)), copy_(from_) {}
 
-  /// In place.
+  /// Replaces f by its envelope.
   void operator()(double* f) {
     const std::size_t parabolas = build(f);
-    if (parabolas == 0) return;  // infinity everywhere
+    if (parabolas == 0) return;  // all values are infinite
     std::copy_n(f, copy_.size(), copy_.data());
     for (std::size_t q = 0, k = 0; q < copy_.size(); ++q) {
       while (k + 1 < parabolas && from_[k + 1] < place(q)) ++k;
@@ -43,7 +43,7 @@ class Envelope {
  private:
   double place(std::size_t q) const { return static_cast<double>(q) * step_; }
 
-  /// The parabolas that are lowest somewhere, in order, and from where on each is.
+  /// Finds the parabolas that are lowest somewhere, in order, and the position from which each one is the lowest.
   std::size_t build(const double* f) {
     std::size_t count = 0;
     for (std::size_t q = 0; q < copy_.size(); ++q) {
@@ -67,8 +67,8 @@ class Envelope {
   std::vector<double> from_, copy_;
 };
 
-/// Applies the envelope to each line along the middle axis of (outer, n, inner). Lines are taken eight at a time, as
-/// many as share cache lines.
+/// Applies the envelope to each line along the middle axis of (outer, n, inner). Lines are processed eight at a time,
+/// which is the number that shares cache lines.
 void envelopes(double* squares, std::int64_t outer, std::int64_t n, std::int64_t inner, double step) {
   constexpr std::int64_t width = 8;
   const std::int64_t blocks = (inner + width - 1) / width;
@@ -89,7 +89,7 @@ void envelopes(double* squares, std::int64_t outer, std::int64_t n, std::int64_t
       outer * n * inner < few);
 }
 
-/// Squared distances along the last axis, from a mask: forth and back.
+/// Computes squared distances along the last axis from a mask, in a forward and a backward sweep.
 void along_rows(const std::uint8_t* mask, double* squares, std::int64_t rows, std::int64_t n, double step) {
   parallel_ranges(rows, std::max<std::int64_t>(1, 16384 / n), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t row = begin; row < end; ++row) {
@@ -106,7 +106,7 @@ void along_rows(const std::uint8_t* mask, double* squares, std::int64_t rows, st
   });
 }
 
-/// Squared distances to the nearest voxel of the mask.
+/// Computes squared distances to the nearest voxel of the mask.
 void squared_distances(const std::uint8_t* mask, const Triple& e, const Spacing& spacing, double* squares) {
   along_rows(mask, squares, e[0] * e[1], e[2], spacing[2]);
   envelopes(squares, e[0], e[1], e[2], spacing[1]);
@@ -125,7 +125,7 @@ struct Box {
   std::int64_t voxels() const { return extent[0] * extent[1] * extent[2]; }
 };
 
-/// The smallest box round the voxels with that label in either volume; of no voxels when there are none.
+/// The smallest box that contains the voxels with that label in either volume; empty if there are none.
 Box box_of(const std::int32_t* a, const std::int32_t* b, const Triple& e, std::int32_t label) {
   Triple low = e, high{-1, -1, -1};
   for (std::int64_t i = 0, at = 0; i < e[0]; ++i)
@@ -157,7 +157,7 @@ Mask mask_of(const std::int32_t* labels, const Triple& e, const Box& box, std::i
   return mask;
 }
 
-/// Where one of the six neighbours is off, or outside the box.
+/// Marks the mask's voxels with a neighbour (of six) that is off or outside the box.
 Mask surface_of(const Mask& mask, const Triple& e) {
   Mask surface(mask.size());
   const std::int64_t step_i = e[1] * e[2], step_j = e[2];
@@ -178,7 +178,7 @@ Mask surface_of(const Mask& mask, const Triple& e) {
   return surface;
 }
 
-/// numpy's percentile, by linear interpolation; reorders the values, of which there is at least one.
+/// numpy's percentile with linear interpolation. Reorders the values, of which there must be at least one.
 double percentile_of(std::vector<double>& values, double percentile) {
   const double rank = percentile / 100 * static_cast<double>(values.size() - 1), below = std::floor(rank);
   const auto at = values.begin() + static_cast<std::ptrdiff_t>(below);
@@ -188,7 +188,7 @@ double percentile_of(std::vector<double>& values, double percentile) {
   return low + (high - low) * (rank - below);
 }
 
-/// The percentile of the distances from surface `a` to surface `b`, neither empty.
+/// The percentile of the distances from surface `a` to surface `b`; neither may be empty.
 double one_way(const Mask& a, const Mask& b, const Box& box, const HausdorffOptions& options) {
   memory::Scratch<double> squares(box.voxels());
   squared_distances(b.data(), box.extent, options.spacing, squares.data());

@@ -1,4 +1,4 @@
-// Everything in evaluation/: what one does with a model that is trained.
+// Includes all of evaluation/, which is for trained models.
 #pragma once
 
 #include "voxgrad/evaluation/distance.hpp"

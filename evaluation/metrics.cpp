@@ -18,7 +18,7 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-/// What one sample has of each class.
+/// The counts of each class in one sample.
 struct Tally {
   explicit Tally(std::int64_t classes)
       : overlap(static_cast<std::size_t>(classes)), predicted(overlap.size()), present(overlap.size()) {}
@@ -33,13 +33,13 @@ struct Tally {
   }
 };
 
-/// A run of positions.
+/// A range of positions.
 struct Positions {
   const std::int32_t *predicted, *labels;
   std::int64_t count, classes;
   std::optional<std::int32_t> ignored;
 
-  /// Adds them to the (K, K) matrix `confusion`, too.
+  /// Counts the classes, and also adds the positions to the (K, K) matrix `confusion`.
   Tally tally(std::int64_t* confusion) const {
     Tally t(classes);
     for (std::int64_t i = 0; i < count; ++i) {
@@ -54,7 +54,7 @@ struct Positions {
   }
 };
 
-/// On several threads where there is enough to do; whole numbers add up to the same in any order.
+/// Uses several threads if there are enough positions. Sums of whole numbers do not depend on the order.
 Tally tally_sample(const Positions& all, std::vector<std::int64_t>& confusion) {
   const std::int64_t cells = all.classes * all.classes, most = std::clamp<std::int64_t>((1 << 22) / cells, 1, 32);
   const std::int64_t grain = std::max<std::int64_t>(65536, (all.count + most - 1) / most);
@@ -77,7 +77,7 @@ Tally tally_sample(const Positions& all, std::vector<std::int64_t>& confusion) {
   return total;
 }
 
-/// The labels that an update counts as predicted.
+/// The labels that an update takes as predicted.
 Tensor predicted_labels(const Variable& predictions, const Tensor& labels, std::int64_t classes) {
   if (!predictions.defined() || !labels.defined())
     throw ValueError("[metrics] predictions and labels: got an undefined tensor");
@@ -149,7 +149,7 @@ void Metrics::add_overlaps(const std::int32_t* predicted, const std::int32_t* la
 }
 
 void Metrics::add_hausdorff(Tensor predicted, const Tensor& labels) {
-  if (options_.ignore_index) {  // of no class on either side
+  if (options_.ignore_index) {  // these positions get no class on either side
     predicted = predicted.clone();
     auto* p = predicted.data<std::int32_t>();
     const auto* l = labels.data<std::int32_t>();

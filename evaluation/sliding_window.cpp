@@ -16,14 +16,14 @@ namespace vg {
 
 namespace {
 
-/// Fewer numbers are not worth waking threads for.
+/// Below this count, waking threads takes longer than it saves.
 constexpr std::int64_t few = 16384;
 
 struct Range {
   std::int64_t begin, end;
 };
 
-/// Where windows stand. A start is below 0 where the volume is smaller than a window.
+/// The positions of the windows. A start is below 0 if the volume is smaller than a window.
 struct Grid {
   std::int64_t samples = 0, channels = 0;
   Triple volume{}, window{};
@@ -43,13 +43,13 @@ struct Grid {
       start[a] = starts[a][static_cast<std::size_t>(i % static_cast<std::int64_t>(starts[a].size()))];
     return start;
   }
-  /// What of [0, window) along an axis lies within the volume, for a window at `start`.
+  /// The part of [0, window) along an axis that is within the volume, for a window at `start`.
   Range inside(std::size_t a, std::int64_t start) const {
     return {std::max<std::int64_t>(0, -start), std::min(window[a], volume[a] - start)};
   }
 };
 
-/// `interval` apart until a window reaches the end; that one ends there.
+/// Starts are `interval` apart until a window reaches the end; the last window ends at the volume's end.
 std::vector<std::int64_t> starts_of(std::int64_t extent, std::int64_t window, double overlap) {
   if (window >= extent) return {-((window - extent) / 2)};
   const auto interval =
@@ -102,7 +102,7 @@ Grid grid_of(const Shape& shape, const SlidingWindowOptions& o) {
   return g;
 }
 
-/// Windows [first, first + n), (n, h, w, d, C).
+/// The windows [first, first + n) as (n, h, w, d, C).
 Tensor load(const Grid& g, const Tensor& volume, std::int64_t first, std::int64_t n, double pad_value) {
   const std::int64_t h = g.window[0], w = g.window[1], d = g.window[2];
   Tensor windows({n, h, w, d, g.channels}, volume.dtype());
@@ -136,7 +136,7 @@ Tensor load(const Grid& g, const Tensor& volume, std::int64_t first, std::int64_
   return windows;
 }
 
-/// What each voxel of a window counts, (h, w, d).
+/// The weight of each voxel of a window, (h, w, d).
 Tensor weights_of(const Triple& window, const SlidingWindowOptions& o, DType dtype) {
   const Shape shape{window[0], window[1], window[2]};
   if (o.blending == Blending::constant) return Tensor::ones(shape, dtype);
@@ -162,7 +162,7 @@ Tensor weights_of(const Triple& window, const SlidingWindowOptions& o, DType dty
   return weights;
 }
 
-/// The weighted sums of the windows' outputs, and of the weights.
+/// The weighted sums of the windows' outputs, and the sums of the weights.
 class Blend {
  public:
   Blend(const Grid& grid, const SlidingWindowOptions& options, std::int64_t channels, DType dtype)
@@ -172,7 +172,7 @@ class Blend {
         sums_(Tensor::zeros({grid.samples, grid.volume[0], grid.volume[1], grid.volume[2], channels}, dtype)),
         totals_(Tensor::zeros({grid.volume[0], grid.volume[1], grid.volume[2]}, dtype)) {}
 
-  /// Adds windows [first, first + n) in order, so that the sums do not depend on the number of threads.
+  /// Adds the windows [first, first + n) in order, so that the sums do not depend on the number of threads.
   void add(std::int64_t first, const Tensor& outputs) {
     dispatch_float("sliding_window", sums_.dtype(), [&](auto type) {
       using T = decltype(type);
@@ -181,7 +181,7 @@ class Blend {
     });
   }
 
-  /// The sums over the weights, and over `parts`, which each output is a sum of.
+  /// The sums divided by the weights and by `parts`, the number of outputs summed per window.
   Tensor mean(double parts) {
     dispatch_float("sliding_window", sums_.dtype(), [&](auto type) {
       using T = decltype(type);
@@ -227,7 +227,7 @@ class Blend {
 
   const Grid& grid_;
   std::int64_t channels_;
-  Tensor weights_, sums_, totals_;  ///< the weights' sums are the same for every sample
+  Tensor weights_, sums_, totals_;  ///< the sums of weights are the same for every sample
 };
 
 void check_output(const Variable& y, const Tensor& windows, const Tensor* first) {
@@ -237,14 +237,14 @@ void check_output(const Variable& y, const Tensor& windows, const Tensor* first)
   if (y.rank() == 5) wanted[4] = first ? first->shape().back() : std::max<std::int64_t>(1, y.shape().back());
   if (y.shape() != wanted)
     throw ValueError(fmt::format(
-        "[sliding_window] got {} for windows {}; must have their extents, and always as many channels, at least 1",
+        "[sliding_window] got {} for windows {}; must have their extents, and one number of channels for all, at least 1",
         y.shape().str(), windows.shape().str()));
   if (first && y.dtype() != first->dtype())
     throw TypeError(fmt::format("[sliding_window] got an output of {} after one of {}; must always be the same",
                                 name_of(y.dtype()), name_of(first->dtype())));
 }
 
-/// The axes of combination `bits`, of (n, h, w, d, C).
+/// The axes of (n, h, w, d, C) to flip for the combination `bits`.
 std::vector<int> flipped_axes(const std::vector<int>& flips, unsigned bits) {
   std::vector<int> axes;
   for (std::size_t i = 0; i < flips.size(); ++i)
@@ -252,7 +252,7 @@ std::vector<int> flipped_axes(const std::vector<int>& flips, unsigned bits) {
   return axes;
 }
 
-/// The sum of the outputs for all combinations of flips.
+/// The sum of the outputs over all combinations of flips.
 Tensor predict_flipped(const std::function<Variable(const Variable&)>& predict, const Tensor& windows,
                        const std::vector<int>& flips) {
   Tensor sum;
@@ -262,9 +262,9 @@ Tensor predict_flipped(const std::function<Variable(const Variable&)>& predict, 
     check_output(y, windows, bits == 0 ? nullptr : &sum);
     if (bits == 0) {
       sum = y.value();
-      y = {};  // or the sum would be taken for shared, and copied
+      y = {};  // release it: make_unique() would copy a shared sum
     } else {
-      sum.make_unique();  // the output may be the window itself, or the function's own
+      sum.make_unique();  // the output may be the window itself, or kept by the function
       add_in_place(sum, flip(y, axes).value());
     }
   }
@@ -281,7 +281,7 @@ Tensor sliding_window(const std::function<Variable(const Variable&)>& predict, c
   const NoGradGuard no_grad;
   const Grid grid = grid_of(volume.shape(), options);
   std::optional<Blend> blend;
-  Tensor like;  // one element of the first output: its channels and dtype
+  Tensor like;  // one element of the first output; it keeps its channels and dtype
   for (std::int64_t first = 0; first < grid.windows();) {
     const std::int64_t n = std::min(options.batch_size, grid.windows() - first);
     const Tensor windows = load(grid, volume, first, n, options.pad_value);
