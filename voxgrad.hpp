@@ -1,4 +1,4 @@
-// The one header of voxgrad. xtensor is apart: <voxgrad/xtensor.hpp>.
+// The header of voxgrad. Only xtensor is separate: <voxgrad/xtensor.hpp>.
 #pragma once
 
 #include "voxgrad/data/data.hpp"

@@ -58,8 +58,9 @@ void add_document(const Document& d, Contents& out) {
   for (const auto& [name, part] : d.parts) add_bundle(out.plain ? "" : joined("parts", name), part, out);
 }
 
-/// Told by the first bytes: safetensors' 8 bytes of length, the highest of which is 0 in any file, before a brace (they
-/// come first, for a length may begin with any letters); a zip archive's magic; else JSON, which has no byte 0.
+/// Recognises the format by the first bytes. A safetensors file has 8 bytes of length, the highest of which is 0 in any
+/// file, before a brace; this is checked first, because a length may begin with any letters. A zip archive has a magic.
+/// Otherwise it is JSON, which has no byte 0.
 std::string format_of(const std::filesystem::path& path) {
   const vg::detail::RandomAccessFile file("[voxgrad]", path);
   std::string begin(static_cast<std::size_t>(std::min<std::int64_t>(9, file.size())), '\0');
@@ -97,7 +98,7 @@ std::string Contents::unchecked() const {
   if (format == "safetensors")
     return "header, shapes and offsets fit the file; safetensors has no checksum, so changed values are not found";
   if (document && !document->summed)
-    return "the file has no checksum of the whole, so only what its tensors' checksums cover is known to be unchanged";
+    return "the file has no checksum of the whole, so only the tensors that have their own are verified";
   return "";
 }
 

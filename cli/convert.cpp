@@ -9,7 +9,7 @@ namespace command {
 
 namespace {
 
-/// The texts for safetensors' metadata: its own, or a checkpoint's progress.
+/// The strings for safetensors' metadata: the file's own, or a checkpoint's progress.
 std::vector<std::pair<std::string, std::string>> metadata_of(const Contents& contents) {
   if (contents.plain) return contents.facts;
   std::vector<std::pair<std::string, std::string>> texts;
@@ -18,7 +18,7 @@ std::vector<std::pair<std::string, std::string>> metadata_of(const Contents& con
   return texts;
 }
 
-/// A file that knows no model as a checkpoint: one part, the texts as its values.
+/// Makes a checkpoint of a file without a model: one part, with the strings as its values.
 vg::checkpoint::Document document_of(Contents contents) {
   if (contents.document) return std::move(*contents.document);
   vg::StateDict bundle;

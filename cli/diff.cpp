@@ -11,7 +11,7 @@ namespace command {
 
 namespace {
 
-/// How two tensors of one dtype and shape differ, bit by bit; empty when they do not.
+/// Describes the bitwise differences of two tensors of equal dtype and shape; empty if there are none.
 std::string difference(const vg::Tensor& a, const vg::Tensor& b) {
   if (a.numel() == 0) return "";
   const auto width = static_cast<std::size_t>(vg::size_of(a.dtype()));
@@ -50,8 +50,8 @@ std::string compare(const vg::Tensor& a, const vg::Tensor& b) {
   return difference(a, b);
 }
 
-/// Lines of what differs between two lists of named things; a name may stand more than once (a module's kind and its
-/// state's), and then its things are compared in their order.
+/// Prints one line per difference between two lists of named things. A name may appear more than once (for a module's
+/// kind and its state's); then the things of that name are compared in order.
 template <class T>
 int compare_all(const std::vector<std::pair<std::string, T>>& a, const std::vector<std::pair<std::string, T>>& b,
                 std::ostream& out) {

@@ -13,11 +13,11 @@ namespace {
 using Factors = std::array<double, 3>;
 
 struct Way {
-  Factors now{1, 1, 1};   ///< by what the extents have been divided so far
-  Factors most{1, 1, 1};  ///< the largest of these
+  Factors now{1, 1, 1};   ///< the extents so far are divided by this
+  Factors most{1, 1, 1};  ///< the largest value of `now`
 };
 
-/// The option as three numbers; ones where there is none.
+/// The option as three numbers; ones if it is missing.
 Factors factors(const vg::ModuleConfig& d, std::string_view option) {
   Factors out{1, 1, 1};
   for (const auto& [name, value] : d.options) {
@@ -38,7 +38,7 @@ void walk(const vg::ModuleConfig& d, Way& way) {
     way.most[i] = std::max(way.most[i], way.now[i]);
     changes = changes || stride[i] != 1;
   }
-  if (changes) return;  // a block's own layers have the strides that it has
+  if (changes) return;  // the layers within a block share the block's strides
   for (const auto& [name, child] : d.children) {
     if (d.kind != "Branches") {
       walk(child, way);

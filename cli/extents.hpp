@@ -1,4 +1,4 @@
-// What extents a model takes, as far as its description says.
+// The input extents that a model accepts, as far as its description tells.
 #pragma once
 
 #include <array>
@@ -8,9 +8,9 @@
 
 namespace command {
 
-/// The numbers that H, W and D of an input must be multiples of, so that what a net makes smaller by strides it makes
-/// as large again (a U-Net's skip connections fit): the largest product of strides on the way through its layers.
-/// Strides and scales of the options "stride" and "scale" are known; whatever else changes extents counts as 1.
+/// H, W and D of an input must be multiples of these numbers, so that a net that reduces extents by strides restores
+/// the same extents (a U-Net's skip connections fit): the largest product of strides along the way through its layers.
+/// The options "stride" and "scale" are used; all other changes of extents are ignored.
 vg::Triple multiples_of(const vg::ModuleConfig& description);
 
 }  // namespace command

@@ -1,7 +1,6 @@
-// voxgrad: looks at files of weights, compares, checks and converts them, and runs models. `voxgrad --help` says what
-// there is.
+// voxgrad shows, compares, checks and converts files of weights, and runs models. `voxgrad --help` lists the commands.
 //
-// Exit status: 0 done; 1 the files differ (diff) or the file is missing or damaged (verify); 2 it could not be done.
+// Exit status: 0 success; 1 the files differ (diff) or the file is missing or damaged (verify); 2 any other failure.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <exception>
@@ -21,7 +20,8 @@ int failed(const std::exception& e, int status) {
   return status;
 }
 
-/// Insertions, deletions, exchanges of a letter and of two neighbours that make one word of the other.
+/// The number of insertions, deletions, replacements and swaps of neighbouring letters that turn one word into the
+/// other.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
   for (std::size_t i = 0; i <= a.size(); ++i)
@@ -37,10 +37,10 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
-/// What to say of a first word that is no command; empty when it is one.
+/// The message for a first word that is not a command; empty if it is one.
 std::string unknown_command(const CLI::App& app, const std::string& word) {
   std::string known, nearest;
-  std::size_t least = 3;  // more than two changes are another word
+  std::size_t least = 3;  // with more than two changes it is a different word
   for (const CLI::App* command : app.get_subcommands({})) {
     const std::string& name = command->get_name();
     if (word == name) return "";
@@ -82,9 +82,9 @@ int main(int argc, char** argv) {
   predict->add_flag("--labels", how.labels, "Write the channel with the largest value");
   CLI::Option* window =
       predict
-          ->add_option("--window", how.window, "H W D: the model sees windows of this size, blended where they overlap")
+          ->add_option("--window", how.window, "H W D: run on windows of this size, blended where they overlap")
           ->expected(3);
-  predict->add_option("--overlap", how.overlap, "The part of a window that the next one sees too (0.5)")->needs(window);
+  predict->add_option("--overlap", how.overlap, "The fraction by which windows overlap (0.5)")->needs(window);
   if (argc > 1 && argv[1][0] != '-')
     if (const std::string said = unknown_command(app, argv[1]); !said.empty()) {
       std::cerr << "voxgrad: " << said << '\n';

@@ -19,7 +19,7 @@ namespace command {
 
 namespace {
 
-/// The dtype of the model's first floating leaf; f32 for a model without.
+/// The dtype of the model's first floating leaf; f32 for a model without one.
 vg::DType dtype_of(vg::Module& model) {
   for (const auto& [path, state] : model.parameters())
     for (const std::string& leaf : state.leaves())
@@ -27,7 +27,7 @@ vg::DType dtype_of(vg::Module& model) {
   return vg::f32;
 }
 
-/// What to do where a model refuses a whole volume whose extents are not the multiples that its strides need; else
+/// Advice for a model that refuses a whole volume because the extents are not multiples as its strides need; otherwise
 /// empty.
 std::string advice(vg::Module& model, const vg::Shape& x) {
   const auto multiples = multiples_of(model.description());
@@ -40,7 +40,7 @@ std::string advice(vg::Module& model, const vg::Shape& x) {
   }
   if (fits) return "";
   return fmt::format(
-      "\nThe volume is {} x {} x {}; this model's strides need multiples of {}, {} and {}. Let it see windows of such "
+      "\nThe volume is {} x {} x {}; this model's strides need multiples of {}, {} and {}. Use windows of such "
       "extents: --window {}",
       x[1], x[2], x[3], multiples[0], multiples[1], multiples[2], fmt::join(window, " "));
 }
@@ -53,7 +53,7 @@ vg::Tensor whole_output(vg::Module& model, const vg::Tensor& x) {
   }
 }
 
-/// At once, or in windows.
+/// Runs the model on the whole volume, or on windows.
 vg::Tensor output_of(vg::Module& model, const vg::Tensor& x, const PredictOptions& options) {
   const vg::NoGradGuard no_grad;
   if (options.window.empty()) return whole_output(model, x);
@@ -62,7 +62,7 @@ vg::Tensor output_of(vg::Module& model, const vg::Tensor& x, const PredictOption
       {.window = {options.window.at(0), options.window.at(1), options.window.at(2)}, .overlap = options.overlap});
 }
 
-/// (H, W, D, K) -> (H, W, D): where the largest value stands, the first of equal ones.
+/// (H, W, D, K) -> (H, W, D): the index of the largest value, the first of equal ones.
 vg::Tensor largest_channel(const vg::Tensor& y) {
   const std::int64_t channels = y.dim(3);
   vg::Tensor labels({y.dim(0), y.dim(1), y.dim(2)}, vg::i32);
@@ -75,7 +75,7 @@ vg::Tensor largest_channel(const vg::Tensor& y) {
   return labels;
 }
 
-/// The smallest unsigned type that holds the labels of so many classes.
+/// The smallest unsigned type that can hold the labels of `classes` classes.
 vg::NiftiType type_of_labels(std::int64_t classes) {
   if (classes <= 1 << 8) return vg::NiftiType::uint8;
   return classes <= 1 << 16 ? vg::NiftiType::uint16 : vg::NiftiType::uint32;
@@ -92,7 +92,7 @@ int predict(const fs::path& checkpoint, const fs::path& volume, const fs::path& 
                    y = output_of(*model, x, options);
   if (y.rank() != 5 || y.dim(1) != extent[0] || y.dim(2) != extent[1] || y.dim(3) != extent[2] || y.dim(4) < 1)
     throw vg::ValueError(
-        fmt::format("[predict] the model makes {} of {}; a volume needs the input's extents and channels",
+        fmt::format("[predict] the model returns {} for {}; must have its extents and at least one channel",
                     y.shape().str(), x.shape().str()));
   vg::Volume predicted{y.reshape({extent[0], extent[1], extent[2], y.dim(4)}), in.affine};
   std::optional<vg::NiftiType> type;

@@ -15,12 +15,12 @@ namespace command {
 
 namespace {
 
-/// What stands under a name, in the order of the file.
+/// The contents under a name, in the order of the file.
 struct Node {
   std::string name;
   std::vector<std::string> texts;  ///< facts, then the tensor's line
   std::vector<std::unique_ptr<Node>> children;
-  std::map<std::string_view, Node*> by_name;  ///< the children; a file may have many names
+  std::map<std::string_view, Node*> by_name;  ///< the children by name, because a file may have many
 
   Node& child(std::string_view wanted) {
     if (const auto it = by_name.find(wanted); it != by_name.end()) return *it->second;
@@ -29,7 +29,7 @@ struct Node {
     by_name.emplace(made.name, &made);
     return made;
   }
-  /// The node of a dotted name; at most 64 deep, lest a name of dots alone fill the stack.
+  /// The node of a dotted name. At most 64 levels deep, so that a name with many dots cannot overflow the stack.
   Node& at(std::string_view path) {
     Node* node = this;
     for (int depth = 0; depth < 64; ++depth) {

@@ -18,7 +18,7 @@ Statistics statistics(const vg::Tensor& tensor) {
         continue;
       }
       ++s.finite;
-      const double before = x - s.mean;  // Welford's sums: no cancellation where the mean is large
+      const double before = x - s.mean;  // Welford's sums avoid cancellation if the mean is large
       s.mean += before / static_cast<double>(s.finite);
       squares += before * (x - s.mean);
       low = std::min(low, x);

@@ -1,4 +1,4 @@
-// Numbers that say whether a tensor is well: for people to look at.
+// Statistics by which a user can judge the health of a tensor.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 namespace command {
 
 struct Statistics {
-  double min = 0, mean = 0, max = 0, std = 0;  ///< of the finite values; 0 where there are none
+  double min = 0, mean = 0, max = 0, std = 0;  ///< of the finite values; 0 if there are none
   std::int64_t finite = 0, nan = 0, inf = 0;
 };
 

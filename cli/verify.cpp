@@ -5,7 +5,7 @@
 
 namespace command {
 
-// The readers check all that a file says, and its checksums where the format has them.
+// The readers check everything that a file declares, and its checksums if the format has them.
 int verify(const fs::path& file, std::ostream& out) {
   const Contents contents = read_contents(file);
   if (const std::string limits = contents.unchecked(); limits.empty())
