@@ -1,4 +1,4 @@
-# Debian packages all (see ARCHITECTURE.md for the reason of each); quickstart and test install those that are missing.
+# All are Debian packages (ARCHITECTURE.md gives the reason for each). quickstart and test install the missing ones.
 find_package(xtensor REQUIRED)        # libxtensor-dev
 find_package(fmt REQUIRED)            # libfmt-dev
 find_package(nlohmann_json REQUIRED)  # nlohmann-json3-dev
@@ -6,7 +6,8 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(ZLIB REQUIRED)           # zlib1g-dev
 find_path(XTENSOR_BLAS_INCLUDE xtensor-blas/xlinalg.hpp REQUIRED)      # libxtensor-blas-dev
 find_path(RANDOM123_INCLUDE Random123/threefry.h REQUIRED)             # librandom123-dev
-find_library(OPENBLAS_LIBRARY openblas REQUIRED)                       # libopenblas-openmp-dev; loaded at run time (framework/base/blas.cpp)
+# OpenBLAS is loaded at run time (framework/base/blas.cpp).
+find_library(OPENBLAS_LIBRARY openblas REQUIRED)                       # libopenblas-openmp-dev
 # Debian's NIFTIConfig.cmake names a static library that the package lacks, so the library is found by name.
 find_path(NIFTI_INCLUDE nifti2_io.h PATH_SUFFIXES nifti REQUIRED)      # libnifti2-dev
 find_library(NIFTI2_LIBRARY nifti2 REQUIRED)

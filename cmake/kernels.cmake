@@ -1,8 +1,9 @@
-# The kernels, compiled once per instruction set. Only these objects hold instructions that not every CPU has; they define no inline
-# function that the linker could pick for other code (tools/check_kernel_objects.sh).
+# The kernels are compiled once per instruction set. Only these objects have instructions that some CPUs lack. They
+# define no inline function that the linker could choose for other code (tools/check_kernel_objects.sh).
 set(VOXGRAD_KERNEL_SOURCES framework/kernels/dispatch/kernels.cpp framework/kernels/depthwise/kernels.cpp framework/kernels/winograd/transforms/kernels.cpp)
 list(TRANSFORM VOXGRAD_KERNEL_SOURCES PREPEND ${PROJECT_SOURCE_DIR}/)
-# Winograd of the portable set takes a minute to compile. Every x86-64 CPU since 2013 has AVX2, so nobody runs it there.
+# Winograd for the portable set takes a minute to compile. Every x86-64 CPU since 2013 has AVX2, so it is not needed
+# there.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
   set(VOXGRAD_X86_64 ON)
   option(VOXGRAD_PORTABLE_WINOGRAD "Winograd for the portable kernel set, too" OFF)
@@ -14,7 +15,8 @@ set(VOXGRAD_AVX512 ${VOXGRAD_AVX2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -m
 set(VOXGRAD_AVX512BF16 ${VOXGRAD_AVX512} -mavx512bf16)
 set(VOXGRAD_AMX -mamx-tile -mamx-bf16)
 
-# An object library LIBRARY_SET of the sources, and what LIBRARY has to know of it. SIMD: the header of the vectors in framework/kernels/simd.
+# Makes an object library LIBRARY_SET of the sources and appends its name to LIBRARY_kernels. SIMD is the header of the
+# vectors in framework/kernels/simd.
 function(voxgrad_kernel_objects library set simd flags)
   add_library(${library}_${set} OBJECT EXCLUDE_FROM_ALL ${ARGN})
   voxgrad_library_settings(${library}_${set})
@@ -24,8 +26,8 @@ function(voxgrad_kernel_objects library set simd flags)
   set(${library}_kernels ${${library}_kernels} ${library}_${set} PARENT_SCOPE)
 endfunction()
 
-# PORTABLE_WINOGRAD: whether the portable set has Winograd.
-# All of them for LIBRARY; their names are in LIBRARY_kernels.
+# Makes all kernel objects of LIBRARY; their names are in LIBRARY_kernels. PORTABLE_WINOGRAD tells whether the portable
+# set has Winograd.
 macro(voxgrad_kernels library portable_winograd)
   if(VOXGRAD_X86_64)
     voxgrad_kernel_objects(${library} avx512 avx512 "${VOXGRAD_AVX512}" ${VOXGRAD_KERNEL_SOURCES})

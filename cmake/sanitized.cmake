@@ -1,7 +1,7 @@
-# The library once more, with AddressSanitizer and UBSan and at -O1. Tests and programs are not compiled again for it
-# (voxgrad_sanitized_program): what is checked is the library, and the memory that it takes and gives, whoever uses it.
-# null, object-size and vptr find nothing here that AddressSanitizer does not; what UBSan finds is a trap, whose line gdb shows.
-# g++ 12 warns falsely of uninitialised members under the sanitizers (GCC bug 105562).
+# The library, compiled once more with AddressSanitizer and UBSan at -O1. Tests and programs are not compiled again for
+# it (voxgrad_sanitized_program), because only the library, and the memory that it takes and returns, is checked. null,
+# object-size and vptr find nothing here that AddressSanitizer does not. UBSan's findings are traps; gdb shows the line.
+# Under the sanitizers, g++ 12 falsely warns of uninitialised members (GCC bug 105562).
 function(voxgrad_sanitizers name)
   target_compile_options(${name} PRIVATE -O1 -g1 -UNDEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
                          -fno-sanitize=null,object-size,vptr -fsanitize-undefined-trap-on-error
@@ -13,10 +13,10 @@ function(voxgrad_sanitized_library name)
   voxgrad_sanitizers(${name})
 endfunction()
 voxgrad_sanitized_library(voxgrad_sanitized ${VOXGRAD_SOURCES})
-voxgrad_kernels(voxgrad_sanitized ON)  # whose tests see the portable set's Winograd
-# AddressSanitizer's checks as calls take half the time of g++ that they take inline. The kernels, where they are made
-# most, have them inline: their tests take a quarter of the time. What looks for uses of a variable after its scope takes half
-# of g++'s time there; it is left to the fuzz targets, which have the portable kernels with it.
+voxgrad_kernels(voxgrad_sanitized ON)  # because its tests use the portable set's Winograd
+# With AddressSanitizer's checks as calls instead of inline code, g++ takes half the time. The kernels run most of the
+# checks, so they have them inline: their tests take a quarter of the time. There the search for uses of a variable
+# after its scope takes half of g++'s time, so it is left to the fuzz targets, whose portable kernels have it.
 target_compile_options(voxgrad_sanitized PRIVATE $<$<CXX_COMPILER_ID:GNU>:--param=asan-instrumentation-with-call-threshold=0>)
 foreach(target IN LISTS voxgrad_sanitized_kernels)
   voxgrad_sanitizers(${target})

@@ -1,35 +1,35 @@
-# What targets of the project have in common.
-# g++ 12 warns falsely of overlapping copies within std::string's operator+ (GCC bug 105651): that warning is off there.
+# Settings that the targets of the project share. g++ 12 falsely warns of overlapping copies within std::string's
+# operator+ (GCC bug 105651), so that warning is off there.
 function(voxgrad_warnings target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wconversion -Wpedantic -Wno-sign-conversion $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
                          $<$<BOOL:${VOXGRAD_WERROR}>:-Werror>)
 endfunction()
 
-# Parsed once for the files that every CPU runs: a third of the time that the library takes to compile.
+# These headers are parsed only once for the files of all CPUs, which saves a third of the library's compile time.
 function(voxgrad_precompiled_headers target)
   target_precompile_headers(${target} PRIVATE <algorithm> <cmath> <cstdint> <functional> <map> <memory> <string> <vector> <fmt/format.h>)
 endfunction()
 
-# The library, in any of its builds.
+# Settings of every build of the library.
 function(voxgrad_library_settings target)
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PUBLIC xtensor PRIVATE voxgrad_dependencies)
   voxgrad_warnings(${target})
-  # The library reads neither errno nor the floating-point flags; without them g++ vectorises sqrt (an AdamW step: 2.8 -> 0.74 ns an
-  # element) and the selects of exp, tanh, silu (3x). No value changes: this is not -ffast-math.
+  # The library reads neither errno nor the floating-point flags. Without them g++ vectorises sqrt (an AdamW step: 2.8
+  # -> 0.74 ns per element) and the selects of exp, tanh and silu (3x). No value changes: this is not -ffast-math.
   target_compile_options(${target} PRIVATE -fno-math-errno -fno-trapping-math)
   voxgrad_precompiled_headers(${target})
 endfunction()
 
-# Options of a program: CLI11, header-only.
+# Adds CLI11, a header-only library for options of programs.
 function(voxgrad_cli11 target)
   find_path(CLI11_INCLUDE CLI/CLI.hpp REQUIRED)  # libcli11-dev
   target_include_directories(${target} SYSTEM PRIVATE ${CLI11_INCLUDE})
 endfunction()
 
-# A program that uses voxgrad. What takes its time is in the library, which is optimised;
-# at -O1 its own files, most of them headers, compile in half the time.
+# Adds a program that uses voxgrad. Its run time is spent in the library, which is optimised, so its own files are
+# compiled at -O1. Most of their code is in headers, and this halves their compile time.
 function(voxgrad_program name source)
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE voxgrad::voxgrad fmt::fmt nlohmann_json::nlohmann_json)
@@ -38,8 +38,9 @@ function(voxgrad_program name source)
   voxgrad_warnings(${name})
 endfunction()
 
-# NAME_sanitized, in the target `sanitized`: NAME's objects linked with the sanitized library. Its objects come first, for of an inline
-# function that several objects define the linker takes the first. Without the option VOXGRAD_SANITIZED there is none.
+# Adds NAME_sanitized to the target `sanitized`: NAME's objects linked with the sanitized library. Its objects come
+# first, because the linker takes the first of several definitions of an inline function. Does nothing without the
+# option VOXGRAD_SANITIZED.
 function(voxgrad_sanitized_program name)
   if(TARGET voxgrad_sanitized)
     add_executable(${name}_sanitized EXCLUDE_FROM_ALL ${VOXGRAD_SANITIZED_OBJECTS} $<TARGET_OBJECTS:${name}>)
@@ -50,7 +51,7 @@ function(voxgrad_sanitized_program name)
   endif()
 endfunction()
 
-# The test NAME again, with PROGRAM's sanitized build; the test preset `dev` takes what is called sanitized.
+# Adds the test NAME again for PROGRAM's sanitized build. The test preset `dev` selects tests by the word "sanitized".
 function(voxgrad_sanitized_test name program)
   if(TARGET ${program}_sanitized)
     add_test(NAME "sanitized: ${name}" COMMAND ${program}_sanitized ${ARGN})

@@ -237,7 +237,7 @@ void check_output(const Variable& y, const Tensor& windows, const Tensor* first)
   if (y.rank() == 5) wanted[4] = first ? first->shape().back() : std::max<std::int64_t>(1, y.shape().back());
   if (y.shape() != wanted)
     throw ValueError(fmt::format(
-        "[sliding_window] got {} for windows {}; must have their extents, and one number of channels for all, at least 1",
+        "[sliding_window] got {} for windows {}; must have their extents, and the same number of channels, at least 1",
         y.shape().str(), windows.shape().str()));
   if (first && y.dtype() != first->dtype())
     throw TypeError(fmt::format("[sliding_window] got an output of {} after one of {}; must always be the same",

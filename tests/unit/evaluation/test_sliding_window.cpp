@@ -208,7 +208,7 @@ TEST_CASE("sliding_window: what it refuses", "[sliding_window]") {
   int calls = 0;
   const auto fickle = [&](const Variable& v) { return ++calls < 3 ? v : concat({v, v}, 4); };
   CHECK_THROWS_WITH(sliding_window(fickle, x, {.window = {2, 4, 4}, .overlap = 0.5}),
-                    Contains("one number of channels for all"));
+                    Contains("the same number of channels"));
   const auto widening = [&, n = 0](const Variable& v) mutable { return n++ == 0 ? v : cast(v, f64); };
   CHECK_THROWS_AS(sliding_window(widening, x, {.window = {2, 4, 4}}), TypeError);
 }
