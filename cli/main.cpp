@@ -81,8 +81,7 @@ int main(int argc, char** argv) {
   predict->add_option("OUT", result, "The model's output, or its labels")->required();
   predict->add_flag("--labels", how.labels, "Write the channel with the largest value");
   CLI::Option* window =
-      predict
-          ->add_option("--window", how.window, "H W D: run on windows of this size, blended where they overlap")
+      predict->add_option("--window", how.window, "H W D: run on windows of this size, blended where they overlap")
           ->expected(3);
   predict->add_option("--overlap", how.overlap, "The fraction by which windows overlap (0.5)")->needs(window);
   if (argc > 1 && argv[1][0] != '-')

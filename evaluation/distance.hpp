@@ -21,7 +21,7 @@ namespace vg {
 Tensor distance_transform(const Tensor& mask, const std::array<double, 3>& spacing = {1, 1, 1});
 
 struct HausdorffOptions {
-  double percentile = 95;  ///< in [0, 100]; 100 gives the largest distance, the Hausdorff distance
+  double percentile = 95;                     ///< in [0, 100]; 100 gives the largest distance, the Hausdorff distance
   std::array<double, 3> spacing = {1, 1, 1};  ///< a voxel's size along each axis
   bool directed = false;                      ///< use only the distances from the prediction's surface to the labels'
 };

@@ -177,9 +177,8 @@ class Walk : public Visitor {
   }
   void require_features(const Flattened& from, std::int64_t features) const {
     if (from->first * from->second != features)
-      throw fail(
-          fmt::format("it has {} features, the flattened volume before it {}; their order in PyTorch is unknown",
-                      features, from->first * from->second));
+      throw fail(fmt::format("it has {} features, the flattened volume before it {}; their order in PyTorch is unknown",
+                             features, from->first * from->second));
   }
 
   AxisMap linear_axes(std::string_view leaf, const Shape& here) const {
