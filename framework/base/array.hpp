@@ -1,6 +1,6 @@
-// xtensor on Tensors: `t.array<float>()` is a view of the memory, `Tensor::from(expression)` evaluates any expression.
-// xtensor is the language in which users and the slow paths speak arrays; it is kept out of tensor.hpp because it costs
-// every file that includes it about a second to compile.
+// xtensor on Tensors: `t.array<float>()` is a view of the memory; `Tensor::from(expression)` evaluates any expression.
+// Users and the slow paths write array code with xtensor. This header is separate from tensor.hpp because it adds about
+// a second to the compile time of every file that includes it.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace vg {
 
 namespace detail {
 
-/// A tensor's memory as the container that an xtensor class is made over. Copies share the memory.
+/// A tensor's memory as the storage container of an xtensor class. Copies share the memory.
 template <class T>
 class SharedBuffer {
  public:
@@ -99,8 +99,8 @@ struct xiterable_inner_types<vg::ArrayView<T>> : xcontainer_iterable_types<vg::A
 
 namespace vg {
 
-/// An xtensor container over a Tensor's memory, which it keeps alive; its shape is fixed. Copies are views of the same
-/// memory. Assignment writes to the memory: a number fills it, an expression must have the view's shape (ValueError).
+/// An xtensor container of fixed shape over a Tensor's memory, which it keeps alive. Copies are views of the same memory.
+/// Assignment writes to the memory: a number fills it; an expression must have the view's shape (else ValueError).
 template <class T>
 class ArrayView : public xt::xstrided_container<ArrayView<T>>, public xt::xcontainer_semantic<ArrayView<T>> {
  public:
@@ -131,7 +131,7 @@ class ArrayView : public xt::xstrided_container<ArrayView<T>>, public xt::xconta
     return *this;
   }
 
-  /// Checks only: a view has its tensor's shape.
+  /// Only checks the shape, because a view always has its tensor's shape. Throws ValueError when they differ.
   template <class S>
   void resize(const S& wanted, bool = false) {
     check(wanted);
@@ -151,7 +151,7 @@ class ArrayView : public xt::xstrided_container<ArrayView<T>>, public xt::xconta
     const auto& own = this->shape();
     if (!std::equal(own.begin(), own.end(), wanted.begin(), wanted.end()))
       throw ValueError(
-          fmt::format("[Tensor] array: got an expression of shape ({}); must be ({}) as the tensor, or a number",
+          fmt::format("[Tensor] array: got an expression of shape ({}); must be ({}), the tensor's shape, or a number",
                       fmt::join(wanted, ", "), fmt::join(own, ", ")));
   }
   template <class S, class Elements>
@@ -184,7 +184,7 @@ Tensor Tensor::from(const Expression& expression) {
   for (auto e : expression.shape()) extents.push_back(static_cast<std::int64_t>(e));
   Tensor t(Shape(extents), dtype_of<T>());
   T* to = t.data<T>();
-  // Row-major iteration, not view assignment: assignment through an adaptor is several times slower.
+  // Row-major iteration replaces view assignment, because assignment through an adaptor is several times slower.
   std::copy(expression.template begin<xt::layout_type::row_major>(),
             expression.template end<xt::layout_type::row_major>(), to);
   t.storage_->pointers_dropped();

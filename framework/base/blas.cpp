@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-// What xtensor-blas calls of CBLAS and LAPACK is defined below. Without HAVE_CBLAS it would fall to slow generic loops.
+// xtensor-blas calls the CBLAS and LAPACK functions defined below. Without HAVE_CBLAS it uses slow generic loops.
 #define HAVE_CBLAS 1
 #define cblas_sgemm voxgrad_sgemm
 #define cblas_dgemm voxgrad_dgemm
@@ -27,13 +27,13 @@ namespace vg::blas {
 
 namespace {
 
-// The functions of OpenBLAS, loaded once and for good.
+// The functions of OpenBLAS. They are loaded once and never unloaded.
 struct Library {
   decltype(&::voxgrad_sgemm) sgemm;
   decltype(&::voxgrad_dgemm) dgemm;
   decltype(&cxxlapack::voxgrad_dgeqrf) dgeqrf;
   decltype(&cxxlapack::voxgrad_dorgqr) dorgqr;
-  // OpenBLAS's own buffers; null in another library of that name, which then has none that we know of.
+  // OpenBLAS's own buffers. Null if another library of that name was loaded, where no such buffers are expected.
   void* (*allocate_buffer)(int);
   void (*free_buffer)(void*);
 };
@@ -41,21 +41,21 @@ struct Library {
 constexpr std::size_t mebibyte = std::size_t{1} << 20;
 constexpr std::size_t buffer_bytes = 130 * mebibyte;  // 128 MiB and its alignment
 
-std::mutex mutex;                             // of loading and of new buffers
+std::mutex mutex;                             // for loading and for new buffers
 std::atomic<const Library*> loaded{nullptr};  // set once
 std::atomic<int> ready{0};                    // buffers that OpenBLAS has for products
-std::atomic<int> reserved{0};                 // of these, in use by Scopes
+std::atomic<int> reserved{0};                 // number of them in use by Scopes
 
 const Library& library() { return *loaded.load(std::memory_order_acquire); }
 
-// Throws unless `bytes` of addresses can be had now.
+// Throws MemoryError unless the system can provide `bytes` of address space now.
 void try_memory(const char* what, std::size_t bytes) {
   void* const p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) throw out_of_memory(what, bytes);
   ::munmap(p, bytes);
 }
 
-// The threads that OpenBLAS makes itself ready for when it is loaded, a buffer for each.
+// The number of threads that OpenBLAS prepares for when it is loaded. It allocates one buffer per thread.
 std::size_t threads_at_load() {
   for (const char* name : {"OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"})
     if (const char* value = std::getenv(name))
@@ -65,13 +65,13 @@ std::size_t threads_at_load() {
 
 void load() {
   constexpr const char* name = "libopenblas.so.0";
-  void* handle = ::dlopen(name, RTLD_NOW | RTLD_NOLOAD);  // somebody else may have loaded it
+  void* handle = ::dlopen(name, RTLD_NOW | RTLD_NOLOAD);  // another library may have loaded it
   if (handle == nullptr) {
     try_memory("loading OpenBLAS", threads_at_load() * buffer_bytes + 64 * mebibyte);
     handle = ::dlopen(name, RTLD_NOW);
   }
   if (handle == nullptr)
-    throw IoError(std::string("[OpenBLAS] it cannot be loaded: ") + ::dlerror() + " (Debian: libopenblas0-openmp)");
+    throw IoError(std::string("[OpenBLAS] loading failed: ") + ::dlerror() + " (Debian: libopenblas0-openmp)");
   const auto find = [&](const char* symbol, auto& into) {
     into = reinterpret_cast<std::remove_reference_t<decltype(into)>>(::dlsym(handle, symbol));
     return into != nullptr;
@@ -85,7 +85,7 @@ void load() {
   loaded.store(&found, std::memory_order_release);
 }
 
-// Makes OpenBLAS take `wanted` buffers at once, so that it has as many afterwards.
+// Allocates this many OpenBLAS buffers at the same time and frees them, so that OpenBLAS keeps as many for later calls.
 void make_buffers(int wanted) {
   if (library().allocate_buffer == nullptr) return;
   struct Held {
@@ -101,12 +101,12 @@ void make_buffers(int wanted) {
   }
 }
 
-// OpenBLAS (its OpenMP build) takes as many threads as OpenMP would. Within this scope the calling thread's OpenMP
-// regions have one thread; other threads and the caller's own setting are untouched.
+// OpenBLAS (its OpenMP build) uses as many threads as OpenMP would. Within this scope the calling thread's OpenMP
+// regions have one thread. Other threads are not affected, and the destructor restores the caller's setting.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) {
-    // A thread's first setting takes some memory, without which libgomp would end the process.
+    // A thread's first omp_set_num_threads allocates some memory; if that fails, libgomp ends the process.
     thread_local bool has_setting = false;
     if (!has_setting) {
       void* const p = std::malloc(4096);

@@ -1,4 +1,4 @@
-// Element types. A dtype is a run-time value: models, layers and user code are not templates.
+// Element types. A dtype is a run-time value, so models, layers and user code are not templates.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ constexpr DType dtype_of() {
 
 [[noreturn]] void throw_not_float(std::string_view where, DType got);
 
-/// Calls f(T{}) with T = float or double. Throws TypeError, beginning with [where], for i32.
+/// Calls f(T{}) with T = float or double. Throws TypeError for i32; its message begins with [where].
 template <class F>
 decltype(auto) dispatch_float(std::string_view where, DType dtype, F&& f) {
   const OpGuard scope(where);

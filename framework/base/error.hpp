@@ -59,7 +59,7 @@ struct ValueError : detail::Located<std::invalid_argument> {
   using Located::Located;
 };
 
-/// An argument of the wrong kind: dtype, number of entries, unknown name of a type.
+/// An argument of the wrong kind: its dtype, its number of entries, or an unknown type name.
 struct TypeError : detail::Located<std::invalid_argument> {
   using Located::Located;
 };
@@ -71,7 +71,7 @@ struct IoError : detail::Located<std::runtime_error> {
 
 namespace detail {
 
-/// A std::bad_alloc with a message. It holds the text in itself, because there may be no memory for it elsewhere.
+/// A std::bad_alloc with a message. It stores the text in itself, because there may be no other memory for it.
 class BadAlloc : public std::bad_alloc {
  public:
   /// Keeps the first 511 characters.
@@ -84,8 +84,8 @@ class BadAlloc : public std::bad_alloc {
 
 }  // namespace detail
 
-/// Memory that the system does not give. The message names the op, what the memory was for (a tensor's shape), the
-/// bytes and what the machine has. Small allocations (std::vector and the like) throw a plain std::bad_alloc.
+/// The system has no memory left. The message names the op, the purpose of the memory (a tensor's shape), the bytes,
+/// and the machine's memory. Small allocations, for example by std::vector, throw a plain std::bad_alloc.
 struct MemoryError : detail::Located<detail::BadAlloc> {
   using Located::Located;
 };

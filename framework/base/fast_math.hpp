@@ -1,8 +1,9 @@
-// exp, log, tanh, the logistic function and the normal distribution for float without a branch or a call, so that the
-// compiler turns a loop over them into vector instructions of any set: the C library's take ten times as long. Relative
-// error below 2e-7 (2 ulp; of the distribution 5e-7 from -3 on, 3e-6 at -9); NaN and infinities as usual, denormal
-// results included. For double they are the C library's. Coefficients of exp, log and tanh: Cephes (S. L. Moshier),
-// expf.c, logf.c and tanhf.c. Always inlined: each instruction set has its own.
+// exp, log, tanh, the logistic function and the normal distribution for float, without branches and calls, so that the
+// compiler turns a loop over them into vector instructions of any set. The C library's functions take ten times as
+// long. The relative error is below 2e-7 (2 ulp); that of the distribution is below 5e-7 from x = -3 on and 3e-6 at -9.
+// NaN, infinities and denormal results are as in the C library. The double versions call the C library. The
+// coefficients of exp, log and tanh are from Cephes (S. L. Moshier), expf.c, logf.c and tanhf.c. All functions are
+// inlined, so that each instruction set gets its own.
 #pragma once
 
 #include <bit>
@@ -12,7 +13,7 @@
 
 namespace vg::detail {
 
-/// e^x as p 2^n, with n in the low bits of `shifted`.
+/// e^x = p 2^n, with n in the low bits of `shifted`.
 struct Power {
   static constexpr float round = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number in the low bits
   float p, shifted;
@@ -31,10 +32,10 @@ VOXGRAD_INLINE Power power_of_two(float x) {
 
 VOXGRAD_INLINE double fast_exp(double x) { return __builtin_exp(x); }
 VOXGRAD_INLINE float fast_exp(float x) {
-  x = x > 89.0f ? 89.0f : x;  // beyond: infinity; a NaN passes
+  x = x > 89.0f ? 89.0f : x;  // larger x give infinity; a NaN passes
   x = x < -105.0f ? -105.0f : x;
   const auto [p, shifted] = power_of_two(x);
-  // 2^n in two factors, for n from -151 to 128 passes what one float can hold.
+  // 2^n is applied as two factors, because n is from -151 to 128, which exceeds the range of one float.
   const std::int32_t whole =
       static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(Power::round));
   const std::int32_t half = whole >> 1;
@@ -55,14 +56,14 @@ VOXGRAD_INLINE float fast_tanh(float x) {
   return a < 0.625f ? small : large;
 }
 
-/// 1 / (1 + e^-x); neither side overflows, for e^-|x| is at most 1.
+/// 1 / (1 + e^-x). No intermediate value overflows, because only e^-|x| <= 1 is computed.
 template <class T>
 VOXGRAD_INLINE T logistic(T x) {
   const T e = fast_exp(x < 0 ? x : -x);
   return (x >= 0 ? T(1) : e) / (1 + e);
 }
 
-/// Phi(x), the distribution function of the normal distribution, and e^(-x^2 / 2), sqrt(2 pi) times its density.
+/// Phi(x), the distribution function of the normal distribution, and e^(-x^2 / 2), its density times sqrt(2 pi).
 template <class T>
 struct Normal {
   T below, density;
@@ -70,7 +71,7 @@ struct Normal {
 VOXGRAD_INLINE Normal<double> normal_at(double x) {
   return {0.5 * __builtin_erfc(-x * 0.70710678118654752440), __builtin_exp(-0.5 * x * x)};
 }
-/// e^x for x <= 0, but 0 below e^-82: what is made of it should not be denormal, which is slow. A NaN gives any number.
+/// e^x for x <= 0, flushed to 0 for x < -82 so that products with it are not denormal (slow). Unspecified for NaN.
 VOXGRAD_INLINE float fast_exp_below_one(float x) {
   const auto [p, shifted] = power_of_two(x);
   const float power =
@@ -78,7 +79,7 @@ VOXGRAD_INLINE float fast_exp_below_one(float x) {
   return x < -82.0f ? 0.0f : power;
 }
 
-/// erfc(t) / 2 = e^(-t^2) u p(u) with u = 1 / (1 + t / 2), t >= 0: p is fitted to 5e-8 (minimax of the relative error).
+/// erfc(t) / 2 = e^(-t^2) u p(u), u = 1 / (1 + t / 2), t >= 0. p is a minimax fit with relative error 5e-8.
 VOXGRAD_INLINE Normal<float> normal_at(float x) {
   const float e = fast_exp_below_one(-0.5f * x * x);
   const float u = 1.0f / (1.0f + 0.35355339059327376220f * __builtin_fabsf(x));
@@ -95,9 +96,9 @@ VOXGRAD_INLINE Normal<float> normal_at(float x) {
   return {x < 0 ? tail : 1.0f - tail, e};
 }
 
-/// e^x for x <= 88; below -87.3 (where results are no longer normal numbers) 0. Meant for x <= 0, as softmax has it.
+/// e^x for x <= 88, and 0 below -87.3, where results are no longer normal numbers. Made for softmax, where x <= 0.
 VOXGRAD_INLINE float fast_exp_flushed(float x) {
-  constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which then sits in the low bits
+  constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, which is then in the low bits
   const float shifted = x * 1.44269504088896341f + magic;
   const float n = shifted - magic;
   float r = x - n * 0.693359375f;
@@ -109,16 +110,16 @@ VOXGRAD_INLINE float fast_exp_flushed(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  // 2^n by its exponent bits: garbage for NaN and far below, but then p is NaN already, or the mask below clears it.
+  // 2^n by its exponent bits. They are garbage for NaN, where p is NaN, and for very small x, which the mask clears.
   const float power =
       std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) - std::bit_cast<std::uint32_t>(magic) + 127u) << 23);
-  // A mask, not a branch: g++ would move the polynomial into the branch, and then not vectorise the loop.
+  // A mask replaces a branch: g++ would move the polynomial into the branch and then not vectorise the loop.
   const std::uint32_t keep = static_cast<std::uint32_t>(x < -87.3f) - 1u;
   return std::bit_cast<float>(std::bit_cast<std::uint32_t>(p * power) & keep);
 }
 VOXGRAD_INLINE double fast_exp_flushed(double x) { return __builtin_exp(x); }
 
-/// log(x) for finite x >= 1e-30; NaN for NaN and infinity.
+/// log(x) for finite x >= 1e-30. It is NaN for NaN and infinity.
 VOXGRAD_INLINE float fast_log(float x) {
   // x = m * 2^e with m in [sqrt(1/2), sqrt(2)).
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
@@ -137,7 +138,7 @@ VOXGRAD_INLINE float fast_log(float x) {
   const float z = m * m;
   p = p * m * z;
   p = p - e * 2.12194440e-4f - 0.5f * z;
-  return m + p + e * 0.693359375f + (x - x);  // x - x: 0, or NaN for what has no logarithm here
+  return m + p + e * 0.693359375f + (x - x);  // x - x is 0, or NaN if x is NaN or infinite
 }
 VOXGRAD_INLINE double fast_log(double x) { return __builtin_log(x); }
 

@@ -10,7 +10,7 @@ namespace vg {
 
 namespace {
 
-// x * 0 is 0 for a finite x and NaN for the others: blocks of sums of these need no branch an element.
+// x * 0 is 0 for a finite x and NaN otherwise, so the sums of these products over a block need no branch per element.
 template <class T>
 bool all_finite(const T* x, std::int64_t n) {
   T sum[8] = {};

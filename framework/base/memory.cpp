@@ -32,15 +32,15 @@ namespace {
 
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 
-// Blocks come in classes of at most 12.5 % waste (8 steps an octave), so that a tensor a little smaller than the last
-// one fits the same block; large ones are whole multiples of 2 MiB / 8 steps likewise.
+// Block sizes are rounded up to classes, 8 per octave, which waste at most 12.5 %. A tensor that is a little smaller
+// than the last one therefore fits the same block.
 std::size_t class_size(std::size_t bytes) {
   if (bytes <= 64) return 64;
   const std::size_t step = std::max<std::size_t>(64, std::bit_floor(bytes - 1) / 8);
   return (bytes + step - 1) / step * step;
 }
 
-// Of a class's size: 16 numbers an octave, from 64 bytes to 2^62.
+// The index of a class size. Each octave, from 64 bytes to 2^62, has 16 indices.
 constexpr std::size_t classes = (62 - 6) * 16 + 1;
 std::size_t class_number(std::size_t size) {
   const int octave = std::max(6, static_cast<int>(std::bit_width(size - 1)) - 1);
@@ -66,7 +66,7 @@ void* system_allocate(std::size_t size) {
   return p;
 }
 
-// Blocks of a class that this thread holds as workspaces of a parallel region. Throws only when it first meets a size.
+// The number of blocks of a class that this thread holds as workspaces of a parallel region. Throws only on a new size.
 std::int64_t& held(std::size_t size) {
   thread_local std::vector<std::pair<std::size_t, std::int64_t>> counts;
   for (auto& [known, count] : counts)
@@ -76,8 +76,8 @@ std::int64_t& held(std::size_t size) {
 
 class Pool {
  public:
-  /// `team`: threads that each take one more than they hold; 0 outside of parallel regions. Null when the system has no
-  /// memory.
+  /// `team` is the number of threads that are each expected to take one more than this thread holds; 0 outside of
+  /// parallel regions. Null when the system has no memory.
   void* take(std::size_t size, std::int64_t team) {
     void* p = nullptr;
     std::int64_t missing = 0;
@@ -119,7 +119,7 @@ class Pool {
     try {
       c.free.push_back({p, shared ? detail::team_place().index : nobody});
       stats_.cached += static_cast<std::int64_t>(size);
-    } catch (...) {  // no memory to remember the block by: hand it back
+    } catch (...) {  // no memory to record the block: return it to the system
       --c.all;
       unpoison(p, size);
       std::free(p);
@@ -152,19 +152,19 @@ class Pool {
   }
 
  private:
-  /// A free block, and whose workspace it was: a thread gets its own back, which is in its core's cache.
+  /// A free block and the thread that last used it as a workspace. That thread gets it back, still in its core's cache.
   struct Free {
     void* block;
     int thread;
   };
-  static constexpr int nobody = -1;  // a tensor's, or new
+  static constexpr int nobody = -1;  // a tensor's block, or a new one
   struct Class {
     std::vector<Free> free;
-    std::size_t size = 0;              // once there is a block
-    std::int64_t all = 0, in_use = 0;  // blocks there are; that are taken
-    std::int64_t shared = 0;           // of these as workspaces of a parallel region
+    std::size_t size = 0;              // set once there is a block
+    std::int64_t all = 0, in_use = 0;  // all blocks; those in use
+    std::int64_t shared = 0;           // blocks in use as workspaces of a parallel region
 
-    /// The last one that was this thread's, if it is among the last few; else the last one. There must be one.
+    /// The last block that was this thread's, if it is among the last 16, else the last one. `free` must not be empty.
     void* pick(int thread) {
       const auto last = free.rbegin(), end = last + std::min<std::ptrdiff_t>(std::ssize(free), 16);
       auto found = std::find_if(last, end, [&](const Free& f) { return f.thread == thread; });
@@ -188,7 +188,7 @@ class Pool {
     return system_allocate(size);
   }
 
-  /// One more free block, if there is memory: nobody waits for it yet.
+  /// Adds one free block, if there is memory. A failure is ignored, because no caller needs the block yet.
   void reserve(std::size_t size) noexcept {
     void* p = system_allocate(size);
     if (p == nullptr) return;
@@ -205,7 +205,7 @@ class Pool {
     stats_.cached += static_cast<std::int64_t>(size);
   }
 
-  /// `held_by_thread`: the thread's number of such workspaces; null for a tensor.
+  /// `held_by_thread` is the thread's number of such workspaces; null for a tensor.
   void count_use(Class& c, std::size_t size, std::int64_t* held_by_thread) noexcept {
     ++c.in_use;
     if (held_by_thread != nullptr) {
@@ -221,8 +221,8 @@ class Pool {
   Stats stats_;
 };
 
-// Never destroyed: tensors with static storage may outlive any order of destruction. A fork() waits until no thread is
-// within the pool, so that the child can use its copy.
+// The pool is never destroyed, because tensors with static storage may outlive any order of destruction. A fork() waits
+// until no thread is within the pool, so that the child can use its copy.
 Pool& pool() {
   static Pool* const p = [] {
     static Pool& made = *new Pool;

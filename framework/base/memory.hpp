@@ -1,5 +1,5 @@
-// The caching pool that every tensor and workspace comes from. Fresh pages cost more than a light layer, so a freed
-// block is kept and handed out again; large blocks are aligned to 2 MiB and advised to be huge pages.
+// The caching pool of all tensors and workspaces. Fresh pages cost more than a light layer, so the pool keeps freed
+// blocks and reuses them. Large blocks are aligned to 2 MiB, and the kernel is advised to use huge pages for them.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace vg::memory {
 
-/// All in bytes, but the two counts.
+/// All values are in bytes, except the two counts.
 struct Stats {
   std::int64_t in_use = 0;       ///< held by live tensors and workspaces now
   std::int64_t peak = 0;         ///< highest in_use since the start or reset_peak()
@@ -24,7 +24,7 @@ void release_cached();
 
 struct Deleter {
   std::size_t bytes = 0;
-  bool shared = false;  ///< taken in a parallel region, where each thread takes the like
+  bool shared = false;  ///< allocated in a parallel region, whose other threads need the same
   void operator()(void* block) const noexcept;
 };
 /// A block of the pool, returned to it on destruction.
@@ -33,12 +33,12 @@ using Block = std::unique_ptr<void, Deleter>;
 /// A 64-byte-aligned, uninitialised block of at least `bytes` (0 gives a valid block too). Throws MemoryError.
 /// Under AddressSanitizer the bytes past `bytes` and freed blocks are poisoned.
 Block allocate(std::size_t bytes);
-/// The same for a workspace, given back by the thread that took it. What one thread of a parallel region takes, the
-/// others are taken to need at the same time and have ready: so that how many blocks there are does not depend on how
-/// threads happen to overlap, and no later step goes to the system.
+/// The same for a workspace, which must be freed by the thread that allocated it. When one thread of a parallel region
+/// allocates a workspace, the pool prepares one for each of the others. The number of blocks then does not depend on
+/// how threads happen to overlap, and no later step needs memory from the system.
 Block allocate_workspace(std::size_t bytes);
 
-/// Scratch memory of n elements for the length of a scope.
+/// Scratch memory of n elements, freed at the end of its scope.
 template <class T>
 class Scratch {
  public:

@@ -1,5 +1,4 @@
-// Multiply-adds, counted by the ops that do them (convolutions, matrix products) while somebody counts
-// (Module::summary).
+// Counts the multiply-adds of convolutions and matrix products for Module::summary. Each op adds its own.
 #pragma once
 
 #include <cstdint>

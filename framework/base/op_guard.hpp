@@ -1,5 +1,4 @@
-// The op that runs on this thread, for the messages of errors that do not depend on an argument: memory that cannot be
-// had.
+// The op that runs on this thread. The messages of errors that do not depend on an argument (out of memory) name it.
 #pragma once
 
 #include <string_view>
@@ -7,8 +6,8 @@
 
 namespace vg {
 
-/// Names the op for a scope; an op within another one (one that is made of others) names itself. The text must outlive
-/// the scope. parallel_for tells the threads of its team.
+/// Names the op for a scope. An op that is called within another op names itself. The text must outlive the scope.
+/// parallel_for passes the name on to the threads of its team.
 class OpGuard {
  public:
   explicit OpGuard(std::string_view op) : before_(std::exchange(current_, op)) {}

@@ -16,7 +16,7 @@ namespace vg {
 
 namespace {
 
-// A text of limited length in memory of its own.
+// A text of limited length, stored in the object itself.
 class Line {
  public:
   template <class... Args>
@@ -38,7 +38,7 @@ class Line {
   char* end_ = text_.data();
 };
 
-// The beginning of a file of /proc.
+// Reads the beginning of a file of /proc.
 std::string_view read_start(const char* path, std::array<char, 1024>& into) {
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {};
@@ -47,7 +47,7 @@ std::string_view read_start(const char* path, std::array<char, 1024>& into) {
   return {into.data(), n > 0 ? static_cast<std::size_t>(n) : 0};
 }
 
-// The number behind `name` in the text of /proc/meminfo, in bytes; 0 where it is missing.
+// The number after `name` in the text of /proc/meminfo, in bytes; 0 if it is missing.
 double bytes_of(std::string_view text, std::string_view name) {
   std::size_t at = text.find(name);
   if (at == text.npos) return 0;

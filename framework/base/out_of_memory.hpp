@@ -1,4 +1,4 @@
-// What is said when memory cannot be had.
+// The error for a failed allocation.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,9 @@
 
 namespace vg {
 
-/// The error of `bytes` for `what` ("a tensor f32 (2, 3)") that the system did not give. Names the op that runs
-/// (OpGuard), the machine's memory, and the process's limit of addresses if it has one. Takes no memory itself.
+/// The error for an allocation of `bytes` bytes for `what` ("a tensor f32 (2, 3)") that failed. The message names the
+/// current op (OpGuard), the machine's memory, and the process's address space limit if it has one. Allocates no
+/// memory.
 MemoryError out_of_memory(std::string_view what, std::size_t bytes) noexcept;
 
 }  // namespace vg

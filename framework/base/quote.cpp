@@ -32,7 +32,7 @@ bool is_utf8(std::string_view text) {
 
 namespace {
 
-// The code point of a sequence of utf8_sequence() bytes.
+// The code point of one UTF-8 sequence, whose length is utf8_sequence().
 std::uint32_t code_of(std::string_view sequence) {
   auto code = static_cast<std::uint32_t>(static_cast<unsigned char>(sequence[0]));
   if (sequence.size() > 1) code &= 0x7fu >> sequence.size();
@@ -40,7 +40,7 @@ std::uint32_t code_of(std::string_view sequence) {
   return code;
 }
 
-// What a terminal obeys instead of printing it: C0 and C1, the marks that turn the direction of text, line separators.
+// Characters that a terminal obeys instead of printing: C0 and C1, the bidirectional marks, the line separators.
 bool is_control(std::uint32_t code) {
   const auto within = [&](std::uint32_t first, std::uint32_t last) { return code >= first && code <= last; };
   return code < 0x20 || within(0x7f, 0x9f) || code == 0x61c || within(0x200e, 0x200f) || within(0x2028, 0x202e) ||
@@ -69,7 +69,7 @@ std::string escaped(std::string_view text) {
 std::string in_quotes(std::string_view text) {
   constexpr std::size_t most = 60;
   if (text.size() <= most) return fmt::format("\"{}\"", escaped(text));
-  std::size_t end = most;  // not within a UTF-8 sequence
+  std::size_t end = most;  // do not cut within a UTF-8 sequence
   while (end > most - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
   return fmt::format("\"{}...\"", escaped(text.substr(0, end)));
 }

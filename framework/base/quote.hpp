@@ -1,4 +1,4 @@
-// Text from files and users, made safe to print in a message.
+// Makes text from files and users safe to print in a message.
 #pragma once
 
 #include <cstddef>
@@ -7,17 +7,17 @@
 
 namespace vg {
 
-/// Bytes of the UTF-8 sequence at the front of a text that is not empty; 0 when it is none (overlong, a surrogate, past
-/// U+10FFFF, cut short).
+/// The length in bytes of the UTF-8 sequence at the front of a text, which must not be empty. 0 if the sequence is
+/// invalid (overlong, a surrogate, past U+10FFFF, cut short).
 std::size_t utf8_sequence(std::string_view text);
 bool is_utf8(std::string_view text);
 
-/// A text that can be printed on a terminal: control characters and bytes that are not UTF-8 as \x.., the control
-/// characters past ASCII (C1, the marks of bidirectional text, line separators) as \u.....
+/// The text in a form that is safe to print on a terminal. ASCII control characters and bytes that are not UTF-8 become
+/// \x..; the other control characters (C1, the marks of bidirectional text, line separators) become \u.....
 std::string escaped(std::string_view text);
-/// The same in quotes, cut after about 60 bytes: a message never carries a megabyte of a broken file.
+/// escaped() in quotes, cut after about 60 bytes, so that a message never contains a megabyte of a broken file.
 std::string in_quotes(std::string_view text);
-/// One byte, any.
+/// The same for one byte of any value.
 std::string in_quotes(char byte);
 
 }  // namespace vg

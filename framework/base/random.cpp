@@ -17,11 +17,11 @@ namespace vg::random {
 
 namespace {
 
-constexpr std::int64_t grain = 1 << 14;  // elements a task
-constexpr std::int64_t chunk = 1 << 10;  // elements whose bits wait on the stack
+constexpr std::int64_t grain = 1 << 14;  // elements per task
+constexpr std::int64_t chunk = 1 << 10;  // elements whose bits are buffered on the stack
 constexpr float sqrt2 = 1.41421356237309504880f;
 
-// Threefry-2x32-20 of the 64-bit counter i, high word first: JAX's partitionable scheme.
+// Threefry-2x32-20 of the 64-bit counter i, high word first. This is JAX's partitionable scheme.
 inline threefry2x32_ctr_t block(const Key& key, std::int64_t i) {
   const auto u = static_cast<std::uint64_t>(i);
   const threefry2x32_ctr_t counter{{static_cast<std::uint32_t>(u >> 32), static_cast<std::uint32_t>(u)}};
@@ -32,10 +32,10 @@ inline threefry2x32_ctr_t block(const Key& key, std::int64_t i) {
 // [0, 1) in steps of 2^-23: the bits become the mantissa of a number in [1, 2).
 inline float unit_float(std::uint32_t bits) { return std::bit_cast<float>(bits >> 9 | 0x3f800000u) - 1.0f; }
 
-// jax.random.uniform's scaling; the max undoes what rounding may have pushed below `low`.
+// jax.random.uniform's scaling. The max corrects values that rounding has pushed below `low`.
 inline float scaled(float u, float low, float span) { return std::max(low, u * span + low); }
 
-// M. Giles, "Approximating the erfinv function" (2010), single precision: the polynomials that XLA uses.
+// The polynomials are from M. Giles, "Approximating the erfinv function" (2010), single precision, as in XLA.
 constexpr float central[] = {2.81022636e-08f, 3.43273939e-07f, -3.5233877e-06f, -4.39150654e-06f, 0.00021858087f,
                              -0.00125372503f, -0.00417768164f, 0.246640727f,    1.50140941f};
 constexpr float tail[] = {-0.000200214257f, 0.000100950558f, 0.00134934322f, -0.00367342844f, 0.00573950773f,
@@ -47,8 +47,8 @@ inline float polynomial(const float (&c)[9], float t) {
   return p;
 }
 
-// x[i] = erfinv(x[i]) for |x| < 1, n <= chunk. 1 - x * x is exact for large |x|; for small ones w = -log1p(-x * x)
-// matters to absolute accuracy only.
+// x[i] = erfinv(x[i]) for |x| < 1, n <= chunk. 1 - x * x is exact for large |x|; for small |x|, only the absolute
+// accuracy of w = -log1p(-x * x) matters.
 void erfinv(float* x, std::int64_t n) {
   float w[chunk];
   for (std::int64_t i = 0; i < n; ++i) w[i] = -detail::fast_log(1.0f - x[i] * x[i]);
@@ -56,13 +56,13 @@ void erfinv(float* x, std::int64_t n) {
   float y[chunk];
   for (std::int64_t i = 0; i < n; ++i) y[i] = polynomial(central, w[i] - 2.5f) * x[i];
   for (std::int64_t i = 0; i < n; ++i) far |= w[i] >= 5.0f;
-  for (std::int64_t i = 0; i < n && far; ++i)  // one in 300
+  for (std::int64_t i = 0; i < n && far; ++i)  // one element in 300
     if (w[i] >= 5.0f) y[i] = polynomial(tail, std::sqrt(w[i]) - 3.0f) * x[i];
   std::copy_n(y, n, x);
 }
 
-// Draws in [low, low + span), span possibly rounded, turned into a tensor of `dtype` by finish(float* draws, n), n <=
-// chunk.
+// Draws in [low, low + span), where rounding may change span, and converts them to a tensor of `dtype`. finish(float*
+// draws, n) transforms the draws in place; n <= chunk.
 template <class F>
 Tensor draw(std::string_view where, const Key& key, const Shape& shape, DType dtype, float low, float span, F finish) {
   return dispatch_float(where, dtype, [&](auto type) {
@@ -100,7 +100,7 @@ std::vector<Key> split(const Key& key, int count) {
 }
 
 void bits(const Key& key, std::int64_t first, std::int64_t count, std::uint32_t* out) {
-  const Key own = key;  // known not to be part of `out`, so that the loop vectorises
+  const Key own = key;  // a local copy cannot alias `out`, so the loop vectorises
   for (std::int64_t i = 0; i < count; ++i) {
     const auto b = block(own, first + i);
     out[i] = b.v[0] ^ b.v[1];
@@ -125,8 +125,8 @@ Tensor normal(const Key& key, const Shape& shape, double mean, double scale, DTy
   });
 }
 
-// brainstate draws uniformly just inside (2 cdf(lower) - 1, 2 cdf(upper) - 1), in float32, and clips to just inside the
-// bounds.
+// As brainstate does: draws uniformly, in float32, just inside (2 cdf(lower) - 1, 2 cdf(upper) - 1), and clips to just
+// inside the bounds.
 Tensor truncated_normal(const Key& key, const Shape& shape, double lower, double upper, DType dtype) {
   if (!(lower < upper))
     throw ValueError(
@@ -143,8 +143,8 @@ Tensor truncated_normal(const Key& key, const Shape& shape, double lower, double
   });
 }
 
-// As jax.random.randint: two draws make 64 bits, modulo the range, for a bias below range / 2^64; for a range over 2^16
-// its 32-bit product is 0, which leaves the second draw alone and a bias below range / 2^32.
+// As jax.random.randint: two draws make 64 bits, which are taken modulo the range, with a bias below range / 2^64. For
+// a range over 2^16 JAX's 32-bit product is 0, so only the second draw counts and the bias is below range / 2^32.
 Tensor randint(const Key& key, const Shape& shape, std::int64_t low, std::int64_t high) {
   constexpr std::int64_t least = std::numeric_limits<std::int32_t>::min(),
                          most = std::numeric_limits<std::int32_t>::max();
@@ -168,7 +168,7 @@ Tensor randint(const Key& key, const Shape& shape, std::int64_t low, std::int64_
   return out;
 }
 
-// As jax.random.permutation: stable sorts by 32 random bits, as often as makes equal keys unlikely to matter.
+// As jax.random.permutation: stable sorts by 32 random bits, repeated until equal sort keys are unlikely to matter.
 std::vector<std::int64_t> permutation(const Key& key, std::int64_t n) {
   if (n < 0) throw ValueError(fmt::format("[random.permutation] n: got {}; must be at least 0", n));
   const auto size = static_cast<std::size_t>(n);

@@ -1,4 +1,4 @@
-// Shape: up to 8 extents, held in place, so that making a tensor on a hot path allocates nothing for its shape.
+// Shape: up to 8 extents, stored in place, so that creating a tensor does not allocate memory for its shape.
 #pragma once
 
 #include <array>
@@ -78,9 +78,9 @@ class ShapeArg {
   std::size_t rank_;
 };
 
-/// Numpy's broadcast of two shapes. Throws ValueError, beginning with [where], when they do not fit.
+/// Numpy's broadcast of two shapes. Throws ValueError, beginning with [where], when they are incompatible.
 Shape broadcast_shapes(std::string_view where, const Shape& a, const Shape& b);
-/// An axis in [-rank, rank) as one in [0, rank). Throws ValueError, beginning with [where], otherwise.
+/// Converts an axis in [-rank, rank) to one in [0, rank). Throws ValueError, beginning with [where], otherwise.
 int normalize_axis(std::string_view where, int axis, int rank);
 
 }  // namespace vg

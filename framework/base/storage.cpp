@@ -10,11 +10,11 @@
 namespace vg {
 
 namespace {
-constexpr std::size_t seals_kept = 16;  // a graph of an older content is told that its own has changed
+constexpr std::size_t seals_kept = 16;  // a graph that saved an older version is told that the content has changed
 }  // namespace
 
 struct Storage::Watch {
-  /// The checksum of a version's content, taken before somebody could write to it.
+  /// The checksum of a version's content, taken before the first write that can change it.
   struct Seal {
     std::uint32_t version, checksum;
   };

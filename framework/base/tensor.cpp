@@ -22,7 +22,7 @@ std::int64_t checked_bytes(std::int64_t numel, DType dtype) {
   return bytes;
 }
 
-// Of a new tensor. Throws MemoryError with its shape.
+// The memory of a new tensor. Throws MemoryError with its shape.
 std::shared_ptr<Storage> make_storage(const Shape& shape, DType dtype) {
   const std::int64_t bytes = checked_bytes(shape.numel(), dtype);
   try {
@@ -75,7 +75,7 @@ void* Tensor::raw() { return storage_ ? storage_->writable() : nullptr; }
 void Tensor::throw_no_data(DType wanted) const {
   if (!storage_) throw ValueError("[Tensor] data(): the tensor is undefined");
   throw TypeError(
-      fmt::format("[Tensor] data<T>(): asked for {}; the tensor holds {}", name_of(wanted), name_of(dtype_)));
+      fmt::format("[Tensor] data<T>(): got T = {}; the tensor holds {}", name_of(wanted), name_of(dtype_)));
 }
 
 void Tensor::copy_in(const void* values, std::int64_t count) {
@@ -132,11 +132,11 @@ Tensor Tensor::to(DType dtype) const {
   return t;
 }
 
-// The last other holder may have been another thread's (a save in the background): what it read comes before what will
-// be written here.
+// The last other holder may have belonged to another thread (a save in the background). The fence orders that thread's
+// reads before the writes that follow here.
 bool Tensor::unique() const {
   if (storage_.use_count() != 1) return false;
-#ifdef __SANITIZE_THREAD__  // knows no fences; counting up and down again synchronises likewise
+#ifdef __SANITIZE_THREAD__  // does not support fences; the copied pointer's count synchronises in the same way
   std::shared_ptr<Storage> counted = storage_;
 #else
   std::atomic_thread_fence(std::memory_order_acquire);

@@ -1,4 +1,4 @@
-// Tensor: data. A shared, 64-byte-aligned, contiguous row-major buffer with a shape and a dtype; it knows no graph.
+// Tensor: data without a graph. A shared, 64-byte-aligned, contiguous row-major buffer with a shape and a dtype.
 #pragma once
 
 #include <concepts>
@@ -21,7 +21,7 @@ class ArrayView;
 class Tensor {
  public:
   Tensor() = default;
-  /// Uninitialised. Throws ValueError when the bytes pass 2^63 - 1, MemoryError when there is no memory.
+  /// Uninitialised. Throws ValueError when the bytes exceed 2^63 - 1, MemoryError when there is no memory.
   explicit Tensor(const Shape& shape, DType dtype = f32);
 
   static Tensor zeros(const Shape& shape, DType dtype = f32);
@@ -29,7 +29,7 @@ class Tensor {
   /// Every element equal to `value`, converted to the dtype.
   static Tensor full(const Shape& shape, double value, DType dtype = f32);
   static Tensor scalar(double value, DType dtype = f32) { return full({}, value, dtype); }
-  /// [0, n) as the dtype.
+  /// The values 0 ... n - 1, converted to the dtype.
   static Tensor arange(std::int64_t n, DType dtype = f32);
   /// Copies `values` (row-major). Throws ValueError unless their number is shape.numel().
   template <class T>
@@ -54,10 +54,10 @@ class Tensor {
   std::int64_t numel() const { return numel_; }
   std::int64_t bytes() const { return numel_ * size_of(dtype_); }
 
-  /// The first element. Throws TypeError when T is not the dtype, ValueError for an undefined Tensor.
-  /// A const Tensor gives const memory, but copies share it: see make_unique(). What a graph has saved must not be
-  /// written to before its reverse pass, which throws a ValueError if the content has changed since. To read a Tensor
-  /// that is not const, std::as_const(t).data<T>() is enough.
+  /// A pointer to the first element. Throws TypeError when T is not the dtype, ValueError for an undefined Tensor. A
+  /// const Tensor gives const memory, but copies share it (see make_unique()). Memory that a graph has saved must not
+  /// be written to before the reverse pass, which throws ValueError if the content has changed since. To read a Tensor
+  /// that is not const, use std::as_const(t).data<T>().
   template <class T>
   T* data() {
     return static_cast<T*>(checked(dtype_of<T>()).writable());
@@ -71,21 +71,21 @@ class Tensor {
 
   /// The value of a one-element Tensor of any dtype. Throws ValueError for another number of elements.
   double item() const;
-  /// Element i in row-major order, of any dtype, as double (exact: no dtype is wider).
+  /// Element i in row-major order, converted to double (exact for every dtype). Throws ValueError outside [0, numel()).
   double value_at(std::int64_t i) const;
   std::vector<double> values() const;
 
   Tensor clone() const;
   /// The same buffer in another shape; one extent may be -1 (inferred). Throws ValueError when the sizes differ.
   Tensor reshape(const ShapeArg& shape) const;
-  /// A converted copy (itself when the dtype is the same). Float to i32 truncates.
+  /// A converted copy, or the Tensor itself when it has that dtype. Float to i32 truncates.
   Tensor to(DType dtype) const;
-  /// Whether no other Tensor shares the buffer, so that writing to it is seen by nobody else.
+  /// Whether no other Tensor shares the buffer, so that no other Tensor sees a write to it.
   bool unique() const;
   /// Copies the buffer if it is shared.
   void make_unique();
   /// An xtensor view of this memory (no copy), which keeps the memory alive. Defined in framework/base/array.hpp.
-  /// Throws as data().
+  /// Throws the exceptions of data().
   template <class T>
   ArrayView<T> array();
   template <class T>
@@ -93,11 +93,11 @@ class Tensor {
 
   /// The memory itself; null for an undefined Tensor.
   const std::shared_ptr<Storage>& storage() const { return storage_; }
-  /// Whether something else may write to the memory unseen: another Tensor or view shares it, or somebody may still
-  /// have a pointer from data(). Not where an owner guards it.
+  /// Whether other code can write to the memory undetected: another Tensor or view shares it, or a pointer from data()
+  /// may still exist. False if an owner guards the memory.
   bool may_be_written() const { return !storage_->guarded() && (storage_.use_count() != 1 || storage_->given_out()); }
 
-  /// dtype, shape and the first values: for messages and debugging.
+  /// The dtype, shape and first values, for messages and debugging.
   std::string str() const;
 
  private:

@@ -21,13 +21,13 @@ namespace vg {
 
 namespace {
 
-// Of OpenMP only its number of threads is used: OMP_NUM_THREADS, or the cores that the process may use.
+// The default number of threads comes from OpenMP: OMP_NUM_THREADS, or the cores that the process may use.
 std::atomic<int>& thread_count() {
   static std::atomic<int> count{std::clamp(omp_get_max_threads(), 1, 1024)};
   return count;
 }
 
-// The number of fork() calls that made this process, as far as teams existed before them.
+// The number of fork() calls since a team first existed that led to this process.
 std::atomic<int> forks{0};
 
 void in_child() {
@@ -39,8 +39,8 @@ thread_local detail::TeamPlace place;
 
 using Clock = std::chrono::steady_clock;
 
-// How long a thread polls for the next region before it sleeps. Waking a sleeping thread takes some 50 us, and the
-// serial work between two regions of a training step is mostly shorter than this.
+// How long a thread polls for the next region before it sleeps. Waking a sleeping thread takes about 50 us, and the
+// serial work between two regions of a training step is mostly shorter than the polling time.
 Clock::duration poll_time(int threads) {
   static const bool passive = [] {
     const char* policy = std::getenv("OMP_WAIT_POLICY");
@@ -56,9 +56,9 @@ void pause() {
 #endif
 }
 
-// Returns when `word` is no longer `old`. Polls with pauses, which leave a core's other hardware thread its units, then
-// sleeps. It does not yield its core in between: where other programs compute, it would get it back after milliseconds,
-// 1,000 times the length of a small region.
+// Returns when `word` is no longer `old`. It polls with pauses, which leave a core's execution units to its other
+// hardware thread, and then sleeps. It does not yield the core in between: when other programs compute, it would get
+// the core back after milliseconds, 1,000 times the length of a small region.
 void await_change(const std::atomic<unsigned>& word, unsigned old, Clock::duration polls) {
   const auto changed = [&] { return word.load(std::memory_order_acquire) != old; };
   if (polls > Clock::duration::zero()) {
@@ -71,25 +71,25 @@ void await_change(const std::atomic<unsigned>& word, unsigned old, Clock::durati
   while (!changed()) word.wait(old, std::memory_order_acquire);
 }
 
-// A thread's share of the tasks: a range, on a cache line of its own.
+// A thread's share of the tasks: a range, in its own cache line.
 struct alignas(64) Share {
   std::atomic<std::int64_t> next;
   std::int64_t end;
 };
 
-// What a region's threads work on.
+// The work of one region.
 struct Job {
   TaskRef task;
   int threads;
   Clock::duration polls;
-  std::string_view op;  // that the region belongs to, for messages
+  std::string_view op;  // to which the region belongs, for messages
   std::atomic<bool> failed{false};
-  std::exception_ptr error{};  // the first; written by the thread that has set `failed`
+  std::exception_ptr error{};  // the first exception, written by the thread that has set `failed`
 };
 
 // The threads that run the regions of one thread. They are started when a region first needs them, kept until that
-// thread ends, and sleep between regions. An own team instead of OpenMP's: libgomp ends the process when memory or
-// threads run out, starts its threads anew whenever regions differ in size, and never returns in a child after fork().
+// thread ends, and sleep between regions. OpenMP's team is not used, because libgomp ends the process when memory or
+// threads run out, restarts its threads whenever regions differ in size, and never returns in a child after fork().
 class Team {
  public:
   Team() = default;
@@ -102,7 +102,7 @@ class Team {
     for (auto& w : workers_) pthread_join(w->thread, nullptr);
   }
 
-  /// Starts threads until there are `wanted`, the caller among them, or the system refuses; returns how many there are.
+  /// Starts threads until the team has this many, including the caller, or the system refuses; returns their number.
   int grow(int wanted) noexcept {
     if (forks != forks_) abandon();
     try {
@@ -112,14 +112,14 @@ class Team {
       while (size() < wanted) {
         auto worker = std::make_unique<Worker>(*this, size());
         if (pthread_create(&worker->thread, nullptr, serve, worker.get()) != 0) break;
-        workers_.push_back(std::move(worker));  // reserved
+        workers_.push_back(std::move(worker));  // cannot throw: reserved above
       }
-    } catch (const std::bad_alloc&) {  // fewer threads
+    } catch (const std::bad_alloc&) {  // continue with fewer threads
     }
     return std::min(wanted, size());
   }
 
-  /// Tasks 0 ... tasks - 1 on `job.threads` threads, at most as many as grow() has returned.
+  /// Runs tasks 0 ... tasks - 1 on `job.threads` threads, which must not exceed the last result of grow().
   void run(Job& job, std::int64_t tasks) {
     for (int t = 0; t < job.threads; ++t) {
       shares_[t].next.store(tasks * t / job.threads, std::memory_order_relaxed);
@@ -155,7 +155,7 @@ class Team {
     capacity_ = threads;
   }
 
-  // In a child after fork(): the threads do not exist there, and their stacks are libc's to reuse.
+  // In a child after fork(), the threads do not exist and libc may reuse their stacks.
   void abandon() {
     workers_.clear();
     forks_ = forks;
@@ -173,7 +173,7 @@ class Team {
     }
   }
 
-  // Does the share `index`, then what others have left of theirs.
+  // Runs the tasks of the share `index`, then the remaining tasks of the other shares.
   void work(int index) noexcept {
     Job& job = *job_;
     place = {index, job.threads};
@@ -192,7 +192,7 @@ class Team {
     place = {};
   }
 
-  // Reports a thread's end of the region; returns how many threads have not ended.
+  // Records that a thread has finished the region; returns how many threads have not.
   unsigned finish() {
     const unsigned left = left_.fetch_sub(1, std::memory_order_acq_rel) - 1;
     if (left == 0) left_.notify_one();
@@ -202,12 +202,12 @@ class Team {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Share[]> shares_;
   std::size_t capacity_ = 0;
-  Job* job_ = nullptr;  // null: the threads end
+  Job* job_ = nullptr;  // null tells the threads to end
   int forks_ = forks;
   alignas(64) std::atomic<unsigned> left_{0};
 };
 
-// Null while the calling thread's own objects are destroyed.
+// Null while the calling thread's thread_local objects are being destroyed.
 Team* this_threads_team() {
   thread_local bool ended = false;
   if (ended) return nullptr;
@@ -228,8 +228,8 @@ void set_num_threads(int n) {
   thread_count().store(n, std::memory_order_relaxed);
 }
 
-// A thread begins with the same part of the tasks each time, so that it finds what it wrote in the op before in its own
-// cache: between cores that share none, a line takes six times longer (benchmarks/NOTES.md).
+// A thread begins with the same part of the tasks each time, so that its own cache holds the data that it wrote in the
+// previous op. Between cores that share no cache, a line takes six times longer (benchmarks/NOTES.md).
 void parallel_for(std::int64_t tasks, TaskRef task, bool serial) {
   auto threads = static_cast<int>(std::min<std::int64_t>(tasks, num_threads()));
   Team* const team = serial || threads <= 1 || place.size != 0 ? nullptr : this_threads_team();

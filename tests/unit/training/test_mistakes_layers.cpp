@@ -129,7 +129,7 @@ const std::vector<Mistake> vg::test::input_mistakes{
      {"i32", "x.to(vg::f32)"}},
     {"an undefined variable", [] { relu(Variable()); }, {"undefined"}},
     {"an undefined tensor", [] { Tensor().data<float>(); }, {"[Tensor]", "undefined"}},
-    {"the wrong type of a tensor's data", [] { Tensor::ones({2}).data<double>(); }, {"asked for f64", "holds f32"}},
+    {"the wrong type of a tensor's data", [] { Tensor::ones({2}).data<double>(); }, {"got T = f64", "holds f32"}},
     {"item() of several elements", [] { Tensor::ones({2}).item(); }, {"item()", "(2,)"}},
     {"values that do not fill a shape",
      [] {
