@@ -31,7 +31,7 @@ std::string reason(int error) { return std::generic_category().message(error); }
 
 fs::path folder_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
 
-// Whether `path` leads over a link that another user has put into a folder where all may make files: a trap, perhaps.
+// Whether `path` resolves through another user's link in a sticky folder, where all users may create files: an attack.
 bool over_a_strange_link(fs::path path) {
   constexpr int most_links = 40;  // as in Linux
   for (int left = most_links; left > 0; --left) {
@@ -47,7 +47,7 @@ bool over_a_strange_link(fs::path path) {
   return false;
 }
 
-// A link is written through: the file it names is replaced, not the link.
+// A symbolic link is followed: the file that it points to is replaced, not the link.
 fs::path target_of(const std::string& where, const fs::path& path) {
   std::error_code ignored;
   if (!fs::is_symlink(path, ignored)) return path;
@@ -58,11 +58,11 @@ fs::path target_of(const std::string& where, const fs::path& path) {
   return ignored ? path : target;
 }
 
-// A name is cut so that its temporary's fits where the file's own name fits.
+// Names are cut to this length, so that a temporary's name is valid wherever the file's own name is.
 constexpr std::size_t longest_name = 200;
 constexpr std::string_view suffix = ".tmp";
 
-// NAME.PID-COUNT.tmp: unique among the processes and threads of this machine; O_EXCL settles the rest.
+// NAME.PID-COUNT.tmp is unique among the processes and threads of this machine; O_EXCL handles other collisions.
 fs::path temporary_beside(const fs::path& path) {
   static std::atomic<unsigned> count{0};
   const std::string name = path.filename().string().substr(0, longest_name);
@@ -73,7 +73,7 @@ bool digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// The process that a temporary's name names, if it is one of a file whose name begins with `prefix`.
+// The process whose number a temporary's name contains, if the name belongs to a file whose name begins with `prefix`.
 std::optional<pid_t> maker_of(std::string_view name, std::string_view prefix) {
   if (!name.starts_with(prefix) || !name.ends_with(suffix)) return {};
   name.remove_suffix(suffix.size());
@@ -87,20 +87,20 @@ std::optional<pid_t> maker_of(std::string_view name, std::string_view prefix) {
   return maker;
 }
 
-// Whoever writes a temporary holds its lock until it has its final name, and the system lets go of the lock of a
-// process that ends: so a lock that is free means that nobody will finish the file, whatever process has its number
-// now. Where there are no locks the number has to do.
+// A process that writes a temporary holds its lock until the file has its final name, and the system frees the lock
+// when the process ends. So a free lock means that no process will finish the file, even if a process with that number
+// exists now. On a file system without locks, the process number decides.
 bool remove_if_stale(const fs::path& path, pid_t maker) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (fd < 0) return false;
   const bool locked = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
   const bool stale = locked || (errno != EWOULDBLOCK && ::kill(maker, 0) != 0 && errno == ESRCH);
-  const bool removed = stale && ::unlink(path.c_str()) == 0;  // before the lock is let go, see AtomicFile::create
+  const bool removed = stale && ::unlink(path.c_str()) == 0;  // before the lock is freed, see AtomicFile::create
   ::close(fd);
   return removed;
 }
 
-// Not to be able to make a rename durable is no failure of a file system that has nothing to offer for it.
+// Some file systems cannot make a rename durable. These errors then do not count as a failure.
 bool cannot_sync(int error) { return error == EINVAL || error == ENOTSUP || error == EROFS || error == ENOSYS; }
 
 }  // namespace
@@ -113,7 +113,7 @@ NoFileSizeSignal::NoFileSizeSignal() {
 }
 
 NoFileSizeSignal::~NoFileSizeSignal() {
-  if (::sigismember(&before_, SIGXFSZ) == 1) return;  // then a pending one is for those who blocked it
+  if (::sigismember(&before_, SIGXFSZ) == 1) return;  // a pending signal then belongs to the code that blocked it
   const int error = errno;
   sigset_t signal;
   ::sigemptyset(&signal);
@@ -129,7 +129,7 @@ AtomicFile::AtomicFile(std::string where, const fs::path& path)
     : where_(std::move(where)), path_(target_of(where_, path)), buffer_(std::make_unique<char[]>(capacity)) {
   struct stat old {};
   if (::stat(path_.c_str(), &old) == 0) {
-    // A rename would put a plain file in the place of a device or a pipe.
+    // A rename would replace a device or a pipe by a plain file.
     if (!S_ISREG(old.st_mode))
       throw IoError(fmt::format("{} cannot write {}: it is {}", where_, path_.string(),
                                 S_ISDIR(old.st_mode) ? "a folder" : "not a regular file"));
@@ -144,12 +144,12 @@ AtomicFile::AtomicFile(std::string where, const fs::path& path)
 }
 
 void AtomicFile::create() {
-  // Opened first, so that a lack of descriptors is met before anything is there. A folder that may be written but not
-  // read (EACCES) is left unsynced.
+  // The folder is opened first, so that a lack of descriptors is noticed before any file is created. A folder that may
+  // be written but not read (EACCES) is not synced.
   folder_ = ::open(folder_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder_ < 0 && errno != EACCES) fail(errno);
-  // The mode of a new file is up to umask and the folder's default ACL, which only the system can apply: an empty file
-  // is made to see it.
+  // The mode of a new file depends on umask and on the folder's default ACL, which only the system can apply. An empty
+  // file is created to find out the mode.
   if (!mode_) {
     open_temporary(0666);
     struct stat made {};
@@ -157,7 +157,7 @@ void AtomicFile::create() {
     mode_ = made.st_mode & 0777;
     remove_temporary();
   }
-  // What is written goes into a file that nobody else can open, until it is whole.
+  // The content is written to a file that no other user can open until it is complete.
   constexpr int most_tries = 100;
   for (int left = most_tries;; --left) {
     open_temporary(0600);
@@ -182,8 +182,8 @@ void AtomicFile::remove_temporary() {
   close_all();
 }
 
-// The lock says that somebody works on the file; its own descriptor keeps it until the file has its final name. False
-// where the file is lost to a sweep that came between open and flock: it holds the lock, or has removed the name.
+// The lock shows that a process is writing the file; its own descriptor keeps it until the file has its final name.
+// False if a sweep between open and flock took the file: it holds the lock or has removed the name.
 bool AtomicFile::lock_temporary() {
   while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return false;
@@ -240,7 +240,7 @@ void AtomicFile::flush() {
 
 void AtomicFile::commit() {
   flush();
-  std::ignore = ::fchmod(fd_, *mode_);  // where that is not possible the file stays this user's alone
+  std::ignore = ::fchmod(fd_, *mode_);  // if that fails, the file stays readable by this user only
   while (::fsync(fd_) != 0)
     if (errno != EINTR) fail(errno);
   const int closed = ::close(std::exchange(fd_, -1));
@@ -252,7 +252,7 @@ void AtomicFile::commit() {
   sync_folder();
 }
 
-// Makes the rename itself last through a power cut.
+// Flushes the folder, so that the rename survives a power cut.
 void AtomicFile::sync_folder() {
   if (folder_ < 0) return;
   while (::fsync(folder_) != 0) {

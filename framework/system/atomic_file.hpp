@@ -1,4 +1,4 @@
-// A file that appears whole or not at all: written beside its place under another name, then renamed.
+// A file that appears complete or not at all: it is written under a temporary name in its folder, then renamed.
 #pragma once
 
 #include <sys/types.h>
@@ -13,8 +13,8 @@
 
 namespace vg {
 
-/// For a scope, a write of this thread past the limit on the size of files (RLIMIT_FSIZE) only fails with EFBIG: the
-/// signal that comes with it, SIGXFSZ, is blocked and then consumed. By default it ends the process.
+/// In this scope, a write of this thread past the limit on file sizes (RLIMIT_FSIZE) only fails with EFBIG: the signal
+/// SIGXFSZ, which ends the process by default, is blocked and then consumed.
 class NoFileSizeSignal {
  public:
   NoFileSizeSignal();
@@ -26,20 +26,21 @@ class NoFileSizeSignal {
   sigset_t before_{};
 };
 
-/// Buffered output to a temporary file beside `path`; commit() puts it in the place of `path`. Destroyed before that,
-/// it removes the temporary, which nobody else can read. Every failure is an IoError that names `path` and the system's
-/// reason.
+/// Buffered output to a temporary file in the folder of `path`; commit() renames it to `path`. The destructor removes
+/// the temporary if there was no commit(). Other users cannot read the temporary. Every failure is an IoError that
+/// names `path` and the system's reason.
 class AtomicFile {
  public:
-  /// `where` begins the messages: "[write_nifti]". A symbolic link is written through, but not another user's link in a
-  /// sticky folder (/tmp). The file will have the permissions of the one that it replaces where that is this user's,
-  /// else those of any new file.
+  /// `where` begins the messages: "[write_nifti]". A symbolic link is followed, except another user's link in a sticky
+  /// folder (/tmp). The new file has the permissions of the file that it replaces if that file is this user's, else
+  /// those of any new file.
   AtomicFile(std::string where, const std::filesystem::path& path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// At least `bytes` (at most 64 KiB) of buffer to print into; tell the end of what was printed with wrote().
+  /// Buffer space for at least `bytes` bytes (at most 64 KiB). After printing into it, pass the end of the text to
+  /// wrote().
   char* room(std::size_t bytes) {
     if (used_ + bytes > capacity) flush();
     return buffer_.get() + used_;
@@ -51,16 +52,16 @@ class AtomicFile {
     *to = c;
     wrote(to + 1);
   }
-  /// Called before the first byte, sum() is the CRC-32 of all bytes so far.
+  /// After a call before the first byte, sum() is the CRC-32 of all bytes so far.
   void keep_sum() { keeps_sum_ = true; }
   std::uint32_t sum() const;
-  /// For writers with a buffer of their own (zlib), in a NoFileSizeSignal scope; nothing may be waiting in this one.
-  /// Owned by this object.
+  /// For writers with their own buffer (zlib), in a NoFileSizeSignal scope. This object's own buffer must be empty.
+  /// This object owns the descriptor.
   int descriptor() const { return fd_; }
-  /// Throws IoError for a write through descriptor() that failed with `error` (errno).
+  /// Throws the IoError for a write through descriptor() that failed with `error` (errno).
   [[noreturn]] void fail(int error) const;
-  /// Flushes to the disk, renames, and flushes the folder. Throws IoError; only where flushing the folder failed
-  /// (the message says so) is the new file in place, whole, though a power cut may bring the old one back.
+  /// Flushes to the disk, renames, and flushes the folder. Throws IoError. If only flushing the folder failed (the
+  /// message says so), the new file is in place and complete, but a power cut may bring the old one back.
   void commit();
 
  private:
@@ -78,17 +79,17 @@ class AtomicFile {
   std::filesystem::path path_, temporary_;
   std::unique_ptr<char[]> buffer_;
   std::size_t used_ = 0;
-  std::optional<mode_t> mode_;  ///< of the file when it is whole
+  std::optional<mode_t> mode_;  ///< the final mode of the file
   bool keeps_sum_ = false;
-  std::uint32_t flushed_sum_ = 0;  ///< of what is in the file already
+  std::uint32_t flushed_sum_ = 0;  ///< the CRC-32 of the bytes that are already in the file
   int fd_ = -1;
-  int lock_ = -1;    ///< the same open file: holds the lock that says that the temporary is being written
-  int folder_ = -1;  ///< of path_; -1 where it may not be read
+  int lock_ = -1;    ///< a copy of fd_, which keeps the lock while the temporary is being written
+  int folder_ = -1;  ///< the folder of path_; -1 if it may not be read
 };
 
-/// Removes the temporaries that killed processes left in `folder`, of files whose names begin with `name`, and gives
-/// their number. Those that a living process, this one included, is writing are locked and stay. Never throws for the
-/// file system: what cannot be read or removed stays.
+/// Removes the temporaries that killed processes left in `folder` for files whose names begin with `name`, and returns
+/// their number. Temporaries that a living process is writing, this one included, are locked and stay. Files that
+/// cannot be read or removed stay, without an exception.
 std::size_t sweep_temporaries(const std::filesystem::path& folder, std::string_view name = {});
 
 }  // namespace vg

@@ -54,7 +54,7 @@ constexpr Signature signatures[] = {
     {0, "\xfe\xff"sv, "text in UTF-16"},
 };
 
-// PyTorch's files are zip archives of one folder; its first entry is data.pkl.
+// PyTorch's files are zip archives of one folder, whose first entry is data.pkl.
 std::string_view zip_kind(std::string_view first) {
   const bool pytorch = first.find("/data.pkl"sv) != std::string_view::npos;
   if (pytorch) return "a zip archive: PyTorch's torch.save (.pt, .pth)? Write safetensors from PyTorch instead";
@@ -70,7 +70,7 @@ std::string_view kind_of(std::string_view first) {
   for (const Signature& s : signatures)
     if (has(first, s.at, s.magic)) return s.name;
   if (has(first, 0, "PK\3\4")) return zip_kind(first);
-  // Protocols 2 to 5; 0 and 1 have no mark.
+  // Only pickle protocols 2 to 5 begin with a mark.
   if (first.size() > 2 && first[0] == '\x80' && first[1] >= 2 && first[1] <= 5)
     return "a Python pickle: an old torch.save (.pt, .pth)? Write safetensors from PyTorch instead";
   const std::size_t text = first.find_first_not_of(" \t\r\n");

@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// What the lock's file says of its owner.
+// The owner as recorded in the lock file, for a message.
 std::string owner_in(int fd) {
   char text[32];
   const ssize_t n = ::pread(fd, text, sizeof text, 0);
@@ -37,7 +37,7 @@ FolderLock::FolderLock(const fs::path& folder) : path_(folder / "run.lock"), own
   const AtomicFile tried("[CheckpointManager]", path_);
   constexpr int most_tries = 100;
   try {
-    sweep_temporaries(folder, path_.filename().string());  // of a try that was killed
+    sweep_temporaries(folder, path_.filename().string());  // left by a killed process
     for (int left = most_tries; !take(folder); --left)
       if (left == 1) fail(EWOULDBLOCK);
   } catch (...) {
@@ -47,12 +47,12 @@ FolderLock::FolderLock(const fs::path& folder) : path_(folder / "run.lock"), own
 }
 
 FolderLock::~FolderLock() {
-  if (owner_ == ::getpid()) ::unlink(path_.c_str());  // before the lock is let go, see take()
+  if (owner_ == ::getpid()) ::unlink(path_.c_str());  // before the lock is freed, see take()
   close();
 }
 
-// False where the file was removed, by its last owner or as another user's that nobody holds: then there is a new one
-// to take.
+// False if the lock file was removed, either by its last owner or here, because it was an unlocked file of another
+// user. The caller then tries again with a new file.
 bool FolderLock::take(const fs::path& folder) {
   close();
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
@@ -62,7 +62,7 @@ bool FolderLock::take(const fs::path& folder) {
   while (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK)
       throw IoError(
-          fmt::format("[CheckpointManager] {} is in use by {}: two runs would mix their checkpoints; let each have a "
+          fmt::format("[CheckpointManager] {} is in use by {}: two runs would mix their checkpoints; give each run a "
                       "folder of its own",
                       folder.string(), owner_in(fd_)));
     if (errno != EINTR) break;  // a file system without locks

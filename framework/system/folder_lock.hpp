@@ -1,4 +1,4 @@
-// A folder that belongs to one run at a time.
+// A lock that gives a folder to one run at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -7,13 +7,13 @@
 
 namespace vg {
 
-/// Holds `folder` by a locked file in it, run.lock (flock), which says which process that is. The system frees the lock
-/// of a process that ends, however it ends; the destructor removes the file. On a file system without locks it holds
-/// nobody off.
+/// Holds `folder` through a locked file in it, run.lock (flock), which contains the owner's process number. The system
+/// frees the lock when the process ends for any reason; the destructor removes the file. On a file system without locks
+/// it has no effect.
 class FolderLock {
  public:
-  /// Throws IoError where the folder is held already, naming the process (of two in one process, too), and where
-  /// nothing can be written into the folder: that is tried.
+  /// Throws IoError if the folder is locked already, also by this process; the message names the owner. Also throws
+  /// IoError if the folder is not writable, which the constructor tests by creating a file.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;

@@ -1,4 +1,5 @@
-// The names in a folder. std::filesystem's iterator ends the program when it runs out of memory (libstdc++ 12).
+// Lists the names in a folder. std::filesystem's iterator is not used: it ends the program without memory (libstdc++
+// 12).
 #pragma once
 
 #include <dirent.h>
@@ -11,7 +12,7 @@
 
 namespace vg::detail {
 
-/// In any order, without "." and "..". Sets `error` to the system's reason (errno) where the folder could not be read.
+/// The names in any order, without "." and "..". Sets `error` to errno if the folder could not be read, else to 0.
 inline std::vector<std::string> list_directory(const std::filesystem::path& folder, int& error) {
   struct Close {
     void operator()(DIR* d) const { ::closedir(d); }

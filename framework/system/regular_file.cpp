@@ -36,8 +36,8 @@ std::string reason(int error) {
 
 }  // namespace
 
-// The kind is looked at twice: before opening, so that no device or FIFO is opened; and after, for another file may
-// have taken the name in between (O_NONBLOCK: opening a FIFO then does not wait).
+// The kind is checked twice: before opening, so that no device or FIFO is opened, and after, because another file may
+// have replaced it in between. With O_NONBLOCK, opening a FIFO then does not block.
 RegularFile::RegularFile(std::string_view where, const std::filesystem::path& path) {
   const auto fail = [&](const std::string& what) {
     close();

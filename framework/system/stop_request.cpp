@@ -24,13 +24,13 @@ extern "C" void voxgrad_on_stop_signal(int signal) {
   int none = 0;
   received.compare_exchange_strong(none, signal);
   for (int i = 0; i < 2; ++i)
-    if (taken[i]) by_default(signals[i]);  // the next one ends the process
+    if (taken[i]) by_default(signals[i]);  // the next signal ends the process
 }
 
 }  // namespace
 
 StopRequest::StopRequest() {
-  if (installed.exchange(true)) throw ValueError("[StopRequest] there is one already; must be one at a time");
+  if (installed.exchange(true)) throw ValueError("[StopRequest] there is one already; must be the only one");
   received = 0;
   struct sigaction action {};
   action.sa_handler = voxgrad_on_stop_signal;

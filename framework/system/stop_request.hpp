@@ -1,4 +1,4 @@
-// StopRequest: SIGINT (Ctrl-C) and SIGTERM become a question that the training loop asks.
+// StopRequest: turns SIGINT (Ctrl-C) and SIGTERM into a flag that the training loop checks.
 //
 //   vg::StopRequest stop;
 //   for (...) {
@@ -12,9 +12,9 @@
 
 namespace vg {
 
-/// While it lives, the first SIGINT or SIGTERM only sets a flag; a second one of either does what it did by default:
-/// it ends the process, which a saved checkpoint survives. A signal that was ignored (nohup, a background job of a
-/// script) stays so. The handlers of before come back at the end. One at a time in a process: a second is a ValueError.
+/// While it lives, the first SIGINT or SIGTERM only sets a flag. A second one of either ends the process, as by
+/// default; a saved checkpoint survives that. A signal that was ignored (nohup, a background job of a script) stays
+/// ignored. The destructor restores the previous handlers. A second object in the same process is a ValueError.
 class StopRequest {
  public:
   StopRequest();
@@ -23,11 +23,11 @@ class StopRequest {
   StopRequest& operator=(const StopRequest&) = delete;
 
   explicit operator bool() const { return signal() != 0; }
-  /// The signal that came first; 0: none.
+  /// The first signal received, or 0.
   int signal() const;
   /// "SIGINT", "SIGTERM" or "".
   std::string_view name() const;
-  /// What a shell expects of a process that a signal stopped: 128 + its number; 0 without one.
+  /// The exit status that a shell expects after a signal: 128 + its number; 0 if there was none.
   int exit_status() const { return signal() == 0 ? 0 : 128 + signal(); }
 
  private:
