@@ -1,11 +1,11 @@
-// In what convolutions multiply f32 operands. Tensors, parameters, gradients and results stay f32: only the factors are
-// rounded to bf16 (to nearest even, NaN stays NaN) on their way into a product, and the products are summed in f32.
-// That takes about half the time where the CPU has AVX512_BF16 (framework/kernels/dispatch/bf16_set.hpp). f64 is
-// computed in f64.
+// The precision in which convolutions multiply f32 operands. Tensors, parameters, gradients and results stay f32. With
+// bf16, only the factors of a product are rounded to bf16 (to nearest even; NaN stays NaN), and the products are summed
+// in f32. That takes about half the time on CPUs with AVX512_BF16 (framework/kernels/dispatch/bf16_set.hpp). f64
+// operands are multiplied in f64.
 //
 //   vg::Variable loss;
 //   {
-//     const vg::AutocastGuard scope;            // forward passes in here, and their gradients wherever they are taken
+//     const vg::AutocastGuard scope;            // for forward passes in this scope and all of their gradients
 //     loss = vg::cross_entropy(model(x), y);
 //   }
 //   loss.backward();
@@ -16,7 +16,7 @@
 namespace vg {
 
 enum class Compute {
-  automatic,  ///< as the AutocastGuard scope says, outside of any: full
+  automatic,  ///< as set by the innermost AutocastGuard; full outside of any
   full,       ///< in the operands' dtype
   bf16        ///< f32 operands rounded to bf16
 };
@@ -24,10 +24,10 @@ enum class Compute {
 /// "automatic", "full" or "bf16".
 std::string_view name_of(Compute compute);
 
-/// What Compute::automatic means now (this thread): full or bf16.
+/// The current meaning of Compute::automatic in this thread: full or bf16.
 Compute autocast();
 
-/// Sets that for a scope. Compute::automatic leaves it as it is.
+/// Sets autocast() for a scope. Compute::automatic leaves it as it is.
 class AutocastGuard {
  public:
   explicit AutocastGuard(Compute compute = Compute::bf16);

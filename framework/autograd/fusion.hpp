@@ -1,4 +1,4 @@
-// FusionGuard turns fusion on or off; docs/fusion.md says what fuses with what.
+// FusionGuard turns fusion on or off; docs/fusion.md lists which ops fuse.
 #pragma once
 
 namespace vg {

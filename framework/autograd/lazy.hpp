@@ -1,11 +1,11 @@
-// Values that are computed when they are first asked for, so that the op after may take the work over and do both in
-// one pass over memory. This is how users get fusion without asking: relu(norm(conv(x))) is written as ever.
+// Some ops are lazy: their output is computed on first use (it is materialized). Such an op checks its arguments at the
+// call and stores what it needs to compute the output later.
 //
-// An op that makes such a value has checked its arguments and done what cannot wait. If the next op knows how to absorb
-// it (an activation, a sum, a normalisation), it records one node for both, and the value in between never exists. The
-// node remembers what the op is by itself, for gradients with respect to the value in between.
-// Whoever else asks for the value gets it, computed once. Under a NanFinder, and in a FusionGuard(false), nothing
-// waits.
+// If the next op (an activation, a sum, a normalisation) can do the lazy op's work in its own pass over memory, the two
+// fuse: it absorbs the lazy op and records one node for both. If no other code uses the value between them, that value
+// is never computed. Users need not change relu(norm(conv(x))) for this. A fused node also stores its unfused form,
+// whose input is the absorbed value; it gives the gradients with respect to that value, and all gradients that are
+// recorded. Under a NanFinder, and in a FusionGuard(false), no op is lazy.
 #pragma once
 
 #include <memory>
@@ -18,11 +18,12 @@
 
 namespace vg {
 
-/// Whether a value may still be asked for by itself when the op after has taken it in. Where it is not, the convolution
-/// that it comes from may give no result of its own either.
+/// Whether the caller moved the last handle of a lazy value into an op, so that the value cannot be observed after
+/// fusion. If not, the output of the convolution that the value is computed from is stored too, because the value may
+/// still be needed.
 enum class Donated { no, yes };
 
-/// How a value is computed.
+/// Computes a lazy value.
 class LazyOp {
  public:
   LazyOp(const Shape& shape, DType dtype) : shape_(shape), dtype_(dtype) {}
@@ -31,9 +32,9 @@ class LazyOp {
   DType dtype() const { return dtype_; }
 
   virtual Tensor compute() const = 0;
-  /// act(self) as one op, where self is the Variable that waits for this; undefined where that is not known how to do.
+  /// act(self) as one op, where self is the lazy Variable of this op; undefined if the two cannot fuse.
   virtual Variable with_activation(const Variable& /*self*/, const kernels::Activation&, Donated) const { return {}; }
-  /// self + other, of the same shape and dtype, as one op (lazy again); undefined likewise.
+  /// self + other, of the same shape and dtype, as one op, which is lazy again; undefined if they cannot fuse.
   virtual Variable with_sum(const Variable& /*self*/, const Variable& /*other*/) const { return {}; }
 
  private:
@@ -41,20 +42,20 @@ class LazyOp {
   DType dtype_;
 };
 
-/// record() for a value that may be lazy: one that reads nothing but its inputs. It is lazy where nobody can write to
-/// an input unseen, else it is computed at once: a Tensor or a view that shares an input's memory, or a pointer from
-/// Tensor::data(), may write to it. A write that comes later and is seen (Tensor::data(), Variable::mutable_value())
-/// computes the value first. The vjp must not read VjpContext::output.
+/// record() for a value that may be lazy. Its LazyOp must read only `inputs`, and the vjp must not read
+/// VjpContext::output. The value is computed at once if a write to an input could go unnoticed: through a Tensor or
+/// view that shares the input's memory, or through a pointer from Tensor::data(). A later write through Tensor::data()
+/// or Variable::mutable_value() is noticed and computes the value first.
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs, Vjp vjp);
 
-/// Tells what y, just recorded by an op that took a value in, is without: the op by itself, whose first input is that
-/// value. Gradients with respect to it go this way, and so do all that are recorded (create_graph): the vjp of an op
-/// that took something in is called where nothing is recorded.
+/// Stores the unfused form of y, which was just recorded by an op that absorbed a value: the node of that op without
+/// the absorbed work, whose first input is the absorbed value. Gradients with respect to that value use it, and so do
+/// all gradients that are recorded (create_graph). The vjp of a fused node is only called while nothing is recorded.
 void record_unfused(const Variable& y, std::string_view op, const std::vector<Variable>& inputs, Vjp vjp);
 
-/// How `v` will be computed; null when it has been, or was never lazy.
+/// The op that will compute `v`; null if `v` has been computed, was never lazy, or fusion is off.
 std::shared_ptr<const LazyOp> lazy_op_of(const Variable& v);
-/// compute() in another way, which gives more than the value: v gets it, unless another thread has come first.
+/// Gives `v` a value that was computed in another way than by compute(), unless another thread has computed it first.
 void materialize(const Variable& v, Tensor value);
 
 }  // namespace vg

@@ -1,4 +1,4 @@
-// Node: one op of the graph, or a leaf. What record() makes and the reverse pass (transforms/backward.cpp) walks.
+// Node: one op of the graph, or a leaf. record() creates nodes; the reverse pass (transforms/backward.cpp) visits them.
 // Internal.
 #pragma once
 
@@ -11,36 +11,36 @@
 
 namespace vg {
 
-/// One op of the graph, or a leaf: what the reverse pass needs. It does not hold the op's value, unless the vjp reads
-/// it: values live as long as their Variables, so what no vjp captured is freed in the middle of a forward pass. Ids
-/// grow with creation, so every user of a node has a higher id than it: walking in falling order of ids meets all users
-/// before the node itself.
+/// One op of the graph, or a leaf, with the data that the reverse pass needs. It holds the op's value only if the vjp
+/// reads it. Values live as long as their Variables, so a value that no vjp captured is freed during the forward pass.
+/// Ids grow with creation, so every user of a node has a higher id, and a reverse pass in descending order of ids
+/// visits all users of a node before the node itself.
 struct Node {
-  // An input of the op: its node (null for a constant), and the content that its value had, which the vjp may read.
-  // The memory is compared by address only; who reads it holds it.
+  // An input of the op: its node (null for a constant), and the version of its content, which the vjp may read.
+  // `memory` is only compared as an address; the vjp that reads the memory keeps it alive.
   struct Input {
     std::shared_ptr<Node> node;
-    const Storage* memory = nullptr;  // null where the value is not computed yet
+    const Storage* memory = nullptr;  // null if the value is not computed yet
     std::uint32_t version = 0;
   };
 
-  Variable grad;              // of a leaf, added up by backward()
-  std::vector<Input> inputs;  // of the op that made it
+  Variable grad;              // of a leaf, accumulated by backward()
+  std::vector<Input> inputs;  // of the op that made the output
   Vjp vjp;
-  std::shared_ptr<Node> unfused;  // the same op with what it took in as its first input (record_unfused)
+  std::shared_ptr<Node> unfused;  // the same op with the absorbed value as its first input (record_unfused)
   std::string_view op;
-  Tensor output;  // where the vjp reads it
+  Tensor output;  // defined if the vjp reads it
   std::uint32_t output_version = 0;
   Shape shape;
   DType dtype = f32;
   std::uint64_t id = 0;
   bool requires_grad = false;
-  bool consumed = false;  // a walk has freed what the op saved
+  bool consumed = false;  // a reverse pass has freed the op's saved values
   Node* next_due = nullptr;
 
   static const std::shared_ptr<Node>& of(const Variable& v) { return v.body_->node; }
-  /// Makes `handle` the output `value` of `node`, in place where it is the only handle; without a node, a handle of
-  /// nothing.
+  /// Makes `handle` the output `value` of `node`, in place if it is the only handle. Without a node, the handle becomes
+  /// undefined.
   static void assign(Variable& handle, const Tensor& value, const std::shared_ptr<Node>& node);
   static Input input(const Variable& v);
 };
@@ -49,10 +49,10 @@ inline bool needs_gradient(const Node* node) { return node != nullptr && node->r
 inline bool needs_gradient(const std::shared_ptr<Node>& node) { return needs_gradient(node.get()); }
 inline bool needs_gradient(const Node::Input& input) { return needs_gradient(input.node.get()); }
 
-/// An output of this node. `lazy`: null unless the value is lazy.
+/// An output of this node. `lazy` is null unless the value is lazy.
 Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<LazyValue> lazy);
 
-/// While a vjp runs on this thread: of which op, and of which node the result is (another one where the op was fused).
+/// The op whose vjp runs on this thread, and the node of the result, which is another one if the op was fused.
 class VjpGuard {
  public:
   VjpGuard(const Node& of_op, const Node& of_result) : op(of_op), result(of_result), before_(current_) {

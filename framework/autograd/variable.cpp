@@ -38,13 +38,13 @@ struct LazyValue : Storage::Reader {
     done_.store(true, std::memory_order_release);
     return value_;
   }
-  /// How it will be computed; null when it has been.
+  /// The op that will compute the value; null once it has been computed.
   std::shared_ptr<const LazyOp> how() {
     if (done_.load(std::memory_order_acquire)) return nullptr;
     const std::lock_guard lock(mutex_);
     return how_;
   }
-  /// The reader will read the value, which has no memory before it is computed.
+  /// Registers a reader of the value, whose memory may not exist yet.
   void add_reader(const std::weak_ptr<Reader>& reader) {
     const std::lock_guard lock(mutex_);
     if (how_)
@@ -54,14 +54,14 @@ struct LazyValue : Storage::Reader {
   }
   void read_now() override { value(); }
 
-  /// Whether a value may be lazy that reads these: nobody may write to one of them unseen.
+  /// Whether a value with these inputs may be lazy: no write to an input's memory can be undetected.
   static bool can_watch(const std::vector<Variable>& inputs);
   static void add_readers(const std::shared_ptr<LazyValue>& lazy, const std::vector<Variable>& inputs);
 
  private:
   std::mutex mutex_;
   std::atomic<bool> done_{false};
-  std::shared_ptr<const LazyOp> how_;  // until then
+  std::shared_ptr<const LazyOp> how_;  // null once the value is computed
   std::vector<std::weak_ptr<Reader>> readers_;
   Tensor value_;
 };
@@ -108,9 +108,9 @@ std::uint64_t next_id() {
   return id.fetch_add(1, std::memory_order_relaxed);
 }
 
-// A node's destruction releases its inputs, whose destruction releases theirs: as recursion that overflows the
-// stack at a depth of some 10^4. Nodes that are due while one is being destroyed wait in this list instead. It is
-// linked through the nodes and so needs no destructor: variables with static storage die after a thread's own
+// A node's destruction releases its inputs, whose destruction releases theirs. As a recursion, that overflows the stack
+// at a depth of about 10^4. So while one node is being destroyed, further nodes are put on this list. The list is
+// linked through the nodes and needs no destructor, because variables with static storage die after a thread's own
 // objects.
 struct Reaper {
   void operator()(Node* node) const {
@@ -138,7 +138,7 @@ std::shared_ptr<Node> make_node(const Shape& shape, DType dtype) {
 }
 
 thread_local bool recording_on = true;
-// Throws where the vjp that runs reads a value whose content has changed since its op was recorded.
+// Throws ValueError if the running vjp reads a value whose content has changed since its op was recorded.
 void check_saved(const VjpGuard& now, const Tensor& value, bool was_late) {
   const Node& node = now.op;
   const Storage* const memory = value.storage().get();
@@ -264,7 +264,7 @@ thread_local bool fusion_on = true;
 }  // namespace
 
 Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs, Vjp vjp, SaveOutput save_output) {
-  if (value.unique()) value.storage()->pointers_dropped();  // the op's own, who is done with them
+  if (value.unique()) value.storage()->pointers_dropped();  // the op's own pointers, which it no longer uses
   if (!will_record(inputs)) {
     if (OpObserver* const observer = OpObserver::current()) observer->on_output(op, value, inputs, 0);
     return Variable(value);
