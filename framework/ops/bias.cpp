@@ -22,7 +22,7 @@ namespace {
 
 using std::int64_t;
 
-// Where x is a convolution to come that is not asked for again, in the pass that computes it.
+// act(x + bias). If the result is donated and x is a lazy convolution without another handle, x's epilogue computes it.
 Tensor biased(const Variable& x, const Variable& bias, const kernels::Activation& activation, Donated donated) {
   return dispatch_float("bias_add", x.dtype(), [&](auto type) {
     using T = decltype(type);
@@ -54,7 +54,7 @@ Variable bias_grad(const Variable& g, const Shape& bias) {
   }));
 }
 
-// g times the activation's slope, and its sum over each channel, by the result y: one pass.
+// g times the activation's slope at the result y, and its sum per channel, in one pass.
 struct ActivationGrads {
   Tensor x, bias;
 };
@@ -86,7 +86,7 @@ class LazyBias : public LazyOp {
       ActivationGrads grads = activation_grads(activation, pull.output.value(), pull.grad.value(), shape);
       return {Variable(grads.x), Variable(grads.bias)};
     };
-    Tensor value = biased(sum_.x, sum_.bias, activation, donated);  // before another handle of x is made
+    Tensor value = biased(sum_.x, sum_.bias, activation, donated);  // before record() copies the handle of x
     const Variable y = record("bias_activation", std::move(value), {sum_.x, sum_.bias}, vjp, SaveOutput::yes);
     record_unfused(y, "activation", {self}, [activation](const VjpContext& pull) -> Grads {
       return {detail::through_activation(activation, pull.output.value(), pull.grad)};

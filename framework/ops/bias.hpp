@@ -1,13 +1,13 @@
-// A number a channel, added to a volume.
+// Adds one value per channel to a volume.
 #pragma once
 
 #include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg {
 
-/// x (..., C) + bias of C entries, (C) or (1, ..., 1, C). Waits for what comes next (framework/autograd/lazy.hpp): an
-/// activation or a normalisation takes it in. Throws ValueError for another shape, TypeError for another dtype than
-/// x's.
+/// x (..., C) + bias of C entries, of shape (C) or (1, ..., 1, C). The op is lazy (framework/autograd/lazy.hpp), so
+/// that an activation or a normalisation can absorb it. Throws ValueError for another shape, TypeError for another
+/// dtype than x's.
 Variable bias_add(const Variable& x, const Variable& bias);
 
 }  // namespace vg

@@ -16,7 +16,7 @@ namespace {
 using detail::Convolution;
 using kernels::Conv3dProblem;
 
-// Of an extent, stride, dilation or pad: keeps their products, and sums of those, in 64 bits.
+// The limit of an extent, stride, dilation or pad, which keeps their products and sums of those in 64 bits.
 constexpr std::int64_t largest = 2147483647;
 
 std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
@@ -38,7 +38,7 @@ void check_args(std::string_view where, const Conv3dArgs& args) {
           fmt::format("[{}] padding: got ({}, {}); every entry must be in [-{}, {}]", where, lo, hi, largest, largest));
 }
 
-// One operand: rank 5 and floating.
+// Checks one operand: rank 5 and a floating dtype.
 void check_operand(std::string_view where, std::string_view name, const Variable& v, std::string_view layout) {
   if (v.rank() != 5)
     throw ValueError(fmt::format("[{}] {}: got shape {}; must be of rank 5, {}", where, name, v.shape().str(), layout));
@@ -46,14 +46,14 @@ void check_operand(std::string_view where, std::string_view name, const Variable
     throw TypeError(fmt::format("[{}] {}: got {}; must be f32 or f64", where, name, name_of(v.dtype())));
 }
 
-// Both, `name` being the one that is not the weight.
+// Checks both operands; `name` is the one that is not the weight.
 void check_operands(std::string_view where, std::string_view name, const Variable& v, std::string_view layout,
                     const Variable& w, std::string_view w_layout) {
   check_operand(where, name, v, layout);
   check_operand(where, "w", w, w_layout);
   if (v.dtype() != w.dtype())
     throw TypeError(fmt::format(
-        "[{}] {}: got {}; w is {}: both must have one dtype. Convert {} with .to(vg::{}), or the model that "
+        "[{}] {}: got {}; w is {}: both must have the same dtype. Convert {} with .to(vg::{}), or the model that "
         "w belongs to with model.to(vg::{})",
         where, name, name_of(v.dtype()), name_of(w.dtype()), name, name_of(w.dtype()), name_of(v.dtype())));
 }
@@ -63,16 +63,16 @@ Triple kernel_of(const Variable& w) { return {w.dim(0), w.dim(1), w.dim(2)}; }
 
 std::int64_t dilated(std::int64_t size, std::int64_t dilation) { return size == 0 ? 0 : 1 + (size - 1) * dilation; }
 
-// Of axis i, dilated and padded.
+// The extent of axis i after dilation and padding.
 std::int64_t padded_extent(std::string_view where, std::size_t i, const Triple& in, std::int64_t dilation,
                            const std::pair<std::int64_t, std::int64_t>& pads) {
-  if (in[i] < 0 || in[i] > largest + 1)  // layers take 2^31 for an extent that is not fixed
+  if (in[i] < 0 || in[i] > largest + 1)  // layers pass 2^31 for an extent that is not fixed
     throw ValueError(
         fmt::format("[{}] in_size: got {}; every entry must be at least 0, and at most 2^31", where, str(in)));
   const std::int64_t extent = dilated(in[i], dilation);
   const auto [lo, hi] = pads;
   if (extent + std::min(lo, hi) < 0 || extent + lo + hi < 0)
-    throw ValueError(fmt::format("[{}] padding: got ({}, {}) along {}, of extent {}; may not crop more than there is",
+    throw ValueError(fmt::format("[{}] padding: got ({}, {}) along {}, of extent {}; must not crop more than that",
                                  where, lo, hi, "HWD"[i], extent));
   return extent + lo + hi;
 }
@@ -105,8 +105,9 @@ void check_channels(std::string_view where, std::int64_t in_channels, std::int64
     throw ValueError(fmt::format("[{}] in_channels: got {}; must be a positive multiple of groups ({})", where,
                                  in_channels, groups));
   if (kernel_channels != in_channels / groups)
-    throw ValueError(fmt::format("[{}] w: has {} input channels a group; must be {} (x has {} channels, groups is {})",
-                                 where, kernel_channels, in_channels / groups, in_channels, groups));
+    throw ValueError(
+        fmt::format("[{}] w: has {} input channels per group; must be {} (x has {} channels, groups is {})", where,
+                    kernel_channels, in_channels / groups, in_channels, groups));
 }
 
 void check_out(std::string_view where, const Triple& got, const Triple& wanted, std::int64_t got_channels,
@@ -154,7 +155,7 @@ Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple
   std::int64_t channels = 0;
   if (__builtin_mul_overflow(w.dim(3), args.groups, &channels))
     throw ValueError(
-        fmt::format("[conv3d_grad_input] groups: got {}; w has {} input channels a group, which is too many",
+        fmt::format("[conv3d_grad_input] groups: got {}; w has {} input channels per group, which is too many",
                     args.groups, w.dim(3)));
   check_channels("conv3d_grad_input", channels, w.dim(3), w.dim(4), args.groups);
   check_out("conv3d_grad_input", spatial(grad), out, grad.dim(4), w.dim(4));
@@ -179,11 +180,11 @@ Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Tripl
   return detail::conv_grad_weight(x, grad, convolution(p, args.compute, x.dtype()));
 }
 
-// Output i and input m meet at tap k of the flipped kernel when m * stride = i - lo + (k_eff - 1) - k * dilation: that
-// is the gradient with respect to the input (i) of a convolution whose output is m, with stride `stride` and low
-// padding k_eff - 1 - lo. So no zero is inserted and nothing is flipped. With groups, w is (k..., O, C / groups) where
-// output channels are split over the groups; the convolution that it transposes has O / groups inputs a group and C
-// outputs, which is the same numbers moved.
+// Output i uses input m through tap k of the flipped kernel when m * stride = i - lo + (k_eff - 1) - k * dilation. This
+// is the gradient with respect to the input (i) of a convolution with output m, stride `stride` and low padding k_eff -
+// 1 - lo, so that no zeros are inserted and nothing is flipped. With groups, w is (k..., O, C / groups), its output
+// channels split over the groups. The transposed convolution has O / groups inputs per group and C outputs, which are
+// the same values in another order.
 Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTranspose3dArgs& args) {
   constexpr std::string_view where = "conv_transpose3d";
   check_operands(where, "x", x, x_layout, w, "(kernel height, width, depth, out_channels, in_channels / groups)");

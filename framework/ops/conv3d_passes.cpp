@@ -22,15 +22,15 @@ Shape w_shape(const Conv3dProblem& p) {
 }
 Shape y_shape(const Conv3dProblem& p) { return {p.batch, p.out_size[0], p.out_size[1], p.out_size[2], p.out_channels}; }
 
-// Each pass meets the same (output, tap, input) triples; padding counts, zeros put in by lhs_dilation do not.
+// All passes have the same (output, tap, input) triples. Padding counts; zeros inserted by lhs_dilation do not.
 void count_multiply_adds_of(const Conv3dProblem& p) {
-  if (y_shape(p).numel() == 0) return;  // the extents of nothing are bounded by no memory
+  if (y_shape(p).numel() == 0) return;  // without outputs the extents are unbounded, and n could overflow
   std::int64_t n = p.batch * p.out_channels * (p.in_channels / p.groups);
   for (int i = 0; i < 3; ++i) n = n * p.out_size[i] * p.kernel_size[i] / p.lhs_dilation[i];
   count_multiply_adds(n);
 }
 
-// --- x in several tensors, of channels side by side (a concatenation that has not been computed) ---
+// --- x as several tensors with adjacent channels (a lazy concatenation) ---
 
 template <class T, class Get>
 kernels::ConcatView<T> join(std::size_t count, const Get& get, const std::vector<Variable>& parts) {
@@ -49,7 +49,7 @@ kernels::ConcatView<const T> values_of(const std::vector<Variable>& parts) {
       parts.size(), [&](std::size_t i) -> const T* { return parts[i].value().data<T>(); }, parts);
 }
 
-// Whether a pass reads and writes them as they are.
+// Whether a pass reads and writes the parts in place.
 bool takes(const std::vector<Variable>& parts, const Convolution& c, Pass pass) {
   std::vector<std::int64_t> channels;
   for (const Variable& part : parts) channels.push_back(part.dim(-1));
@@ -58,7 +58,7 @@ bool takes(const std::vector<Variable>& parts, const Convolution& c, Pass pass) 
   });
 }
 
-// The parts of x, where all passes take them; else x.
+// The parts of x if all passes support them in place, else x.
 std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
   const std::vector<Variable> parts = c.bf16 ? std::vector<Variable>() : lazy_concat(x);
   const bool taken = !parts.empty() && takes(parts, c, Pass::forward) && takes(parts, c, Pass::grad_input) &&
@@ -66,7 +66,7 @@ std::vector<Variable> parts_of(const Variable& x, const Convolution& c) {
   return taken ? parts : std::vector<Variable>{x};
 }
 
-// Of the parts, then of w.
+// The gradients of the parts, then that of w.
 Grads grads_of_joined(const std::vector<Variable>& parts, const Variable& w, const Convolution& c,
                       const VjpContext& pull) {
   const std::size_t count = parts.size();
@@ -102,7 +102,7 @@ template <class T>
 Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Convolution& c,
                      const kernels::Epilogue<T>& epilogue) {
   const OpGuard scope("conv3d");
-  // another kernel set may be in force by now
+  // the kernel set may have changed since the op was recorded
   if (x.size() > 1 && !takes(x, c, Pass::forward)) return forward_value<T>({concat(x, -1)}, w, c, epilogue);
   Tensor y(y_shape(c.p), w.dtype());
   if constexpr (std::is_same_v<T, float>)
@@ -115,8 +115,8 @@ Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Co
   return y;
 }
 
-// A convolution may wait: a normalisation takes its statistics, and a bias and an activation are added, where its
-// outputs are in a cache.
+// A convolution is lazy so that the next op can use its outputs while they are in a cache: a normalisation collects its
+// statistics there, and a bias and an activation are applied.
 class LazyConv : public LazyOp {
  public:
   LazyConv(std::vector<Variable> x, Variable w, const Convolution& c)
@@ -157,10 +157,10 @@ Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c
   };
   const auto vjp_by_parts = [parts, w, c](const VjpContext& pull) { return grads_of_joined(parts, w, c, pull); };
   const Vjp vjp = joined ? Vjp(vjp_by_parts) : vjp_by(x);
-  // an output that no memory holds is this call's error
+  // an output that is too large for any memory must be an error of this call, so it is not lazy
   constexpr std::int64_t most_elements = std::int64_t{1} << 40;
   const bool may_be_lazy = y_shape(c.p).numel() < most_elements;
-  for (const Variable& part : parts) part.value();  // just one convolution is lazy, however many follow each other
+  for (const Variable& part : parts) part.value();  // of successive convolutions only the last is lazy
   const auto how = std::make_shared<LazyConv>(parts, w, c);
   Tensor value = may_be_lazy ? Tensor() : how->compute();
   count_multiply_adds_of(c.p);

@@ -1,13 +1,14 @@
-// The one loop that moves elements: transposes, slices, padding, flips and broadcasts are all copies between strided
-// index spaces.
+// The one loop that moves elements. Transposes, slices, padding, flips and broadcasts are copies between strided index
+// spaces.
 #include "voxgrad/framework/ops/detail/strided.hpp"
 
 namespace vg::detail {
 
 namespace {
 
-// Copies tiles of 64 x 64 when one side runs along the innermost axis and the other along another one. Through a
-// buffer, so that every cache line is read once and whole: lines a power of two apart would push each other out.
+// Copies tiles of 64 x 64 elements if the destination is contiguous along the innermost axis and the source along
+// another one. A buffer lets each cache line be read once and completely: lines a power of two apart would evict each
+// other.
 template <class T>
 void copy_tiled(const Walk<2>& w, std::size_t cross, T* dst, const T* src) {
   constexpr std::int64_t tile = 64;

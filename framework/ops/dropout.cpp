@@ -17,7 +17,7 @@ constexpr std::int64_t chunk = 1 << 10;
 
 template <class T>
 void mask_and_scale(const T* x, std::int64_t n, double keep, const random::Key& key, T* y) {
-  // uniform(key)[i] < keep, in integers: the uniform number is (bits >> 9) * 2^-23.
+  // uniform(key)[i] < keep in integers: the uniform value is (bits >> 9) * 2^-23.
   const auto limit = static_cast<std::int32_t>(std::ceil(static_cast<double>(static_cast<float>(keep)) * 8388608.0));
   const T by = static_cast<T>(keep);
   parallel_ranges(n, grain, [&](std::int64_t begin, std::int64_t end) {
@@ -25,7 +25,7 @@ void mask_and_scale(const T* x, std::int64_t n, double keep, const random::Key& 
     for (std::int64_t i = begin; i < end; i += chunk) {
       const std::int64_t m = std::min(chunk, end - i);
       random::bits(key, i, m, raw);
-      // Two loops, each without a branch: dividing inside the choice would keep the compiler from vectors.
+      // Two loops without branches: a division inside the selection would prevent vectorisation.
       T* to = y + i;
       for (std::int64_t j = 0; j < m; ++j) to[j] = x[i + j] / by;
       for (std::int64_t j = 0; j < m; ++j) to[j] = static_cast<std::int32_t>(raw[j] >> 9) < limit ? to[j] : T{0};
@@ -33,7 +33,7 @@ void mask_and_scale(const T* x, std::int64_t n, double keep, const random::Key& 
   });
 }
 
-// y = x * factor of its sample and channel: 1 / keep or 0, which is what the mask makes of ones.
+// y = x / keep, or 0 where the mask of the sample and channel is 0; the mask is mask_and_scale() of ones.
 template <class T>
 void scale_channels(const T* x, const Shape& shape, const T* ones, double keep, T* y) {
   const std::int64_t c = shape[4], row = shape[2] * shape[3], planes = shape[0] * shape[1];
@@ -67,7 +67,7 @@ Variable dropout(const Variable& x, double keep, const random::Key& key) {
     using T = decltype(type);
     mask_and_scale(x.value().data<T>(), x.numel(), keep, key, y.data<T>());
   });
-  // Linear with a diagonal matrix, so it is its own transpose: the mask is drawn again, not stored.
+  // Dropout is linear with a diagonal matrix, so it is its own transpose. The mask is drawn again, not stored.
   return record(
       "dropout", std::move(y), {x},
       [keep, key](const VjpContext& pull) -> Grads { return {dropout(pull.grad, keep, key)}; }, SaveOutput::no);

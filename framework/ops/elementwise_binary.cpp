@@ -1,4 +1,4 @@
-// Elementwise ops of two or three operands, and of a Variable with a number.
+// Elementwise ops of two or three operands, or of a Variable and a number.
 #include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/detail/binary.hpp"
@@ -13,7 +13,7 @@ using detail::binary_broadcast;
 using detail::check_float;
 using detail::check_same_dtype;
 
-// i32 arithmetic wraps, as numpy's does; in C++ it would be undefined.
+// i32 arithmetic wraps, as in numpy. With signed C++ integers, overflow would be undefined.
 template <class T, class F>
 T wrapped(T a, T b, F f) {
   if constexpr (std::is_same_v<T, std::int32_t>)
@@ -24,7 +24,7 @@ T wrapped(T a, T b, F f) {
 constexpr auto plus = [](auto a, auto b) { return wrapped(a, b, [](auto x, auto y) { return x + y; }); };
 constexpr auto minus = [](auto a, auto b) { return wrapped(a, b, [](auto x, auto y) { return x - y; }); };
 constexpr auto times = [](auto a, auto b) { return wrapped(a, b, [](auto x, auto y) { return x * y; }); };
-// A NaN on either side is the result, as in numpy.
+// If either side is NaN, the result is NaN, as in numpy.
 constexpr auto larger = [](auto a, auto b) { return a > b || a != a ? a : b; };
 constexpr auto smaller = [](auto a, auto b) { return a < b || a != a ? a : b; };
 
@@ -55,7 +55,7 @@ Variable compare(std::string_view op, const Variable& a, const Variable& b, F f)
   });
 }
 
-// A number beside an i32 Variable has to be one that it can hold: x * 0.5 would silently be x * 0.
+// A number beside an i32 Variable must be a valid i32: x * 0.5 would silently become x * 0.
 template <class T>
 T number_as(std::string_view op, double b) {
   if constexpr (std::is_same_v<T, std::int32_t>)
@@ -76,7 +76,7 @@ Tensor with_number(std::string_view op, const Variable& a, double b, F f) {
   });
 }
 
-// a + b where one of them waits for what comes next and takes the sum in.
+// a + b as one fused op, if one of them is lazy and can absorb the sum; else undefined.
 Variable fused_sum(const Variable& a, const Variable& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
   const auto first = lazy_op_of(a);
@@ -136,7 +136,7 @@ Variable pow(const Variable& a, const Variable& b) {
       const Variable e = where(equal(b, zero), one, add(b, -1.0));
       ga = sum_to(mul(p.grad, mul(b, pow(a, e))), a.shape());
     }
-    if (p.needs(1)) {  // 0^b is flat in b > 0, but log(0) * 0 would be NaN
+    if (p.needs(1)) {  // 0^b is constant in b > 0, but log(0) * 0 would be NaN
       const Variable base = where(equal(a, zero), one, a);
       gb = sum_to(mul(p.grad, mul(p.output, log(base))), b.shape());
     }
@@ -161,7 +161,7 @@ Variable pow(const Variable& a, double b) {
 
 namespace {
 
-// The larger (or smaller) side takes the gradient, equal ones half each. The shares are constants of the graph.
+// The larger (or smaller) side gets the gradient; equal sides get half each. The shares are constants of the graph.
 template <class F>
 Variable extremum(std::string_view op, const Variable& a, const Variable& b, F f, bool larger_wins) {
   return record(

@@ -1,5 +1,5 @@
-// Elementwise ops of one operand. A vjp that can be told by the output keeps no input. Where the derivative is more
-// than one op away, the usual case (nobody differentiates the gradient) runs one fused loop.
+// Elementwise ops of one operand. A vjp that can be computed from the output saves no input. If a derivative needs more
+// than one op, the usual case (the gradient is not recorded) runs one fused loop.
 #include <numbers>
 
 #include "voxgrad/framework/autograd/lazy.hpp"
@@ -17,15 +17,15 @@ using detail::fast_tanh;
 using detail::logistic;
 using detail::map;
 
-// The gradient f(g, v) = g * slope(v) of a function whose slope is piecewise constant: one loop, or, when the
-// gradient's own gradient is wanted, a product with the slopes as constants.
+// The gradient f(g, v) = g * slope(v) of a function with a piecewise constant slope. It is one loop, or, if the
+// gradient is recorded, a product with the slopes as constants.
 template <class F>
 Variable piecewise(const Variable& grad, const Variable& v, F f) {
   if (!recording()) return Variable(detail::map2("piecewise", grad.value(), v.value(), f));
   return mul(grad, Variable(map("piecewise", v.value(), [=](auto x) { return f(decltype(x)(1), x); })));
 }
 
-// The gradient f(g, v) of a smooth function: one loop, or ops when its own gradient is wanted.
+// The gradient f(g, v) of a smooth function: one loop, or ops if the gradient is recorded.
 template <class F, class Ops>
 Variable fused(const Variable& grad, const Variable& v, F f, Ops ops) {
   if (recording()) return ops(grad, v);
@@ -175,7 +175,7 @@ Variable softplus(const Variable& x) {
 
 namespace {
 
-// x's op with the activation in it, if x waits and its op knows how.
+// The activation fused into x's op, if x is lazy and its op supports that; else undefined.
 Variable try_fuse_activation(const Variable& x, const kernels::Activation& activation) {
   const auto how = lazy_op_of(x);
   return how ? how->with_activation(x, activation, x.unique() ? Donated::yes : Donated::no) : Variable();
@@ -185,7 +185,7 @@ Variable try_fuse_activation(const Variable& x, const kernels::Activation& activ
 
 Variable relu(Variable x) {
   if (Variable y = try_fuse_activation(x, {kernels::Activation::Kind::relu}); y.defined()) return y;
-  // A NaN stays one: a network that diverges should be seen to.
+  // NaN stays NaN, so that divergence of a network is visible.
   return record(
       "relu", map("relu", x.value(), [](auto v) { return v < 0 ? decltype(v)(0) : v; }), {x},
       [](const VjpContext& p) -> Grads {
@@ -194,7 +194,7 @@ Variable relu(Variable x) {
 }
 
 Variable leaky_relu(Variable x, double negative_slope) {
-  if (negative_slope >= 0)  // the sign is read from the result
+  if (negative_slope >= 0)  // the vjp reads the sign from the result
     if (Variable y = try_fuse_activation(x, {kernels::Activation::Kind::leaky_relu, negative_slope}); y.defined())
       return y;
   const auto f = [negative_slope](auto v) { return v > 0 ? v : v * static_cast<decltype(v)>(negative_slope); };

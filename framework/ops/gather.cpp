@@ -1,4 +1,4 @@
-// gather and scatter_add, each the other's adjoint.
+// gather and scatter_add. Each is the adjoint of the other.
 #include <algorithm>
 #include <cstring>
 
@@ -10,7 +10,7 @@ namespace vg {
 
 namespace {
 
-// x (outer, extent, inner), indexed along the middle: (outer, count, inner).
+// x is (outer, extent, inner) and is indexed along the middle axis, which gives (outer, count, inner).
 struct Layout {
   std::int64_t outer = 1, extent = 0, count = 0, inner = 1;
 };
@@ -39,7 +39,7 @@ void gather_rows(const T* x, const std::int32_t* indices, T* y, const Layout& l)
                   });
 }
 
-// Each task owns a run of columns of one outer index and adds in the order of the indices.
+// Each task owns a range of columns of one outer index and adds in the order of the indices.
 template <class T>
 void scatter_rows(const T* x, const std::int32_t* indices, T* y, const Layout& l) {
   constexpr std::int64_t width = 256;

@@ -1,5 +1,5 @@
-// GELU: x Phi(x), Phi by the normal distribution or by tanh. The exact one has kernels of its own: it is as much work
-// as a pass over memory.
+// GELU: x Phi(x), with Phi from the normal distribution or approximated by tanh. The exact form has its own kernels,
+// because its arithmetic takes as long as a pass over memory.
 #include <numbers>
 #include <type_traits>
 #include <utility>
@@ -62,7 +62,7 @@ Tensor gelu_erf_grad(const Tensor& x, const Tensor& g) {
   });
 }
 
-// And its sum over each channel, where x is the sum with a bias: while a block is in a cache.
+// The same and, if x includes a bias, its sum per channel, computed while a block is in a cache.
 Grads gelu_erf_grads(const Tensor& x, const Tensor& g, const Shape& bias) {
   const OpGuard scope("gelu");
   Tensor dx(x.shape(), x.dtype());
@@ -78,7 +78,7 @@ Grads gelu_erf_grads(const Tensor& x, const Tensor& g, const Shape& bias) {
   return {Variable(dx), Variable(totals)};
 }
 
-// In ops, so that it can be differentiated again.
+// The gradient written in ops, so that it can be differentiated again.
 Variable composed_gelu_erf_grad(const Variable& x, const Variable& grad) {
   constexpr double density = std::numbers::inv_sqrtpi / std::numbers::sqrt2;  // of the normal distribution, at 0
   const Variable phi = mul(add(erf(mul(x, std::numbers::sqrt2 / 2)), 1.0), 0.5);

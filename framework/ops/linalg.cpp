@@ -14,7 +14,7 @@ namespace vg {
 
 namespace {
 
-// A stack of matrices, read transposed or not.
+// A stack of matrices, which may be read transposed.
 struct Matrices {
   const Tensor& t;
   bool transposed;
@@ -24,7 +24,7 @@ struct Matrices {
   Shape batch() const { return Shape(std::span(t.shape().begin(), t.shape().size() - 2)); }
 };
 
-// One product is cut into tiles by shape alone.
+// A product is divided into tiles by its shape alone.
 constexpr std::int64_t tile_rows = 256, tile_columns = 512;
 
 template <class T>
@@ -50,7 +50,7 @@ void multiply_all(const Matrices& a, const Matrices& b, Tensor& c, const Shape& 
                      tiles = row_tiles * ((n + tile_columns - 1) / tile_columns);
   const detail::Strides sa = detail::broadcast_strides(a.batch(), batch),
                         sb = detail::broadcast_strides(b.batch(), batch);
-  // Small products share a task: a fork costs more than they do.
+  // Small products share a task, because starting one costs more than such a product.
   const std::int64_t work = std::max<std::int64_t>(1, std::min(m, tile_rows) * std::min(n, tile_columns) * k);
   const std::int64_t products = batch.numel() * tiles, grain = std::max<std::int64_t>(1, (1 << 18) / work);
   const blas::Guard scope(static_cast<int>(std::min<std::int64_t>((products + grain - 1) / grain, num_threads())));
@@ -77,11 +77,11 @@ void check_matrices(const Variable& a, const Variable& b) {
           fmt::format("[matmul] {}: got shape {}; must have at least rank 2", v.is(a) ? "a" : "b", v.shape().str()));
 }
 
-// op(a) @ op(b), op transposing the last two axes or not: transposed operands are read in place, also in the vjp.
+// op(a) @ op(b), where op may transpose the last two axes. Transposed operands are read in place, also in the vjp.
 Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
   const Matrices ma{a.value(), ta}, mb{b.value(), tb};
   if (ma.columns() != mb.rows())
-    throw ValueError(fmt::format("[matmul] b: got shape {}; its axis -2 must be {}, as a's {} has it last",
+    throw ValueError(fmt::format("[matmul] b: got shape {}; its axis -2 must be {}, the last extent of a's {}",
                                  b.shape().str(), ma.columns(), a.shape().str()));
   constexpr std::int64_t limit = std::numeric_limits<int>::max();
   if (ma.columns() > limit || ma.leading() > limit || mb.leading() > limit || mb.columns() > limit)
@@ -114,9 +114,9 @@ Variable product(const Variable& a, bool ta, const Variable& b, bool tb) {
 Variable matmul(const Variable& a, const Variable& b) {
   check_matrices(a, b);
   if (b.rank() > 2 || a.rank() == 2) return product(a, false, b, false);
-  // One matrix for a whole stack of rows: one large product instead of many small ones, and b's gradient needs no sum.
+  // One matrix for a whole stack: one large product replaces many small ones, and b's gradient needs no sum.
   if (a.dim(-1) != b.dim(0))
-    throw ValueError(fmt::format("[matmul] b: got shape {}; its axis -2 must be {}, as a's {} has it last",
+    throw ValueError(fmt::format("[matmul] b: got shape {}; its axis -2 must be {}, the last extent of a's {}",
                                  b.shape().str(), a.dim(-1), a.shape().str()));
   std::vector<std::int64_t> shape = a.shape().vec();
   const std::int64_t k = shape.back(), rows = a.shape().numel() / std::max<std::int64_t>(1, k);

@@ -25,7 +25,7 @@ using detail::VolumeSums;
 struct ClassLoss {
   std::string_view op;
   Variable logits;
-  Variable labels;  // saved for the gradient as the logits are
+  Variable labels;  // saved for the gradient, as the logits are
   bool cross_entropy, dice;
   CrossEntropyOptions ce;
   DiceOptions dice_options;
@@ -72,8 +72,8 @@ double value_of(const ClassLoss& l, const VolumeSums& sums) {
   return value;
 }
 
-// The tables of the backward pass, for an incoming gradient g. Where no position counts, the loss is NaN, and its
-// gradient zero.
+// The tables of the backward pass for an incoming gradient g. If no position counts, the loss is NaN and its gradient
+// is zero.
 VolumeSlopes slopes_of(const ClassLoss& l, const VolumeSums& sums, double g) {
   const auto n = static_cast<std::size_t>(l.classes());
   const std::vector<double> zeros(n);
@@ -174,9 +174,8 @@ Variable dice_cross_entropy(const Variable& logits, const Tensor& labels, const 
   return class_loss({"dice_cross_entropy", logits, labels, true, true, ce, dice});
 }
 
-// log s(x) = -softplus(-x) and log(1 - s(x)) = -x - softplus(-x).
 namespace {
-// Both terms by softplus, which neither overflows nor cancels: -log s(x) = softplus(-x), -log(1 - s(x)) = x +
+// Both terms use softplus, which neither overflows nor cancels: -log s(x) = softplus(-x), -log(1 - s(x)) = x +
 // softplus(-x).
 Variable weighted_bce(const Variable& x, const Variable& target, const Variable& pos_weight) {
   const Variable weight = target * (pos_weight - 1.0) + 1.0;

@@ -22,11 +22,11 @@ void check_gamma(const char* op, double gamma) {
 
 struct FocalLoss {
   Variable logits;
-  Variable labels;  // saved for the gradient as the logits are
+  Variable labels;  // saved for the gradient, as the logits are
   double gamma;
-  std::vector<double> alpha;  // one a class
+  std::vector<double> alpha;  // one per class
   std::optional<std::int32_t> ignored;
-  double scale = 0;  // one over what the mean divides by; 0 where no position counts
+  double scale = 0;  // 1 / the divisor of the mean; 0 if no position counts
 
   std::int64_t classes() const { return logits.shape().back(); }
   detail::ClassVolume volume() const { return detail::class_volume(labels.value(), classes(), ignored); }
@@ -69,7 +69,7 @@ Variable focal_loss(const Variable& logits, const Tensor& labels, const FocalOpt
     return detail::focal_forward(l.volume(), l.gamma, l.alpha.data(), logits.value().data<T>());
   });
   const double scale = 1 / (static_cast<double>(sums.positions) * static_cast<double>(l.classes()));
-  Tensor value = Tensor::scalar(sums.loss * scale, logits.dtype());  // 0 * infinity is NaN where no position counts
+  Tensor value = Tensor::scalar(sums.loss * scale, logits.dtype());  // 0 * infinity is NaN if no position counts
   l.scale = sums.positions > 0 ? scale : 0;
   return record(
       "focal_loss", std::move(value), {logits, labels},
@@ -85,7 +85,7 @@ Variable sigmoid_focal_loss(const Variable& x, const Variable& target, double al
   check_gamma("sigmoid_focal_loss", gamma);
   if (!(alpha <= 1))
     throw ValueError(fmt::format("[sigmoid_focal_loss] alpha: got {}; must be in [0, 1], or negative for none", alpha));
-  // Cross entropy without overflow, and 1 - p of the right answer without cancellation.
+  // The cross entropy cannot overflow, and `wrong` = 1 - p of the right answer is computed without cancellation.
   const Variable entropy = (1.0 - target) * x + softplus(neg(x));
   const Variable wrong = sigmoid(x) * (1.0 - target) + sigmoid(neg(x)) * target;
   const Variable focal = pow(wrong, gamma) * entropy;

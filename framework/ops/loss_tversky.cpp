@@ -20,19 +20,19 @@ using detail::ClassVolume;
 using detail::VolumeSlopes;
 using detail::VolumeSums;
 
-// The sums over one set of positions, all or a sample's, are soft Dice's: so is the pass that makes them. A class
-// scores (overlap + smooth_nr) / size.
+// The sums over one set of positions (all positions, or those of one sample) are those of soft Dice, computed by the
+// same pass. The score of a class is (overlap + smooth_nr) / size.
 struct TverskyLoss {
   Variable logits;
-  Variable labels;  // saved for the gradient as the logits are
+  Variable labels;  // saved for the gradient, as the logits are
   TverskyOptions options;
 
   std::int64_t classes() const { return logits.shape().back(); }
   std::int64_t first_class() const { return options.include_background ? 0 : 1; }
   std::int64_t sets() const { return options.batch ? 1 : labels.dim(0); }
-  std::int64_t positions() const { return sets() == 0 ? 0 : labels.numel() / sets(); }  // a set
+  std::int64_t positions() const { return sets() == 0 ? 0 : labels.numel() / sets(); }  // per set
   double scores() const { return static_cast<double>(sets() * (classes() - first_class())); }
-  // What overlap adds to size, beside what predicted and present do.
+  // The factor of overlap in size, in addition to its shares in predicted and present.
   double overlap_factor() const { return 1 - options.alpha - options.beta; }
   double size(const VolumeSums& s, std::size_t k) const {
     return overlap_factor() * s.overlap[k] + options.alpha * s.predicted[k] + options.beta * s.present[k] +
@@ -104,7 +104,7 @@ Variable composed_grad(const TverskyLoss& l, const Variable& g) {
   const Variable p = softmax(reshape(logits, shape));
   const Variable overlap = sum(p * target, {1}, true), predicted = sum(p * counts, {1}, true),
                  present = sum(target, {1}, true);
-  // A set in which no position counts has no gradient; any size but 0 does for it.
+  // A set in which no position counts has no gradient; its size only must not be 0.
   Tensor extra = Tensor::zeros(Shape{l.sets(), 1, 1}, f64);
   for (std::int64_t set = 0; set < l.sets(); ++set)
     if (!l.volume(set).any_counts()) extra.data<double>()[set] = 1;

@@ -60,19 +60,19 @@ Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int 
 
 // --- normalisation of channels ---
 
-// One call: what is normalised, and by what. Inputs of the op are x, then the others as far as they are there.
+// One call of a normalisation. The op's inputs are x and those of conv_bias, scale, bias and residual that are defined.
 struct Norm {
   std::string_view op;
   NormView view;
   Variable x, scale, bias;
   double eps;
-  bool rows = false;       // layer_norm: scale and bias belong to the places of a row, which is what `width` counts
-  bool constant = false;   // statistics given from outside
-  Tensor stats{};          // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not kept for rows
-  Tensor channel_means{};  // f64 (batch, channels), where they are not constant
-  // what ops before and after were taken in (framework/autograd/lazy.hpp); never of rows
-  Variable conv_bias{}, residual{};  // a number a channel added to x, a volume added to the result,
-  kernels::Activation activation{};  // and what is applied last
+  bool rows = false;       // layer_norm: scale and bias have one entry per element of a row; `width` is its length
+  bool constant = false;   // the statistics are given (normalize)
+  Tensor stats{};          // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not for rows
+  Tensor channel_means{};  // f64 (batch, channels); only if computed from x
+  // absorbed ops before and after (framework/autograd/lazy.hpp), never for rows:
+  Variable conv_bias{}, residual{};  // one value per channel added to x; a volume added to the result;
+  kernels::Activation activation{};  // applied last
 
   enum Input : std::size_t { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
   const Variable& input(std::size_t i) const {
@@ -111,7 +111,7 @@ void check_param(std::string_view op, std::string_view name, const Variable& par
     throw ValueError(fmt::format("[{}] {}: got shape {}; must have {} entries", op, name, param.shape().str(), count));
 }
 
-// Checks what all normalisations share.
+// The checks that all normalisations share.
 void check_norm(const Norm& n) {
   if (!is_float(n.x.dtype())) throw_not_float(n.op, n.x.dtype());
   if (!(n.eps >= 0)) throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", n.op, n.eps));
@@ -134,8 +134,8 @@ Tensor forward_value(const Norm& n) {
   return y;
 }
 
-// The same with an activation, where x is a convolution to come that is not asked for again: in the pass that computes
-// it. Else undefined.
+// The same with an activation, computed in the epilogue of the convolution that gives x. Undefined unless the
+// statistics are constant, there is no residual, and x is a lazy convolution without another handle.
 Tensor mapped_value(const Norm& n, const kernels::Activation& activation) {
   if (!n.constant || n.residual.defined()) return {};
   return dispatch_float(n.op, n.x.dtype(), [&](auto type) {
@@ -150,10 +150,10 @@ Tensor mapped_value(const Norm& n, const kernels::Activation& activation) {
 using Wanted = std::array<bool, Norm::inputs_count>;
 using NormGrads = std::array<Variable, Norm::inputs_count>;
 
-// Whether the gradient is first multiplied by the activation's slope, as a volume: the residual takes it.
+// Whether the gradient times the activation's slope is stored as a volume: it is also the residual's gradient.
 bool masks_gradient(const Norm& n) { return n.residual.defined() && n.activation.any(); }
 
-// By the fused loops.
+// The gradients by the fused loops.
 template <class T>
 void fused_channels(const Norm& n, const Variable& grad, const Variable& output, const Wanted& wanted,
                     std::array<Tensor, Norm::inputs_count>& out) {
@@ -211,7 +211,7 @@ NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& ou
   return grads;
 }
 
-// The same in ops on Variables, so that it can be differentiated again, of an op that took nothing in.
+// The same in ops on Variables, so that it can be differentiated again; only for an op that absorbed nothing.
 NormGrads composed_backward(const Norm& n, const Variable& grad, const Wanted& wanted) {
   const NormView& v = n.view;
   const std::vector<std::int64_t> full{v.batch, v.rows, v.groups, v.width}, params{1, 1, v.groups, v.width};
@@ -258,7 +258,7 @@ Vjp vjp_of(const Norm& n) {
   return [n](const VjpContext& pull) -> Grads { return norm_vjp(n, pull); };
 }
 
-// A normalisation of channels whose pass over the data waits for what comes next: a sum, an activation.
+// A lazy normalisation of channels: a sum or an activation can join its pass over the data.
 class LazyNorm : public LazyOp {
  public:
   explicit LazyNorm(Norm n) : LazyOp(n.x.shape(), n.x.dtype()), n_(std::move(n)) {}
@@ -273,7 +273,7 @@ class LazyNorm : public LazyOp {
     Norm n = n_;
     n.activation = activation;
     if (!y.defined()) y = forward_value(n);
-    // with a residual the sign is read from the result
+    // with a residual, the backward pass reads the sign from the result
     const bool saved = masks_gradient(n);
     const Variable result =
         record("norm_activation", std::move(y), n.inputs(), vjp_of(n), saved ? SaveOutput::yes : SaveOutput::no);
@@ -296,7 +296,7 @@ class LazyNorm : public LazyOp {
   Norm n_;
 };
 
-// The normalisation of `x`: of n.x, or that and a bias which was taken in.
+// Records the normalisation of `x`, which is n.x, or the sum of n.x and an absorbed bias.
 Variable record_norm(const Norm& n, const Variable& x) {
   if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), SaveOutput::no);
   const Variable y = record_lazy(n.op, std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
@@ -309,7 +309,7 @@ Variable record_norm(const Norm& n, const Variable& x) {
   return y;
 }
 
-// x of an op on channels: where it is the sum of a volume and a number a channel, that is taken apart.
+// If x of a normalisation of channels is a lazy sum of a volume and a bias, absorbs the bias.
 void absorb_bias(Norm& n) {
   if (const auto sum = detail::lazy_bias(n.x)) {
     n.x = sum->x;
@@ -317,7 +317,7 @@ void absorb_bias(Norm& n) {
   }
 }
 
-// Fills n.stats from x.
+// Computes n.stats from x.
 void compute_statistics(Norm& n, Tensor* mean, Tensor* var) {
   const OpGuard scope(n.op);
   absorb_bias(n);

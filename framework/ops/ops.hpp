@@ -1,4 +1,4 @@
-// All ops.
+// Includes all ops.
 #pragma once
 
 #include "voxgrad/framework/ops/bias.hpp"

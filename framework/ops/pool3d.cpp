@@ -31,7 +31,7 @@ void check_positive(std::string_view where, std::string_view name, const Triple&
       throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", where, name, str(t)));
 }
 
-// Bounded extents keep all sums of positions and strides in 64 bits: a batch of none may have any.
+// Limits the extents (memory does not, if the batch is empty), so that sums of positions and strides fit in 64 bits.
 void check_extents(std::string_view where, const Pool3dGeometry& g) {
   for (const std::int64_t extent : g.in)
     if (extent < 1 || extent > INT32_MAX)
@@ -61,7 +61,7 @@ Pool3dGeometry geometry_of(std::string_view where, const Variable& x, const Pool
 Shape in_shape(const Pool3dGeometry& g) { return {g.batch, g.in[0], g.in[1], g.in[2], g.channels}; }
 Shape out_shape(const Pool3dGeometry& g) { return {g.batch, g.out[0], g.out[1], g.out[2], g.channels}; }
 
-// Picking by saved places, and putting back to them: linear, and each is the other's vjp.
+// Picking values by saved indices, and putting them back. Both are linear, and each is the other's vjp.
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g);
 
 Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
@@ -88,7 +88,7 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
       [index, g](const VjpContext& pull) -> Grads { return {pick(pull.grad, index, g)}; }, SaveOutput::no);
 }
 
-// Means over windows, and their adjoint: linear, and each is the other's vjp.
+// Means over windows, and their adjoint. Both are linear, and each is the other's vjp.
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g);
 
 Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
@@ -140,8 +140,8 @@ Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeom
 
 Variable max_pool3d(Variable x, const Pool3dArgs& args) {
   const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
-  // Rounding keeps order: the largest sum is the sum of the largest. That adds to an eighth of the volume or less, and
-  // has as little to sum up for the bias' gradient.
+  // Rounding keeps order, so the largest sum is the sum of the largest value. The bias is then added to the pooled
+  // volume, at stride 2 an eighth of x, and the bias's gradient sums up as little.
   if (x.unique())
     if (const auto sum = detail::lazy_bias(x)) return bias_add(max_of_windows("max_pool3d", sum->x, g), sum->bias);
   return max_of_windows("max_pool3d", x, g);

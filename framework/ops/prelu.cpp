@@ -15,7 +15,7 @@ namespace vg {
 
 namespace {
 
-// y = f(v, g, slope of its channel), for slopes of one or c entries over the last axis.
+// y = f(v, g, slope of its channel), for slopes of one or c entries along the last axis.
 template <class F>
 Tensor by_channel(const Tensor& v, const Tensor& g, const Tensor& slope, F f) {
   return dispatch_float("prelu", v.dtype(), [&](auto type) {
@@ -41,7 +41,7 @@ Tensor by_channel(const Tensor& v, const Tensor& g, const Tensor& slope, F f) {
   });
 }
 
-// What depends on x's sign is a constant of the gradient's own gradient.
+// Factors that depend on the sign of x are constants in the gradient's own gradient.
 Grads prelu_grads(const VjpContext& p, const Variable& x, const Variable& slope) {
   Variable dx, da;
   const Variable zero(Tensor::scalar(0, x.dtype()));
@@ -67,7 +67,7 @@ Variable prelu(const Variable& x, const Variable& slope) {
   detail::check_same_dtype("prelu", x, slope);
   const bool shared = slope.numel() == 1;
   if (slope.rank() != 1 || (!shared && (x.rank() == 0 || slope.dim(0) != x.dim(-1))))
-    throw ValueError(fmt::format("[prelu] slope: got shape {}; must be (1,) or ({},), one a channel of x {}",
+    throw ValueError(fmt::format("[prelu] slope: got shape {}; must be (1,) or ({},), one per channel of x {}",
                                  slope.shape().str(), x.rank() == 0 ? 1 : x.dim(-1), x.shape().str()));
   if (x.rank() == 0) return reshape(prelu(reshape(x, {1}), slope), {});  // a slope has an axis, so x needs one
   Tensor y = by_channel(x.value(), x.value(), slope.value(), [](auto v, auto, auto a) { return v > 0 ? v : a * v; });
@@ -80,7 +80,7 @@ Variable elu(const Variable& x, double alpha) {
   if (!(alpha >= 0)) throw ValueError(fmt::format("[elu] alpha: got {}; must be at least 0", alpha));
   Tensor y = detail::map("elu", x.value(),
                          [alpha](auto v) { return v > 0 ? v : static_cast<decltype(v)>(alpha) * std::expm1(v); });
-  // Below 0 the slope is alpha e^x = y + alpha: the output suffices, and its sign is that of the input.
+  // Below 0 the slope is alpha e^x = y + alpha, so the output suffices. It has the sign of the input.
   return record("elu", std::move(y), {x}, [alpha](const VjpContext& p) -> Grads {
     if (!recording())
       return {Variable(detail::map2("elu", p.grad.value(), p.output.value(), [alpha](auto g, auto v) {

@@ -12,11 +12,11 @@ namespace vg {
 
 namespace {
 
-// Which axes go, and the shapes of the result with and without them.
+// Which axes are folded, and the shapes of the result with and without them.
 struct Plan {
   std::array<bool, Shape::max_rank> folded{};
-  Shape kept;              // keepdims: folded axes have extent 1
-  Shape result;            // the shape asked for
+  Shape kept;              // with folded axes of extent 1, as for keepdims
+  Shape result;            // the result's shape
   std::int64_t count = 1;  // elements folded into one
 };
 
@@ -47,7 +47,7 @@ struct Segment {
   bool folded;
 };
 
-// Neighbouring axes of the same fate as one.
+// Merges neighbouring axes that are all folded or all kept.
 std::vector<Segment> segments_of(const Shape& shape, const Plan& plan) {
   std::vector<Segment> s;
   for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -60,7 +60,7 @@ std::vector<Segment> segments_of(const Shape& shape, const Plan& plan) {
   return s;
 }
 
-// A sum that an i32 cannot hold is an error rather than a wrong number.
+// A sum that does not fit in i32 is an error, not a wrong number.
 template <class To, class From>
 void narrow(std::string_view op, const From* from, To* to, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) {
@@ -71,7 +71,7 @@ void narrow(std::string_view op, const From* from, To* to, std::int64_t n) {
   }
 }
 
-// Folds the last of the folded segments away, and the rest in the accumulators' type.
+// Folds the last of the folded segments, then the rest in the accumulators' type.
 template <class Fold, class T, class Out>
 void fold_segments(const T* x, std::vector<Segment> s, Out* out, std::int64_t out_n) {
   using A = typename Fold::template Acc<T>;
@@ -113,7 +113,7 @@ template <class Fold>
 Variable extreme(std::string_view op, const Variable& x, const Axes& axes, bool keepdims) {
   const Plan plan = plan_of(op, x.shape(), axes, keepdims);
   check_count(op, x.shape(), plan);
-  // The shares of equal extremes are constants of the graph.
+  // The gradient's shares among equal extremes are constants of the graph.
   return record(op, fold<Fold>(op, x.value(), plan), {x},
                 [x = x.detach(), axes, kept = plan.kept](const VjpContext& p) -> Grads {
                   const Variable best = reshape(p.output.detach(), kept);
@@ -156,7 +156,7 @@ Variable logsumexp(const Variable& x, const Axes& axes, bool keepdims) {
   {
     NoGradGuard off;
     const Variable top = max(x, axes, true);
-    // An infinite maximum must not be taken off: inf - inf is NaN.
+    // An infinite maximum must not be subtracted: inf - inf is NaN.
     const Variable m =
         detail::map("logsumexp", top.value(), [](auto v) { return std::isfinite(v) ? v : decltype(v)(0); });
     y = add(log(sum(exp(sub(x, m)), axes, true)), m).value().reshape(plan.result);

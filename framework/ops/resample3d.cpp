@@ -1,5 +1,5 @@
-// Upsampling and adaptive average pooling: each is a linear map along each of the three spatial axes, so they are three
-// passes of one loop, each with a sparse matrix of the axis. The map's transpose is of the same kind, so the gradient
+// Upsampling and adaptive average pooling. Each is a linear map along each of the three spatial axes, computed as three
+// passes of one loop, each with the axis's sparse matrix. The transpose of the map has the same form, so the gradient
 // is the same op with the transposed matrix: exact, and of any order.
 #include <sys/resource.h>
 #include <unistd.h>
@@ -63,7 +63,7 @@ Shared shared(Rows rows) {
   return std::make_shared<const Resampling>(Resampling{std::move(rows), std::move(back)});
 }
 
-// y[i] = sum over the row's entries of weight * x[column][i], for n adjacent numbers.
+// y[i] = sum over the row's entries of weight * x[column][i], for n adjacent elements.
 template <class T>
 void combine(const Rows& m, std::int64_t row, const T* x, std::int64_t stride, std::int64_t n, T* y) {
   const auto first = static_cast<std::size_t>(m.starts[static_cast<std::size_t>(row)]),
@@ -88,7 +88,7 @@ void combine(const Rows& m, std::int64_t row, const T* x, std::int64_t stride, s
   }
 }
 
-// x seen as (outer, m.inputs, inner) -> (outer, m.outputs(), inner). A task is some rows of outputs, or a part of one.
+// x as (outer, m.inputs, inner) -> (outer, m.outputs(), inner). A task is several rows of outputs, or a part of a row.
 template <class T>
 void resample(const Rows& m, std::int64_t outer, std::int64_t inner, const T* x, T* y) {
   constexpr std::int64_t task_size = 16384;
@@ -142,7 +142,7 @@ void check(std::string_view op, std::string_view name, const Variable& x, const 
   }
 }
 
-// Bytes that this process may have: the machine's memory, or less where `ulimit -v` says so.
+// The memory that this process may use, in bytes: the machine's memory, or less if limited by `ulimit -v`.
 double memory_limit() {
   double bytes = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   struct rlimit limit {};
@@ -151,8 +151,9 @@ double memory_limit() {
   return bytes;
 }
 
-// Before the first table is built: the results of all passes and their tables together, which a small `size` in a file
-// can make larger than any machine. `order` is that of the passes. In double, for the products may pass 2^63.
+// Checks, before the first table is built, the total size of the results and tables of all passes in `order`. A small
+// `size` in a file can make them larger than any machine's memory. Computed in double, because the products may exceed
+// 2^63.
 void check_fits(std::string_view op, const Variable& x, const Triple& size, const std::array<int, 3>& order) {
   constexpr double entry = sizeof(std::int64_t) + sizeof(double), start = sizeof(std::int64_t);
   const Shape& from = x.shape();
@@ -169,14 +170,14 @@ void check_fits(std::string_view op, const Variable& x, const Triple& size, cons
   }
   if (const double most = memory_limit(); bytes > most)
     throw ValueError(fmt::format(
-        "[{}] size: got {} for x {}: the result and what is computed on the way need {:.0f} bytes; must be at "
+        "[{}] size: got {} for x {}: the result and the intermediate results need {:.0f} bytes; must be at "
         "most {:.0f}, the memory of this machine or process",
         op, str(size), from.str(), bytes, most));
 }
 
-// PyTorch's positions: with the corners aligned the first and last voxels keep their places; without, voxels are boxes
-// that tile the same volume, and what lies before the first centre takes its value.
-// `step` is what an output moves by.
+// PyTorch's positions. With align_corners, the first and last voxels keep their places. Otherwise voxels are cuboids
+// that tile the same volume, positions before the first centre get its value, and `step` is the distance between
+// outputs.
 Rows linear_rows(std::int64_t in, std::int64_t out, bool align_corners, double step) {
   Rows m;
   m.inputs = in;
@@ -235,7 +236,7 @@ Variable upsample_nearest3d(const Variable& x, const Triple& scale) {
 
 namespace {
 
-// The smallest volume is upsampled along D first, where the inner loop is only as long as the channels.
+// Axis D comes first, when the volume is smallest, because its inner loop is only as long as the channels.
 Variable trilinear(const Variable& x, const Triple& size, bool align_corners, const std::array<double, 3>& step) {
   check("upsample_trilinear3d", "size", x, size);
   check_fits("upsample_trilinear3d", x, size, {3, 2, 1});
@@ -243,7 +244,7 @@ Variable trilinear(const Variable& x, const Triple& size, bool align_corners, co
   for (std::size_t i = 3; i-- > 0;) {
     const int axis = static_cast<int>(i) + 1;
     const std::int64_t in = x.dim(axis), out = size[i];
-    if (in == out) continue;  // a copy, whatever the step
+    if (in == out) continue;  // a copy for any step
     y = along("upsample_trilinear3d", y, axis, shared(linear_rows(in, out, align_corners, step[i])), false);
   }
   return y;
@@ -275,7 +276,7 @@ Variable rescale_trilinear3d(const Variable& x, const std::array<double, 3>& fac
   return trilinear(x, size, align_corners, step);
 }
 
-// Along H first, where the inner loop is long, so that little is left for the others.
+// Axis H comes first, because its inner loop is the longest; the volume is then smaller for the other axes.
 Variable adaptive_avg_pool3d(const Variable& x, const Triple& size) {
   check("adaptive_avg_pool3d", "size", x, size);
   check_fits("adaptive_avg_pool3d", x, size, {1, 2, 3});

@@ -27,7 +27,7 @@ Shape without_axis(const Shape& shape, std::size_t axis) {
   return out;
 }
 
-// The tensor of `shape` that reads x from `offset` with `strides`.
+// A tensor of `shape` with the elements of x that `offset` and `strides` select.
 Tensor gathered(const Tensor& x, const Shape& shape, std::int64_t offset, const Strides& strides) {
   Tensor y(shape, x.dtype());
   copy_strided(x.dtype(), shape, y.raw(), 0, contiguous_strides(shape), x.raw(), offset, strides);
@@ -48,7 +48,7 @@ Variable transpose(const Variable& x, const std::vector<int>& axes) {
   if (order.empty())
     for (int i = rank; i-- > 0;) order.push_back(i);
   if (static_cast<int>(order.size()) != rank)
-    throw ValueError(fmt::format("[transpose] axes: got {} entries; must be {}, one an axis", order.size(), rank));
+    throw ValueError(fmt::format("[transpose] axes: got {} entries; must be {}, one per axis", order.size(), rank));
   const Strides own = contiguous_strides(x.shape());
   Strides strides{};
   Shape shape;
@@ -91,7 +91,7 @@ Variable squeeze(const Variable& x, int axis) {
 
 namespace {
 
-// One along the channels waits: a convolution reads the parts where they are.
+// A lazy concatenation along the channels: a convolution can read the parts in place.
 class LazyConcat : public LazyOp {
  public:
   LazyConcat(std::vector<Variable> parts, std::size_t axis, const Shape& shape)
@@ -127,7 +127,7 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
     detail::check_same_dtype("concat", parts[0], parts[i]);
     const Shape& s = parts[i].shape();
     if (s.rank() != first.rank() || without_axis(s, at) != without_axis(first, at))
-      throw ValueError(fmt::format("[concat] parts: number {} has shape {}; must be as {} but along axis {}", i,
+      throw ValueError(fmt::format("[concat] parts: number {} has shape {}; must be as {} except along axis {}", i,
                                    s.str(), first.str(), at));
     shape[at] += s[at];
   }
@@ -163,7 +163,7 @@ struct Region {
 Region resolve(const Shape& shape, const std::vector<Slice>& slices) {
   if (slices.size() != shape.size())
     throw ValueError(
-        fmt::format("[slice] slices: got {} entries; must be {}, one an axis", slices.size(), shape.rank()));
+        fmt::format("[slice] slices: got {} entries; must be {}, one per axis", slices.size(), shape.rank()));
   Region r;
   for (std::size_t i = 0; i < slices.size(); ++i) {
     const auto [start, stop, step] = slices[i];
@@ -180,7 +180,7 @@ Region resolve(const Shape& shape, const std::vector<Slice>& slices) {
   return r;
 }
 
-// Strides and offset of a region within a tensor of `shape`.
+// The strides and offset of a region within a tensor of `shape`.
 std::pair<std::int64_t, Strides> within(const Region& r, const Shape& shape) {
   Strides strides = contiguous_strides(shape);
   std::int64_t offset = 0;
@@ -193,7 +193,7 @@ std::pair<std::int64_t, Strides> within(const Region& r, const Shape& shape) {
 
 Variable slice_region(const Variable& x, const Region& r);
 
-// The adjoint of a slice: x laid into zeros of `shape`.
+// The adjoint of a slice: x embedded in zeros of `shape`.
 Variable embed(const Variable& x, const Region& r, const Shape& shape) {
   const OpGuard scope("slice");
   Tensor y = Tensor::zeros(shape, x.dtype());
@@ -226,7 +226,7 @@ Variable slice(const Variable& x, int axis, Slice s) {
 
 namespace {
 
-// What of x lands in the padded tensor, along each axis: [start, stop) of x comes to `to`.
+// The part of x that is in the padded tensor, per axis: [start, stop) of x is copied to `to`.
 struct Landing {
   std::int64_t start, stop, to;
 };
@@ -264,7 +264,7 @@ Tensor padded(const Tensor& x, const std::vector<std::pair<std::int64_t, std::in
 
 Variable pad(const Variable& x, const std::vector<std::pair<std::int64_t, std::int64_t>>& widths, double value) {
   if (widths.size() != x.shape().size())
-    throw ValueError(fmt::format("[pad] widths: got {} entries; must be {}, one an axis", widths.size(), x.rank()));
+    throw ValueError(fmt::format("[pad] widths: got {} entries; must be {}, one per axis", widths.size(), x.rank()));
   if (x.dtype() == i32 && value != std::trunc(value))
     throw ValueError(fmt::format("[pad] value: got {} for an i32 Variable; must be a whole number", value));
   return record(
@@ -297,7 +297,7 @@ Variable flip(const Variable& x, const std::vector<int>& axes) {
 Variable roll(const Variable& x, const std::vector<std::int64_t>& shifts, const std::vector<int>& axes) {
   if (shifts.size() != axes.size())
     throw ValueError(
-        fmt::format("[roll] shifts: got {} entries; must be {}, one an axis of axes", shifts.size(), axes.size()));
+        fmt::format("[roll] shifts: got {} entries; must be {}, one per axis in axes", shifts.size(), axes.size()));
   const OpGuard scope("roll");
   Tensor value = x.value();
   std::vector<std::int64_t> back;

@@ -1,4 +1,4 @@
-// A volume plus a number a channel that has not been computed yet, and what its gradient sums up. Internal.
+// A lazy sum of a volume and one value per channel, and the sums of its gradient. Internal.
 #pragma once
 
 #include <algorithm>
@@ -18,30 +18,30 @@ struct LazyBiasTerms {
   Variable x, bias;
 };
 
-/// What `v` will be the sum of (bias_add), if it is one and not computed yet.
+/// The terms of `v`'s sum, if `v` is a lazy bias_add.
 std::optional<LazyBiasTerms> lazy_bias(const Variable& v);
-/// The same of how a value will be, or was, computed; null is none.
+/// The same for a LazyOp; null gives none.
 std::optional<LazyBiasTerms> bias_of(const LazyOp* how);
 
-/// Elements of a task: a whole number of voxels, in L2.
+/// Voxels per task: their elements fit in L2.
 inline std::int64_t voxels_of_task(std::int64_t channels) {
   return std::max<std::int64_t>(1, 32768 / std::max<std::int64_t>(1, channels));
 }
 
-/// Elements of a piece of a task: what is made of them is still in L1 when it is summed up.
+/// Voxels per piece of a task: the results of one piece are still in L1 when they are summed up.
 inline std::int64_t voxels_of_piece(std::int64_t channels) {
   return std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(1, channels));
 }
 
-/// The sum over each channel of rows of g's shape: blocks of rows by themselves, then added in order.
-/// sum_up(first element, rows, sum) gives the sums of some rows.
+/// The sum over the rows of g's shape, per channel: blocks of rows are summed separately, then added in order.
+/// sum_up(first element, rows, sum) computes the sums of some rows.
 template <class T, class SumUp>
 Tensor channel_totals(const Tensor& g, const Shape& bias, const SumUp& sum_up) {
   Tensor out = Tensor::zeros(bias, g.dtype());
   const std::int64_t channels = bias.numel(), rows = channels == 0 ? 0 : g.numel() / channels;
   const std::int64_t step = voxels_of_task(channels), piece = voxels_of_piece(channels),
                      blocks = (rows + step - 1) / step;
-  memory::Scratch<double> sums(2 * blocks * channels);  // of each block: its own, then a piece's
+  memory::Scratch<double> sums(2 * blocks * channels);  // per block: its own sums, then a piece's
   parallel_for(
       blocks,
       [&](std::int64_t block) {
@@ -62,8 +62,8 @@ Tensor channel_totals(const Tensor& g, const Shape& bias, const SumUp& sum_up) {
   return out;
 }
 
-/// g times the activation's slope where its result was y. The slope is constant almost everywhere, so it is a constant
-/// of the graph.
+/// g times the activation's slope where its result was y. The slope is a constant of the graph, because it is constant
+/// almost everywhere.
 Variable through_activation(const kernels::Activation& activation, const Tensor& y, const Variable& g);
 
 }  // namespace vg::detail

@@ -21,8 +21,9 @@ void binary_row(R* __restrict out, const T* __restrict a, bool a_moves, const T*
   }
 }
 
-/// A (..., C) tensor with one of (C): rows of a few channels are too short for a loop each, so the small side is
-/// repeated until rows are a few hundred elements long. `small` is walked from its start in every row of `length`.
+/// A (..., C) tensor with one of shape (C). Rows of a few channels are too short for one loop each, so the small side
+/// is repeated until rows are a few hundred elements long. Each row of `length` elements starts at the beginning of
+/// `small`.
 template <class R, class T, class F>
 void short_rows(R* out, const T* large, const T* small, std::int64_t channels, std::int64_t n, bool small_first, F f) {
   const std::int64_t length = channels * (256 / channels + 1);
@@ -40,7 +41,7 @@ void short_rows(R* out, const T* large, const T* small, std::int64_t channels, s
   });
 }
 
-/// f over the broadcast of a and b, of one dtype T, as a tensor of R.
+/// f over the broadcast of a and b, both of dtype T, as a tensor of R.
 template <class R, class T, class F>
 Tensor binary_broadcast(std::string_view op, const Tensor& a, const Tensor& b, F f) {
   const OpGuard scope(op);

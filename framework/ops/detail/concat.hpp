@@ -1,4 +1,4 @@
-// A concatenation of channels that has not been computed yet. Internal.
+// Lazy concatenations of channels. Internal.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace vg::detail {
 
-/// What `v` will be the concatenation of along its last axis (concat), if it is one and not computed yet; else empty.
+/// The parts of `v`, if `v` is a lazy concatenation along its last axis (concat); else empty.
 std::vector<Variable> lazy_concat(const Variable& v);
 
 }  // namespace vg::detail

@@ -1,4 +1,4 @@
-// The passes of a convolution as ops, after all checks, and convolutions that have not been computed yet. Internal.
+// The passes of a convolution as ops, after all checks, and lazy convolutions. Internal.
 #pragma once
 
 #include <optional>
@@ -9,24 +9,24 @@
 
 namespace vg::detail {
 
-/// A problem, and whether its operands are multiplied in bf16: gradients are computed as their op was, wherever that
-/// is.
+/// A problem, and whether its operands are multiplied in bf16. The gradients use the same setting, even outside of the
+/// scope that chose it.
 struct Convolution {
   kernels::Conv3dProblem p;
   bool bf16;
 };
 
-/// The three passes. <y, grad> is linear in x, w and grad, and each pass is its derivative by one of them: so the vjp
-/// of each pass is made of the other two. `conv_forward` waits for what comes next (framework/autograd/lazy.hpp).
+/// The three passes. <y, grad> is linear in x, w and grad, and each pass is its derivative with respect to one of them,
+/// so the vjp of each pass consists of the other two. `conv_forward` is lazy (framework/autograd/lazy.hpp).
 Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c);
 Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolution& c);
 Variable conv_grad_weight(const Variable& x, const Variable& grad, const Convolution& c);
 
-/// The sums over v's voxels, if v will be a convolution: it is computed with them, and v has its value then.
+/// If v is a lazy convolution, materializes it and returns the sums over its voxels, collected in the same pass.
 std::optional<kernels::Moments> lazy_moments(const Variable& v);
 
-/// What the map makes of v, in the pass that computes v, if v will be a convolution that only the caller can ask for.
-/// Else undefined. T is v's.
+/// If v is a lazy convolution without another handle, the map of v, applied in the pass that computes v; else
+/// undefined. T is v's element type.
 template <class T>
 Tensor conv_with_epilogue(const Variable& v, const kernels::ChannelMap<T>& map);
 

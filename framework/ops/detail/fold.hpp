@@ -1,6 +1,6 @@
-// Folding an axis: (outer, n, inner) -> (outer, inner), in blocks cut by shape and in a fixed order, so that the result
-// does not depend on the number of threads. Sums of floats are collected in double, so their error does not grow with
-// the volume.
+// Folds an axis: (outer, n, inner) -> (outer, inner). The blocks depend only on the shape and are combined in a fixed
+// order, so the result does not depend on the number of threads. Sums of floats are accumulated in double, so their
+// error does not grow with the volume.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@
 
 namespace vg::detail {
 
-// i32 sums are collected in 64 bits.
+// i32 sums are accumulated in 64 bits.
 struct SumFold {
   template <class T>
   using Acc = std::conditional_t<std::is_integral_v<T>, std::int64_t, double>;
@@ -26,7 +26,7 @@ struct SumFold {
   }
 };
 
-// A NaN wins, as in numpy. (| and not ||: a branch would keep the loops scalar.)
+// A NaN wins, as in numpy. The operator is | because the branch of || would keep the loops scalar.
 struct MaxFold {
   template <class T>
   using Acc = T;
@@ -59,7 +59,7 @@ struct MinFold {
   }
 };
 
-/// Folds n contiguous elements, more than a few of them in 8 lanes that are folded at the end.
+/// Folds n contiguous elements. From 16 elements on, it uses 8 lanes, which are folded at the end.
 template <class Fold, class A, class T>
 A fold_run(const T* x, std::int64_t n) {
   if (n < 16) {
@@ -79,10 +79,10 @@ A fold_run(const T* x, std::int64_t n) {
   return lane[0];
 }
 
-inline constexpr std::int64_t fold_block = 32768;  ///< elements of one task
-inline constexpr std::int64_t fold_columns = 512;  ///< accumulators of one task
+inline constexpr std::int64_t fold_block = 32768;  ///< elements per task
+inline constexpr std::int64_t fold_columns = 512;  ///< accumulators per task
 
-/// Folds `rows` rows of `width` columns, `inner` apart. Rows of a few columns are taken several at a time, as one
+/// Folds `rows` rows of `width` columns with a distance of `inner`. Narrow rows are processed several at a time, as one
 /// longer row.
 template <class Fold, class A, class T, class Out>
 void fold_rows(const T* x, std::int64_t rows, std::int64_t inner, std::int64_t width, Out* out) {

@@ -1,18 +1,18 @@
-// The focal loss over a volume of class logits: one pass forward, one backward (loss_volume.hpp). At a position with
-// label y and p = softmax(logits)[y] it is -alpha[y] (1 - p)^gamma log p.
+// The focal loss over a volume of class logits, in one forward and one backward pass (loss_volume.hpp). At a position
+// with label y and p = softmax(logits)[y] it is -alpha[y] (1 - p)^gamma log p.
 #pragma once
 
 #include "voxgrad/framework/ops/detail/loss_volume.hpp"
 
 namespace vg::detail {
 
-/// A factor below it changes no float product with a logarithm, and fast_log takes it.
+/// A smaller factor changes no float product with a logarithm, and this one is still valid for fast_log.
 template <class T>
 constexpr T least = static_cast<T>(1e-30);
 
 struct FocalSums {
   double loss = 0;
-  std::int64_t positions = 0;  ///< that counted
+  std::int64_t positions = 0;  ///< number of positions that are not ignored
 
   void add(const FocalSums& other) {
     loss += other.loss;
@@ -52,7 +52,7 @@ void focal_block(const ClassVolume& v, double gamma, const double* alpha, std::i
   }
 }
 
-/// The sum, not the mean. Labels must be checked before; alpha has one entry a class.
+/// Computes the sum, not the mean. Labels must have been checked; alpha has one entry per class.
 template <class T>
 FocalSums focal_forward(const ClassVolume& v, double gamma, const double* alpha, const T* logits) {
   return sum_blocks(
@@ -62,8 +62,9 @@ FocalSums focal_forward(const ClassVolume& v, double gamma, const double* alpha,
       });
 }
 
-/// Turns p = softmax into the gradient: row (p - onehot), row = alpha[y] ((1 - p)^gamma - gamma (1 - p)^(gamma - 1) p
-/// log p); zero where the label is ignored.
+/// Replaces p = softmax by the gradient row * (p - onehot) with
+///   row = alpha[y] ((1 - p)^gamma - gamma (1 - p)^(gamma - 1) p log p),
+/// and by zero where the label is ignored.
 template <std::int64_t W, class T>
 void focal_grad_block(const ClassVolume& v, T gamma, const T* alpha, std::int64_t first, std::int64_t n, T* p) {
   const std::int32_t* labels = v.labels + first;
@@ -72,7 +73,7 @@ void focal_grad_block(const ClassVolume& v, T gamma, const T* alpha, std::int64_
     if (v.counts(first + i)) at[i] = p[labels[i] * W + i];
   for (std::int64_t i = 0; i < W; ++i) q[i] = at[i] < T{1} ? T{1} - at[i] : T{0};
   focal_powers<W>(gamma, q, power);
-  // Where p is 0 so is p log p; where 1 - p is 0, all of it, but for gamma 0.
+  // If p is 0, so is p log p. If 1 - p is 0, so is the whole term, except for gamma = 0.
   for (std::int64_t i = 0; i < W; ++i) row[i] = at[i] * fast_log(at[i] < least<T> ? least<T> : at[i]);
   for (std::int64_t i = 0; i < W; ++i) row[i] = power[i] - gamma * row[i] * (q[i] > T{0} ? power[i] / q[i] : T{0});
   for (std::int64_t i = 0; i < n; ++i) row[i] *= v.counts(first + i) ? alpha[labels[i]] : T{0};
@@ -87,7 +88,7 @@ void focal_grad_block(const ClassVolume& v, T gamma, const T* alpha, std::int64_
   }
 }
 
-/// Of `scale` times the sum.
+/// The gradient of `scale` times the sum.
 template <class T>
 void focal_backward(const ClassVolume& v, double gamma, const double* alpha, double scale, const T* logits, T* grad) {
   memory::Scratch<T> scaled(v.classes);

@@ -1,6 +1,6 @@
-// Cross entropy and soft dice over a volume of class logits: one pass forward, one backward, both sharing the softmax.
-// Positions are taken in blocks turned to [class][position] (norm_softmax.hpp); sums are kept in double and combined in
-// a fixed order.
+// Cross entropy and soft dice over a volume of class logits, in one forward and one backward pass that share the
+// softmax. Positions are processed in blocks transposed to [class][position] (norm_softmax.hpp). Sums are accumulated
+// in double and combined in a fixed order.
 #pragma once
 
 #include <algorithm>
@@ -20,19 +20,19 @@ struct ClassVolume {
   std::int32_t ignored;
 
   bool counts(std::int64_t p) const { return !has_ignored || labels[p] != ignored; }
-  /// Whether there is a position that counts.
+  /// Whether any position is not ignored.
   bool any_counts() const {
     std::int64_t p = 0;
     while (p < positions && !counts(p)) ++p;
     return p < positions;
   }
   SoftmaxLayout layout() const { return {positions, classes, 1}; }
-  /// Positions a task: a multiple of every block size.
+  /// Positions per task: a multiple of every block size.
   std::int64_t grain() const { return 64 * std::max<std::int64_t>(1, 512 / classes); }
   std::int64_t tasks() const { return (positions + grain() - 1) / grain(); }
 };
 
-/// What one pass sums up.
+/// The sums that one pass computes.
 struct VolumeSums {
   explicit VolumeSums(std::int64_t classes)
       : overlap(static_cast<std::size_t>(classes)),
@@ -41,7 +41,7 @@ struct VolumeSums {
   double nll = 0;                                   ///< sum over positions of weight[label] * -log p[label]
   double weight = 0;                                ///< sum of weight[label]
   double smooth = 0;                                ///< sum over positions and classes of weight[k] * -log p[k]
-  std::vector<double> overlap, predicted, present;  ///< by class: sums of p * t, p and t
+  std::vector<double> overlap, predicted, present;  ///< per class: sums of p * t, p and t
 
   void add(const VolumeSums& other) {
     nll += other.nll;
@@ -59,7 +59,7 @@ struct VolumeWants {
   bool cross_entropy, dice, smoothing;
 };
 
-/// The sums of one block: z are the logits less their maximum, e = exp(z) (when dice is wanted), total the sum of e.
+/// The sums of one block: z is the logits minus their maximum, e = exp(z) (if dice is needed), total the sum of exp(z).
 template <std::int64_t W, class T>
 void volume_block(const ClassVolume& v, const VolumeWants& want, const double* weight, std::int64_t first,
                   std::int64_t n, const T* z, const T* e, T* total, VolumeSums& sums) {
@@ -70,7 +70,7 @@ void volume_block(const ClassVolume& v, const VolumeWants& want, const double* w
     for (std::int64_t k = 0; k < v.classes; ++k) {
       T p[W], lanes[8] = {};
       for (std::int64_t i = 0; i < W; ++i) p[i] = e[k * W + i] * inverse[i];
-      // Not e * 0 for a position that does not count: its logits may be NaN.
+      // e * 0 would not do for an ignored position, because its logits may be NaN.
       for (std::int64_t i = 0; i < W; ++i) lanes[i % 8] += inverse[i] == T{0} ? T{0} : p[i];
       for (T lane : lanes) sums.predicted[static_cast<std::size_t>(k)] += static_cast<double>(lane);
     }
@@ -94,9 +94,10 @@ void volume_block(const ClassVolume& v, const VolumeWants& want, const double* w
   }
 }
 
-/// One pass: block(width, first, n, z, e, total, sums) adds what positions [first, first + n) give, width of them a
-/// block, the number as a constant; z are the logits less their maximum, [class][position], total the sum of exp(z),
-/// and e = exp(z) with `wants_e`, else null. Sums are copies of `zero`, one a task, added up in order.
+/// One pass. block(width, first, n, z, e, total, sums) adds the contributions of positions [first, first + n). width is
+/// the number of positions per block, a constant. z is the logits minus their maximum as [class][position], total the
+/// sum of exp(z), and e = exp(z) if `wants_e`, else null. Each task has its own copy of `zero`; the copies are added in
+/// order.
 template <class T, class Sums, class Block>
 Sums sum_blocks(const ClassVolume& v, const T* logits, bool wants_e, const Sums& zero, Block&& block) {
   std::vector<Sums> parts(static_cast<std::size_t>(v.tasks()), zero);
@@ -105,7 +106,7 @@ Sums sum_blocks(const ClassVolume& v, const T* logits, bool wants_e, const Sums&
     parallel_for(v.tasks(), [&](std::int64_t task) {
       memory::Scratch<T> zs(2 * w * v.classes);
       T *z = zs.data(), *e = wants_e ? z + w * v.classes : nullptr, total[w];
-      Sums sums = zero;  // own memory: neighbouring tasks' sums share cache lines
+      Sums sums = zero;  // own memory, because neighbouring tasks' sums share cache lines
       for (std::int64_t p = task * v.grain(), end = std::min(v.positions, p + v.grain()); p < end; p += w) {
         const std::int64_t n = std::min(w, end - p);
         softmax_load<w>(v.layout(), logits, p, n, z);
@@ -120,7 +121,7 @@ Sums sum_blocks(const ClassVolume& v, const T* logits, bool wants_e, const Sums&
   return all;
 }
 
-/// Labels must be checked before.
+/// Labels must have been checked.
 template <class T>
 VolumeSums volume_forward(const ClassVolume& v, const VolumeWants& want, const double* weight, const T* logits) {
   return sum_blocks(v, logits, want.dice, VolumeSums(v.classes),
@@ -129,23 +130,23 @@ VolumeSums volume_forward(const ClassVolume& v, const VolumeWants& want, const d
                     });
 }
 
-/// The gradient at one position is
-///   p * (row[label] - sum_j p_j a_j + a) - hit[label] at the label - smooth[k],  a_k = dice[k] + (k is the label) *
-///   dice_hit[k],
-/// and zero where the label is ignored. All tables have one entry a class.
+/// The gradient at one position for class k is
+///   p_k * (row[label] - sum_j p_j a_j + a_k) - (hit[label] if k is the label) - smooth[k],
+///   a_k = dice[k] + (dice_hit[k] if k is the label),
+/// and zero where the label is ignored. All tables have one entry per class.
 struct VolumeSlopes {
   std::vector<double> row, hit, smooth, dice, dice_hit;
   bool has_dice = false;
 };
 
-/// Turns p = softmax, [class][position], into the gradient.
+/// Replaces p = softmax, [class][position], by the gradient.
 template <std::int64_t W, class T>
 void volume_grad_block(const ClassVolume& v, const VolumeSlopes& s, std::int64_t first, std::int64_t n, T* p,
                        const T* tables) {
   const std::int32_t* labels = v.labels + first;
   const T *hit = tables + v.classes, *smooth = hit + v.classes, *dice = smooth + v.classes,
           *dice_hit = dice + v.classes;
-  T row[W] = {}, extra[W] = {};  // what multiplies p, and what dice adds at the label
+  T row[W] = {}, extra[W] = {};  // the factor of p; the term of dice at the label
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int32_t k = v.counts(first + i) ? labels[i] : 0;
     row[i] = tables[k];
@@ -169,7 +170,7 @@ void volume_grad_block(const ClassVolume& v, const VolumeSlopes& s, std::int64_t
   }
 }
 
-/// Another pass: block(width, first, n, p) turns p = softmax, [class][position], into the gradient.
+/// Another pass: block(width, first, n, p) replaces p = softmax, [class][position], by the gradient.
 template <class T, class Block>
 void grad_blocks(const ClassVolume& v, const T* logits, T* grad, Block&& block) {
   with_softmax_block(v.classes, [&](auto width) {

@@ -1,4 +1,4 @@
-// Loops over whole tensors of one shape: what ops and the fused parts of their vjps are written in.
+// Loops over whole tensors of one shape. Ops and the fused parts of their vjps use them.
 #pragma once
 
 #include <cmath>
@@ -14,7 +14,7 @@
 
 namespace vg::detail {
 
-/// Elements of one task: below it an op runs in the calling thread, without the cost of a fork.
+/// Elements per task. Below this size an op runs in the calling thread, without the cost of starting threads.
 inline constexpr std::int64_t grain = 32768;
 
 /// y[i] = f(x[i])

@@ -1,6 +1,7 @@
-// Normalisation of channels-last data (batch, rows, channels) by statistics of each sample's groups of channels:
-// memory-bound loops, each reading its inputs once. Sums go block by block of rows in double and the blocks are
-// combined in order, so they depend neither on the number of threads nor, noticeably, on a large common mean.
+// Normalisation of channels-last data (batch, rows, channels) by the statistics of each sample's groups of channels.
+// The loops are memory-bound, and each reads its inputs once. Sums are accumulated in double per block of rows, and the
+// blocks are combined in order, so the sums do not depend on the number of threads, nor noticeably on a large common
+// mean.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +18,12 @@
 namespace vg::detail {
 
 struct NormView {
-  std::int64_t batch, rows, groups, width;  ///< width: channels a group
+  std::int64_t batch, rows, groups, width;  ///< width: channels per group
 
   std::int64_t channels() const { return groups * width; }
   std::int64_t stats() const { return batch * groups; }
   std::int64_t elements() const { return batch * rows * channels(); }
-  /// Values that make one mean.
+  /// The number of values in one mean.
   std::int64_t count() const { return rows * width; }
   std::int64_t block_rows() const { return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, channels())); }
   std::int64_t blocks() const { return (rows + block_rows() - 1) / block_rows(); }
@@ -40,7 +41,7 @@ void norm_blocks(const NormView& v, F&& f) {
   });
 }
 
-/// The sums over x, by a pass over it.
+/// The sums over x, computed in a pass over x.
 template <class T>
 kernels::Moments moments_of(const NormView& v, const T* x) {
   kernels::Moments moments(v.rows, v.channels());
@@ -52,14 +53,14 @@ kernels::Moments moments_of(const NormView& v, const T* x) {
   return moments;
 }
 
-/// Mean and biased variance of each group of each sample of x + conv_bias (a number a channel, or null), and the mean of each
-/// channel of each sample. Samples of the moments may be parts of the view's.
+/// The mean and biased variance of x + conv_bias (one value per channel, or null) per sample and group, and its mean
+/// per sample and channel. A sample of the moments may be a part of a sample of the view.
 template <class T>
 void group_moments(const NormView& v, const kernels::Moments& moments, const T* conv_bias, double* mean, double* var,
                    double* channel_mean) {
   struct Part {
     double rows;
-    const double *mean, *squares;  // of each channel; of the distances from its mean
+    const double *mean, *squares;  // per channel: its mean, and the sum of squared distances from it
   };
   const std::int64_t c = v.channels(), parts_of_sample = v.rows / std::max<std::int64_t>(1, moments.sample_rows());
   std::vector<std::vector<Part>> parts(static_cast<std::size_t>(v.batch));
@@ -98,7 +99,7 @@ void group_moments(const NormView& v, const kernels::Moments& moments, const T* 
   }
 }
 
-/// What x is centred on, split so that a mean that float cannot hold does not cost accuracy: mean = high + low.
+/// A mean of x, split as high + low so that a mean that T cannot represent exactly does not cost accuracy.
 template <class T>
 struct SplitMean {
   explicit SplitMean(double mean) : high(static_cast<T>(mean)), low(mean - static_cast<double>(high)) {}
@@ -106,8 +107,8 @@ struct SplitMean {
   double low;
 };
 
-/// The numbers of a normalisation: of x + conv_bias, by statistics of each sample's groups, scaled and shifted a channel, and
-/// activated. conv_bias, scale and bias may be null.
+/// The values that define a normalisation: x + conv_bias is normalised by the statistics of each sample's groups,
+/// scaled and shifted per channel, and activated. conv_bias, scale and bias may be null.
 template <class T>
 struct NormNumbers {
   const double *mean, *rstd;
@@ -122,7 +123,7 @@ struct NormNumbers {
   }
 };
 
-/// The same as kernels take them: y = act((x - centre) * factor + shift) for each sample and channel.
+/// The same in the form for kernels: y = act((x - centre) * factor + shift) for each sample and channel.
 template <class T>
 class NormMap {
  public:
@@ -154,7 +155,7 @@ class NormMap {
   memory::Scratch<T> numbers_;
 };
 
-/// f(sample, first element, rows) for pieces of the rows of each sample that make a task.
+/// Calls f(sample, first element, rows) for pieces of each sample's rows, one piece per task.
 template <class F>
 void norm_pieces(const NormView& v, F&& f) {
   const std::int64_t c = v.channels(), tasks = std::max<std::int64_t>(1, (v.rows * c + 65535) / 65536),
@@ -174,8 +175,8 @@ void norm_apply(const NormView& v, const NormNumbers<T>& numbers, const T* x, co
   });
 }
 
-/// For each sample and channel: the sum of g', and of g' * (x + conv_bias - mean), where g' is g times the activation's slope
-/// at x; or, where the result y is given, at y, and then g' is kept in `masked`.
+/// For each sample and channel: the sum of g' and the sum of g' * (x + conv_bias - mean). g' is g times the
+/// activation's slope at x, or, if the result y is given, at y; g' is then stored in `masked`.
 template <class T>
 void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* g, const T* y, T* masked,
                double* sum_g, double* sum_gx) {
@@ -204,7 +205,7 @@ void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, con
   }
 }
 
-/// dx = rstd * (g' * scale - mean(g' * scale) - xhat * mean(g' * scale * xhat)), means over the group, g' as in
+/// dx = rstd * (g' * scale - mean(g' * scale) - xhat * mean(g' * scale * xhat)), with means over the group and g' as in
 /// norm_dots. With `constant` statistics the two means are left out.
 template <class T>
 class NormGradient {
@@ -221,7 +222,7 @@ class NormGradient {
       }
       const double n = static_cast<double>(v.count()), rstd = numbers.rstd[s];
       means_.data()[2 * s] = rstd * total / n;
-      means_.data()[2 * s + 1] = rstd * rstd * rstd * slope / n;  // falls as x - mean
+      means_.data()[2 * s + 1] = rstd * rstd * rstd * slope / n;  // the factor of x - mean
     }
   }
 
@@ -241,7 +242,7 @@ class NormGradient {
     });
   }
 
-  /// The sum of dx over channel i, given its sum of g' and the mean of x + conv_bias in each sample.
+  /// The sum of dx over channel i, given the sums of g' and the means of x + conv_bias per sample and channel.
   double conv_bias(std::int64_t i, const double* sum_g, const double* channel_mean) {
     const std::int64_t c = v_.channels();
     const auto rows = static_cast<double>(v_.rows);

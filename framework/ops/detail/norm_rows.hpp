@@ -1,4 +1,4 @@
-// Normalisation of each row of a (rows, length) array: a row is read from memory once and stays in the cache.
+// Normalisation of each row of a (rows, length) array. A row is read from memory once and stays in the cache.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace vg::detail {
 
-/// The sum of term(i) for i < n: in 16 lanes of T for up to 2048 terms, added up in pairs, those sums in double.
+/// The sum of term(i) for i < n. Up to 2048 terms are summed in 16 lanes of T, which are added in pairs to a double.
 template <class T, class F>
 double row_sum(std::int64_t n, F term) {
   double total = 0;
@@ -28,25 +28,25 @@ double row_sum(std::int64_t n, F term) {
   return total;
 }
 
-/// Mean (as T, so that x - mean is exact where it matters) and 1 / sqrt(var + eps) of a row.
+/// The mean (as T, so that x - mean is exact where it matters) and 1 / sqrt(var + eps) of a row.
 template <class T>
 struct RowMoments {
   RowMoments(const T* x, std::int64_t n, double eps) {
     const double count = static_cast<double>(n);
     const T first = static_cast<T>(row_sum<T>(n, [x](std::int64_t i) { return x[i]; }) / count);
-    // A second pass about the first mean: its own mean corrects the first one, and its square the variance.
+    // A second pass subtracts the first mean. Its own mean corrects the first one, and its mean's square the variance.
     const double d1 = row_sum<T>(n, [=](std::int64_t i) { return x[i] - first; }) / count;
     const double d2 = row_sum<T>(n, [=](std::int64_t i) { return (x[i] - first) * (x[i] - first); }) / count;
     mean = first;
     rest = static_cast<T>(d1);
     rstd = static_cast<T>(1 / std::sqrt(std::max(0.0, d2 - d1 * d1) + eps));
-    if (std::isnan(d2)) rstd = static_cast<T>(d2);  // max() would hide it
+    if (std::isnan(d2)) rstd = static_cast<T>(d2);  // max() would hide the NaN
   }
   T mean, rest, rstd;
   T hat(T x) const { return (x - mean - rest) * rstd; }
 };
 
-/// Rows are cut into at most 64 parts, by size alone.
+/// Divides rows into at most 64 parts, by size alone.
 struct RowCut {
   RowCut(std::int64_t rows, std::int64_t length) {
     parts = std::clamp<std::int64_t>(rows * length / 32768, 1, 64);
@@ -98,7 +98,7 @@ void rows_backward(std::int64_t rows, std::int64_t length, double eps, const T* 
         const T slope = static_cast<T>(row_sum<T>(length, [=](std::int64_t i) { return scaled[i] * hat[i]; }) / n);
         for (std::int64_t i = 0; i < length; ++i) dx[r * length + i] = m.rstd * (scaled[i] - mean - hat[i] * slope);
       }
-      if ((r - begin) % 256 == 255 || r + 1 == end) {  // no long sums in T
+      if ((r - begin) % 256 == 255 || r + 1 == end) {  // keeps sums in T short
         for (std::int64_t i = 0; i < 2 * length; ++i) total[i] += static_cast<double>(sum_gx[i]);
         std::fill_n(sum_gx, 2 * length, T{0});
       }

@@ -1,5 +1,5 @@
-// Softmax over K numbers at many positions. Positions are taken in blocks that are turned to [K][positions], so that
-// every loop is over neighbouring positions and vectorises for any K and any axis.
+// Softmax over K values at many positions. Positions are processed in blocks transposed to [K][positions], so that
+// every loop runs over neighbouring positions and vectorises for any K and any axis.
 #pragma once
 
 #include <algorithm>
@@ -12,24 +12,23 @@
 
 namespace vg::detail {
 
-/// Element k of position p of a row-major (outer, classes, inner) array.
+/// Where element k of position p is in a row-major (outer, classes, inner) array.
 struct SoftmaxLayout {
   std::int64_t outer, classes, inner;
 
   std::int64_t positions() const { return outer * inner; }
-  std::int64_t step() const { return inner; }  ///< from class to class
+  std::int64_t step() const { return inner; }  ///< distance from class to class
 };
 
-/// Calls f(W) with the number of positions a block as a constant: small enough that W * classes stays in the first
-/// caches.
+/// Calls f(W) with the number of positions per block as a constant, small enough that W * classes elements stay in the
+/// first caches.
 template <class F>
 decltype(auto) with_softmax_block(std::int64_t classes, F&& f) {
   if (classes <= 64) return f(std::integral_constant<std::int64_t, 64>{});
   return f(std::integral_constant<std::int64_t, 8>{});
 }
 
-/// Calls f(first element, distance between positions, number of positions, offset in block) for the runs that make up
-/// [p, p + n).
+/// Calls f(first element, distance between positions, number of positions, offset in block) for the runs of [p, p + n).
 template <class F>
 void softmax_runs(const SoftmaxLayout& l, std::int64_t p, std::int64_t n, F&& f) {
   if (l.inner == 1) return f(p * l.classes, l.classes, n, std::int64_t{0});
@@ -40,7 +39,7 @@ void softmax_runs(const SoftmaxLayout& l, std::int64_t p, std::int64_t n, F&& f)
   }
 }
 
-/// to[k * W + v] = element k of position p + v, for v < n; zeros from there to W.
+/// to[k * W + v] = element k of position p + v for v < n; zero for the other v < W.
 template <std::int64_t W, class T>
 void softmax_load(const SoftmaxLayout& l, const T* from, std::int64_t p, std::int64_t n, T* to) {
   if (n < W) std::fill_n(to, l.classes * W, T{0});
@@ -62,10 +61,10 @@ void softmax_store(const SoftmaxLayout& l, const T* from, std::int64_t p, std::i
   });
 }
 
-/// z[k][v] -= max over k; total[v] = sum over k of exp(z[k][v]), which also go to e when it is not null (e may be z).
+/// z[k][v] -= max over k; total[v] = sum over k of exp(z[k][v]). The exponentials go to e, if not null (e may be z).
 template <std::int64_t W, class T>
 void softmax_sum(std::int64_t classes, T* z, T* e, T* total) {
-  T top[W], sum[W] = {}, now[W];  // local, so that the compiler knows what overlaps
+  T top[W], sum[W] = {}, now[W];  // local arrays, so that the compiler can exclude aliasing
   std::copy_n(z, W, top);
   for (std::int64_t k = 1; k < classes; ++k)
     for (std::int64_t v = 0; v < W; ++v) top[v] = z[k * W + v] > top[v] ? z[k * W + v] : top[v];
@@ -79,7 +78,7 @@ void softmax_sum(std::int64_t classes, T* z, T* e, T* total) {
   std::copy_n(sum, W, total);
 }
 
-/// Runs body(first position, count) over blocks of W positions, many blocks a task; make_body makes one body a task.
+/// Runs body(first position, count) over blocks of W positions, many blocks per task, with one make_body() per task.
 template <std::int64_t W, class F>
 void softmax_blocks(const SoftmaxLayout& l, F&& make_body) {
   const std::int64_t grain = W * std::max<std::int64_t>(1, 32768 / (W * std::max<std::int64_t>(1, l.classes)));
@@ -109,7 +108,7 @@ void softmax_forward(const SoftmaxLayout& l, bool logarithm, const T* x, T* y) {
   });
 }
 
-/// softmax: dx = y * (dy - sum(dy * y)); its logarithm: dx = dy - exp(y) * sum(dy).
+/// Softmax: dx = y * (dy - sum(dy * y)). Its logarithm: dx = dy - exp(y) * sum(dy).
 template <class T>
 void softmax_backward(const SoftmaxLayout& l, bool logarithm, const T* y, const T* dy, T* dx) {
   with_softmax_block(l.classes, [&](auto block) {

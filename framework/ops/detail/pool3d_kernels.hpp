@@ -1,5 +1,5 @@
-// Pooling loops over channels-last memory: the innermost loop is over channels. A task is a row of outputs (or of
-// inputs, for the adjoints), so that no two tasks write the same place.
+// Pooling loops over channels-last memory. The innermost loop is over channels. A task is a row of outputs (or of
+// inputs, for the adjoints), so that no two tasks write to the same place.
 #pragma once
 
 #include <algorithm>
@@ -17,18 +17,18 @@ struct Pool3dGeometry {
   Triple in, out, kernel, stride, before;
   bool adaptive = false;  ///< windows follow from in and out; kernel is the largest of them
 
-  /// Whether there is nothing to read. The extents are then bounded by no memory, nor are their products.
+  /// Whether there is nothing to read. Memory then does not limit the extents, and their products may overflow.
   bool empty() const { return batch == 0 || channels == 0; }
   std::int64_t in_voxels() const { return in[0] * in[1] * in[2]; }
   std::int64_t out_voxels() const { return out[0] * out[1] * out[2]; }
-  /// Whether each voxel is in just one window.
+  /// Whether each voxel is in exactly one window.
   bool tiles() const {
     bool exact = true;
     for (std::size_t i = 0; i < 3; ++i)
       exact = exact && before[i] == 0 && kernel[i] == stride[i] && out[i] * stride[i] == in[i];
     return exact && !adaptive;
   }
-  /// Too little work to be worth waking threads.
+  /// Whether there is too little work to wake threads for.
   bool small() const { return batch * channels * std::max(in_voxels(), out_voxels()) < 16384; }
 };
 
@@ -37,14 +37,14 @@ struct PoolRange {
   std::int64_t size() const { return end - begin; }
 };
 
-/// Input positions of the window of output o in dimension i, cut to the input.
+/// Input positions of the window of output o in dimension i, clipped to the input.
 inline PoolRange pool_window(const Pool3dGeometry& g, std::size_t i, std::int64_t o) {
   if (g.adaptive) return {o * g.in[i] / g.out[i], ((o + 1) * g.in[i] + g.out[i] - 1) / g.out[i]};
   const std::int64_t start = o * g.stride[i] - g.before[i];
   return {std::max<std::int64_t>(0, start), std::min(g.in[i], start + g.kernel[i])};
 }
 
-/// Outputs whose window holds input position p in dimension i.
+/// Outputs whose window contains input position p in dimension i.
 inline PoolRange pool_users(const Pool3dGeometry& g, std::size_t i, std::int64_t p) {
   // o * in < (p + 1) * out and (o + 1) * in > p * out: the same windows, seen from the input
   if (g.adaptive) return {p * g.out[i] / g.in[i], ((p + 1) * g.out[i] + g.in[i] - 1) / g.in[i]};
@@ -53,7 +53,7 @@ inline PoolRange pool_users(const Pool3dGeometry& g, std::size_t i, std::int64_t
   return {begin, std::min(g.out[i], at / g.stride[i] + 1)};
 }
 
-/// Where the windows of a row of outputs begin and end along D.
+/// The begin and end of each output's window along D.
 class PoolDepths {
  public:
   explicit PoolDepths(const Pool3dGeometry& g) {
@@ -72,7 +72,7 @@ class PoolDepths {
   std::vector<std::int64_t> begin_, end_;
 };
 
-/// f(row, a sample's first input, the row's first output) for all rows of outputs, those of a plane in one task.
+/// Calls f(row, a sample's first input, the row's first output) for all rows of outputs; a task is a plane of them.
 template <class F>
 void each_pool_row(const Pool3dGeometry& g, const F& f) {
   if (g.empty()) return;
@@ -87,7 +87,7 @@ void each_pool_row(const Pool3dGeometry& g, const F& f) {
       g.small());
 }
 
-/// y = max over each window, NaN wins. With `index`, the place of the first maximum: a voxel number within its sample.
+/// y = max over each window; NaN wins. `index` (or null) receives the first maximum's voxel number within its sample.
 template <class T>
 void max_pool(const Pool3dGeometry& g, const T* x, T* y, std::int32_t* index) {
   each_pool_row(g, [&](const kernels::PoolRow& row, std::int64_t sample, std::int64_t o) {
@@ -110,8 +110,8 @@ void pool_pick(const Pool3dGeometry& g, const T* x, const std::int32_t* index, T
       g.small());
 }
 
-/// dx = 0; dx[index[o]] += dy[o]. Where windows share voxels a task owns some rows of dx and looks at every output
-/// whose window reaches into them; where they tile the volume, rows of outputs own their windows.
+/// dx = 0; dx[index[o]] += dy[o]. If windows overlap, each task owns some rows of dx and checks every output whose
+/// window reaches into them. If windows tile the volume, each row of outputs owns its windows.
 template <class T>
 void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T* dx) {
   if (g.empty()) return;
@@ -123,7 +123,7 @@ void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T
   }
   const std::int64_t c = g.channels, plane = g.in[1] * g.in[2], out_row = g.out[1] * g.out[2] * c;
   const std::int64_t rows =
-      std::max(g.stride[0], g.kernel[0]);  // at least a window, so that few outputs are looked at twice
+      std::max(g.stride[0], g.kernel[0]);  // at least a window, so that few outputs are checked twice
   const std::int64_t blocks = (g.in[0] + rows - 1) / rows;
   parallel_for(
       g.batch * blocks,
@@ -141,7 +141,7 @@ void pool_put(const Pool3dGeometry& g, const T* dy, const std::int32_t* index, T
       g.small());
 }
 
-/// y = mean over each window, of its positions inside the input.
+/// y = mean over each window's positions inside the input.
 template <class T>
 void window_mean(const Pool3dGeometry& g, const T* x, T* y) {
   if (g.empty()) return;
@@ -169,7 +169,7 @@ void window_mean(const Pool3dGeometry& g, const T* x, T* y) {
       g.small());
 }
 
-/// The adjoint of window_mean: each input position collects from the windows that hold it.
+/// The adjoint of window_mean: each input position sums over the windows that contain it.
 template <class T>
 void window_spread(const Pool3dGeometry& g, const T* dy, T* dx) {
   if (g.empty()) return;

@@ -1,5 +1,5 @@
-// Loops over N strided operands of one index space: broadcasting, transposing, slicing. Axes that continue each other
-// are merged, so that the common cases come down to one or two.
+// Loops over N strided operands of one index space: broadcasting, transposing, slicing. Adjacent axes with continuous
+// strides are merged, so that the common cases have one or two axes.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ namespace vg::detail {
 
 using Strides = std::array<std::int64_t, Shape::max_rank>;
 
-/// Strides of a contiguous tensor, in elements; zeros where it has none, for its extents' product may be any number.
+/// Strides of a contiguous tensor, in elements. All are 0 for an empty tensor, whose products could overflow.
 inline Strides contiguous_strides(const Shape& shape) {
   Strides s{};
   if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return s;
@@ -25,7 +25,7 @@ inline Strides contiguous_strides(const Shape& shape) {
   return s;
 }
 
-/// Strides that walk a contiguous tensor of `shape` as if it were broadcast to `out`.
+/// Strides that read a contiguous tensor of `shape` as if it were broadcast to `out`.
 inline Strides broadcast_strides(const Shape& shape, const Shape& out) {
   const Strides own = contiguous_strides(shape);
   Strides s{};
@@ -50,7 +50,7 @@ struct Walk {
     }
   }
 
-  /// Adds an axis inside the others, merged with the last one if that just continues it.
+  /// Adds an innermost axis, merged with the last one if it continues that axis.
   void push(std::int64_t e, const Offsets& s) {
     if (e == 1) return;
     bool merges = rank > 0;
@@ -68,8 +68,8 @@ struct Walk {
   }
 };
 
-/// Calls row(offsets, position, n) for runs of n elements along the innermost axis, in parallel: `offsets` are those of
-/// the operands at its start, `position` is the row-major index of it.
+/// Calls row(offsets, position, n) for runs of n elements along the innermost axis, in parallel. `offsets` are the
+/// operands' offsets at the start of the run, `position` is its row-major index.
 template <std::size_t N, class Row>
 void for_rows(const Walk<N>& w, Row row) {
   using Offsets = typename Walk<N>::Offsets;
@@ -100,7 +100,7 @@ void for_rows(const Walk<N>& w, Row row) {
   });
 }
 
-/// dst[i] = src[i] over an index space of `shape`, each side with strides of its own (0 repeats, negative walks back).
+/// dst[i] = src[i] over an index space of `shape`. Each side has its own strides (0 repeats, negative goes backwards).
 void copy_strided(DType dtype, const Shape& shape, void* dst, std::int64_t dst_offset, const Strides& dst_strides,
                   const void* src, std::int64_t src_offset, const Strides& src_strides);
 

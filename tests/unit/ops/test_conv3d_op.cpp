@@ -244,7 +244,7 @@ TEST_CASE("convolutions say what is wrong with their arguments", "[conv3d]") {
   says({.rhs_dilation = {1, 1, 0}}, "[conv3d] rhs_dilation: got (1, 1, 0)");
   says({.groups = 0}, "[conv3d] groups: got 0; must be at least 1");
   says({.groups = 4}, "[conv3d] out_channels: got 2; must be a positive multiple of groups (4)");
-  says({.groups = 2}, "[conv3d] w: has 4 input channels a group; must be 2");
+  says({.groups = 2}, "[conv3d] w: has 4 input channels per group; must be 2");
   says({.padding = {{{std::int64_t{1} << 40, 0}, {0, 0}, {0, 0}}}}, "[conv3d] padding: got (1099511627776, 0)");
   CHECK_THROWS_WITH(conv3d(Variable(Tensor::ones({4, 4, 4, 4})), w),
                     Contains("[conv3d] x: got shape (4, 4, 4, 4); must be of rank 5"));
@@ -253,7 +253,7 @@ TEST_CASE("convolutions say what is wrong with their arguments", "[conv3d]") {
                     Contains("[conv3d] kernel_size: got (3, 0, 3)"));
   CHECK_THROWS_WITH(conv3d(x, Variable(Tensor::ones({3, 3, 3, 4, 0}))), Contains("[conv3d] out_channels: got 0"));
   CHECK_THROWS_WITH(conv3d(x, Variable(Tensor::ones({3, 3, 3, 3, 2}))),
-                    Contains("[conv3d] w: has 3 input channels a group; must be 4"));
+                    Contains("[conv3d] w: has 3 input channels per group; must be 4"));
   CHECK_THROWS_AS(conv3d(x, Variable(Tensor::ones(w.shape(), f64))), TypeError);
   CHECK_THROWS_WITH(conv3d(Variable(Tensor::ones(x.shape(), i32)), w),
                     Contains("[conv3d] x: got i32; must be f32 or f64"));
@@ -271,7 +271,8 @@ TEST_CASE("convolutions say what is wrong with their arguments", "[conv3d]") {
 
   const Variable wt(Tensor::ones({3, 3, 3, 2, 4}));
   CHECK_NOTHROW(conv_transpose3d(x, wt));
-  CHECK_THROWS_WITH(conv_transpose3d(x, w), Contains("[conv_transpose3d] w: has 2 input channels a group; must be 4"));
+  CHECK_THROWS_WITH(conv_transpose3d(x, w),
+                    Contains("[conv_transpose3d] w: has 2 input channels per group; must be 4"));
   CHECK_THROWS_WITH(conv_transpose3d(x, wt, {.stride = {1, 0, 1}}),
                     Contains("[conv_transpose3d] stride: got (1, 0, 1)"));
   CHECK_THROWS_WITH(conv_transpose3d(x, wt, {.groups = 3}), Contains("[conv_transpose3d] out_channels: got 2"));
@@ -283,7 +284,7 @@ TEST_CASE("padding that crops more than an axis has is refused by every convolut
   };
   const auto x = [](std::int64_t extent) { return Variable(Tensor::ones({1, 4, extent, 4, 2})); };
   const Variable w(Tensor::ones({1, 1, 1, 2, 3})), wt(Tensor::ones({1, 1, 1, 3, 2}));
-  const std::string says = "padding: got (-2, 5) along W, of extent 1; may not crop more than there is";
+  const std::string says = "padding: got (-2, 5) along W, of extent 1; must not crop more than that";
   CHECK_THROWS_WITH(conv3d(x(1), w, {.padding = pads(-2, 5)}), Contains("[conv3d] " + says));
   CHECK_THROWS_WITH(conv3d(x(1), w, {.padding = pads(5, -2)}), Contains("[conv3d] padding: got (5, -2) along W"));
   CHECK_THROWS_WITH(conv3d(x(2), w, {.padding = pads(-1, -2)}), Contains("[conv3d] padding: got (-1, -2) along W"));
@@ -334,8 +335,8 @@ TEST_CASE("convolutions refuse numbers whose sums and products would overflow", 
 TEST_CASE("a convolution of two dtypes says how to make them one", "[conv3d]") {
   const Variable x(Tensor::ones({1, 2, 2, 2, 1}, f64)), w(Tensor::ones({1, 1, 1, 1, 1}));
   const std::string says =
-      "x: got f64; w is f32: both must have one dtype. Convert x with .to(vg::f32), or the model that w belongs to "
-      "with model.to(vg::f64)";
+      "x: got f64; w is f32: both must have the same dtype. Convert x with .to(vg::f32), or the model that w "
+      "belongs to with model.to(vg::f64)";
   CHECK_THROWS_WITH(conv3d(x, w), Contains("[conv3d] " + says));
   CHECK_THROWS_WITH(conv_transpose3d(x, w), Contains("[conv_transpose3d] " + says));
   CHECK_THROWS_AS(conv3d_grad_input(x, w, {2, 2, 2}), TypeError);
