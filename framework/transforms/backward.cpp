@@ -18,13 +18,13 @@ namespace {
 
 using NodeSet = std::unordered_set<const Node*>;
 
-// The part of a graph between an output and the inputs asked for.
+// The part of a graph between an output and the requested inputs.
 struct Subgraph {
   NodeSet wanted;   // nodes from which an input can be reached
-  NodeSet unfused;  // nodes to be walked as if they had taken nothing in, because an input asked for is within them
+  NodeSet unfused;  // nodes whose unfused form is used, because a requested input is a value that they absorbed
 };
 
-// The op of n as a pass walks it: n, or what n is without what it took in.
+// The node that a pass uses for n: n itself or its unfused form.
 const Node& effective_node(const Node& n, bool create_graph, const NodeSet* unfused) {
   return n.unfused && (create_graph || (unfused && unfused->count(&n) != 0)) ? *n.unfused : n;
 }
@@ -47,10 +47,10 @@ void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
                                name_of(grad.dtype()), grad.shape().str(), name_of(input.dtype), input.shape.str()));
 }
 
-// The reverse pass: to every node that requires a gradient, or only to those of a subgraph. What a pass has collected is
-// kept here and not in the nodes, so passes may share nodes: one within a vjp (checkpointing), or one a thread over the
-// same weights. Gradients that are recorded are those of the ops as they were written: they depend on each value that a
-// user can have a handle of.
+// The reverse pass, to all nodes that require a gradient or only to those of a subgraph. Collected gradients are stored
+// here and not in the nodes, so passes may share nodes: a pass within a vjp (checkpointing), or one pass per thread
+// over the same weights. With create_graph, unfused forms are used, so that recorded gradients depend on every value
+// that a user can have a handle of.
 class Engine {
  public:
   Engine(const Variable& root, Variable cotangent, bool retain, bool create, const Subgraph* subgraph)
@@ -61,7 +61,7 @@ class Engine {
     push(Node::of(root), std::move(cotangent));
   }
 
-  // Calls finish(node, gradient) for each node reached, before its own vjp runs.
+  // Calls finish(node, gradient) for each node reached, before the node's own vjp runs.
   template <class Finish>
   void run(Finish finish) {
     RecordingGuard scope(create_);
@@ -140,10 +140,10 @@ class Engine {
   }
 
   std::vector<std::shared_ptr<Node>> heap_;
-  std::unordered_map<const Node*, Variable> pending_;  // the gradients of what is in the heap, as far as collected
-  Variable output_;  // what vjps see: one handle for all ops, as long as no vjp keeps it
+  std::unordered_map<const Node*, Variable> pending_;  // the gradients of the nodes in the heap, as far as collected
+  Variable output_;  // the output for vjps: one handle for all ops, as long as no vjp keeps it
   bool retain_, create_;
-  const NodeSet *wanted_, *unfused_;  // null: all, and none
+  const NodeSet *wanted_, *unfused_;  // null: all nodes; none
 };
 
 }  // namespace
@@ -171,8 +171,8 @@ Variable checked_cotangent(const Variable& output, const Variable& cotangent, st
   return cotangent;
 }
 
-// Whether n took in one of the targets, itself or by what it took in. Of a node that a walk has freed nobody knows what
-// it took in; it is then met in the subgraph, and refused.
+// Whether n absorbed one of the targets, directly or through another absorbed value. Also true if an earlier pass has
+// freed an absorbed value's node: that node is then part of the subgraph, which throws.
 bool was_fused(const Node& n, const NodeSet& targets) {
   for (const Node* at = &n; at->unfused != nullptr;) {
     at = at->unfused->inputs[0].node.get();
@@ -220,10 +220,10 @@ void Variable::backward(const BackwardOptions& options) const { backward(Variabl
 void Variable::backward(const Variable& cotangent, const BackwardOptions& options) const {
   Engine engine(*this, checked_cotangent(*this, cotangent, "backward"), options.retain_graph, options.create_graph,
                 nullptr);
-  // The leaves get theirs at the end: an error on the way leaves every grad() as it was.
+  // The leaves get their gradients at the end, so that an error before leaves every grad() unchanged.
   struct Leaf {
     std::shared_ptr<Node> node;
-    Variable grad;  // of this pass, then of all
+    Variable grad;  // of this pass, then the sum of all
     bool in_place = false;
   };
   std::vector<Leaf> leaves;
@@ -231,7 +231,7 @@ void Variable::backward(const Variable& cotangent, const BackwardOptions& option
     if (n->inputs.empty() && !n->consumed) leaves.push_back({n, grad});
   });
   RecordingGuard scope(options.create_graph);
-  // what may throw comes first: values that are still lazy, and sums that need memory
+  // steps that may throw come first: lazy values, and sums that need memory
   for (Leaf& leaf : leaves) {
     leaf.in_place = adds_in_place(leaf.node->grad, options.create_graph);
     if (leaf.in_place)
@@ -274,7 +274,7 @@ std::vector<Variable> gradients(const Variable& output, const std::vector<Variab
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (Node::of(inputs[i]) == n) found[i] = grad;
   });
-  for (std::size_t i = 0; i < inputs.size(); ++i)  // reached, but every way there was zero
+  for (std::size_t i = 0; i < inputs.size(); ++i)  // reached, but all gradients on the way were zero
     if (!found[i].defined() && wanted.count(Node::of(inputs[i]).get()))
       found[i] = Variable(Tensor::zeros(inputs[i].shape(), inputs[i].dtype()));
   return found;

@@ -18,8 +18,8 @@ const Variable& StateGrads::at(std::string_view path, std::string_view leaf) con
 
 namespace {
 
-// Arguments to differentiate by become variables that require a gradient: inside another grad's graph they stay
-// connected.
+// Arguments to differentiate become variables that require a gradient. Those inside another grad's graph stay connected
+// to it.
 Args with_gradients(const Args& args, const std::vector<int>& argnums) {
   Args inputs = args;
   for (int i : argnums) {

@@ -1,7 +1,9 @@
 // Functional gradients with respect to states and arguments, after brainstate.transform.grad.
 //
 //   auto step = vg::grad([&](const vg::Args& a) { return vg::cross_entropy(model(a[0]), labels); },
-//   model.parameters()); auto [grads, loss, aux] = step({x}); optimizer.update(grads.states);
+//                        model.parameters());
+//   auto [grads, loss, aux] = step({x});
+//   optimizer.update(grads.states);
 #pragma once
 
 #include <functional>
@@ -14,7 +16,7 @@ namespace vg {
 
 using Args = std::vector<Variable>;
 
-/// Gradients by path and leaf, in the structure of the States asked for.
+/// Gradients by path and leaf, in the structure of the States that were passed to grad().
 class StateGrads {
  public:
   struct Entry {
@@ -22,11 +24,11 @@ class StateGrads {
     std::vector<std::pair<std::string, Variable>> leaves;
   };
   std::vector<Entry> entries;
-  /// Throws ValueError naming the path or leaf.
+  /// Throws ValueError, naming path and leaf, if there is no such gradient.
   const Variable& at(std::string_view path, std::string_view leaf) const;
 };
 
-/// What a function to be differentiated returns: a value, and anything else to hand through.
+/// The result of a function to be differentiated: a value, and further Variables that are returned as they are.
 struct ValueAux {
   Variable value;
   std::vector<Variable> aux{};
@@ -36,25 +38,25 @@ struct ValueAux {
 using Differentiable = std::function<ValueAux(const Args&)>;
 
 struct GradOptions {
-  std::vector<int> argnums{};  ///< arguments to differentiate by, too
-  bool check_states = true;    ///< a state that f does not use is a ValueError; otherwise its gradient is zeros
-  bool create_graph = false;   ///< so that the result can be differentiated again
+  std::vector<int> argnums{};  ///< arguments to differentiate as well
+  bool check_states = true;    ///< if true, a state that f does not use is a ValueError; else its gradient is zeros
+  bool create_graph = false;   ///< whether the result can be differentiated again
 };
 
 /// In brainstate's order: gradients, value, aux.
 struct GradResult {
   struct Grads {
     StateGrads states;
-    std::vector<Variable> args;  ///< one an entry of argnums
+    std::vector<Variable> args;  ///< one per entry of argnums
   } grads;
   Variable value;
   std::vector<Variable> aux;
 };
 
-/// A function that returns the gradient of f, whose value has one element. Throws ValueError for a bad argnum or an
-/// unused state.
+/// A function that returns the gradient of f, whose value must have one element. It throws ValueError for a bad argnum
+/// or an unused state.
 std::function<GradResult(const Args&)> grad(Differentiable f, States states, GradOptions options = {});
-/// The same for a value of any shape, seeded with ones.
+/// The same for a value of any shape, with a cotangent of ones.
 std::function<GradResult(const Args&)> vector_grad(Differentiable f, States states, GradOptions options = {});
 
 }  // namespace vg

@@ -14,7 +14,7 @@ namespace vg {
 
 namespace {
 
-// Number i of a fixed pseudo-random sequence (splitmix64), in +-[0.5, 1): never so small that an error hides behind it.
+// Number i of a fixed pseudo-random sequence (splitmix64), in +-[0.5, 1), so that no small factor hides an error.
 double fixed_number(std::uint64_t i) {
   std::uint64_t z = (i + 1) * 0x9e3779b97f4a7c15u;
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -50,15 +50,15 @@ void check_leaves(const std::vector<Variable>& leaves) {
   for (std::size_t i = 0; i < leaves.size(); ++i) {
     if (leaves[i].dtype() != f64)
       throw TypeError(fmt::format(
-          "[gradcheck] input {}: got {}; must be f64 (differences in less tell nothing): convert with .to(vg::f64)", i,
+          "[gradcheck] input {}: got {}; must be f64 (differences need f64 precision): convert with .to(vg::f64)", i,
           name_of(leaves[i].dtype())));
     if (!leaves[i].requires_grad() || !leaves[i].is_leaf())
       throw ValueError(fmt::format("[gradcheck] input {}: must be a leaf that requires a gradient", i));
   }
 }
 
-// Of the leaves' present values. `differentiated` says whether the result's gradient will be taken, or only its value
-// read. Recording is on in both cases, for an f that takes gradients itself.
+// f of the leaves' present values. `differentiated` is true if the gradient of the result will be computed, false if
+// only its value is used. Recording is on in both cases, for an f that computes gradients itself.
 using Function = std::function<Variable(bool differentiated)>;
 
 // <f(), u>
@@ -93,7 +93,7 @@ class Objective {
   Tensor cotangent_;
 };
 
-// Puts one element back, whatever happens.
+// Restores one element, also after an exception.
 class Perturbed {
  public:
   explicit Perturbed(double& element) : element_(element), before_(element) {}
@@ -156,7 +156,7 @@ GradcheckReport check_gradient(const Function& f, const std::vector<Variable>& l
   for (std::size_t l = 0; l < leaves.size(); ++l) {
     Variable leaf = leaves[l];
     Tensor& value = leaf.mutable_value();
-    value.make_unique();  // others may share the memory
+    value.make_unique();  // other tensors may share the memory
     const std::int64_t n = value.numel(), count = options.max_elements == 0 ? n : std::min(n, options.max_elements);
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t at = i * n / count;
@@ -182,8 +182,8 @@ GradcheckReport gradgradcheck_leaves(const std::function<Variable()>& f, const s
   check_options(options);
   check_leaves(leaves);
   Variable cotangent;
-  // <gradient of <f, cotangent>, u>. The differences take the ops' fast first derivatives, which are not recorded; the
-  // analytic side records them: the two must agree.
+  // <gradient of <f, cotangent>, u>. The differences use the ops' fast first derivatives, which are not recorded. The
+  // analytic side uses recorded ones, so the check compares the two.
   const auto first = [&](bool create) -> Variable {
     const Variable y = f();
     if (!cotangent.defined()) cotangent = Variable(fixed_tensor(y.shape(), 1), true);
@@ -197,7 +197,7 @@ GradcheckReport gradgradcheck_leaves(const std::function<Variable()>& f, const s
   };
   {
     EnableGrad on;
-    first(false);  // makes the cotangent, whose shape is the output's
+    first(false);  // creates the cotangent, which has the output's shape
   }
   std::vector<Variable> all = leaves;
   all.push_back(cotangent);
@@ -206,7 +206,7 @@ GradcheckReport gradgradcheck_leaves(const std::function<Variable()>& f, const s
 
 namespace {
 
-// Leaves of their own for the floats among the inputs.
+// Creates leaves for the floating inputs.
 template <class Check>
 GradcheckReport on_copies(const GradcheckFunction& f, const std::vector<Tensor>& inputs, Check check) {
   std::vector<Variable> arguments, leaves;
@@ -215,7 +215,7 @@ GradcheckReport on_copies(const GradcheckFunction& f, const std::vector<Tensor>&
     if (!inputs[i].defined()) throw ValueError(fmt::format("[gradcheck] input {}: the tensor is undefined", i));
     if (inputs[i].dtype() == f32)
       throw TypeError(fmt::format(
-          "[gradcheck] input {}: got f32; must be f64 (differences in less tell nothing): convert with .to(vg::f64)",
+          "[gradcheck] input {}: got f32; must be f64 (differences need f64 precision): convert with .to(vg::f64)",
           i));
     arguments.emplace_back(inputs[i].clone(), inputs[i].dtype() == f64);
     if (inputs[i].dtype() != f64) continue;

@@ -1,4 +1,4 @@
-// For Catch2 (2.x) tests: CHECK_THAT(vg::gradcheck(f, inputs), vg::Passes()) prints what is wrong, and where.
+// For Catch2 (2.x) tests: CHECK_THAT(vg::gradcheck(f, inputs), vg::Passes()) prints the worst derivative if it fails.
 #pragma once
 
 #include <string>
