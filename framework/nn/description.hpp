@@ -1,4 +1,4 @@
-// Plain data that says what a thing is made of: options of a layer, settings of an optimizer. Checkpoints print it.
+// Plain data that describes objects: options of a layer, settings of an optimizer. Checkpoints store it.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ using ValueVariant = std::variant<bool, std::int64_t, double, std::string, std::
                                   std::vector<double>, std::vector<std::string>>;
 }
 
-/// A std::variant of these types. A class of its own because libstdc++ 12 destroys what is not there when copying a
-/// variant of strings and vectors runs out of memory; so a copy is made as a new value is, and then moved.
+/// A std::variant of these types. It is a class because of a bug in libstdc++ 12: if copying a variant of strings and
+/// vectors runs out of memory, it destroys an object that does not exist. So a copy is made as a new value, then moved.
 struct Value : detail::ValueVariant {
   using detail::ValueVariant::ValueVariant;
   using detail::ValueVariant::operator=;
@@ -30,11 +30,11 @@ struct Value : detail::ValueVariant {
   Value& operator=(Value&&) noexcept = default;
   ~Value() = default;
 };
-/// Ordered, names unique.
+/// Ordered pairs; the names are unique.
 using Attributes = std::vector<std::pair<std::string, Value>>;
 
-/// std::vector<std::pair<std::string, T>>, of a T that holds such a vector itself. The special members are written out
-/// because the constexpr ones of a plain vector make clang 14 ask for T before it is complete.
+/// std::vector<std::pair<std::string, T>> for a T that holds such a vector itself. The special members are written out
+/// because clang 14 needs a complete T for the constexpr ones of a plain vector.
 template <class T>
 struct Named : std::vector<std::pair<std::string, T>> {
   using Base = std::vector<std::pair<std::string, T>>;
@@ -55,13 +55,13 @@ struct ModuleConfig {
   Named<ModuleConfig> children;
 };
 
-/// What an object saves itself as: values, tensors and named parts.
+/// The saved form of an object: values, tensors and named parts.
 struct StateDict {
   Attributes values;
   std::vector<std::pair<std::string, Tensor>> tensors;
   Named<StateDict> parts;
 
-  /// The value of that name and type, tensor or part. Throws IoError naming what is missing or of another type.
+  /// The value, tensor or part of that name. Throws IoError, naming it, if it is missing or of another type.
   template <class T>
   const T& get(std::string_view name) const;
   const Tensor& tensor(std::string_view name) const;
@@ -70,14 +70,14 @@ struct StateDict {
   bool has_tensor(std::string_view name) const;
 };
 
-/// Anything that a checkpoint can hold beside a model: optimizers, schedules, loaders, histories.
+/// An object that a checkpoint can store beside a model: an optimizer, a schedule, a loader, a history.
 class Stateful {
  public:
   virtual ~Stateful() = default;
   virtual StateDict save_state() const = 0;
-  /// The problems that loading `state` would meet, one line each; empty when it fits. Changes nothing.
+  /// The problems that would prevent loading `state`, one line each; empty if there are none. Changes nothing.
   virtual std::vector<std::string> check_state(const StateDict& state) const = 0;
-  /// Takes the state over. Called only after check_state() was empty.
+  /// Takes over the state. Called only if check_state() returned no problem.
   virtual void load_state(const StateDict& state) = 0;
 };
 

@@ -23,7 +23,7 @@ std::string join(const std::string& prefix, std::string_view name) {
   return prefix.empty() ? std::string(name) : prefix + "." + std::string(name);
 }
 
-// For messages: the name of a module's type where it has no kind.
+// For messages: the module's kind, or the name of its type if it has none.
 std::string kind_or_type(const Module& m) {
   std::string kind = m.kind();
   if (kind != "Module") return kind;
@@ -33,8 +33,8 @@ std::string kind_or_type(const Module& m) {
   return name ? name.get() : kind;
 }
 
-// Visits the whole tree, each module and state once, parents before children. With every_path, a state once for each
-// path that leads to it.
+// Visits the whole tree, each module and state once, parents before children. With every_path, a state is visited once
+// per path that leads to it.
 class Walk : public Visitor {
  public:
   using OnState = std::function<void(const std::string&, State&)>;
@@ -59,7 +59,7 @@ class Walk : public Visitor {
     const std::string before = std::exchange(path_, path);
     m.visit(*this);
     path_ = before;
-    if (every_path_) seen_.erase(&m);  // only what holds it is not entered again
+    if (every_path_) seen_.erase(&m);  // other paths may enter it again, but not itself
   }
 
   OnState on_state_;
@@ -72,7 +72,7 @@ class Walk : public Visitor {
 void for_each_module(Module& root, const Walk::OnModule& f) { Walk({}, f).start(root); }
 void for_each_state(Module& root, const Walk::OnState& f) { Walk(f, {}).start(root); }
 
-// The path of `wanted`, which is only compared, below root.
+// The path of a module below root. The pointer is only compared.
 std::optional<std::string> path_below(Module& root, const void* wanted) {
   std::optional<std::string> found;
   for_each_module(root, [&](const std::string& path, const Module& m) {
@@ -81,7 +81,7 @@ std::optional<std::string> path_below(Module& root, const void* wanted) {
   return found;
 }
 
-// Names only one module's own children, and refuses one that holds it.
+// Describes the module's own children, and rejects a child that contains the module.
 struct Describe : Visitor {
   Describe(ModuleConfig& d, std::vector<std::pair<const Module*, std::string>>& modules)
       : description(d), open(modules) {}
@@ -104,7 +104,7 @@ struct Describe : Visitor {
     return d;
   }
   ModuleConfig& description;
-  std::vector<std::pair<const Module*, std::string>>& open;  // from the root to the one that is described
+  std::vector<std::pair<const Module*, std::string>>& open;  // from the root to the module that is being described
 };
 
 constinit thread_local bool copying = false;
@@ -129,7 +129,7 @@ Module::Module(const Module& other) : in_size_(other.in_size_), out_size_(other.
 
 // ------------------------------------------------------------------------------------------------------------ a call
 
-// The calls that this thread is in, linked on its stack.
+// The calls that this thread is in, linked through its stack.
 class Module::Call {
  public:
   explicit Call(Module& m) : module(m), outer(current) { current = this; }
@@ -181,7 +181,7 @@ Variables Module::call(Variables inputs) {
 
 Variables Module::update_all(Variables inputs) {
   if (inputs.size() != 1)
-    throw ValueError(fmt::format("[{}] call: got {} inputs; must be 1 (a module of several is a vg::MultiModule)",
+    throw ValueError(fmt::format("[{}] call: got {} inputs; must be 1 (a vg::MultiModule takes several)",
                                  kind_or_type(*this), inputs.size()));
   Variables outputs;
   outputs.push_back(update_last(std::move(inputs[0])));
@@ -196,8 +196,8 @@ Variable MultiModule::update(const Variable& x) {
   return std::move(outputs[0]);
 }
 
-// Each call that the exception passes through finds the module that threw in its own tree, so the outermost gives the
-// whole path. Without the memory for it the message stays as it was.
+// Each call that the exception passes through looks for the throwing module in its own tree, so the outermost call sets
+// the whole path. If there is no memory for that, the message stays as it was.
 void Module::locate(Error& error) noexcept {
   if (error.keeps_) return;
   try {
@@ -208,7 +208,7 @@ void Module::locate(Error& error) noexcept {
       *place = *error.place_;
     std::optional<std::string> path;
     if (place->module != nullptr) path = path_below(*this, place->module);
-    if (!path) {  // it was thrown here, or in a module that visit() does not name
+    if (!path) {  // thrown here, or in a module that visit() does not name
       place->module = this;
       place->kind = kind_or_type(*this);
       path.emplace();
@@ -224,7 +224,7 @@ void Module::locate(Error& error) noexcept {
   }
 }
 
-// In training mode a module that is in evaluation mode was left so by the user, or no visit() names it.
+// In training mode, a submodule in evaluation mode is either meant to be so by the user, or no visit() names it.
 void Module::check_named(const Call* outer) {
   const std::atomic_ref<const Module*> named_by(named_by_);  // several threads may call one model
   if (named_by.load(std::memory_order_relaxed) == &outer->module || !recording()) return;
@@ -242,7 +242,7 @@ void Module::check_named(const Call* outer) {
     throw ValueError(fmt::format(
         "[{0}] visit: it calls a {1} that visit() does not name, so that it would be neither trained, nor saved, nor "
         "put "
-        "in training mode; name it: v(\"name\", member). Where that is meant, call it under vg::NoGradGuard, or "
+        "in training mode; name it: v(\"name\", member). If that is meant, call it under vg::NoGradGuard, or "
         "freeze() it",
         kind_or_type(outer->module), kind_or_type(*this)));
 }
@@ -260,7 +260,7 @@ void Module::build(const std::vector<std::int64_t>& in_size) {
 }
 
 std::shared_ptr<bool> Module::trained_once() {
-  static std::mutex several_threads;  // may call states() of one model
+  static std::mutex several_threads;  // several threads may call states() of one model
   const std::lock_guard guard(several_threads);
   if (!trained_once_) trained_once_ = std::make_shared<bool>(false);
   return trained_once_;
@@ -268,7 +268,7 @@ std::shared_ptr<bool> Module::trained_once() {
 
 namespace {
 
-// A module's own running statistics.
+// Finds a module's own running statistics.
 struct Statistics : Visitor {
   explicit Statistics(Module& m) { m.visit(*this); }
   void state(std::string_view, State& s) override {

@@ -8,8 +8,8 @@
 //     void visit(vg::Visitor& v) override { v("conv", conv); v("head", head); }
 //   };
 //
-// One of several inputs or outputs is a MultiModule (below). A module can be moved, not copied: vg::clone
-// (layers/registry/clone.hpp) makes a second one with states of its own.
+// A module with several inputs or outputs is a MultiModule (below). A module can be moved, not copied: vg::clone
+// (layers/registry/clone.hpp) makes a second one with its own states.
 #pragma once
 
 #include <memory>
@@ -31,13 +31,13 @@ class Module;
 /// Several inputs or outputs of a module.
 using Variables = std::vector<Variable>;
 
-/// Is told of every call of the modules that it was set on.
+/// Is notified of every call of the modules that it is set on.
 class ModuleObserver {
  public:
   virtual ~ModuleObserver() = default;
   virtual void before(const Module&) {}
   virtual void after(const Module&, std::span<const Variable> outputs) = 0;
-  /// In place of after(), when the call throws.
+  /// Called in place of after() if the call throws.
   virtual void failed(const Module&) noexcept {}
 };
 
@@ -47,7 +47,7 @@ class Visitor {
   virtual ~Visitor() = default;
   virtual void state(std::string_view name, State& state) = 0;
   virtual void module(std::string_view name, Module& module) = 0;
-  /// A module that is held by a pointer, which a visitor may replace (vg::clone).
+  /// A module that a pointer holds, which a visitor may replace (vg::clone).
   virtual void held(std::string_view name, std::shared_ptr<Module>& m) { module(name, *m); }
 
   void operator()(std::string_view name, State& s) { state(name, s); }
@@ -74,83 +74,83 @@ class Visitor {
   }
 };
 
-/// Within a call an exception of voxgrad says in which module it was thrown: "in layers.6 (Conv3d): [conv3d] ...".
+/// An exception of voxgrad that is thrown within a call names the module: "in layers.6 (Conv3d): [conv3d] ...".
 class Module {
  public:
   Module() = default;
-  /// Only for vg::clone; elsewhere copying throws ValueError, for the copy would share its states with the original.
+  /// Only for vg::clone; elsewhere it throws ValueError, because the copy would share its states with the original.
   Module(const Module& other);
   Module& operator=(const Module&) = delete;
   Module(Module&&) = default;
   Module& operator=(Module&&) = default;
   virtual ~Module() = default;
 
-  /// Calls update(), by way of update_last(). In training mode a submodule that is called but that visit() does not
-  /// name, and that has something to train or a mode, is a ValueError.
+  /// Calls update() through update_last(). In training mode, calling a submodule that visit() does not name is a
+  /// ValueError if the submodule has trainable states or a training mode.
   Variable operator()(Variable x);
-  /// Several inputs, several outputs: calls update_all(). Of a module that has one of each, the same as (*this)(x).
+  /// For several inputs or outputs: calls update_all(). For a module with one of each, it is the same as (*this)(x).
   Variables call(Variables inputs);
   virtual Variable update(const Variable& x) = 0;
-  /// The same, of an x that may be the last handle of its value: for layers that save a pass over memory when it is.
+  /// The same for an x that may be the last handle of its value, which lets some layers save a pass over memory.
   virtual Variable update_last(Variable x) { return update(x); }
-  /// What call() computes; unless overridden (MultiModule) update() of the one input, ValueError for another number.
+  /// Computes call(). Unless overridden (MultiModule), it is update() of the one input; ValueError for another number.
   virtual Variables update_all(Variables inputs);
   /// Names every state and submodule, always in the same order.
   virtual void visit(Visitor&) {}
-  /// "Conv3d"; for a module of your own, any name. One that is to be saved must have one.
+  /// "Conv3d"; for a module of your own, any name. A module that is saved must have one.
   virtual std::string kind() const { return "Module"; }
-  /// The options it was made with, by name.
+  /// The options that the module was made with, by name.
   virtual Attributes options() const { return {}; }
-  /// Whether update() depends on training(), as in Dropout and BatchNorm: then an optimizer's step() throws ValueError
-  /// when the module was never in training mode.
+  /// Whether update() depends on training(), as in Dropout and BatchNorm. An optimizer's step() then throws ValueError
+  /// if the module was never in training mode.
   virtual bool has_training_mode() const { return false; }
 
-  /// Extents of one sample, channels last, without the batch axis; empty when not fixed. An extent may be vg::dynamic.
+  /// Extents of one sample, channels last, without the batch axis; empty if not fixed. An extent may be vg::dynamic.
   const std::vector<std::int64_t>& in_size() const { return in_size_; }
   const std::vector<std::int64_t>& out_size() const { return out_size_; }
-  /// Tells a layer that was made without in_size what comes in; Sequential calls it with the layer before's out_size. A
-  /// layer whose sizes are known checks that they fit (ValueError).
+  /// Sets the input size of a layer that was made without in_size. Sequential calls it with the previous layer's
+  /// out_size. A layer whose sizes are set already checks that they fit (ValueError).
   virtual void build(const std::vector<std::int64_t>& in_size);
 
-  /// All states by dotted path, each once however often it is reachable. They are handles: a State of a const module can
-  /// be written to, as the target of a const pointer can. Throws ValueError, naming the path, for one
-  /// that was moved from.
+  /// All states by dotted path; each is listed once, even if several paths lead to it. They are handles: a State of a const module can
+  /// be written to, as the target of a const pointer can. Throws ValueError, naming the
+  /// path, for a state that was moved from.
   States states() const;
   States states(StateKind kind) const { return states().filter(kind); }
   States parameters() const { return states(StateKind::param); }
   void zero_grad();
   /// Converts every floating state to f32 or f64.
   void to(DType dtype);
-  /// Training or evaluation (Dropout, BatchNorm), for the whole tree. New modules are in evaluation mode, as in
-  /// brainstate.
+  /// Sets training or evaluation mode (Dropout, BatchNorm) for the whole tree. New modules are in evaluation mode, as
+  /// in brainstate.
   void train(bool on = true);
   void eval() { train(false); }
   bool training() const { return training_; }
 
   /// Freezes all parameters and running statistics of the tree (State::freeze): no gradient is computed for them, no
-  /// optimizer changes them, and a BatchNorm whose statistics are frozen normalises by them in training mode too.
-  /// Checkpoints keep what is frozen. Call it when the model is built.
+  /// optimizer changes them, and a BatchNorm with frozen statistics normalises by them in training mode too.
+  /// Checkpoints also store frozen states. Call it after the model is built.
   void freeze();
   void unfreeze();
-  /// Those whose path, or path and leaf ("conv.weight.bias"), fits `pattern` (path_fits), as in the optimizers' groups:
-  /// freeze("encoder"), freeze("layers.*.weight"), freeze("**.bias"). Throws ValueError when nothing fits.
+  /// The same for states whose path, or path and leaf ("conv.weight.bias"), fits `pattern` (path_fits), as in the
+  /// optimizers' groups: freeze("encoder"), freeze("layers.*.weight"), freeze("**.bias"). A ValueError if none fits.
   void freeze(std::string_view pattern);
   void unfreeze(std::string_view pattern);
 
-  /// Sets who is told of the calls in this tree (nullptr: nobody). Summary uses it; the observer must outlive its use.
+  /// Sets the observer of all calls in this tree (nullptr for none), which must outlive its use. summary() uses it.
   void observe(ModuleObserver* observer);
   /// Kind, options and children of the whole tree. Throws ValueError, naming the path, for a module that visits itself.
   ModuleConfig description() const;
-  /// A table: path, kind, output shape, parameters (those that are frozen), multiply-adds, memory of the output; from
-  /// one evaluation on zeros of shape `input` (with the batch axis), in the model's dtype. With parameters, also
+  /// A table of path, kind, output shape, parameters (and how many are frozen), multiply-adds and memory of the output,
+  /// from one evaluation on zeros of shape `input` (with the batch axis) in the model's dtype. With parameters, also
   /// step_bytes().
   std::string summary(const Shape& input) const { return summary(std::vector<Shape>{input}); }
-  /// The same for a module of several inputs.
+  /// The same for a module with several inputs.
   std::string summary(const std::vector<Shape>& inputs) const;
-  /// The most bytes that a training step on such an input holds at once, from forward to the last gradient: the input,
-  /// the parameters, their gradients, what is kept for the reverse pass, workspaces; without an optimizer's moments.
-  /// Predicted from steps on one and on two samples of zeros (for it grows with the batch evenly), which leave no
-  /// trace. 0 when nothing is trained.
+  /// The maximum number of bytes that a training step on such an input holds at once, from forward to the last
+  /// gradient: the input, the parameters, their gradients, the values kept for the reverse pass, workspaces; without an
+  /// optimizer's moments. It is predicted from steps on one and on two samples of zeros (it grows linearly with the
+  /// batch), which leave no trace. 0 if nothing is trained.
   std::int64_t step_bytes(const Shape& input) const { return step_bytes(std::vector<Shape>{input}); }
   std::int64_t step_bytes(const std::vector<Shape>& inputs) const;
 
@@ -159,7 +159,7 @@ class Module {
     in_size_ = std::move(in);
     out_size_ = std::move(out);
   }
-  /// Whether somebody is told of its calls, which should be as they are written then.
+  /// Whether an observer is set. Calls must then run as they are written.
   bool observed() const { return observer_ != nullptr; }
 
  private:
@@ -177,10 +177,10 @@ class Module {
   bool training_ = false;
   ModuleObserver* observer_ = nullptr;
   std::shared_ptr<bool> trained_once_;  // null: it was never in training mode, and no States share it
-  const Module* named_by_ = nullptr;    // the caller for which check_named() has found it named
+  const Module* named_by_ = nullptr;    // the caller for which check_named() has found that visit() names it
 };
 
-/// A module of several inputs or outputs, called by call(): a VAE, a net with deep supervision, one with a condition.
+/// A module with several inputs or outputs, called by call(): a VAE, a net with deep supervision or with a condition.
 ///
 ///   struct Film : vg::MultiModule {
 ///     vg::Variables update_all(vg::Variables in) override { return {conv(in[0]) * scale(in[1])}; }
@@ -190,7 +190,7 @@ class Module {
 class MultiModule : public Module {
  public:
   Variables update_all(Variables inputs) override = 0;
-  /// For one input and one output. Throws ValueError where update_all() gives another number.
+  /// For one input and one output. Throws ValueError if update_all() returns another number.
   Variable update(const Variable& x) override;
 };
 
@@ -199,7 +199,7 @@ namespace detail {
 /// The module for a walk that changes nothing, or puts back what it changes: visit() and update() are not const.
 inline Module& visited(const Module& module) { return const_cast<Module&>(module); }
 
-/// Where this thread may copy modules; the copies share their states with the originals until they get their own.
+/// Lets this thread copy modules. The copies share their states with the originals until they get their own.
 class CopyingModules {
  public:
   CopyingModules();
@@ -216,8 +216,8 @@ class CopyingModules {
 /// An extent that is not fixed.
 inline constexpr std::int64_t dynamic = -1;
 
-/// Training mode (or evaluation) for a scope; afterwards each module of the tree, which must still be there, is in its
-/// own mode of before. brainstate's `fit`.
+/// Training (or evaluation) mode for a scope. The destructor restores the previous mode of each module of the tree; the
+/// modules must still exist. brainstate's `fit`.
 class FitGuard {
  public:
   explicit FitGuard(Module& module, bool fit = true);

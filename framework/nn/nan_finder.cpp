@@ -8,7 +8,7 @@ namespace vg {
 
 namespace {
 
-// Gives false for a module that was met before.
+// Returns false for a module that was visited before.
 using OnModule = std::function<bool(const std::string& path, Module& module)>;
 
 // The path and kind of every module below one, each once.
@@ -48,7 +48,7 @@ NanFinder::~NanFinder() {
 
 void NanFinder::step(std::int64_t step) {
   step_ = step;
-  if (pulls_.empty() && calls_.empty()) made_.clear();  // the graphs of earlier steps are seldom walked again
+  if (pulls_.empty() && calls_.empty()) made_.clear();  // the graphs of earlier steps are seldom used again
 }
 
 NanFinder::Place NanFinder::here() const {
@@ -67,7 +67,7 @@ void NanFinder::found(std::string_view op, Place place, bool in_gradient, const 
   if (const auto it = paths_.find(place); it != paths_.end()) error.layer = it->second;
   error.step = step_;
   error.in_gradient = in_gradient;
-  error.keep_message();  // it says where
+  error.keep_message();  // the message contains the place
   throw error;
 }
 
@@ -76,11 +76,11 @@ std::string NanFinder::leaf_name(const Variable& v) const {
     for (const std::string& leaf : state.leaves())
       if (state[leaf].is(v) || state[leaf].value().raw() == v.value().raw())
         return fmt::format("{} {}, leaf {}, holds it already", name_of(state.kind()), path, leaf);
-  if (!v.is_leaf()) return fmt::format("op {} made it before the finder was there", v.op());
-  return "no op made it: it came in so, or was computed outside of ops";
+  if (!v.is_leaf()) return fmt::format("op {} made it before the finder existed", v.op());
+  return "no op made it: it is an input, or was computed outside of ops";
 }
 
-// An input that is not finite and was not found when it was made: a leaf.
+// Throws for an input that is not finite but was not found when it was made: a leaf.
 void NanFinder::check_inputs(std::string_view op, const std::vector<Variable>& inputs) const {
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (const auto at = find_non_finite(inputs[i].value(), options_.infinities))
@@ -108,7 +108,7 @@ void NanFinder::on_gradient(const Variable& of, std::uint64_t node, const Variab
   const Place place = it == made_.end() ? nullptr : it->second;
   const std::string whose = of.is_leaf() ? "a leaf" : fmt::format("the result of op {}{}", of.op(), in(place));
   found(of.op(), place, true,
-        fmt::format("the gradient of {}, added up or given as the seed, is {}", whose,
+        fmt::format("the gradient of {}, summed up or given as the cotangent, is {}", whose,
                     describe_non_finite(grad.value(), *at)));
 }
 

@@ -1,4 +1,4 @@
-// NanFinder: which op, of which layer, in which step made the first NaN or infinity.
+// NanFinder: reports which op, of which layer, in which step produced the first NaN or infinity.
 //
 //   vg::NanFinder finder(model);
 //   for (std::int64_t step = 1; step <= steps; ++step) {
@@ -26,11 +26,11 @@ struct NanFinderOptions {
   bool infinities = true;
 };
 
-/// While it lives, every op of this thread and every gradient is looked through, and the first that is not finite is a
-/// NonFiniteError out of the op, or of backward(), that names the op, the layer's path and the step; for a value that
-/// no op made, a parameter or an input, that one. A step takes about as much longer as reading each result once. The
-/// model must stay where it is; who observes it otherwise (Module::observe) is told nothing meanwhile. Outside of such
-/// a scope an op pays one branch.
+/// While it lives, every op's result in this thread and every gradient is checked. The first value that is not finite
+/// is a NonFiniteError, thrown by the op or by backward(), that names the op, the layer's path and the step. If no op
+/// made the value, the error names the parameter or the input. In each step the checks take about as long as reading
+/// each result once. The model must not be moved. Its other observers (Module::observe) are not notified meanwhile.
+/// Without a finder an op pays one branch.
 class NanFinder : private OpObserver, private ModuleObserver {
  public:
   explicit NanFinder(Module& model, NanFinderOptions options = {});
@@ -38,11 +38,11 @@ class NanFinder : private OpObserver, private ModuleObserver {
   NanFinder(const NanFinder&) = delete;
   NanFinder& operator=(const NanFinder&) = delete;
 
-  /// Which step messages name from now on. Forgets where the ops of earlier steps were called, so call it at each.
+  /// Sets the step that messages name and forgets where the ops of earlier steps were called, so call it in each step.
   void step(std::int64_t step);
 
  private:
-  using Place = const Module*;  // whose call an op belongs to; nullptr: none
+  using Place = const Module*;  // the module whose call an op belongs to, or nullptr
   struct Pulling {
     std::string_view op;
     Place place;
@@ -71,8 +71,8 @@ class NanFinder : private OpObserver, private ModuleObserver {
   std::map<Place, std::string> paths_;                         // "layers.2"
   std::vector<Place> calls_;                                   // modules being called
   std::vector<Pulling> pulls_;                                 // vjps being computed
-  std::unordered_map<std::uint64_t, Place> made_;              // by node, for the way back
-  std::vector<std::pair<Module*, ModuleObserver*>> observed_;  // and by whom before
+  std::unordered_map<std::uint64_t, Place> made_;              // by node, for the reverse pass
+  std::vector<std::pair<Module*, ModuleObserver*>> observed_;  // with their previous observers
   OpObserver* observer_before_;
 };
 

@@ -1,5 +1,5 @@
-// What a run of a module depends on beside its input and its parameters, so that it can be run again as if for the
-// first time, and leave no trace. Internal.
+// The data that a run of a module depends on beside its input and its parameters, so that the run can be repeated with
+// the same result and without changing any state. Internal.
 #pragma once
 
 #include <string>
@@ -20,10 +20,10 @@ class ReplayContext {
   };
   explicit ReplayContext(const States& states);
 
-  /// The leaves that take gradients, as they were.
+  /// The leaves that require gradients, as they were.
   const std::vector<Leaf>& trained() const { return trained_; }
 
-  /// For a scope: the other leaves, the default generator and the AutocastGuard as they were; afterwards as they are now.
+  /// Sets the other leaves, the default generator and autocast() as recorded; the destructor restores the present ones.
   class Guard {
    public:
     explicit Guard(const ReplayContext& run);

@@ -51,7 +51,7 @@ struct State::Leaf {
   }
 
  private:
-  // The graph of a gradient that was recorded (create_graph) refers to the leaf, which holds the gradient.
+  // The graph of a recorded gradient (create_graph) refers to the leaf, and the leaf holds the gradient: a cycle.
   void drop_recorded_grad() {
     if (value.grad().requires_grad()) value.zero_grad();
   }
@@ -96,7 +96,7 @@ State::Leaf& State::leaf(std::string_view name) const {
 const Variable& State::operator[](std::string_view name) const { return leaf(name).value; }
 
 Variable State::make_leaf(const Tensor& value, bool frozen) const {
-  value.storage()->set_guarded();  // writable() copies it where something else refers to the leaf
+  value.storage()->set_guarded();  // writable() copies it if other objects refer to the leaf
   return Variable(value, kind() == StateKind::param && !frozen && is_float(value.dtype()));
 }
 
@@ -123,7 +123,7 @@ void State::replace(std::string_view name, const Tensor& value) {
 
 Tensor& State::writable(std::string_view name) {
   Leaf& l = leaf(name);
-  if (!l.value.unique()) {  // a recorded graph still needs the old value: leave it that one, with a fresh leaf here
+  if (!l.value.unique()) {  // a recorded graph still needs the old value, so this state gets a fresh leaf
     Variable fresh = make_leaf(l.value.value().clone(), l.frozen);
     fresh.set_grad(l.value.grad());
     l.replace(std::move(fresh));
@@ -143,7 +143,7 @@ void State::exchange(std::string_view name, Variable& other) {
                                  own.shape().str()));
   std::swap(own, other);
   own.value().storage()->set_guarded();
-  if (own.requires_grad() && l.frozen) own = make_leaf(own.value(), true);  // frozen while it was elsewhere
+  if (own.requires_grad() && l.frozen) own = make_leaf(own.value(), true);  // it was frozen while it was elsewhere
 }
 
 void State::set_grad(std::string_view name, const Variable& grad) { leaf(name).value.set_grad(grad); }
@@ -242,7 +242,7 @@ const State& States::at(std::string_view path) const {
 
 namespace {
 
-// The first element of a path, which is taken from it.
+// Removes the first element of a path and returns it.
 std::string_view take_element(std::string_view& path) {
   const std::size_t end = std::min(path.find('.'), path.size());
   const std::string_view element = path.substr(0, end);
@@ -250,7 +250,7 @@ std::string_view take_element(std::string_view& path) {
   return element;
 }
 
-// Whether an element is `pattern`, in which * stands for any characters.
+// Whether an element fits `pattern`, in which * matches any characters.
 bool element_fits(std::string_view element, std::string_view pattern) {
   if (pattern.empty()) return element.empty();
   if (pattern[0] != '*')

@@ -1,4 +1,4 @@
-// Module::summary: a table of one evaluation.
+// Module::summary: a table from one evaluation.
 #include <algorithm>
 #include <map>
 
@@ -19,7 +19,7 @@ namespace {
 struct Row {
   std::string path, kind, output;
   std::int64_t parameters = 0, multiply_adds = 0, bytes = 0;
-  bool leaf = true;  // no modules called within
+  bool leaf = true;  // no modules are called within it
 };
 
 class Trace : public ModuleObserver {
@@ -119,7 +119,7 @@ Variables zeros(Module& m, const std::vector<Shape>& shapes) {
   return inputs;
 }
 
-// Whether modules were in training mode once, afterwards as before.
+// Remembers whether modules were ever in training mode, and restores it at the end.
 class ModesKept {
  public:
   explicit ModesKept(const States& states) : modes_(states.modes()) {
@@ -136,7 +136,7 @@ class ModesKept {
   std::vector<bool> before_;
 };
 
-// The outputs that have a gradient, as one.
+// The outputs that require a gradient, combined into one Variable.
 Variable joined(const Variables& outputs) {
   if (outputs.size() == 1) return outputs[0];
   Variable all;
@@ -145,7 +145,7 @@ Variable joined(const Variables& outputs) {
   return all.defined() ? all : outputs.at(0);
 }
 
-// Of a step on zeros, above what was in use before it.
+// The peak memory of a step on zeros, minus the memory in use before it.
 std::int64_t measured_step(Module& m, const std::vector<Shape>& inputs) {
   const States states = m.states();
   const ModesKept modes(states);
@@ -163,7 +163,7 @@ std::int64_t measured_step(Module& m, const std::vector<Shape>& inputs) {
   return memory::stats().peak - before;
 }
 
-// The same inputs for that many samples.
+// The same inputs with that many samples.
 std::vector<Shape> with_batch_of(std::vector<Shape> inputs, std::int64_t samples) {
   for (Shape& s : inputs)
     if (s.rank() > 0) s[0] = samples;

@@ -6,7 +6,7 @@
 
 namespace vg {
 
-/// Of the same shape as x, along one axis. Throw ValueError when there is no such axis, TypeError for i32.
+/// Both normalise along one axis and keep the shape. They throw ValueError for an invalid axis, TypeError for i32.
 Variable softmax(const Variable& x, int axis = -1);
 Variable log_softmax(const Variable& x, int axis = -1);
 

@@ -95,9 +95,9 @@ TEST_CASE("nan finder: gradients that overflow where they are added up", "[nan_f
   // The value is small, so only its gradient overflows.
   const vg::Variable small(vg::Tensor::full({2}, 1e-10), true);
   const auto e = thrown([&] { vg::sum(small * 3e38 + small * 3e38).backward(); });
-  CHECK_THAT(e.what(), Contains("the gradient of a leaf, added up or given as the seed, is inf"));
+  CHECK_THAT(e.what(), Contains("the gradient of a leaf, summed up or given as the cotangent, is inf"));
   CHECK_THAT(thrown([&] { vg::square(x).backward(vg::Variable(vg::Tensor::full({2}, not_a_number))); }).what(),
-             Contains("the gradient of the result of op square, added up or given as the seed, is nan"));
+             Contains("the gradient of the result of op square, summed up or given as the cotangent, is nan"));
 }
 
 TEST_CASE("nan finder: a NaN that came in", "[nan_finder]") {
@@ -105,7 +105,7 @@ TEST_CASE("nan finder: a NaN that came in", "[nan_finder]") {
   vg::NanFinder finder(model);
   CHECK_THAT(thrown([&] { model(input(not_a_number)); }).what(),
              Contains("input 0 of op ") &&
-                 Contains(" in layers.0 (Linear) is nan at (0, 0) of f32 (2, 3): no op made it: it came in so"));
+                 Contains(" in layers.0 (Linear) is nan at (0, 0) of f32 (2, 3): no op made it: it is an input"));
 }
 
 TEST_CASE("nan finder: a parameter that holds one already", "[nan_finder]") {
@@ -126,7 +126,7 @@ TEST_CASE("nan finder: ends with its scope, and a value of before is told from a
   const vg::Variable before = vg::log(x);
   {
     const vg::NanFinder finder(model);
-    CHECK_THAT(thrown([&] { before + 1.0; }).what(), Contains("op log made it before the finder was there"));
+    CHECK_THAT(thrown([&] { before + 1.0; }).what(), Contains("op log made it before the finder existed"));
   }
   CHECK_NOTHROW(model(input()));
   CHECK_NOTHROW(vg::sum(before).backward());
