@@ -99,7 +99,7 @@ struct xiterable_inner_types<vg::ArrayView<T>> : xcontainer_iterable_types<vg::A
 
 namespace vg {
 
-/// An xtensor container of fixed shape over a Tensor's memory, which it keeps alive. Copies are views of the same memory.
+/// An xtensor container of fixed shape over a Tensor's memory, which it keeps alive. Copies view the same memory.
 /// Assignment writes to the memory: a number fills it; an expression must have the view's shape (else ValueError).
 template <class T>
 class ArrayView : public xt::xstrided_container<ArrayView<T>>, public xt::xcontainer_semantic<ArrayView<T>> {

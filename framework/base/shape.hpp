@@ -36,7 +36,7 @@ class Shape {
   const std::int64_t* data() const { return extents_.data(); }
   void push_back(std::int64_t extent);
 
-  /// The product of the extents (1 for a scalar). Throws ValueError when it passes 2^63 - 1.
+  /// The product of the extents (1 for a scalar). Throws ValueError when it exceeds 2^63 - 1.
   std::int64_t numel() const;
   std::vector<std::int64_t> vec() const { return {begin(), end()}; }
   /// "(2, 3, 4)"

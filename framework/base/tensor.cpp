@@ -74,8 +74,7 @@ void* Tensor::raw() { return storage_ ? storage_->writable() : nullptr; }
 
 void Tensor::throw_no_data(DType wanted) const {
   if (!storage_) throw ValueError("[Tensor] data(): the tensor is undefined");
-  throw TypeError(
-      fmt::format("[Tensor] data<T>(): got T = {}; the tensor holds {}", name_of(wanted), name_of(dtype_)));
+  throw TypeError(fmt::format("[Tensor] data<T>(): got T = {}; the tensor holds {}", name_of(wanted), name_of(dtype_)));
 }
 
 void Tensor::copy_in(const void* values, std::int64_t count) {

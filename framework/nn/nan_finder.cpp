@@ -11,7 +11,7 @@ namespace {
 // Returns false for a module that was visited before.
 using OnModule = std::function<bool(const std::string& path, Module& module)>;
 
-// The path and kind of every module below one, each once.
+// Calls on_module once for every module of a tree, with its path.
 struct Names : Visitor {
   Names(Module& root, OnModule f) : on_module(std::move(f)) { enter("", root); }
   void state(std::string_view, State&) override {}

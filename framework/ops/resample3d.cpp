@@ -169,10 +169,10 @@ void check_fits(std::string_view op, const Variable& x, const Triple& size, cons
     bytes += 2 * (in + out) * (entry + start);  // forward and back; at least one entry per input and output
   }
   if (const double most = memory_limit(); bytes > most)
-    throw ValueError(fmt::format(
-        "[{}] size: got {} for x {}: the result and the intermediate results need {:.0f} bytes; must be at "
-        "most {:.0f}, the memory of this machine or process",
-        op, str(size), from.str(), bytes, most));
+    throw ValueError(
+        fmt::format("[{}] size: got {} for x {}: the result and the intermediate results need {:.0f} bytes; must be at "
+                    "most {:.0f}, the memory of this machine or process",
+                    op, str(size), from.str(), bytes, most));
 }
 
 // PyTorch's positions. With align_corners, the first and last voxels keep their places. Otherwise voxels are cuboids

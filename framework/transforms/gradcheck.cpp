@@ -215,8 +215,7 @@ GradcheckReport on_copies(const GradcheckFunction& f, const std::vector<Tensor>&
     if (!inputs[i].defined()) throw ValueError(fmt::format("[gradcheck] input {}: the tensor is undefined", i));
     if (inputs[i].dtype() == f32)
       throw TypeError(fmt::format(
-          "[gradcheck] input {}: got f32; must be f64 (differences need f64 precision): convert with .to(vg::f64)",
-          i));
+          "[gradcheck] input {}: got f32; must be f64 (differences need f64 precision): convert with .to(vg::f64)", i));
     arguments.emplace_back(inputs[i].clone(), inputs[i].dtype() == f64);
     if (inputs[i].dtype() != f64) continue;
     leaves.push_back(arguments.back());

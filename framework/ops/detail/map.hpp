@@ -71,7 +71,7 @@ Tensor map2(std::string_view op, const Tensor& a, const Tensor& b, F f) {
   });
 }
 
-/// Throws TypeError unless both have one dtype.
+/// Throws TypeError unless both have the same dtype.
 inline void check_same_dtype(std::string_view op, const Variable& a, const Variable& b) {
   if (a.dtype() != b.dtype())
     throw TypeError(fmt::format("[{}] dtype: got {} and {}; both sides must have the same dtype", op,
