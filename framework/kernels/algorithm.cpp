@@ -23,13 +23,13 @@ int find(const char* where, std::string_view name) {
                    "'; must be auto, direct, winograd, winograd4 or winograd4x4x4");
 }
 
-// The first use decides; a wrong VOXGRAD_CONV3D throws at every use until one is forced.
+// The first use reads VOXGRAD_CONV3D. An unknown name there throws at every use until an algorithm is forced.
 int index_in_force() {
   int index = current.load(std::memory_order_acquire);
   if (index != undecided) return index;
   const char* const forced = std::getenv("VOXGRAD_CONV3D");
   const int chosen = forced != nullptr && *forced != '\0' ? find("VOXGRAD_CONV3D", forced) : 0;
-  int expected = undecided;  // what was forced meanwhile stays
+  int expected = undecided;  // an algorithm that was forced meanwhile stays
   current.compare_exchange_strong(expected, chosen);
   return current.load(std::memory_order_acquire);
 }

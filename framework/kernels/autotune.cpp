@@ -22,7 +22,7 @@ double seconds(const std::function<void()>& run) {
 }
 
 std::string key_of(const Conv3dProblem& p, Pass pass, std::size_t element) {
-  std::string key(reinterpret_cast<const char*>(&p), sizeof p);  // 64-bit integers only: no padding
+  std::string key(reinterpret_cast<const char*>(&p), sizeof p);  // p has no padding: all its fields are 64-bit
   return key + kernel_set() + static_cast<char>('0' + static_cast<int>(pass)) + std::to_string(element) + "," +
          std::to_string(num_threads());
 }
@@ -48,7 +48,7 @@ bool faster_is_second(const Conv3dProblem& p, Pass pass, std::size_t element, co
   }
   const bool faster = seconds(second) < seconds(first);
   const std::lock_guard lock(mutex);
-  return known.emplace(key, faster).first->second;  // two threads may have measured: the first one's word stays
+  return known.emplace(key, faster).first->second;  // if two threads measured, the first result stays
 }
 
 }  // namespace vg::kernels

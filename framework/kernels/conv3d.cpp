@@ -1,4 +1,4 @@
-// The three passes: to the algorithm that cost_model.cpp names, or that a measurement does (autotune.hpp).
+// The three passes. Each runs the algorithm that cost_model.cpp or a measurement (autotune.hpp) chooses.
 #include "voxgrad/framework/kernels/conv3d.hpp"
 
 #include <algorithm>
@@ -34,7 +34,8 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
     direct();
 }
 
-/// Without tiles: by the depthwise kernels where they apply, else by the direct ones.
+/// A data pass without Winograd: runs the depthwise kernels where they apply, else the direct ones. Returns whether the
+/// epilogue was applied.
 template <class T>
 bool data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                      const Epilogue<T>& epilogue) {
@@ -47,13 +48,13 @@ void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw
   if (!depthwise::applies<T>(p, true) || !depthwise::grad_weight(p, x, dy, dw)) direct::grad_weight(p, x, dy, dw);
 }
 
-// Nothing to write needs no plan: without a sample, sizes and dilations are bounded by no memory. Several tensors are
-// for Winograd alone, and an epilogue for one y.
+// Returns early without outputs: their sizes and dilations are unbounded and could overflow planning. Only Winograd
+// reads or writes several tensors, and an epilogue needs y to be a single one.
 template <class T>
 void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
                const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
-  bool applied = false;  // by the last one that ran
+  bool applied = false;  // by the algorithm that ran last
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
       [&] { applied = data_pass_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },

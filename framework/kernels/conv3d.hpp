@@ -1,5 +1,5 @@
-// The three passes of a 3-D convolution on raw memory, run by the kernel set in force (kernel_set.hpp), threaded.
-// T is float or double. Outputs are overwritten. Same set, same inputs: the same bits for any number of threads.
+// The three passes of a 3-D convolution on raw memory, run by the kernel set in force (kernel_set.hpp) on all threads.
+// T is float or double. Outputs are overwritten. One kernel set gives the same bits with any number of threads.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx);
 template <class T>
 void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 
-/// The same where x (and dx) are several tensors, side by side: read and written where they are, without a copy of the
-/// whole. Allowed where conv3d_supports_concat says so of the pass, and always for one tensor (`single`).
+/// The same passes where the channels of x (and dx) are split over several tensors. These are read and written in
+/// place, without a concatenated copy. Allowed if conv3d_supports_concat is true, and always for one tensor (`single`).
 template <class T>
 void conv3d_forward_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* w, T* y,
                            const Epilogue<T>& epilogue = {});
@@ -30,7 +30,7 @@ void conv3d_grad_input_concat(const Conv3dProblem& p, const T* dy, const T* w, c
 template <class T>
 void conv3d_grad_weight_concat(const Conv3dProblem& p, const ConcatView<const T>& x, const T* dy, T* dw);
 
-/// Whether a pass can do so: `channels` are those of the `count` tensors.
+/// Whether a pass supports `count` tensors with these numbers of channels.
 template <class T>
 bool conv3d_supports_concat(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count);
 

@@ -1,7 +1,7 @@
-// The cost model. Products count as they are executed: whole vectors of output channels for both algorithms, so tails
-// weigh the same. Winograd saves products and pays for its transforms, which run at the speed of the caches: the costs
-// below are cycles of a vector, fitted on Zen 4 from 8 to 512 channels, 3^3 to 64^3 (they are ratios of cache to
-// arithmetic speed, which differ little between x86 CPUs).
+// The cost model. Products are counted as executed: both algorithms compute whole vectors of output channels. Winograd
+// saves products and pays for its transforms, which run at the speed of the caches. The costs below are in cycles per
+// vector, fitted on Zen 4 from 8 to 512 channels and 3^3 to 64^3 voxels. (They are ratios of cache to arithmetic speed,
+// which differ little between x86 CPUs.) Square tiles are F(2, 3), long tiles F(4, 3) along D, wide ones complex F(4, 3).
 #include "voxgrad/framework/kernels/cost_model.hpp"
 #include "voxgrad/framework/kernels/common/cache.hpp"
 
@@ -20,42 +20,42 @@ namespace vg::kernels {
 
 namespace {
 
-constexpr double point_in = 8, point_out = 4;  // a vector of a tile's input (output) channels, a point
-constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 9, wide_weight_out = 6;  // the same of wide tiles
-constexpr double plane_point = 7;             // the same of each where points lie along H alone: rows are read twice
-constexpr double non_temporal_vector = 20;    // a vector of a volume from memory, where the direct kernels stream
-constexpr double weight_point = 6;            // a vector of weights, a point: transformed, written, read again
-constexpr double uncached_weight_point = 28;  // the same where there are several parts: weights fill more than L2
-constexpr double turned = 1.5;                // where weights are transposed, too
-constexpr double half_vector = 0.6;           // at most half a vector of channels, done in half vectors
-constexpr double direct_groups = 1.25;        // direct products of groups that share a vector, against dense ones
-constexpr double short_products = 1.12;       // a point's products are short: share of the direct kernels' speed lost
-constexpr double wide_products = 1.05;        // the same of wide tiles, several points a call
-constexpr double strided_products = 1.1;      // of stride 2
-constexpr double strided_point = 6, dilated_out = 8;  // a vector of a tile's points, of outputs of input dilation 2
-constexpr double call = 3'000;                        // memory of a call
-constexpr double segment = 300;  // the lists and short tiles of the direct kernels, an edge or inside
-constexpr double packing = 3;    // a vector of weights, packed for the direct kernels
-constexpr double edge = 0.66;    // outputs of a dimension lost to its edges' short tiles
-constexpr std::int64_t fewest_strided_tiles = 64, fewest_summed_strided_tiles = 256;  // the latter of grad_weight
-constexpr std::int64_t fewest_wide_tiles = 16, fewest_summed_wide_tiles = 128;        // the latter of grad_weight
-constexpr std::int64_t fewest_channels = 8;  // below, the direct kernels for few channels are at home
+constexpr double point_in = 8, point_out = 4;  // per vector of a tile's input (output) channels and per point
+constexpr double wide_in = 8, wide_out = 5, wide_weight_in = 9, wide_weight_out = 6;  // the same for wide tiles
+constexpr double plane_point = 7;             // added to both if tiles extend along H only: rows are read twice
+constexpr double non_temporal_vector = 20;    // per vector of a volume in memory, if the direct kernels would stream
+constexpr double weight_point = 6;            // per vector of weights and per point: transformed, written, read again
+constexpr double uncached_weight_point = 28;  // the same with several sub-kernels: the weights exceed L2
+constexpr double turned = 1.5;                // factor if the weights are transposed as well
+constexpr double half_vector = 0.6;           // cost of at most half a vector of channels, computed in half vectors
+constexpr double direct_groups = 1.25;        // cost of direct products of groups that share a vector; dense: 1
+constexpr double short_products = 1.12;       // cost of Winograd's short products; the direct kernels': 1
+constexpr double wide_products = 1.05;        // the same for wide tiles: a call computes several points
+constexpr double strided_products = 1.1;      // the same for stride 2
+constexpr double strided_point = 6, dilated_out = 8;  // per vector and point; per vector of outputs, input dilation 2
+constexpr double call = 3'000;                        // allocations per call
+constexpr double segment = 300;  // lists and partly filled tiles of the direct kernels, per edge region and inside
+constexpr double packing = 3;    // per vector of weights that are packed for the direct kernels
+constexpr double edge = 0.66;    // outputs per dimension that are lost to partly filled tiles at its edges
+constexpr std::int64_t fewest_strided_tiles = 64, fewest_summed_strided_tiles = 256;  // the latter for grad_weight
+constexpr std::int64_t fewest_wide_tiles = 16, fewest_summed_wide_tiles = 128;        // the latter for grad_weight
+constexpr std::int64_t fewest_channels = 8;  // with fewer, the direct kernels for few channels are faster
 
-// Long tiles have 1.6 times the error of square ones: as much as the direct kernels' where sums are as long as these.
-constexpr double long_chain = 350;                        // products of an output: 16 channels and 3x3x3 taps inside
+// Long tiles have 1.6 times the error of square ones. The direct kernels have as much in sums of these lengths.
+constexpr double long_chain = 350;                        // products per output: some 16 channels with 3x3x3 taps
 constexpr std::int64_t long_sum = std::int64_t{1} << 15;  // outputs that grad_weight sums over
 
-/// Of the channels of a voxel.
+/// The vectors that a voxel's channels fill.
 double vectors(std::int64_t channels, std::int64_t lanes) {
   return 2 * channels <= lanes ? half_vector : static_cast<double>(ceil_div(channels, lanes));
 }
 
-/// The same as a pass's kernels take them: grad_weight has no half vectors.
+/// The same for a pass: grad_weight has no half vectors.
 double vectors(std::int64_t channels, std::int64_t lanes, Pass pass) {
   return pass == Pass::grad_weight ? static_cast<double>(ceil_div(channels, lanes)) : vectors(channels, lanes);
 }
 
-/// Voxels of both volumes, by the vectors of their channels, where the direct kernels would stream.
+/// Vectors in both volumes if the direct kernels would use non-temporal stores, else 0.
 double non_temporal_vectors(const Conv3dProblem& p, double in_vectors, double out_vectors) {
   const std::int64_t inputs = p.batch * in_volume(p), all = inputs + p.batch * out_volume(p);
   if (all * std::int64_t{sizeof(float)} <= cache::non_temporal_threshold || !is_store_bound(p)) return 0;
@@ -68,7 +68,7 @@ double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::
   const double in_vectors = vectors(p.in_channels, lanes, pass), out_vectors = vectors(p.out_channels, lanes, pass);
   const double products =
       static_cast<double>(parts.all() * p.in_channels) * vectors(p.out_channels / p.groups, lanes);  // of all groups
-  // grad_input's are turned in squares
+  // grad_input transposes its weights in squares of lanes x lanes
   const double weights = pass == Pass::grad_input && p.groups == 1
                              ? turned * static_cast<double>(parts.all() * ceil_div(p.in_channels, lanes) * lanes *
                                                             ceil_div(p.out_channels, lanes))
@@ -83,7 +83,7 @@ double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::
          non_temporal_vector * non_temporal_vectors(p, in_vectors, out_vectors) + call;
 }
 
-/// Vectors of a group's outputs in the direct kernels. Several groups may share one.
+/// The vectors that a group's output channels fill in the direct kernels. Several groups may share one.
 double direct_vectors(const Conv3dProblem& p, std::int64_t lanes) {
   const std::int64_t channels = p.out_channels / p.groups;
   if (p.groups == 1) return vectors(channels, lanes);
@@ -91,17 +91,17 @@ double direct_vectors(const Conv3dProblem& p, std::int64_t lanes) {
   return direct_groups * static_cast<double>(channels) / static_cast<double>(lanes);
 }
 
-/// (output, tap) pairs of a dimension with stride 1 that meet the input: the direct kernels leave out the padding.
+/// The (output, tap) pairs of a dimension with stride 1 that read the input: the direct kernels skip the padding.
 double pairs_of(const Conv3dProblem& p, int a) {
   std::int64_t n = 0;
   for (std::int64_t k = 0; k < p.kernel_size[a]; ++k) {
-    const std::int64_t first = p.pad[a] - k * p.rhs_dilation[a];  // of the outputs that meet tap k
+    const std::int64_t first = p.pad[a] - k * p.rhs_dilation[a];  // output that reads input 0 at tap k
     n += std::max<std::int64_t>(0, std::min(p.out_size[a], first + p.in_size[a]) - std::max<std::int64_t>(0, first));
   }
   return static_cast<double>(n);
 }
 
-/// Products of an output, those with the padding left out.
+/// Products per output, without those of the padding.
 double products_of_output(const Conv3dProblem& p) {
   double products = static_cast<double>(p.in_channels / p.groups);
   for (int a = 0; a < 3; ++a)
@@ -109,7 +109,7 @@ double products_of_output(const Conv3dProblem& p) {
   return products;
 }
 
-/// Whether long tiles are as accurate as the direct kernels, and the weights are not most of the work.
+/// Whether long tiles are as accurate as the direct kernels and the weights are not most of the work.
 bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
   const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : products_of_output(p) >= long_chain;
   return accurate && winograd::Points(p, winograd::WinogradTile::f4_depth).has_long_tiles() &&
@@ -124,7 +124,7 @@ bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
          !winograd::panel_loop_applies(p, sizeof(float));
 }
 
-/// Of stride 2, or an input dilation of 2, of which the direct kernels leave out the zeros.
+/// Costs with stride 2 or with an input dilation of 2, whose zeros the direct kernels skip.
 Cost strided_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   constexpr double never = std::numeric_limits<double>::infinity();
   const bool dilated = p.lhs_dilation[0] == 2;

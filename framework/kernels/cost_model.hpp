@@ -1,4 +1,4 @@
-// Which algorithm a pass takes. Internal.
+// Chooses the algorithm of a pass. Internal.
 #pragma once
 
 #include <algorithm>
@@ -8,10 +8,10 @@
 
 namespace vg::kernels {
 
-/// Estimated time of a pass in vector multiply-adds, of `lanes` lanes: what the choice compares.
+/// Estimated times of a pass per algorithm, in multiply-adds of vectors of `lanes` lanes.
 struct Cost {
-  double direct, winograd, winograd4, winograd4x4x4;  ///< infinite where one does not apply
-  /// Winograd's cheapest one, and its cost.
+  double direct, winograd, winograd4, winograd4x4x4;  ///< infinite if one does not apply
+  /// The cheapest Winograd algorithm; below, its cost.
   Algorithm best_winograd() const {
     if (winograd4x4x4 < std::min(winograd, winograd4)) return Algorithm::winograd4x4x4;
     return winograd4 < winograd ? Algorithm::winograd4 : Algorithm::winograd;
@@ -20,14 +20,14 @@ struct Cost {
 };
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 
-/// The algorithm for a pass, of which p is the data pass or the grad_weight: what is forced (algorithm.hpp), else
-/// the cheapest by estimate. Never `automatic`.
+/// The algorithm for a pass; p is the problem of the data pass or of grad_weight. A forced one (algorithm.hpp) is taken
+/// where it applies, else `direct`; without one, the cheapest by estimate is taken. Never `automatic`.
 Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 
-/// Whether it is one of Winograd's.
+/// Whether algorithm_of returns a Winograd algorithm.
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
 
-/// Whether there is a choice: nothing is forced and Winograd's algorithm applies.
+/// Whether there is a choice: no algorithm is forced and Winograd applies.
 bool may_choose(const Conv3dProblem& p, Pass pass = Pass::forward);
 
 }  // namespace vg::kernels
