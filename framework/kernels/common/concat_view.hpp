@@ -1,4 +1,4 @@
-// A volume whose channels lie in several tensors, side by side, as a concatenation would hold them. Plain data.
+// A volume whose channels are split over several tensors, in the order of a concatenation. Plain data.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@ struct ConcatView {
   int count;
 };
 
-/// One tensor.
+/// A view of one tensor.
 template <class T>
 ConcatView<T> single(T* data, std::int64_t channels) {
   return {{data}, {channels}, 1};
 }
 
-/// f(tensor's data, its channels, those before it)
+/// Calls f(data, number of channels, channels before) for each tensor in order.
 template <class T, class F>
 void for_each_source(const ConcatView<T>& volume, const F& f) {
   std::int64_t before = 0;

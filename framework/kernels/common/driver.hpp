@@ -1,4 +1,4 @@
-// What the drivers of the algorithms share: sizes of a problem, its class, the lists of a task. Internal.
+// Shared by the drivers of the algorithms: sizes and class of a problem, memory for the lists of a task. Internal.
 #pragma once
 
 #include <algorithm>
@@ -25,21 +25,21 @@ inline std::int64_t out_volume(const Conv3dProblem& p) {
   return p.out_size[0] * p.out_size[1] * p.out_size[2] * p.out_channels;
 }
 
-/// Below some ten microseconds of work, threads cost more than they give.
+/// Whether threads would cost more than they save: the work takes less than some ten microseconds.
 inline bool is_small(const Conv3dProblem& p) {
   return outputs(p) * taps(p) * (p.in_channels / p.groups) * p.out_channels < 200'000;
 }
 
-/// Enough tasks for many cores where the volume allows it, and enough outputs a task to fill tiles and reuse weights.
+/// Outputs per task: few enough for many tasks if the volume allows it, enough to fill tiles and reuse weights.
 inline std::int64_t target_task_outputs(const Conv3dProblem& p) {
   return std::clamp<std::int64_t>(outputs(p) / 32, 128, 1024);
 }
 
-/// Whether so little is computed for an output that the direct kernels' time is what writing it takes.
+/// Whether so little is computed per output that writing it bounds the time of the direct kernels.
 inline bool is_store_bound(const Conv3dProblem& p) { return p.groups == 1 && taps(p) * p.in_channels <= 128; }
 
-/// Whether an output is better stored non-temporally: with the input it would not stay in them, and it is made of
-/// whole lines.
+/// Whether non-temporal stores suit the output y: together with the input it exceeds the caches, and its voxels are
+/// whole cache lines.
 template <class T>
 bool should_stream(const Conv3dProblem& p, const T* y) {
   constexpr std::int64_t line = 64;
@@ -52,7 +52,7 @@ inline bool is_depthwise(const Conv3dProblem& p) {
   return p.groups > 1 && p.groups == p.in_channels && p.groups == p.out_channels;
 }
 
-/// Memory for the lists of a task.
+/// Memory for the lists of a task: its taps and the offsets of its inputs and outputs.
 class IndirectionBuffer {
  public:
   explicit IndirectionBuffer(const Indirection& indirection)

@@ -30,7 +30,7 @@ void Moments::add(int64_t task, int64_t first, int64_t rows, const T* x) {
 
 namespace {
 
-// About as long as kernels are fast on; they would repeat shorter numbers in each call.
+// Rows of about this length are fast in the kernels, which would otherwise repeat the numbers in each call.
 constexpr int64_t wide_row = 128;
 
 template <class T>

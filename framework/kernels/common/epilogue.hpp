@@ -1,5 +1,5 @@
-// What is done to the outputs of a convolution while they are in a cache, in place of a pass over memory of its own: a
-// bias, a normalisation by constants, an activation; or the sums that a normalisation's statistics are made of.
+// Work on the outputs of a convolution while they are in a cache, which saves a separate pass over memory: a bias, a
+// normalisation by constants and an activation, or the sums from which a normalisation's statistics follow.
 #pragma once
 
 #include <cstdint>
@@ -9,27 +9,27 @@
 
 namespace vg::kernels {
 
-/// Sums over the voxels of each sample by channel, from which means and variances follow. They come in chunks, each
-/// about a centre of its own (one of its voxels): so a large common mean costs no accuracy.
+/// Sums over the voxels of each sample per channel, from which means and variances follow. They are stored in chunks.
+/// Each chunk has its own centre (one of its voxels), so that a large common mean costs no accuracy.
 class Moments {
  public:
   struct Chunk {
     std::int64_t sample, rows;
-    std::vector<double> stats;  ///< by channel: the centres; sums of the distances from them; of their squares
+    std::vector<double> stats;  ///< per channel: the centres, sums of x - centre, sums of their squares
   };
 
-  /// Of samples of `sample_rows` voxels.
+  /// For samples of `sample_rows` voxels.
   Moments(std::int64_t sample_rows, std::int64_t channels) : sample_rows_(sample_rows), channels_(channels) {}
   std::int64_t sample_rows() const { return sample_rows_; }
   std::int64_t channels() const { return channels_; }
 
-  /// Forgets everything, for so many tasks.
+  /// Deletes all chunks and prepares for `tasks` tasks.
   void begin(std::int64_t tasks);
-  /// `rows` voxels, contiguous at x, from voxel number `first` of all samples on. Tasks may do so at once; the chunks
-  /// depend on what each of them adds only.
+  /// Adds `rows` voxels, contiguous at x; `first` is the index of the first one among the voxels of all samples. Tasks
+  /// may run concurrently; the chunks of a task depend only on what that task adds.
   template <class T>
   void add(std::int64_t task, std::int64_t first, std::int64_t rows, const T* x);
-  /// f(chunk) in the order of tasks.
+  /// Calls f(chunk) for all chunks in the order of tasks.
   template <class F>
   void each(const F& f) const {
     for (const auto& task : tasks_)
@@ -41,32 +41,32 @@ class Moments {
   std::vector<std::vector<Chunk>> tasks_;
 };
 
-/// Either, or nothing.
+/// A channel map of the outputs, or their moments, or nothing.
 template <class T>
 class Epilogue {
  public:
   Epilogue() = default;
-  /// What becomes of the outputs. The numbers are copied.
+  /// Applies `map` to the outputs. Its centre, factor and shift are copied.
   explicit Epilogue(const ChannelMap<T>& map);
-  /// Of the outputs; to outlive this.
+  /// Adds the outputs to `moments`, which must outlive the epilogue.
   explicit Epilogue(Moments& moments) : moments_(&moments) {}
 
   bool any() const { return channels_ > 0 || moments_ != nullptr; }
-  /// Before it is applied, by so many tasks.
+  /// Is called once before `tasks` tasks call apply.
   void begin(std::int64_t tasks) const;
-  /// To whole voxels, as Moments::add has them.
+  /// Applies the epilogue to whole voxels; the arguments are those of Moments::add.
   void apply(std::int64_t task, std::int64_t first, std::int64_t rows, T* y) const;
-  /// To a whole volume, by a pass over it: what algorithms do that do not know better.
+  /// Applies the epilogue to a whole volume in a separate pass, for algorithms that cannot apply it themselves.
   void pass(std::int64_t rows, std::int64_t channels, T* y) const;
 
  private:
   ChannelMap<T> map_of(std::int64_t rows, std::int64_t channels) const;
 
   Moments* moments_ = nullptr;
-  std::int64_t channels_ = 0, together_ = 0;  // voxels that lie side by side as one wide row, where channels are few
+  std::int64_t channels_ = 0, together_ = 0;  // with few channels, so many voxels form one wide row
   bool centred_ = false;
   Activation activation_;
-  std::vector<T> centre_, factor_, shift_;  // of a wide row
+  std::vector<T> centre_, factor_, shift_;  // repeated for a wide row
 };
 
 }  // namespace vg::kernels

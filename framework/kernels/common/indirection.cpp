@@ -15,7 +15,7 @@ struct TapRange {
   std::int64_t k, i0, begin, end;  // inputs i0 + t * in_step are inside for begin <= t < end
 };
 
-/// Cuts the `count` outputs of a phase where a tap begins or ends to hit the input.
+/// Cuts the `count` outputs of a phase where a tap enters or leaves the input.
 void add_phase(Axis& axis, std::int64_t first, std::int64_t count, const std::vector<TapRange>& ranges) {
   std::vector<std::int64_t> cuts = {0, count};
   for (const TapRange& r : ranges) cuts.insert(cuts.end(), {r.begin, r.end});
@@ -52,7 +52,7 @@ Axis make_axis(const Conv3dProblem& p, int a) {
   return axis;
 }
 
-/// Near-equal chunks of at most `most` outputs.
+/// Cuts the segments of an axis into nearly equal chunks of at most `most` outputs.
 std::vector<Chunk> cut(const Axis& axis, std::int64_t most) {
   std::vector<Chunk> chunks;
   for (std::size_t s = 0; s < axis.segments.size(); ++s) {
@@ -79,7 +79,7 @@ std::int64_t size(const std::vector<Chunk>& chunks) { return static_cast<std::in
 Indirection::Indirection(const Conv3dProblem& p, std::int64_t positions) : p_(p) {
   for (int a = 0; a < 3; ++a) axes_[a] = make_axis(p, a);
   const std::int64_t depth = std::max<std::int64_t>(1, p.out_size[2]);
-  // rows of a task: as square as can be in H and W, so that few input rows are read twice
+  // The rows of a task are as square as possible in H and W, so that few input rows are read twice.
   const std::int64_t rows = std::max<std::int64_t>(1, positions / depth);
   std::int64_t height = 1;
   while ((height + 1) * (height + 1) <= rows) ++height;
@@ -88,7 +88,7 @@ Indirection::Indirection(const Conv3dProblem& p, std::int64_t positions) : p_(p)
   chunks_[0] = cut(axes_[0], height);
   chunks_[1] = cut(axes_[1], width);
   chunks_[2] = cut(axes_[2], std::max<std::int64_t>(1, positions));
-  // A long row is many tasks, else a task has all of it: its phases fill the same cache lines.
+  // A long row is cut into several tasks. Otherwise one task has all of a row, because its phases share cache lines.
   d_parts_ = depth > positions ? size(chunks_[2]) : std::min<std::int64_t>(1, size(chunks_[2]));
   most_taps_ = p.kernel_size[0] * p.kernel_size[1] * p.kernel_size[2];
   const std::int64_t most_rows = largest(chunks_[0]) * largest(chunks_[1]);
@@ -185,9 +185,9 @@ std::shared_ptr<const Indirection> indirection_of(const Conv3dProblem& p, std::i
   };
   constexpr std::size_t most = 64;
   static std::mutex mutex;
-  static std::vector<Entry> entries;  // in the order of their making: a ring
+  static std::vector<Entry> entries;  // a ring in the order of construction
   static std::size_t next = 0;
-  const auto same = [&](const Entry& e) {  // 64-bit integers only: no padding
+  const auto same = [&](const Entry& e) {  // p has no padding: all its fields are 64-bit
     return e.positions == positions && std::memcmp(&e.p, &p, sizeof p) == 0;
   };
   const std::lock_guard lock(mutex);

@@ -11,7 +11,7 @@ using std::int64_t;
 
 namespace {
 
-/// rows x width block of channels [co, co + n), zero-filled to `width`.
+/// Packs ci_count rows of one tap: n output channels each, zero-filled to `width`.
 template <class T>
 void pack_tap(const Weights<T>& w, const T* from, int64_t ci_count, int64_t n, int64_t width, T* to) {
   if (w.co_stride == 1) {

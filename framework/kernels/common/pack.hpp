@@ -1,4 +1,4 @@
-// Weights in the layouts that the igemm kernels want. Internal.
+// Packs weights in the layouts of the igemm kernels. Internal.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,8 @@
 
 namespace vg::kernels {
 
-/// Where the weight of (tap, ci, co) of a group stands, in the data pass's terms.
+/// Addresses of weights: in a group, (tap, ci, co) of the data pass is at origin + tap * tap_stride + ci * ci_stride +
+/// co * co_stride.
 template <class T>
 struct Weights {
   const T* origin;
@@ -20,18 +21,18 @@ struct Weights {
   }
 };
 
-/// w as the data pass over p sees it; p is transposed and w reversed when `transpose`.
+/// The weights w of the data pass over p. With `transpose`, p is a transposed problem, and its taps are w's reversed.
 template <class T>
 Weights<T> weights_of(const Conv3dProblem& p, const T* w, bool transpose);
 
-/// Elements of a group's packed weights.
+/// Elements of the packed weights of one group.
 std::int64_t packed_size(const Conv3dProblem& p, bool few, std::int64_t lanes);
 
-/// The layouts that KernelTable's igemm and igemm_narrow want.
+/// Packs w for igemm, or for igemm_narrow if `few`; kernel_table.hpp describes the layouts.
 template <class T>
 void pack(const Conv3dProblem& p, const Weights<T>& w, bool few, std::int64_t lanes, T* packed);
 
-/// [row][output channel of all groups], as igemm_grouped wants.
+/// Packs w as [row][output channel of all groups], for igemm_grouped.
 template <class T>
 void pack_rows(const Conv3dProblem& p, const Weights<T>& w, T* packed);
 

@@ -1,4 +1,4 @@
-// Adding up partial sums: copies of a result, each the sum over a part of the volume. Internal to framework/kernels.
+// Adds split-K partial sums: copies of a result, each summed over a part of the volume. Internal to framework/kernels.
 #pragma once
 
 #include <algorithm>
@@ -9,21 +9,21 @@
 
 namespace vg::kernels {
 
-/// The most partial sums, up to so many, that two and four threads have equal shares of.
+/// The most partial sums, at most `partials`, that two and four threads can share equally.
 inline std::int64_t equal_shares(std::int64_t partials) {
   return partials > 4 ? partials - partials % 4 : partials > 2 ? partials - partials % 2 : partials;
 }
 
-/// Neighbouring partial sums, a quarter of all at a time, are most likely one thread's (framework/base/threads.hpp): it adds
-/// them up itself, and no more than the quarters' sums go from one core's cache to another's.
+/// Adds partial sums in up to four groups of neighbours. One thread most likely computed all of a group
+/// (framework/base/threads.hpp) and adds them, so only the sums of the groups move from one core's cache to another's.
 class PartialSums {
  public:
   explicit PartialSums(std::int64_t partials) : partials_(partials), count_(std::min<std::int64_t>(partials, 4)) {}
   std::int64_t count() const { return count_; }
-  /// The partial sum that holds group g's sum.
+  /// The index of the partial sum that holds the sum of group g after add.
   std::int64_t begin(std::int64_t g) const { return partials_ * g / count_; }
 
-  /// The partial sums, `size` numbers each, one after the other.
+  /// Adds the partial sums of each group; they have `size` numbers each and follow each other at `partials`.
   template <class T>
   void add(T* partials, std::int64_t size, bool serial) const {
     if (count_ == partials_) return;
