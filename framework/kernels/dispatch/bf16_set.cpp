@@ -23,17 +23,17 @@ using kernels::Bf16Kernels;
 
 #ifdef VOXGRAD_HAS_AVX512
 bool cpu_has_avx512_bf16() {
-  // the compiler's check of AVX-512 includes the operating system's
+  // the check of avx512f includes the support of the operating system
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512bf16");
 }
 
-// The CPU has the instructions, the system saves the tiles (XCR0), and it gives them to this process, which has to ask.
+// Whether the CPU has the instructions, the system saves the tiles (XCR0), and it lets this process use them.
 bool cpu_has_amx() {
 #if defined(__linux__)
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || (c >> 27 & 1U) == 0) return false;  // OSXSAVE: xgetbv works
+  if (!__get_cpuid(1, &a, &b, &c, &d) || (c >> 27 & 1U) == 0) return false;  // without OSXSAVE there is no xgetbv
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d >> 24 & d >> 22 & 1U) == 0) return false;
   unsigned low = 0, high = 0;
   __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -45,7 +45,7 @@ bool cpu_has_amx() {
 #endif
 }
 
-// Made at the first use, which finds out what the CPU has.
+// Constructed at the first use, which detects the features of the CPU.
 struct Tables {
   bool avx512 = cpu_has_avx512_bf16();
   bool amx = avx512 && cpu_has_amx();
@@ -69,7 +69,7 @@ struct Set {
   const Bf16Kernels* (*kernels)();
 };
 
-// Best first; what is chosen without being forced comes no later than "emulated".
+// Best first. The automatic choice takes "emulated" at the latest, so "portable" runs only if it is forced.
 constexpr Set sets[] = {
 #ifdef VOXGRAD_HAS_AVX512
     {"amx", [] { return tables().amx; }, [] { return &tables().amx_kernels; }},
@@ -91,9 +91,9 @@ const Set* find(const char* where, std::string_view name) {
 }
 
 std::atomic<bool> decided{false};
-std::atomic<const Set*> forced_set{nullptr};  // null: none
+std::atomic<const Set*> forced_set{nullptr};  // null if none is forced
 
-// The first use reads the environment; a wrong VOXGRAD_BF16_KERNELS throws at every use until a set is forced.
+// The first use reads VOXGRAD_BF16_KERNELS. A set there that cannot run throws at every use until a set is forced.
 const Set* forced() {
   if (!decided.load(std::memory_order_acquire)) {
     static std::mutex mutex;

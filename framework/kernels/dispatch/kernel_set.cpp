@@ -17,13 +17,13 @@ struct Set {
   const char* name;
   const kernels::KernelTables* const* tables;
   const kernels::DepthwiseTables* const* depthwise;
-  const kernels::DepthwiseTables* const* half_width_depthwise;  // of half the vectors; null where there is none
-  const kernels::WinogradTables* const* winograd;               // null where there is none
+  const kernels::DepthwiseTables* const* half_width_depthwise;  // of half vectors; null if there are none
+  const kernels::WinogradTables* const* winograd;               // null if there are none
   const kernels::WinogradTables* const* half_width_winograd;
   bool (*cpu_has)();
 };
 
-// The compiler's check includes the operating system's: whether it saves the wide registers (xgetbv).
+// __builtin_cpu_supports also checks that the operating system saves the wide registers (xgetbv).
 #ifdef VOXGRAD_HAS_AVX2
 bool cpu_has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
@@ -63,7 +63,7 @@ const Set& find(const char* where, std::string_view name) {
 
 std::atomic<const Set*> current{nullptr};
 
-// The first use decides; a wrong VOXGRAD_KERNELS throws at every use until a set is forced.
+// The first use reads VOXGRAD_KERNELS. A set there that cannot run throws at every use until a set is forced.
 const Set& current_set() {
   if (const Set* set = current.load(std::memory_order_acquire)) return *set;
   static std::mutex mutex;

@@ -1,5 +1,5 @@
-// Which instruction set the kernels run on. The best one that the CPU has is chosen at the first use;
-// VOXGRAD_KERNELS=name or use_kernel_set(name) forces one, and what was forced is what runs.
+// Which instruction set the kernels use. The first use chooses the best one of the CPU. VOXGRAD_KERNELS=name or
+// use_kernel_set(name) forces one, which then runs without exception.
 #pragma once
 
 #include <string>
@@ -12,12 +12,12 @@ namespace vg {
 std::vector<std::string> compiled_kernel_sets();
 /// Those that this CPU can run, best first; "portable" is always the last.
 std::vector<std::string> available_kernel_sets();
-/// The set that runs now.
+/// The set in force. Throws ValueError if VOXGRAD_KERNELS names a set that the CPU cannot run and none was forced.
 std::string kernel_set();
-/// Forces a set for the whole process. Throws ValueError, listing what is available, when the CPU cannot run it.
+/// Forces a set for the whole process. Throws ValueError, listing the available sets, if the CPU cannot run it.
 void use_kernel_set(std::string_view name);
 
-/// Forces a set for a scope and restores the one before.
+/// Forces a set for a scope and then restores the previous one. Throws as use_kernel_set.
 class KernelSetGuard {
  public:
   explicit KernelSetGuard(std::string_view name);

@@ -1,4 +1,4 @@
-// The tables of the instruction set whose header of simd/ was included before. Included only by kernels.cpp.
+// The tables of the instruction set whose simd/ header was included before. Included only by kernels.cpp.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
