@@ -1,12 +1,12 @@
-// AVX2 with FMA: the only place with its intrinsics. Included by what is compiled for it (target.hpp); everything has
-// internal linkage.
+// AVX2 with FMA; no other file uses its intrinsics. Included by files that are compiled for it (target.hpp). Everything
+// has internal linkage.
 #pragma once
 
 #include <immintrin.h>
 
 #include <cstdint>
 
-#ifndef VOXGRAD_SIMD_REGISTERS  // winograd_narrow_avx512.cpp has more
+#ifndef VOXGRAD_SIMD_REGISTERS  // half vectors of AVX-512 have 32 (cmake/kernels.cmake)
 #define VOXGRAD_SIMD_REGISTERS 16
 #endif
 
@@ -32,15 +32,16 @@ struct Simd<float> {
   static V set1(float a) { return _mm256_set1_ps(a); }
   static V load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, V a) { _mm256_storeu_ps(p, a); }
-  /// Past the caches; p is aligned to a vector, and the other half of its line follows. Ends with stream_end().
+  /// A non-temporal store. p is aligned to a vector, and the other half of its line is stored next. stream_end() comes
+  /// after the last one.
   static void stream(float* p, V a) { _mm256_stream_ps(p, a); }
   static __m256i mask(std::int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - n));
   }
-  /// The first n lanes, 0 < n <= lanes; the others are zero and their memory is not touched.
+  /// The first n lanes, 0 < n <= lanes. The others are zero, and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
   static void store_first(float* p, V a, std::int64_t n) { _mm256_maskstore_ps(p, mask(n), a); }
-  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  /// Keeps a in a register. Otherwise the compiler loads it again for each use, as a memory operand.
   static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
@@ -51,9 +52,9 @@ struct Simd<float> {
   static V most(V a, V b) { return _mm256_max_ps(a, b); }
   using Index = __m256i;
   static Index index(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  /// Lane i is lane index[i] of a, or of (a, b).
+  /// Lane i is lane index[i] of a, or of a followed by b.
   static V permute(V a, Index i) { return _mm256_permutevar8x32_ps(a, i); }
-  static V permute(V a, V b, Index i) {  // bit 3 of an index says which
+  static V permute(V a, V b, Index i) {  // bit 3 of an index selects b
     return _mm256_blendv_ps(permute(a, i), permute(b, i), _mm256_castsi256_ps(_mm256_slli_epi32(i, 28)));
   }
   /// out[i] = the sum of the lanes of v[i].
@@ -85,13 +86,12 @@ struct Simd<double> {
     return _mm256_cvtps_pd(_mm_maskload_ps(p, m));
   }
   static void store_first(double* p, V a, std::int64_t n) { _mm256_maskstore_pd(p, mask(n), a); }
-  /// a, in a register: the compiler would load it again for each use, as a memory operand.
   static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
   }
   static V add(V a, V b) { return _mm256_add_pd(a, b); }
-  using Index = __m256i;  // of pairs of 32-bit lanes: there is no permutation of doubles by a variable
+  using Index = __m256i;  // of pairs of 32-bit lanes: AVX2 cannot permute doubles by a variable
   static Index index(const std::int32_t* p) {
     const __m256i i = _mm256_cvtepi32_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
     const __m256i low = _mm256_slli_epi64(i, 1);

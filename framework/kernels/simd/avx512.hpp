@@ -1,8 +1,8 @@
-// AVX-512: the only place with its intrinsics. Included by what is compiled for it (target.hpp); everything has
+// AVX-512; no other file uses its intrinsics. Included by files that are compiled for it (target.hpp). Everything has
 // internal linkage.
 #pragma once
 
-// g++ 12 takes the undefined operands inside its own AVX-512 intrinsics for mistakes, wherever they are inlined.
+// g++ 12 warns of the undefined operands inside its own AVX-512 intrinsics, wherever these are inlined.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -17,11 +17,11 @@ namespace {
 template <class T>
 struct Simd;
 
-/// Whether a vector is a cache line: less of a line is not worth a non-temporal store.
+/// Whether there are non-temporal stores.
 constexpr bool can_stream = true;
 inline void stream_end() { _mm_sfence(); }
 
-/// Half a vector of floats: two such operations take the time of one of a whole vector.
+/// Half a vector of floats. Two operations on it take the time of one on a whole vector.
 struct HalfFloats {
   using V = __m256;
   static constexpr int lanes = 8;
@@ -45,13 +45,13 @@ struct Simd<float> {
   static V set1(float a) { return _mm512_set1_ps(a); }
   static V load(const float* p) { return _mm512_loadu_ps(p); }
   static void store(float* p, V a) { _mm512_storeu_ps(p, a); }
-  /// Past the caches; p is aligned to a line. Ends with stream_end().
+  /// A non-temporal store. p is aligned to a cache line. stream_end() comes after the last one.
   static void stream(float* p, V a) { _mm512_stream_ps(p, a); }
   static __mmask16 mask(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
-  /// The first n lanes, 0 < n <= lanes; the others are zero and their memory is not touched.
+  /// The first n lanes, 0 < n <= lanes. The others are zero, and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
-  /// a, in a register: the compiler would load it again for each use, as a memory operand.
+  /// Keeps a in a register. Otherwise the compiler loads it again for each use, as a memory operand.
   static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;
@@ -62,7 +62,7 @@ struct Simd<float> {
   static V most(V a, V b) { return _mm512_max_ps(a, b); }
   using Index = __m512i;
   static Index index(const std::int32_t* p) { return _mm512_loadu_si512(p); }
-  /// Lane i is lane index[i] of a, or of (a, b).
+  /// Lane i is lane index[i] of a, or of a followed by b.
   static V permute(V a, Index i) { return _mm512_permutexvar_ps(i, a); }
   static V permute(V a, V b, Index i) { return _mm512_permutex2var_ps(a, i, b); }
   /// out[i] = the sum of the lanes of v[i].
@@ -93,7 +93,6 @@ struct Simd<double> {
   static V widen_first(const double* p, std::int64_t n) { return load_first(p, n); }
   static V widen_first(const float* p, std::int64_t n) { return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask(n), p)); }
   static void store_first(double* p, V a, std::int64_t n) { _mm512_mask_storeu_pd(p, mask(n), a); }
-  /// a, in a register: the compiler would load it again for each use, as a memory operand.
   static V keep_in_register(V a) {
     __asm__("" : "+v"(a));
     return a;

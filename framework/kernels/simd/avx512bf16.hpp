@@ -1,5 +1,5 @@
-// AVX512_BF16 on top of AVX-512: vdpbf16ps adds the products of 16 pairs to 16 floats. It takes denormal numbers for
-// zero. Included by kernels_avx512bf16.cpp alone; everything has internal linkage.
+// AVX512_BF16 on top of AVX-512: vdpbf16ps adds the products of 16 pairs to 16 floats. It treats denormal numbers as
+// zero. Included only by kernels_avx512bf16.cpp. Everything has internal linkage.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
@@ -15,7 +15,7 @@ struct HalfPairs : HalfFloats {
   static V fma(V a, V b, V c) { return _mm256_dpbf16_ps(c, (__m256bh)a, (__m256bh)b); }
 };
 
-/// V holds pairs or floats, as an operand or a sum.
+/// A V holds pairs if it is an operand, and floats if it is a sum.
 template <>
 struct Simd<Bf16Pair> : Simd<float> {
   using Floats = Simd<float>;
@@ -29,9 +29,9 @@ struct Simd<Bf16Pair> : Simd<float> {
   using Floats::store_first;
   static void store(Bf16Pair* p, V a) { _mm512_storeu_ps(p, a); }
   static void store_first(Bf16Pair* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
-  /// c + a b, both products of each pair
+  /// c + a b, where each lane adds both products of its pairs.
   static V fma(V a, V b, V c) { return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b); }
-  /// Pairs of neighbours of 2 * lanes floats, low in front.
+  /// Pairs of neighbours among the 2 * lanes floats of low followed by high.
   static V adjacent(V low, V high) { return (V)_mm512_cvtne2ps_pbh(high, low); }
   /// Lane i is (a[i], b[i]).
   static V pair(V a, V b) {
@@ -39,7 +39,7 @@ struct Simd<Bf16Pair> : Simd<float> {
                                            21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     return _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, _mm512_castps_si512(adjacent(a, b))));
   }
-  /// Collects whether pairs are finite.
+  /// Tracks whether all pairs so far are finite.
   using Finite = __mmask32;
   static Finite finite() { return 0; }
   static Finite finite(Finite before, V pairs) {

@@ -1,4 +1,4 @@
-// A number as a type, to choose a template by. Included only by the bodies; everything has internal linkage.
+// A number as a type, which selects a template. Included only by `*-inl.hpp`. Everything has internal linkage.
 #pragma once
 
 namespace vg::kernels {

@@ -1,5 +1,5 @@
-// Any CPU: four (two) lanes in the compiler's portable vectors, which it lowers to what the target's baseline has (SSE2
-// on x86-64). Included by what is compiled for it (target.hpp); everything has internal linkage.
+// Vectors for any CPU: four floats or two doubles in the compiler's portable vectors, which it lowers to the target's
+// baseline (SSE2 on x86-64). Included by files that are compiled for it (target.hpp). Everything has internal linkage.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct Simd {
   }
   static void stream(T* p, V a) { store(p, a); }
   static void store(T* p, V a) { __builtin_memcpy(p, &a, sizeof a); }
-  /// The first n lanes, 0 < n <= lanes; the others are zero and their memory is not touched.
+  /// The first n lanes, 0 < n <= lanes. The others are zero, and their memory is not touched.
   static V load_first(const T* p, std::int64_t n) {
     V a{};
     for (std::int64_t i = 0; i < n; ++i) a[i] = p[i];
@@ -70,7 +70,7 @@ struct Simd {
     for (int l = 0; l < lanes; ++l) i.at[l] = p[l];
     return i;
   }
-  /// Lane i is lane index[i] of a, or of (a, b).
+  /// Lane i is lane index[i] of a, or of a followed by b.
   static V permute(V a, Index i) {
     V r;
     for (int l = 0; l < lanes; ++l) r[l] = a[i.at[l]];

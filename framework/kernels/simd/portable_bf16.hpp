@@ -1,5 +1,5 @@
-// bf16 pairs in the compiler's portable vectors: slow, it shows that the pairs are right on a CPU without bf16.
-// Included by kernels_portable.cpp alone; everything has internal linkage.
+// bf16 pairs in the compiler's portable vectors. They are slow and serve to test pairs on a CPU without bf16. Included
+// only by kernels_portable.cpp. Everything has internal linkage.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
@@ -8,7 +8,7 @@
 namespace vg::kernels {
 namespace {
 
-/// V holds pairs or floats, as an operand or a sum.
+/// A V holds pairs if it is an operand, and floats if it is a sum.
 template <>
 struct Simd<Bf16Pair> : Simd<float> {
   using Floats = Simd<float>;
@@ -34,9 +34,9 @@ struct Simd<Bf16Pair> : Simd<float> {
   }
   static V first(V a) { return (V)((Bits)a << 16); }
   static V second(V a) { return (V)((Bits)a & 0xffff0000U); }
-  /// c + a b, both products of each pair
+  /// c + a b, where each lane adds both products of its pairs.
   static V fma(V a, V b, V c) { return c + first(a) * first(b) + second(a) * second(b); }
-  /// bf16 in the high halves
+  /// a rounded to bf16, which is in the high half of each lane.
   static Bits rounded(V a) {
     const Bits u = (Bits)a;
     const Bits even = u + 0x7fffU + ((u >> 16) & 1U);
@@ -45,11 +45,11 @@ struct Simd<Bf16Pair> : Simd<float> {
   }
   /// Lane i is (a[i], b[i]).
   static V pair(V a, V b) { return (V)(rounded(b) | (rounded(a) >> 16)); }
-  /// Pairs of neighbours of 2 * lanes floats, low in front.
+  /// Pairs of neighbours among the 2 * lanes floats of low followed by high.
   static V adjacent(V low, V high) {
     return pair(V{low[0], low[2], high[0], high[2]}, V{low[1], low[3], high[1], high[3]});
   }
-  /// Collects whether pairs are finite.
+  /// Tracks whether all pairs so far are finite.
   using Finite = Bits;
   static Finite finite() { return Bits{}; }
   static Finite finite(Finite before, V pairs) {

@@ -1,6 +1,6 @@
-// What cmake/kernels.cmake defines for each build of a kernel source, one build per instruction set: VOXGRAD_SIMD is
-// the header of the set's vectors, VOXGRAD_TARGET its name. This header brings the vectors, so the `*-inl.hpp` come
-// after it.
+// cmake/kernels.cmake compiles each kernel source once per instruction set and defines two macros: VOXGRAD_SIMD is the
+// header of the set's vectors, VOXGRAD_TARGET its name. This header includes the vectors, so the `*-inl.hpp` come after
+// it.
 #pragma once
 
 #include VOXGRAD_SIMD
