@@ -1,7 +1,7 @@
 // The cost model. Products are counted as executed: both algorithms compute whole vectors of output channels. Winograd
-// saves products and pays for its transforms, which run at the speed of the caches. The costs below are in cycles per
-// vector, fitted on Zen 4 from 8 to 512 channels and 3^3 to 64^3 voxels. (They are ratios of cache to arithmetic speed,
-// which differ little between x86 CPUs.) Square tiles are F(2, 3), long tiles F(4, 3) along D, wide ones complex F(4, 3).
+// saves products and pays for its transforms, which run at the speed of caches. The costs below are in cycles per
+// vector, fitted on Zen 4 from 8 to 512 channels and 3^3 to 64^3. (They are ratios of cache to arithmetic speed, which
+// differ little between x86 CPUs.) Square tiles are F(2, 3), long ones F(4, 3) along D, wide ones complex F(4, 3).
 #include "voxgrad/framework/kernels/cost_model.hpp"
 #include "voxgrad/framework/kernels/common/cache.hpp"
 
