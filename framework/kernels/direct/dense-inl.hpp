@@ -1,14 +1,14 @@
-// The igemm kernels: forward and grad_input of every convolution. Included only by kernels.cpp, after one header of
-// simd/; everything has internal linkage.
+// The igemm kernels: forward and grad_input of every convolution. Included after one header of simd/ by files that are
+// compiled per instruction set. Everything has internal linkage.
 //
-// The driver hands over lists of outputs that share their taps (indirection.hpp), so there are no edges here: padding,
-// stride, both dilations and rows that are too short for a tile have all become offsets.
-//  * dense: a register tile of MR outputs x NV vectors of output channels lives across all taps and input channels;
-//    each step broadcasts one input element an output and multiplies it with NV vectors of packed weights. The weights
-//    of a block of NV vectors are one stream in the order of the taps. Blocks outermost: a block's weights and the
-//    inputs of the task stay in L2.
-//  * few output channels: lanes over the reduction instead, MR outputs x up to 4 channels, lanes summed at the end.
-//  * depthwise: lanes over channels, MR outputs in flight.
+// The driver passes lists of outputs that share their taps (indirection.hpp), so the kernels see no edges: padding,
+// stride, both dilations and rows that are too short for a tile are all expressed as offsets.
+//  * dense: a register tile of MR outputs x NV vectors of output channels accumulates over all taps and input channels.
+//    Each step broadcasts one input element per output and multiplies it with NV vectors of packed weights. The weights
+//    of a block of NV vectors are one stream in the order of the taps. The loop over blocks is the outermost one, so a
+//    block's weights and the inputs of the task stay in L2.
+//  * few output channels: lanes run over the reduction and are summed at the end; tiles are MR outputs x 1 to 4 channels.
+//  * depthwise: lanes run over channels, with MR outputs in flight.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 namespace vg::kernels {
 namespace {
 
-/// f(Int<n>()), for 1 <= n <= Max.
+/// Calls f(Int<n>()), for 1 <= n <= Max.
 template <int Max, class F>
 inline void with_constant(std::int64_t n, const F& f) {
   if constexpr (Max == 1) {
@@ -32,7 +32,7 @@ inline void with_constant(std::int64_t n, const F& f) {
   }
 }
 
-/// Cuts n into the fewest pieces of at most Max, as equal as can be, and calls f(begin, Int<size>()).
+/// Cuts n into the fewest pieces of at most Max, as equal as possible, and calls f(begin, Int<size>()) for each.
 template <int Max, class F>
 inline void in_tiles(std::int64_t n, const F& f) {
   const std::int64_t tiles = (n + Max - 1) / Max;
@@ -44,7 +44,7 @@ inline void in_tiles(std::int64_t n, const F& f) {
   }
 }
 
-/// f(Int<n>()) for n below Step, or a multiple of it up to Max.
+/// Calls f(Int<n>()), where n is below Step or a multiple of it up to Max.
 template <int Max, int Step, class F>
 inline void with_step(std::int64_t n, const F& f) {
   if constexpr (Max < Step) {
@@ -57,7 +57,7 @@ inline void with_step(std::int64_t n, const F& f) {
   }
 }
 
-/// As in_tiles, in pieces that are multiples of Step, and a rest: fewer kernels to compile.
+/// As in_tiles, with pieces that are multiples of Step and a rest below it, so that fewer kernels are compiled.
 template <int Max, int Step, class F>
 inline void in_steps(std::int64_t n, const F& f) {
   constexpr int most = Max / Step * Step;
@@ -70,21 +70,21 @@ inline void in_steps(std::int64_t n, const F& f) {
   }
 }
 
-/// Rows of a tile that leave room for one row of operands and a broadcast.
+/// The rows of a tile. They leave registers for one row of operands and a broadcast.
 template <class T>
 constexpr int tile_rows(int vectors) {
   if (Simd<T>::registers == 32) return vectors == 1 ? 16 : 12;
   return vectors == 1 ? 8 : 6;
 }
 
-/// Rows of weights that a step of the dense tile holds in registers at once.
+/// The rows of weights that a step of the dense tile holds in registers.
 template <class T>
 constexpr int tile_unroll(int vectors) {
   return vectors == 1 ? 4 : Simd<T>::registers == 32 ? 2 : 1;
 }
 
-/// Hides where a pointer comes from. The compiler would otherwise compute the addresses of all of a tile's operands up
-/// front, more than the general registers hold, and spill them; so they are computed where they are used, for nothing.
+/// Hides the origin of a pointer. Otherwise the compiler would compute the addresses of all operands of a tile in
+/// advance, more than the general registers hold, and spill them. Where they are used, their computation is free.
 template <class P>
 inline P* hide_from_optimizer(P* p) {
   __asm__("" : "+r"(p));
@@ -101,7 +101,7 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 4
     for (int v = 0; v < NV; ++v) b[r][v] = S::load(w + (r * NV + v) * S::lanes);
-  // the small tiles of 16 vector registers leave room for their addresses
+  // with 16 vector registers, tiles are so small that their addresses fit the general registers
   const std::int64_t* const off = S::registers == 32 ? hide_from_optimizer(x_indirection) : x_indirection;
 #pragma GCC unroll 16
   for (int m = 0; m < MR; ++m) {
@@ -115,9 +115,9 @@ inline __attribute__((always_inline)) void dense_step(typename Simd<T>::V (&acc)
   }
 }
 
-/// Asks for what the next run of inputs of a tile reads, a piece at each step of this one, where outputs share few
-/// inputs and these follow each other (1x1x1, strides up to the kernel): the lines of a tile, a column of them at a
-/// time, are not what a CPU foresees. After the last run comes the first one of the next tile.
+/// Prefetches the inputs of a tile's next run, a piece in each step of the current one. This pays if outputs share few
+/// inputs and these follow each other (1x1x1, strides up to the kernel): the CPU does not predict a tile's lines, which
+/// are read a column at a time. After the last run comes the first one of the next tile.
 template <class T, int MR>
 struct NextRun {
   const T *x, *after;  // of this tile and the next
@@ -144,7 +144,7 @@ struct NoNextRun {
   static void ask(int) {}
 };
 
-/// acc += all taps.
+/// acc += the products of all taps.
 template <class T, int MR, int NV, class Next>
 inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)[MR][NV], const IgemmArgs<T>& a,
                                                       const T* inputs, const T* w, const std::int64_t* x_indirection,
@@ -163,7 +163,7 @@ inline __attribute__((always_inline)) void dense_taps(typename Simd<T>::V (&acc)
   }
 }
 
-/// The sums of a tile to y.
+/// Stores the sums of a tile in y.
 template <class T, int MR, int NV>
 inline __attribute__((always_inline)) void store_dense(const typename Simd<T>::V (&acc)[MR][NV], Sum<T>* y,
                                                        const std::int64_t* y_indirection, std::int64_t last_lanes,
@@ -255,8 +255,8 @@ inline __attribute__((always_inline)) void few_step(typename Simd<T>::V (&acc)[(
   }
 }
 
-/// Asks for the inputs of the outputs some tiles ahead, where each is met once: 1x1x1 waits for memory otherwise (32 ->
-/// 4 channels, 64^3: 2.6 -> 1.6 ms). The lists go on evenly, or the lines are not used.
+/// Prefetches the inputs of outputs some tiles ahead if each input is read once: 1x1x1 is bound by memory otherwise (32
+/// -> 4 channels, 64^3: 2.6 -> 1.6 ms). If the offsets do not continue evenly, the prefetched lines are not used.
 template <class T, int MR>
 inline __attribute__((always_inline)) void prefetch_inputs(const IgemmArgs<T>& a, std::int64_t first) {
   if (MR == 1 || a.tap_count != 1) return;
@@ -319,7 +319,7 @@ void igemm_narrow(const IgemmArgs<T>& a) {
   });
 }
 
-/// One tile: MR outputs x one vector of channels, `n` of its lanes (n == lanes: unmasked).
+/// One tile: MR outputs x one vector of channels, of which `n` lanes are used (all of them if not Masked).
 template <class T, int MR, bool Masked>
 __attribute__((noinline)) void depthwise_tile(const IgemmArgs<T>& a, std::int64_t first, std::int64_t c,
                                               std::int64_t n) {

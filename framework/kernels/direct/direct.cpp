@@ -1,8 +1,8 @@
-// Plans (indirection.hpp), packs weights, deals tasks to threads and calls the table of the set in force.
+// Builds the lists (indirection.hpp), packs weights, distributes tasks to threads and calls the kernels in force.
 //
-// Tasks are boxes of about `target_task_outputs` outputs, cut by shape; each writes its own outputs, so forward and grad_input
-// have no reductions. grad_weight deals the boxes, in order, to a number of partial sums that depends on the shape only; a
-// partial sum sums its boxes into its own copy of dw, and the copies are added in order.
+// Tasks are boxes of about `target_task_outputs` outputs, cut by shape. Each writes its own outputs, so forward and
+// grad_input have no reductions. grad_weight distributes the boxes, in order, among partial sums, whose number depends
+// on the shape only. Each of them sums its boxes in its own copy of dw, and the copies are added in order.
 #include "voxgrad/framework/kernels/direct/direct.hpp"
 #include "voxgrad/framework/kernels/common/cache.hpp"
 
@@ -24,7 +24,7 @@ using std::int64_t;
 
 namespace {
 
-/// The runs that an output or a position meets (indirection.hpp), and their rows.
+/// The number of runs per output or position (indirection.hpp), and the rows per run.
 struct Runs {
   int64_t count, rows;
   explicit Runs(const Conv3dProblem& p) {
@@ -37,7 +37,7 @@ struct Runs {
 
 }  // namespace
 
-// FMAs of an output, and four steps a channel to sum its lanes.
+// FMAs per output, and four steps per channel to sum its lanes.
 double gather_few_share(const Conv3dProblem& p, int64_t lanes) {
   const int64_t co = p.out_channels / p.groups;
   const Runs runs(p);
@@ -47,8 +47,8 @@ double gather_few_share(const Conv3dProblem& p, int64_t lanes) {
 
 bool gather_is_few(const Conv3dProblem& p, int64_t lanes) { return gather_few_share(p, lanes) <= 1; }
 
-// FMAs of a position; a smaller vector takes its share of a whole one's time. Lanes over the rows are added to dw one
-// by one, at the end of about so many positions.
+// FMAs per position; a smaller vector takes its share of a whole vector's time. Lanes over the rows are added to dw one
+// by one, after about `positions` positions.
 bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
   const int64_t co = p.out_channels / p.groups;
   const Runs runs(p);
@@ -60,7 +60,7 @@ bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
 namespace {
 
 /// Whether lanes over the output channels of several groups pay: a group fills at most half a vector, and the input
-/// channels that a vector of output channels meets fit two (igemm_grouped).
+/// channels of a vector of output channels fit two vectors (igemm_grouped).
 bool is_grouped(const Conv3dProblem& p, int64_t lanes) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   if (p.groups == 1 || 2 * co > lanes) return false;
@@ -70,13 +70,13 @@ bool is_grouped(const Conv3dProblem& p, int64_t lanes) {
 
 // ---- forward and grad_input ----------------------------------------------------------------------------------------
 
-/// One call a chunk, for all channels: depthwise and small groups.
+/// Depthwise and small groups: one call per chunk computes all channels.
 template <class T>
 void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const KernelTable<T>& table = current_table<T>();
   const bool depthwise = is_depthwise(p);
   const auto kernel = depthwise ? table.igemm_depthwise : table.igemm_grouped;
-  const bool packs = transpose && !depthwise;  // a depthwise kernel is reversed by its taps alone
+  const bool packs = transpose && !depthwise;  // for depthwise, reversing the taps is enough
   memory::Scratch<T> packed(packs ? taps(p) * p.in_channels / p.groups * p.out_channels : 0);
   if (packs) pack_rows(p, weights_of(p, w, true), packed.data());
   const T* const rows = packs ? packed.data() : w;
@@ -118,8 +118,8 @@ bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T
 
 namespace {
 
-/// Whether most outputs meet no tap: more phases than taps in some dimension, as in grad_input of a stride beyond the
-/// kernel. They are zeroed as a whole, and skipped.
+/// Whether most outputs use no tap: a dimension has more phases than taps, as in grad_input with a stride beyond the
+/// kernel. Then all outputs are zeroed first, and those without taps are skipped.
 bool is_sparse(const Conv3dProblem& p) {
   int64_t phases = 1, used = 1;
   for (int a = 0; a < 3; ++a) {
@@ -135,7 +135,7 @@ void zero(int64_t n, T* y) {
   parallel_ranges(n, int64_t{1} << 18, [&](int64_t begin, int64_t end) { std::fill(y + begin, y + end, T(0)); });
 }
 
-/// The outputs of a list, of which those that follow each other are one call.
+/// Applies the epilogue to the outputs of a list, with one call for outputs that follow each other.
 template <class T>
 void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_indirection, int64_t count,
                    int64_t channels, T* y) {
@@ -155,11 +155,11 @@ bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes,
   const Indirection& indirection = *kept;
   const bool sparse = is_sparse(p);
   if (sparse) zero(p.batch * out_volume(p), y);
-  // Small volumes with many channels: cut the channels too.
+  // In small volumes with many channels, the channels are divided among tasks, too.
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, indirection.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
-  const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // to whole voxels
+  const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // needs whole voxels
   const bool stream = !applies && is_store_bound(p) && should_stream(p, y);
   if (applies) epilogue.begin(indirection.boxes());
   parallel_for(
@@ -187,20 +187,20 @@ bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes,
 
 namespace {
 
-/// How the sum over the volume is cut: `partial sums` copies of dw, each of which takes its boxes in order; `parts` cuts the
-/// output channels (or the groups) where few partial sums pay.
+/// How the sum over the volume is cut: there are `partials` copies of dw, each of which adds its boxes in order. If few
+/// partial sums pay, the output channels (or the groups) are cut into `parts` as well.
 struct Split {
   int64_t partials, parts, part_size;
   bool by_group;  ///< part_size counts groups, else output channels
 };
 
-/// Of a box at least: its rows of weights are listed for a third of it at a time.
+/// The fewest positions per box. The rows of weights are listed once per chunk along D, of which a box often has three.
 constexpr int64_t weight_positions = 256;
 
 Split split_of(const Conv3dProblem& p, const Indirection& indirection, int64_t lanes, bool over_groups, int64_t bytes) {
   const int64_t size = taps(p) * (p.in_channels / p.groups) * p.out_channels;
   const int64_t by_memory = cache::direct_partial_sums / std::max<int64_t>(1, size * bytes);
-  // Adding a copy costs about as much as some ten positions. Each weight meets a share of the outputs only.
+  // Adding a copy costs as much as some ten positions. With input dilation, a weight is used at a share of the outputs.
   const int64_t by_work = outputs(p) / (p.lhs_dilation[0] * p.lhs_dilation[1] * p.lhs_dilation[2]) / weight_positions;
   Split s;
   s.partials = std::max<int64_t>(1, std::min({int64_t{32}, indirection.boxes(), by_memory, by_work}));
@@ -220,7 +220,7 @@ WgradKernel<T> weight_kernel(const Conv3dProblem& p) {
   return weight_is_few(p, table.lanes, table.weight_lanes) ? table.wgrad_narrow : table.wgrad;
 }
 
-/// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end); box `after` may be the next.
+/// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end). Box `after` may follow them.
 template <class T>
 void weight_boxes(const Conv3dProblem& p, const Indirection& indirection, WgradKernel<T> kernel, int64_t begin,
                   int64_t end, int64_t after, bool by_group, int64_t part_begin, int64_t part_end, const T* x,
@@ -252,7 +252,7 @@ void add_partials(const T* partials, int64_t count, int64_t size, T* dw) {
 
 namespace {
 
-/// Gives false where a dy that is not finite met the zeros of the padding: then dw is wrong.
+/// Returns false if dw is not finite: a dy that is not finite may have been multiplied with zeros of the padding.
 template <class T>
 bool grad_weight_padded(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   const Conv3dProblem q = padded::problem_of(p);
@@ -290,7 +290,7 @@ void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes
                       width = split.parts == 1 ? size : (part_end - part_begin) * columns;
         for (int64_t row = 0; row < size; row += step) std::fill_n(to + row + part_begin * columns, width, Sum<T>(0));
         const auto first_box = [&](int64_t index) { return boxes * index / split.partials; };
-        const int64_t next = (task + 1) / split.parts;  // of this thread's next task, but at the end of its share
+        const int64_t next = (task + 1) / split.parts;  // of the thread's next task, unless its share ends
         weight_boxes(p, indirection, kernel, first_box(partial), first_box(partial + 1), first_box(next),
                      split.by_group, part_begin, part_end, x, dy, to);
       },

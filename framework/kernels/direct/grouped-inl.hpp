@@ -1,10 +1,10 @@
-// Small groups: lanes run over the output channels of several groups, so that none idle. Included only by
-// kernels.cpp, after dense-inl.hpp; everything has internal linkage.
+// Small groups: lanes run over the output channels of several groups, so that none is idle. Included only by
+// kernels.cpp, after dense-inl.hpp. Everything has internal linkage.
 //
-// A vector of output channels meets, for the q-th input channel of the groups, a permutation of a vector (or two) of
-// input channels that is the same for every position and tap: one load, then for each q a permutation and an FMA.
-//  * data pass: MR outputs in flight, each with its input vectors in registers.
-//  * weight: for one q, MR taps x one vector of output channels summed over the positions.
+// For the q-th input channel of the groups, the operand of a vector of output channels is a permutation of one or two
+// vectors of input channels. It is the same for all positions and taps: one load, then per q a permutation and an FMA.
+//  * data pass: MR outputs are in flight, each with its input vectors in registers.
+//  * weight: for one q, a tile of MR taps x one vector of output channels is summed over the positions.
 #pragma once
 
 #include <cstdint>
@@ -15,12 +15,12 @@
 namespace vg::kernels {
 namespace {
 
-/// The input channels that output channels [c, c + n) meet, and which of them each lane takes.
+/// The input channels of the output channels [c, c + n), and the one that each lane uses.
 template <class T>
 struct Span {
   static constexpr int lanes = Simd<T>::lanes;
   std::int64_t first, size;  ///< input channels
-  std::int32_t lane[lanes];  ///< of q = 0; q is added
+  std::int32_t lane[lanes];  ///< for q = 0; index adds q
 
   Span(std::int64_t c, std::int64_t n, std::int64_t group_in, std::int64_t group_out)
       : first(c / group_out * group_in), size(((c + n - 1) / group_out + 1) * group_in - first) {
@@ -34,7 +34,7 @@ struct Span {
   }
 };
 
-/// One or two vectors of the channels of a span.
+/// The channels of a span in one or two vectors.
 template <class T, bool Two>
 struct Channels {
   using S = Simd<T>;
@@ -96,7 +96,7 @@ void igemm_grouped(const IgemmArgs<T>& a) {
   for (std::int64_t c = a.co_begin; c < a.co_end; c += lanes) {
     const std::int64_t n = a.co_end - c < lanes ? a.co_end - c : lanes;
     const Span<T> span(c, n, a.group_in, a.group_out);
-    typename Simd<T>::Index index[2 * lanes];  // group_in is at most a span
+    typename Simd<T>::Index index[2 * lanes];  // a group fits a span
     for (std::int64_t q = 0; q < a.group_in; ++q) index[q] = span.index(q);
     if (span.size <= lanes)
       in_tiles<most>(a.positions, [&](std::int64_t first, auto rows) {

@@ -1,4 +1,4 @@
-// The lists of boxes, one after the other, so that a kernel sees what comes next. Internal.
+// The lists of consecutive boxes in one buffer, so that a kernel can prefetch the following positions. Internal.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace vg::kernels {
 
 class LookaheadBuffer {
  public:
-  /// Entries of the offsets that follow those of a call, at least: what memory needs to answer.
+  /// The least number of offsets that follow those of a call. It covers the latency of memory.
   static constexpr std::int64_t ahead = 256;
 
   /// `merge`: see Indirection::taps.
@@ -23,8 +23,8 @@ class LookaheadBuffer {
         taps_(indirection.most_taps()),
         offsets_(2 * room_) {}
 
-  /// f(taps, their number, x_indirection, y_indirection, positions) for each part of the boxes [begin, end) that meets a tap. Box
-  /// `after` is likely to come then; it need not exist.
+  /// Calls f(taps, number of taps, x_indirection, y_indirection, positions) for each chunk of the boxes [begin, end)
+  /// that has taps. Box `after` probably follows; it need not exist.
   template <class F>
   void each(std::int64_t begin, std::int64_t end, std::int64_t after, const F& f) {
     std::int64_t at = 0, count = begin < end ? append(0, begin) : 0;
@@ -45,9 +45,9 @@ class LookaheadBuffer {
   }
 
  private:
-  static constexpr std::int64_t boxes = 8;  // seldom moved to the front
+  static constexpr std::int64_t boxes = 8;  // enough to move lists to the front seldom
 
-  /// The offsets of a box, from entry `at` on; gives their number.
+  /// Writes the offsets of a box from entry `at` on and returns their number.
   std::int64_t append(std::int64_t at, std::int64_t index) {
     const Box box = indirection_.box(index);
     const std::int64_t first = at;

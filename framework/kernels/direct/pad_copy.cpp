@@ -12,7 +12,7 @@ using std::int64_t;
 
 namespace {
 
-constexpr int64_t few_vectors = 2;  // of a tap's weights: the copy pays in volumes of any size
+constexpr int64_t few_vectors = 2;  // of weights per tap: up to these, the copy pays in volumes of any size
 constexpr int64_t more_vectors = 8, small_extent = 8;
 
 int64_t size_of(const Conv3dProblem& p) {

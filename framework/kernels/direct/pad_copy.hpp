@@ -1,5 +1,5 @@
-// grad_weight on a copy of x with its padding as zeros. Edges cost the direct kernels lists of their own, with fewer
-// rows of weights each: of few channels, or in small volumes, that is more than the products that the padding adds.
+// grad_weight on a copy of x that includes the padding as zeros. For edges, the direct kernels need additional lists
+// with fewer rows of weights. With few channels or in small volumes, that costs more than the products of the padding.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +9,13 @@
 
 namespace vg::kernels::padded {
 
-/// Whether the copy pays, with vectors of so many lanes.
+/// Whether the copy pays, with vectors of `lanes` lanes and elements of `element` bytes.
 bool applies(const Conv3dProblem& p, std::int64_t lanes, std::int64_t element);
 
-/// The same convolution, of inputs that have their padding.
+/// The same convolution on inputs that include their padding.
 Conv3dProblem problem_of(const Conv3dProblem& p);
 
-/// They themselves.
+/// A copy of x that includes the padding.
 template <class T>
 memory::Scratch<T> inputs(const Conv3dProblem& p, const T* x);
 

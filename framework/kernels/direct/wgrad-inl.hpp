@@ -1,13 +1,13 @@
-// The grad_weight bodies. Included only by kernels.cpp, after dense-inl.hpp; everything has internal linkage.
+// The grad_weight kernels. Included after dense-inl.hpp by files that are compiled per instruction set. Everything has
+// internal linkage.
 //
-// As for the igemm kernels, the driver hands over lists of positions that share their taps, so every tap pairs all of
-// them.
+// As for the igemm kernels, the driver passes lists of positions that share their taps: every tap uses all positions.
 //  * dense: a tile of MR weight rows (contiguous input elements: channels, and taps along D where they merge) x NV
-//  vectors
-//    of output channels is an outer product summed over the positions of the task, then added to dw once. The positions
-//    of a task (some hundred) bound the length of a float sum; tasks are added partial sum by partial sum in a fixed order.
-//    Short runs share tiles, each row with its own offset; up to half a vector of channels is one of half vectors.
-//  * few output channels: the same with lanes over the weight rows, so that no lanes idle.
+//    vectors of output channels is an outer product, summed over the positions of the task and then added to dw once.
+//    The positions of a task (some hundred) bound the length of a float sum; partial sums add their tasks in a fixed
+//    order. Short runs share tiles, in which each row has its own offset. Up to half a vector of channels uses half
+//    vectors.
+//  * few output channels: the same with lanes over the weight rows, so that no lanes are idle.
 //  * depthwise: a tile of MR taps x one vector of channels.
 #pragma once
 
@@ -19,11 +19,10 @@
 namespace vg::kernels {
 namespace {
 
-/// What a pass over the positions asks for meanwhile: a line of dy of each of those that come later, or one of x and
-/// one of dy.
+/// Prefetches one line of dy (NextPiece), or one of x and one of dy (NextPieces), of a later position at each position.
 template <class T>
 struct NextPiece {
-  const T* dy;  ///< that line, at offset 0
+  const T* dy;  ///< the line, at offset 0
   const std::int64_t* off;
   inline __attribute__((always_inline)) void ask(std::int64_t j) const { __builtin_prefetch(dy + off[j], 0, 2); }
 };
@@ -35,7 +34,7 @@ struct NextPieces {
     dy.ask(j);
   }
 };
-/// All lines of NV vectors.
+/// Prefetches all lines of NV vectors.
 template <class T, int NV>
 struct NextLines {
   const T* x;
@@ -50,8 +49,8 @@ struct NoNextPiece {
   static void ask(std::int64_t) {}
 };
 
-/// acc[MR][NV] = sum over positions of MR elements at `rows` (+ row_off) times NV vectors at `cols` (+ col_off).
-/// Element m of the rows is the m-th, or where they are Scattered at at[m].
+/// acc[MR][NV] = the sum over positions of MR elements at `rows` (+ row_off) times NV vectors at `cols` (+ col_off).
+/// Element m of the rows is at offset m, or at offset at[m] if they are Scattered.
 template <class T, int MR, int NV, bool Masked, bool Scattered = false, class Next = NoNextPiece>
 inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&acc)[MR][NV], const T* rows,
                                                          const std::int64_t* row_off, const T* cols,
@@ -82,8 +81,8 @@ inline __attribute__((always_inline)) void outer_product(typename Simd<T>::V (&a
   }
 }
 
-/// Row m of dw, at row_at(m), += acc[m]. All are loaded before any is stored: of rows that are not whole vectors, a
-/// load overlaps the masked store before it, and would wait until that is in the cache (12 -> 12 channels, 6^3: 47 ->
+/// Row m of dw, at row_at(m), += acc[m]. All rows are loaded before any is stored: if rows are not whole vectors, a
+/// load overlaps the masked store before it and would stall until that is in the cache (12 -> 12 channels, 6^3: 47 ->
 /// 26 us).
 template <class T, int MR, int NV, bool Masked, class RowAt>
 inline __attribute__((always_inline)) void add_rows(typename Simd<T>::V (&acc)[MR][NV], std::int64_t last_lanes,
@@ -119,8 +118,8 @@ __attribute__((noinline)) void weight_tile(const WgradArgs<T>& a, std::int64_t x
   add_rows<T, MR, NV, Masked>(acc, last_lanes, [&](int m) { return a.dw + (row + m) * a.dw_stride + co; });
 }
 
-/// A tile asks for the next piece: the passes of the first channels for all lines of x, the first tiles for those of
-/// dy. Only the largest tiles have cycles to spare for that.
+/// Tiles prefetch for the next piece: those of the first channels prefetch all lines of x, the first tiles those of dy.
+/// Only the largest tiles have cycles to spare for that.
 template <class T, int NV>
 void weight_runs(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes) {
   std::int64_t tile = 0;
@@ -143,10 +142,10 @@ void weight_runs(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lanes
     });
 }
 
-/// Rows of a tile of half vectors: they leave room for the halves of four positions.
+/// The rows of a tile of half vectors. They leave registers for the half vectors of four positions.
 constexpr int half_tile_rows = 27;
 
-/// Where the elements and the weight rows of a tile are that takes its rows from several taps.
+/// The offsets of the elements and the weight rows of a tile whose rows come from several taps.
 struct TileRows {
   std::int64_t x[half_tile_rows], w[half_tile_rows];
 };
@@ -157,7 +156,7 @@ inline std::int64_t rows_of(const TapRun* taps, std::int64_t tap_count) {
   return rows;
 }
 
-/// The next n rows of the taps; `tap` and `done`, how many of its rows were taken before, move on.
+/// Takes the next n rows of the taps. `tap` and `done`, the number of its rows taken so far, advance.
 inline void take_rows(const TapRun*& tap, std::int64_t& done, int n, TileRows& rows) {
   for (int m = 0; m < n;) {
     if (done == tap->k) ++tap, done = 0;
@@ -177,8 +176,8 @@ __attribute__((noinline)) void scattered_tile(const WgradArgs<T>& a, const TileR
   add_rows<T, MR, NV, true>(acc, last_lanes, [&](int m) { return a.dw + rows.w[m] * a.dw_stride + co; });
 }
 
-/// Few rows use a line of dy for a short time, so passes would wait for memory: they share the lines of what comes
-/// next.
+/// Tiles of few rows use a line of dy for a short time, so their loops would stall on memory. Each loop prefetches a
+/// part of the next piece's lines.
 template <class T>
 NextPiece<T> next_piece(const WgradArgs<T>& a, std::int64_t pass) {
   constexpr std::int64_t line = 64 / sizeof(T);
@@ -194,11 +193,11 @@ void weight_scattered(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_
     constexpr int mr = decltype(rows)::value;
     TileRows at;
     take_rows(tap, done, mr, at);
-    scattered_tile<T, mr, NV>(a, at, co, last_lanes, next_piece(a, pass++));  // a mask costs nothing beside the loads
+    scattered_tile<T, mr, NV>(a, at, co, last_lanes, next_piece(a, pass++));  // the loads hide the cost of the mask
   });
 }
 
-/// Runs that fill less than half a tile are taken several at a time: a tile of few rows waits for its loads.
+/// Whether runs fill less than half a tile. Then several share one, because a tile of few rows is bound by its loads.
 template <class T, int NV>
 bool are_short(const WgradArgs<T>& a) {
   return a.tap_count > 1 && 2 * rows_of(a.taps, a.tap_count) < tile_rows<T>(NV) * a.tap_count;
@@ -212,7 +211,7 @@ void weight_block(const WgradArgs<T>& a, std::int64_t co, std::int64_t last_lane
     weight_runs<T, NV>(a, co, last_lanes);
 }
 
-/// acc += `Positions` outer products. Half vectors take two loads a cycle: the offsets are loaded once for all.
+/// acc += `Positions` outer products. Half vectors need two loads per cycle, so an offset is loaded once for all.
 template <class T, int MR, int Positions>
 inline __attribute__((always_inline)) void half_step(typename Simd<T>::Half::V (&acc)[MR], const WgradArgs<T>& a,
                                                      std::int64_t j, const std::int64_t* at, std::int64_t co,
@@ -243,7 +242,7 @@ __attribute__((noinline)) void half_tile(const WgradArgs<T>& a, const TileRows& 
   std::int64_t j = 0;
   for (; j + 4 <= a.positions; j += 4) half_step<T, MR, 4>(acc, a, j, rows.x, co, n);
   for (; j < a.positions; ++j) half_step<T, MR, 1>(acc, a, j, rows.x, co, n);
-  const auto row_at = [&](int m) { return a.dw + rows.w[m] * a.dw_stride + co; };  // as in add_rows
+  const auto row_at = [&](int m) { return a.dw + rows.w[m] * a.dw_stride + co; };  // loads come first, as in add_rows
 #pragma GCC unroll 32
   for (int m = 0; m < MR; ++m) acc[m] = H::add(H::load_first(row_at(m), n), acc[m]);
 #pragma GCC unroll 32
@@ -255,11 +254,11 @@ constexpr bool has_half = requires {
   typename Simd<T>::Half;
 };
 
-/// Lanes of the smallest vector of wgrad.
+/// The lanes of the smallest vector that wgrad uses.
 template <class T>
 constexpr int weight_lanes = has_half<T> ? Simd<T>::lanes / 2 : Simd<T>::lanes;
 
-/// The n <= lanes / 2 channels from co on.
+/// Computes the n <= lanes / 2 channels from co on.
 template <class T>
 void weight_half(const WgradArgs<T>& a, std::int64_t co, std::int64_t n) {
   const TapRun* tap = a.taps;
@@ -287,9 +286,10 @@ void weight_columns(const WgradArgs<T>& a) {
   }
 }
 
-/// Where runs are short, dy is most of what is read: so many positions at a time, for all channels, in order. The same
-/// where rows and products are few, so that there is little to do for what is read, and adding them up costs little;
-/// and always with the small tiles of 16 registers, which wait for L2 unless what a piece reads is in L1.
+/// wgrad cuts the positions into pieces of read_positions, and computes all channels per piece, in three cases: if runs
+/// are short, because most reads are then of dy; if rows and products are few, because there is then little computation
+/// per read, and adding the pieces costs little; and always with the small tiles of 16 registers, which are bound by L2
+/// unless the data of a piece are in L1.
 template <class T>
 constexpr bool small_tiles = Simd<T>::registers < 32;
 template <class T>
@@ -312,7 +312,7 @@ void wgrad(const WgradArgs<T>& a) {
   }
 }
 
-/// MR output channels x NV vectors of weight rows.
+/// A tile of MR output channels x NV vectors of weight rows.
 template <class T, int MR, int NV, bool Masked>
 __attribute__((noinline)) void weight_few_tile(const WgradArgs<T>& a, std::int64_t x, std::int64_t row, std::int64_t co,
                                                std::int64_t last_lanes) {
