@@ -1,15 +1,15 @@
-// The depthwise bodies: depthwise, small groups and stems at stride 1. Included only by sliding_*.cpp, after one
-// header of simd/; everything has internal linkage.
+// The depthwise kernels: depthwise, small groups and one group of few input channels, at stride 1. Included only by
+// kernels.cpp, after one header of simd/. Everything has internal linkage.
 //
-// Lanes run over output channels. The driver has copied ("filled") the input channels that the lanes meet into
-// contiguous, zero-padded rows, so here are no edges, no masks but at the stores, and no cache-set conflicts of large
-// strides; the copy costs a load and a store where a voxel costs 9 to 343 FMAs. Small groups permute an input vector
-// when they load it, once for KD FMAs; one group broadcasts a number.
-//  * row: MR outputs along D in flight. Per row of KD taps: KD weight vectors in registers, each of MR + KD - 1 input
-//    vectors is loaded once and meets up to KD taps, e.g. 21 loads for 48 FMAs (k3).
-//  * weights: R rows of KD taps are R * KD sums in registers. Per tile of B outputs: B vectors of dy in registers, each
-//    of R * (B + KD - 1) input vectors is loaded once, e.g. 38 loads for 72 FMAs (k3). The driver bounds the outputs
-//    of a call, so the length of a float sum.
+// Lanes run over output channels. The driver has copied ("filled") the input channels of the lanes into contiguous,
+// zero-padded rows. So there are no edges here, masks only at the stores, and no cache-set conflicts of large strides.
+// The copy costs a load and a store per voxel, which takes 9 to 343 FMAs. For small groups, an input vector is permuted
+// when it is loaded, once per KD FMAs; with one group, a number is broadcast.
+//  * row: MR outputs along D are in flight. For each row of KD taps, KD weight vectors are in registers, and each of
+//    MR + KD - 1 input vectors is loaded once and used for up to KD taps, e.g. 21 loads for 48 FMAs (k3).
+//  * weights: the sums of R rows of KD taps are R * KD registers. For each tile of B outputs, B vectors of dy are in
+//    registers, and each of R * (B + KD - 1) input vectors is loaded once, e.g. 38 loads for 72 FMAs (k3). The driver
+//    bounds the outputs per call, and so the length of a float sum.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +20,14 @@
 namespace vg::kernels {
 namespace {
 
-/// Up to a vector; n may be beyond either end.
+/// Loads the first n lanes of a vector; n may be below 0 or above `lanes`.
 template <class T>
 inline typename Simd<T>::V load_span(const T* p, std::int64_t n) {
   using S = Simd<T>;
   return n <= 0 ? S::zero() : n < S::lanes ? S::load_first(p, n) : S::load(p);
 }
 
-/// Vectors of a line, where they can be stored non-temporally; else none.
+/// The vectors of a cache line if there are non-temporal stores, else 0.
 template <class T>
 constexpr int line_vectors = can_stream ? 64 / int{sizeof(typename Simd<T>::V)} : 0;
 
@@ -49,7 +49,7 @@ struct DepthwiseLoad {
   inline __attribute__((always_inline)) DepthwiseLoad(const std::int32_t* lane, std::int64_t x_step) : step(x_step) {
     if constexpr (In == DepthwiseInput::permuted) index = S::index(lane);
   }
-  /// The input at x, which moves on to the next.
+  /// Loads the input at x and advances x to the next one.
   inline __attribute__((always_inline)) typename S::V next(const T*& x) const {
     const T* const at = x;
     if constexpr (In == DepthwiseInput::broadcast) {
@@ -106,8 +106,7 @@ __attribute__((noinline)) void depthwise_row_tile(const DepthwiseRow<T>& a, std:
   for (int m = 0; m < MR; ++m, y += a.y_stride) store_channels(y, acc[m][0], a.channels);
 }
 
-/// f(Int<kd>()), for the numbers of taps along D that a row may have (depthwise.cpp): each is a set of kernels to
-/// compile.
+/// Calls f(Int<kd>()) for the numbers of taps along D that a row may have (depthwise.cpp). Each needs its own kernels.
 template <class F>
 inline void with_taps_along(std::int64_t kd, const F& f) {
   switch (kd) {
@@ -124,7 +123,7 @@ inline void with_taps_along(std::int64_t kd, const F& f) {
   }
 }
 
-/// Outputs in flight: what KD weights, an input and how to permute it leave of the registers.
+/// The outputs in flight: as many as the registers hold beside KD weights, an input and its permutation.
 template <class T>
 constexpr int depthwise_outputs(DepthwiseInput in, int kd) {
   const int left = Simd<T>::registers - kd - (in == DepthwiseInput::permuted ? 3 : 2);
@@ -132,7 +131,7 @@ constexpr int depthwise_outputs(DepthwiseInput in, int kd) {
   return left < most ? left : most;
 }
 
-/// The same of two vectors of channels: 0 where too few are left to keep the FMAs busy.
+/// The same for two vectors of channels; 0 if these are too few to keep the FMA units busy.
 template <class T>
 constexpr int depthwise_pairs(int kd) {
   const int left = (Simd<T>::registers - 2 * kd - 1) / 2;
@@ -168,7 +167,7 @@ void depthwise_row(const DepthwiseRow<T>& a) {
   depthwise_rows<T, DepthwiseInput::broadcast>(a);
 }
 
-/// `tiles` tiles of B outputs a row, from output `first` on, times the rows of taps [row, row + R).
+/// Adds `tiles` tiles of B outputs per row, from output `first` on, to the rows of taps [row, row + R) of dw.
 template <class T, DepthwiseInput In, int B, int R, int KD>
 __attribute__((noinline)) void depthwise_weight_tiles(const DepthwiseWeights<T>& a, std::int64_t row,
                                                       std::int64_t first, std::int64_t tiles) {
@@ -208,7 +207,7 @@ __attribute__((noinline)) void depthwise_weight_tiles(const DepthwiseWeights<T>&
     for (int k = 0; k < KD; ++k, dw += S::lanes) S::store(dw, S::add(S::load(dw), acc[r][k]));
 }
 
-/// Rows of taps whose sums are in registers together.
+/// The rows of taps whose sums are in registers at the same time.
 template <class T>
 constexpr int depthwise_tap_rows(int kd) {
   if (Simd<T>::registers == 32) return 3;
@@ -251,7 +250,7 @@ inline bool is_identity(const DepthwiseFill<T>& a) {
   return true;
 }
 
-/// Lanes from more than two vectors.
+/// Fills if the lanes come from more than two vectors.
 template <class T>
 void depthwise_fill_wide_span(const DepthwiseFill<T>& a) {
   const T* x = a.x;

@@ -1,12 +1,13 @@
-// A vector of output channels meets, for the j-th input channel of its groups, a fixed choice of input channels. The
-// driver copies these for a block of W x D and as many planes of H as the kernel has (`InputRing`), one such copy a vector
-// and j: contiguous, zeros where D is padded. Rows outside the input in H and W are left out of the taps instead. The
-// kernels (depthwise-inl.hpp) then slide along D.
+// For the j-th input channel of its groups, a vector of output channels uses a fixed choice of input channels. The
+// driver copies these for a block of W x D and as many planes of H as the kernel has (`InputRing`), with one copy per
+// vector and j. A copy is contiguous and has zeros where D is padded. Taps whose rows are outside the input in H or W
+// are skipped instead. The kernels (depthwise-inl.hpp) then slide along D.
 //
-// A task is a batch, a block of W x D, a run of planes of H, and up to four vectors of output channels: what is
-// contiguous in a voxel is read once (a line of each voxel at a time costs 5 to 11 ns a line, more than its 27 FMAs).
-// grad_weight deals these units in order to partial sums, whose number depends on the shape only, and adds the partial sums in order.
-// Zeros are multiplied where D is padded (and W, in grad_weight), which is wrong for weights (dy) that are not finite.
+// A task is a sample, a block of W x D, a run of planes of H, and up to four vectors of output channels, so that
+// contiguous channels of a voxel are read once. (Reading one line of each voxel at a time costs 5 to 11 ns per line,
+// more than its 27 FMAs.) grad_weight distributes these units, in order, among partial sums, whose number depends on
+// the shape only, and adds these in order. Zeros are multiplied where D is padded (and W, in grad_weight), which is
+// wrong if weights (dy) are not finite.
 #include "voxgrad/framework/kernels/depthwise/depthwise.hpp"
 #include "voxgrad/framework/kernels/common/cache.hpp"
 
@@ -38,30 +39,30 @@ constexpr Identity identity;
 
 /// How a problem is cut. Sizes of blocks are upper bounds; the last ones may be smaller.
 struct Blocking {
-  int64_t lanes, ci, co;     ///< channels of a group
+  int64_t lanes, ci, co;     ///< ci, co: channels per group
   int64_t vectors;           ///< of output channels
-  bool shared;               ///< all vectors meet the same inputs
-  int64_t v_size, v_blocks;  ///< vectors of a task
-  DepthwiseInput input;      ///< what the kernels do with the copies of the inputs
-  int64_t sources, x_step;   ///< copies that a task needs; elements of a voxel in one
-  int64_t together;          ///< vectors of a line, which are stored non-temporally at once; 0: not past them
+  bool shared;               ///< all vectors use the same inputs
+  int64_t v_size, v_blocks;  ///< vectors per task, and blocks of that many
+  DepthwiseInput input;      ///< how the kernels load the copies of the inputs
+  int64_t sources, x_step;   ///< copies per task; elements per voxel in one
+  int64_t together;          ///< vectors of a line, which one call stores non-temporally; 0: normal stores
   int64_t vector_size;       ///< elements of a vector's weights, [input channel][tap][lane]
   int64_t h_size, w_size, d_size, h_blocks, w_blocks, d_blocks;
 
   int64_t units() const { return h_blocks * w_blocks * d_blocks; }
 };
 
-/// The number of blocks of about equal sizes up to `most`.
+/// The number of blocks of about equal sizes up to `most`; writes the size.
 int64_t blocks_of(int64_t n, int64_t most, int64_t* size) {
   const int64_t blocks = ceil_div(n, std::max<int64_t>(1, most));
   *size = std::max<int64_t>(1, ceil_div(n, std::max<int64_t>(1, blocks)));
   return ceil_div(n, *size);
 }
 
-/// Permuted where the input channels that every vector of output channels meets fit one vector.
+/// Inputs are permuted if the input channels of every vector of output channels fit one vector.
 DepthwiseInput input_of(const Conv3dProblem& p, const Blocking& c) {
   if (c.shared) return DepthwiseInput::broadcast;
-  if (c.ci == 1) return DepthwiseInput::vectors;  // a copy is for one input channel anyway
+  if (c.ci == 1) return DepthwiseInput::vectors;  // there is one copy per vector anyway
   for (int64_t v = 0; v < c.vectors; ++v) {
     const int64_t first = v * c.lanes / c.co, last = (std::min(p.out_channels, (v + 1) * c.lanes) - 1) / c.co;
     if ((last - first + 1) * c.ci > c.lanes) return DepthwiseInput::vectors;
@@ -83,13 +84,13 @@ Blocking blocking_of(const Conv3dProblem& p) {
   c.x_step = c.shared ? c.ci : c.lanes;
   c.vector_size = c.ci * taps(p) * c.lanes;
   c.d_blocks = blocks_of(p.out_size[2], 128 / std::min<int64_t>(c.sources, 4), &c.d_size);
-  // a ring of half the L2, but not too many rows read twice
+  // the ring has half of L2, or more if too many rows would be read twice
   const int64_t row = p.kernel_size[0] * c.sources * (c.d_size + p.kernel_size[2] - 1) * c.x_step * int64_t{sizeof(T)};
   const int64_t rows = std::max(p.kernel_size[1] + 7, cache::depthwise_ring / row);
   c.w_blocks = blocks_of(p.out_size[1], rows - p.kernel_size[1] + 1, &c.w_size);
   const int64_t others = p.batch * c.w_blocks * c.d_blocks * c.v_blocks;
   const int64_t wanted = ceil_div(32, std::max<int64_t>(1, others));
-  // planes that two blocks meet are copied twice: few times, or for the sake of a second task
+  // planes that two blocks share are copied twice: blocks are tall, or lower if there are few tasks
   const int64_t least = others < 4 ? p.kernel_size[0] + 1 : 4 * p.kernel_size[0];
   c.h_blocks = blocks_of(p.out_size[0], std::max(ceil_div(p.out_size[0], wanted), least), &c.h_size);
   return c;
@@ -120,9 +121,9 @@ Unit unit_of(const Conv3dProblem& p, const Blocking& c, int64_t index) {
           std::min(c.d_size, p.out_size[2] - d)};
 }
 
-/// The input channels that the lanes of a vector of output channels meet.
+/// The input channels of the lanes of a vector of output channels.
 struct Lanes {
-  int64_t first, span, count;     ///< their first, one past their last, relative to it; of how many output channels
+  int64_t first, span, count;     ///< the first; one past the last, relative to it; number of output channels
   std::int32_t lane[most_lanes];  ///< relative to `first`, for the first input channel of their groups
 };
 
@@ -134,7 +135,7 @@ Lanes lanes_of(const Conv3dProblem& p, const Blocking& c, int64_t vector) {
   return s;
 }
 
-/// The inputs of a unit, kH planes of them at a time.
+/// The inputs of a unit. kH planes of them are stored at a time.
 template <class T>
 class InputRing {
  public:
@@ -147,7 +148,7 @@ class InputRing {
         memory_(source_ * c.sources * p.kernel_size[0]),
         index_(c.shared ? 0 : c.v_size * c.ci * most_lanes) {}
 
-  /// For the vectors [v_begin, v_end).
+  /// Starts a unit for the vectors [v_begin, v_end).
   void begin(const Unit& unit, int64_t v_begin, int64_t v_end) {
     unit_ = unit;
     next_plane_ = unit.h_begin;
@@ -161,7 +162,7 @@ class InputRing {
     }
   }
 
-  /// Copies the planes that output plane h meets and that are not there yet. `zero_rows`: also the rows outside W.
+  /// Copies the planes that output plane h uses and that are not stored yet. `zero_rows`: zeroes rows outside W.
   void fill(int64_t h, bool zero_rows) {
     for (; next_plane_ < h + p_.kernel_size[0]; ++next_plane_) {
       if (!inside(0, next_plane_)) continue;
@@ -174,15 +175,15 @@ class InputRing {
     }
   }
 
-  /// Whether the row r of the block, which output row r meets for tap 0, is inside the input.
+  /// Whether row r of the block, which output row r reads at tap 0, is inside the input.
   bool has_row(int64_t r) const { return inside(1, unit_.w_begin + r); }
   bool has_plane(int64_t h) const { return inside(0, h); }
-  /// The plane that output plane h meets for tap 0, for input channel j of vector v (from v_begin on).
+  /// The plane that output plane h reads at tap 0, for input channel j of vector v (from v_begin on).
   const T* inputs(int64_t h, int64_t v, int64_t j) {
     if (c_.input == DepthwiseInput::broadcast) return plane(h, 0) + j;
     return plane(h, c_.input == DepthwiseInput::vectors ? v * c_.ci + j : v);
   }
-  /// Where inputs are permuted: how.
+  /// The input lane of each lane, if inputs are permuted.
   const std::int32_t* lane(int64_t v, int64_t j) {
     return c_.shared ? nullptr : index_.data() + (v * c_.ci + j) * most_lanes;
   }
@@ -240,7 +241,7 @@ class InputRing {
 
 // ---- forward and grad_input ----------------------------------------------------------------------------------------
 
-/// [vector][part][tap][lane]; lanes beyond the channels are of no account.
+/// Packs w as [vector][part][tap][lane]; lanes beyond the channels are unspecified.
 template <class T>
 void pack_vectors(const Conv3dProblem& p, const Blocking& c, const Weights<T>& w, T* packed) {
   for (int64_t v = 0; v < c.vectors; ++v) {
@@ -257,7 +258,7 @@ void pack_vectors(const Conv3dProblem& p, const Blocking& c, const Weights<T>& w
   }
 }
 
-/// The planes of taps that output plane h meets, for output row 0; and their number.
+/// Lists the planes of taps that output plane h uses, for output row 0; returns their number.
 template <class T>
 int64_t list_planes(const Conv3dProblem& p, const Blocking& c, InputRing<T>& ring, int64_t h, int64_t v,
                     const T* weights, DepthwiseTaps<T>* list) {
@@ -268,7 +269,7 @@ int64_t list_planes(const Conv3dProblem& p, const Blocking& c, InputRing<T>& rin
   return t - list;
 }
 
-/// The taps along W of which output row w meets a row of the input.
+/// The taps along W at which an output row reads a row inside the input.
 struct RowTaps {
   int64_t begin, end;
 };
@@ -285,7 +286,8 @@ int64_t first_voxel(const Conv3dProblem& p, const Unit& unit, int64_t h, int64_t
   return ((unit.batch * p.out_size[0] + h) * p.out_size[1] + unit.w_begin + w) * p.out_size[2] + unit.d_begin;
 }
 
-/// The vectors [v_begin, v_end) of a unit. `planes` holds ci * kH. plane_done(h) is called after each plane.
+/// Computes the vectors [v_begin, v_end) of a unit. `planes` has room for ci * kH entries. Calls plane_done(h) after
+/// each plane.
 template <class T, class PlaneDone>
 void data_pass_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin,
                     int64_t v_end, const T* packed, DepthwiseTaps<T>* planes, T* y, const PlaneDone& plane_done) {
@@ -316,8 +318,8 @@ bool applies(const Conv3dProblem& p, bool weight) {
   const int64_t lanes = depthwise_table<T>(p.out_channels).lanes, ci = p.in_channels / p.groups,
                 co = p.out_channels / p.groups;
   const int64_t kd = p.kernel_size[2];
-  if ((kd > 3 && kd != 5 && kd != 7) || taps(p) < 3) return false;  // what there are kernels for
-  // half-empty vectors lose to lanes over the reduction; for grad_weight, outer products of dy are as fast
+  if ((kd > 3 && kd != 5 && kd != 7) || taps(p) < 3) return false;  // there are no kernels
+  // lanes over the reduction are faster than half-empty vectors; for grad_weight, outer products of dy are as fast
   if (p.groups == 1) return !weight && ci <= (co <= 8 ? 12 : 4) && (2 * co > lanes || (ci == 1 && 2 * co == lanes));
   return ci <= 4 || (ci <= lanes && (weight ? 2 * co <= lanes : co <= lanes));
 }
@@ -327,7 +329,7 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
                               const Epilogue<T>& epilogue) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return std::nullopt;
   Blocking c = blocking_of<T>(p);
-  const bool applies = epilogue.any() && c.v_blocks == 1;  // to whole voxels
+  const bool applies = epilogue.any() && c.v_blocks == 1;  // needs whole voxels
   c.together = !applies && should_stream(p, y)
                    ? depthwise_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2])
                    : 0;
@@ -343,7 +345,7 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
         const Unit unit = unit_of(p, c, task / c.v_blocks);
         data_pass_unit(
             p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y, [&](int64_t h) {
-              const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // that lie side by side
+              const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // contiguous ones
               for (int64_t row = 0; applies && row < unit.w_count; row += rows) {
                 const int64_t voxel = first_voxel(p, unit, h, row);
                 epilogue.apply(task, voxel, rows * unit.d_count, y + voxel * p.out_channels);
@@ -359,10 +361,10 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
 
 namespace {
 
-/// Rows of dy that are copied, and used for all taps, at once.
+/// The rows of dy that are copied at once and then used for all taps.
 constexpr int64_t dy_rows = 8;
 
-/// The rows [w, w + count) of dy in output plane h of a unit, one vector of channels, contiguous.
+/// Copies one vector of channels of the rows [w, w + count) of dy in output plane h of a unit; `to` is contiguous.
 template <class T>
 void fill_dy(const Conv3dProblem& p, const Blocking& c, const Unit& unit, int64_t h, int64_t w, int64_t count,
              int64_t vector, const T* dy, T* to) {
@@ -374,7 +376,7 @@ void fill_dy(const Conv3dProblem& p, const Blocking& c, const Unit& unit, int64_
   }
 }
 
-/// sums[vector][input channel][tap][lane] += the unit's.
+/// sums[vector][input channel][tap][lane] += the sums of the unit.
 template <class T>
 void weight_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, InputRing<T>& ring, int64_t v_begin,
                  int64_t v_end, const T* dy, T* dy_copy, T* sums) {
@@ -398,7 +400,7 @@ void weight_unit(const Conv3dProblem& p, const Blocking& c, const Unit& unit, In
   }
 }
 
-/// dw[tap][part][channel] = the sum over partial sums, in order, of partial sums[partial sum][vector][part][tap][lane].
+/// dw[tap][part][channel] = the sum of partials[s][vector][part][tap][lane] over s, in order.
 template <class T>
 void add_partials(const Conv3dProblem& p, const Blocking& c, const T* partials, int64_t count, T* dw) {
   const int64_t size = c.vectors * c.vector_size;

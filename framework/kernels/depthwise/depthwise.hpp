@@ -1,6 +1,6 @@
-// The algorithm for channels in small groups at stride 1: depthwise with any multiplier, groups of fewer channels than
-// a vector has lanes, one to four input channels (stems; not their grad_weight). Internal; direct.cpp calls it where it
-// applies.
+// The algorithm for channels in small groups at stride 1: depthwise with any multiplier, groups of at most as many
+// channels as a vector has lanes, and, without grad_weight, one group of few input channels. Internal; conv3d.cpp calls
+// it where it applies.
 #pragma once
 
 #include <optional>
@@ -10,20 +10,21 @@
 
 namespace vg::kernels::depthwise {
 
-/// Whether it is the one to take for the data pass over p, or for p's grad_weight.
+/// Whether this algorithm suits the data pass over p or, with `weight`, p's grad_weight.
 template <class T>
 bool applies(const Conv3dProblem& p, bool weight);
 
 struct Done {
-  bool applied;  ///< the epilogue
+  bool applied;  ///< whether the epilogue was applied
 };
 /// As direct::data_pass. Padding is multiplied as zeros, so a weight that is not finite would reach outputs that do not
-/// meet it: nothing is done if there is one.
+/// depend on it. If there is one, nothing is done and the result is empty.
 template <class T>
 std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                               const Epilogue<T>& epilogue);
 
-/// False if a result is not finite: in dy that may have met padding only, and the caller should do it another way.
+/// Returns false if a result is not finite. The reason may be a product of dy with padding, so the caller should
+/// compute dw in another way.
 template <class T>
 bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
 

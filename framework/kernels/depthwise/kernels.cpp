@@ -1,6 +1,6 @@
 // The depthwise kernels, compiled once per instruction set (cmake/kernels.cmake).
 #include "voxgrad/framework/kernels/simd/target.hpp"
-// after the vectors that it uses
+// comes after the vectors that it uses
 #include "voxgrad/framework/kernels/depthwise/depthwise-inl.hpp"
 
 namespace vg::kernels {
