@@ -1,6 +1,7 @@
-// Makes pairs of the operands (pairs.hpp) and runs the direct algorithm over them; where there are none, rounds
-// the operands and runs f32's kernels: no pairs in the set, lanes over groups, an empty size, an axis whose stride or
-// dilation is beyond the volume, or an infinity or NaN that a pair's zero half would meet.
+// Makes pairs of the operands (pairs.hpp) and runs the direct algorithm on them. In these cases it rounds the operands
+// and runs the f32 kernels instead: the set has no pairs, lanes run over groups, a size is 0, Winograd is faster, the
+// stride or dilation of an axis exceeds the volume, or an infinity or NaN would be multiplied with the zero half of a
+// pair.
 #include "voxgrad/framework/kernels/bf16/bf16.hpp"
 #include "voxgrad/framework/kernels/common/cache.hpp"
 
@@ -23,7 +24,7 @@ using std::int64_t;
 
 namespace {
 
-/// The float of the bf16 nearest to x, in its bits.
+/// The bits of x rounded to bf16, as a float.
 inline std::uint32_t rounded_bits(float x) {
   const auto u = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t even = u + 0x7fffU + (u >> 16 & 1U);
@@ -31,7 +32,7 @@ inline std::uint32_t rounded_bits(float x) {
   return (nan ? u | 0x00400000U : even) & 0xffff0000U;
 }
 
-/// n floats rounded to bf16.
+/// A copy of n floats, rounded to bf16.
 class Rounded {
  public:
   Rounded(const float* x, int64_t n) : memory_(n) {
@@ -50,17 +51,17 @@ int64_t x_elements(const Conv3dProblem& p) { return p.batch * in_volume(p); }
 int64_t y_elements(const Conv3dProblem& p) { return p.batch * out_volume(p); }
 int64_t w_elements(const Conv3dProblem& p) { return taps(p) * (p.in_channels / p.groups) * p.out_channels; }
 
-/// Whether f32's Winograd kernels on rounded operands are the faster way: pairs halve the products, Winograd may save
-/// more. Tiles (AMX) are beyond its reach.
+/// Whether the f32 Winograd kernels on rounded operands are faster. Pairs halve the products, and Winograd may save
+/// more, though not more than tiles (AMX).
 bool prefers_winograd(const Conv3dProblem& p, const Bf16Kernels& k, Pass pass) {
-  constexpr double pairs = 1.9, rounding = 4;  // speed; a vector of an operand, in vector multiply-adds
+  constexpr double pairs = 1.9, rounding = 4;  // speed-up; vector multiply-adds per vector of an operand
   if (k.igemm_tiles != nullptr || !may_choose(p, pass)) return false;
   const Cost cost = cost_of(p, k.lanes, pass);
   const double vectors = static_cast<double>(x_elements(p) + w_elements(p)) / static_cast<double>(k.lanes);
   return cost.least_winograd() + rounding * vectors < cost.direct / pairs;
 }
 
-/// The kernels for pairs, or null where they do not apply.
+/// The kernels for pairs, or null if they do not apply.
 const Bf16Kernels* kernels_for(const Conv3dProblem& p, Pass pass) {
   const Bf16Kernels* const k = current_bf16_kernels();
   if (k == nullptr || x_elements(p) == 0 || y_elements(p) == 0 || direct::lanes_over_groups(p, k->lanes) ||
@@ -69,8 +70,8 @@ const Bf16Kernels* kernels_for(const Conv3dProblem& p, Pass pass) {
   return k;
 }
 
-/// Whether p is a 1x1x1 convolution as collapsed() leaves it. Its operands are used once or so: pairs of a part at a
-/// time stay in L2.
+/// Whether p is a 1x1x1 convolution as collapsed() returns it. Its operands are used about once, so pairs are made for
+/// one part at a time, which stays in L2.
 bool is_row(const Conv3dProblem& p) {
   if (p.batch != 1 || taps(p) != 1) return false;
   for (int a = 0; a < 3; ++a)
@@ -78,7 +79,7 @@ bool is_row(const Conv3dProblem& p) {
   return p.in_size[0] == 1 && p.in_size[1] == 1;
 }
 
-constexpr int64_t row_part = 2048;  // positions; even
+constexpr int64_t row_part = 2048;  // positions per part; even
 
 Conv3dProblem part_of_row(const Conv3dProblem& p, int64_t positions) {
   Conv3dProblem part = p;
@@ -88,10 +89,10 @@ Conv3dProblem part_of_row(const Conv3dProblem& p, int64_t positions) {
 
 // ---- forward and grad_input ----------------------------------------------------------------------------------------
 
-/// Tiles take their channels in equal steps of at most 16 pairs, and hardly pay for a few.
+/// Tiles process channels in equal steps of at most 16 pairs. For very few pairs they hardly pay.
 constexpr int64_t tile_lanes = 16, tile_pairs = 16, least_pairs_for_tiles = 4;
 
-/// Pairs of channels of a group, filled up for tiles.
+/// The pairs of a group's channels. For tiles, they are padded to equal steps.
 int64_t pairs_of(int64_t channels, bool tiles) {
   const int64_t pairs = ceil_div(channels, 2);
   if (!tiles) return pairs;
@@ -99,11 +100,11 @@ int64_t pairs_of(int64_t channels, bool tiles) {
   return ceil_div(pairs, steps) * steps;
 }
 
-/// A data pass over pairs: how they are made, and which kernel runs.
+/// How a data pass makes pairs, and the kernel that it runs.
 struct PairGather {
   const Bf16Kernels* k;
   int axis;
-  int64_t pairs, lanes;  ///< of a group's channels; of the packed weights
+  int64_t pairs, lanes;  ///< pairs per group; lanes of the packed weights
   bool few, tiles;
 
   Conv3dProblem over_pairs(const Conv3dProblem& p) const { return gather_over_pairs(p, axis, pairs); }
@@ -120,7 +121,7 @@ PairGather pair_gather(const Bf16Kernels* k, const Conv3dProblem& p) {
   return g;
 }
 
-/// The data pass over p with packed weights; false, with nothing done, where it has to be emulated.
+/// The data pass over p with packed weights. Returns false and does nothing if it must be emulated.
 bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, const Bf16Pair* packed, float* y) {
   const Conv3dProblem q = g.over_pairs(p);
   memory::Scratch<Bf16Pair> xp(x_elements(q));
@@ -132,7 +133,7 @@ bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, 
   return true;
 }
 
-/// The data pass over p (direct::data_pass's) by pairs; false where it has to be emulated.
+/// The data pass over p (as direct::data_pass) with pairs. Returns false if it must be emulated.
 bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
   const Bf16Kernels* const k = kernels_for(p, transpose ? Pass::grad_input : Pass::forward);
   if (k == nullptr) return false;
@@ -157,7 +158,7 @@ WgradKernel<Bf16Pair> weight_kernel(const Bf16Kernels& k, const Conv3dProblem& q
   return direct::weight_is_few(q, k.lanes, k.weight_lanes) ? k.wgrad_narrow : k.wgrad;
 }
 
-/// Of a part of a row, where a pair of outputs meets just one pair of inputs.
+/// grad_weight of a part of a row, where a pair of outputs uses just one pair of inputs.
 void grad_weight_part(const Bf16Kernels& k, const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
   const Conv3dProblem q = part_of_row(p, ceil_div(p.out_size[2], 2));
   memory::Scratch<Bf16Pair> xp(x_elements(q)), dyp(y_elements(q));
@@ -166,7 +167,7 @@ void grad_weight_part(const Bf16Kernels& k, const Conv3dProblem& p, const float*
   direct::grad_weight_by<Bf16Pair>(q, weight_kernel(k, q), k.lanes, false, xp.data(), dyp.data(), dw);
 }
 
-/// Parts are dealt, in order, to a number of sums that depends on the sizes only.
+/// grad_weight of a row. The parts are distributed, in order, among sums, whose number depends on the sizes only.
 void grad_weight_row(const Bf16Kernels& k, const Conv3dProblem& p, const float* x, const float* dy, float* dw) {
   const int64_t n = p.out_size[2], parts = ceil_div(n, row_part), size = w_elements(p);
   const int64_t sums = std::clamp<int64_t>(cache::bf16_partial_sum_elements / size, 1, std::min<int64_t>(parts, 32));

@@ -1,11 +1,11 @@
-// Compiled with -mamx-tile -mamx-bf16; without them the set does not exist. The instructions are written out because
-// g++'s intrinsics take a tile's number as a literal only, no template argument.
+// Compiled with -mamx-tile -mamx-bf16; without them the set does not exist. The instructions are inline assembly,
+// because g++'s intrinsics accept a tile's number only as a literal, not as a template argument.
 #include "voxgrad/framework/kernels/bf16/tiles-inl.hpp"
 
 namespace vg::kernels {
 namespace {
 
-/// ldtilecfg's operand.
+/// The operand of ldtilecfg.
 struct alignas(64) TileConfig {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t row_bytes[16] = {};
@@ -16,7 +16,7 @@ static_assert(sizeof(TileConfig) == 64);
 class AmxTiles {
  public:
   void configure(std::int64_t rows0, std::int64_t rows1, std::int64_t step) {
-    // tiles that a chunk of one row of tiles does not use have a row nevertheless: a tile of none is none
+    // A chunk with one row of tiles does not use all tiles. These get one row, because a tile needs at least one.
     const std::int64_t rows[8] = {rows0, rows0, rows1, rows1, rows0, rows1, step, step};
     TileConfig c;
     for (int n = 0; n < 8; ++n) {

@@ -1,6 +1,6 @@
-// bf16 passes with AVX512-BF16, compiled with its flags (cmake/kernels.cmake).
+// The bf16 passes with AVX512-BF16, compiled with its flags (cmake/kernels.cmake).
 #include "voxgrad/framework/kernels/simd/avx512bf16.hpp"
-// after the Simd that the bodies use
+// comes after the Simd that it uses
 #include "voxgrad/framework/kernels/bf16/pairs-inl.hpp"
 
 namespace vg::kernels {

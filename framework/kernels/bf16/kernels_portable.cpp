@@ -1,6 +1,6 @@
-// bf16 pairs, and tiles of them, on any CPU: for tests.
+// The bf16 passes with pairs and tiles on any CPU, for tests.
 #include "voxgrad/framework/kernels/simd/portable_bf16.hpp"
-// after the Simd that the bodies use
+// comes after the Simd that it uses
 #include "voxgrad/framework/kernels/bf16/pairs-inl.hpp"
 #include "voxgrad/framework/kernels/bf16/portable_tiles.hpp"
 #include "voxgrad/framework/kernels/bf16/tiles-inl.hpp"

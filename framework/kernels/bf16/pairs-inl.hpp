@@ -1,5 +1,6 @@
-// Makes pairs of bf16 from floats, and the table of a set that multiplies them: the bodies of f32, over pairs. Included
-// only by kernels_*bf16.cpp, after one simd_*bf16.hpp; everything has internal linkage.
+// Makes pairs of bf16 from floats, and the table of a set that multiplies them: the microkernels of f32, instantiated
+// for pairs. Included only by kernels_avx512bf16.cpp and kernels_portable.cpp, after one simd/*bf16.hpp. Everything has
+// internal linkage.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
@@ -11,7 +12,7 @@ namespace {
 
 using Pairs = Simd<Bf16Pair>;
 
-/// The n < lanes floats at p, and zeros.
+/// The n < lanes floats at p, followed by zeros.
 inline Pairs::V load_some(const float* p, std::int64_t n) { return n > 0 ? Pairs::load_first(p, n) : Pairs::zero(); }
 
 void pair_row(std::int64_t n, const float* x, Bf16Pair* y) {

@@ -12,9 +12,9 @@ using std::int64_t;
 
 namespace {
 
-constexpr int64_t grain = 32'768;  // elements of a task
+constexpr int64_t grain = 32'768;  // elements per task
 
-/// A volume (outer, size, inner) around an axis.
+/// A volume as (outer, size, inner) around an axis.
 struct Around {
   int64_t outer, size, inner;
 };
@@ -25,7 +25,7 @@ Around around(int64_t batch, const int64_t* sizes, int64_t channels, int axis) {
   return v;
 }
 
-/// Calls f(row, begin, end) for the parts of `rows` rows of `n`, in tasks of about `grain` elements of `size`.
+/// Calls f(row, begin, end) for parts of `rows` rows of n items of `size` elements, in tasks of about `grain` elements.
 template <class F>
 void for_parts_of_rows(int64_t rows, int64_t n, int64_t size, const F& f) {
   parallel_ranges(rows * n, std::max<int64_t>(1, grain / size), [&](int64_t begin, int64_t end) {
@@ -37,10 +37,10 @@ void for_parts_of_rows(int64_t rows, int64_t n, int64_t size, const F& f) {
   });
 }
 
-/// How often a tap meets an input along an axis.
+/// The number of (output, tap) pairs along an axis that read an input.
 int64_t meetings(const Conv3dProblem& p, int a) {
   int64_t n = 0;
-  for (int64_t k = 0; k < p.kernel_size[a]; ++k) {  // o from ceil((P - k R) / S) on, inputs below in_size
+  for (int64_t k = 0; k < p.kernel_size[a]; ++k) {  // o begins at ceil((P - k R) / S); its inputs are below in_size
     const int64_t at = p.pad[a] - k * p.rhs_dilation[a], step = p.stride[a];
     const auto first_from = [&](int64_t i) { return i <= 0 ? -(-i / step) : ceil_div(i, step); };
     const int64_t begin = std::max<int64_t>(0, first_from(at));
@@ -56,7 +56,7 @@ int gather_pairing(const Conv3dProblem& p) {
   const int64_t ci = p.in_channels / p.groups;
   int best = channel_pairs;
   int64_t least = taps(p) * ceil_div(ci, 2);
-  for (int a = 0; a < 3; ++a) {  // D last: adjacent taps along it are one run of the kernels
+  for (int a = 0; a < 3; ++a) {  // D is last: adjacent taps along it form one run
     if (p.lhs_dilation[a] != 1 || p.rhs_dilation[a] > p.in_size[a]) continue;
     const int64_t count = taps(p) / p.kernel_size[a] * ceil_div(p.kernel_size[a], 2) * ci;
     if (count < least) {
@@ -157,7 +157,7 @@ bool pair_outputs(const Bf16Kernels& k, const Conv3dProblem& p, int axis, const 
 
 namespace {
 
-/// Pairs of taps along an axis. When `transpose`, p's taps are w's backwards, and so are the pairs'.
+/// Makes pairs of taps along an axis. With `transpose`, p's taps are w's in reverse, and so are the pairs.
 bool pair_taps(const Bf16Kernels& k, const Conv3dProblem& p, int axis, bool transpose, const float* w, Bf16Pair* to) {
   const int64_t in_tap = p.in_channels / p.groups * p.out_channels;
   const Around v = around(1, p.kernel_size, in_tap, axis);

@@ -1,5 +1,5 @@
-// AMX's tiles in plain C++, slow: what tiles-inl.hpp does is tested with it on any CPU. Included by
-// kernels_portable.cpp alone; everything has internal linkage.
+// AMX's tiles in plain C++. They are slow and serve to test tiles-inl.hpp on any CPU. Included only by
+// kernels_portable.cpp. Everything has internal linkage.
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,7 @@ using std::int64_t;
 
 namespace {
 
-/// The planes of the input that the outputs [begin, end) along H meet, none where first == last.
+/// The planes of the input that the outputs [begin, end) along H read; none if first == last.
 struct Planes {
   int64_t first, last;
 };
@@ -44,7 +44,7 @@ bool fits_chunk(const Conv3dProblem& p, int64_t elements) {
 int64_t chunk_planes(const Conv3dProblem& p, int64_t elements) {
   const auto size = [&p](int64_t planes) {
     const RowChunk s = row_chunk_of(p, 0, 0, planes);
-    // somewhere inside, where no padding is met
+    // the input planes of a chunk that reads no padding
     const int64_t span = (planes - 1) * p.stride[0] + (p.kernel_size[0] - 1) * p.rhs_dilation[0] + 1;
     const int64_t met = std::min(p.in_size[0], ceil_div(span, p.lhs_dilation[0]));
     return in_volume(p) / std::max<int64_t>(1, p.in_size[0]) * met + out_volume(s.p);

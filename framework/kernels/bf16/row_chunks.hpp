@@ -1,4 +1,4 @@
-// A convolution cut along the batch and H, for algorithms that copy their operands. Internal to framework/kernels.
+// Cuts a convolution along the batch and H, for algorithms that copy their operands. Internal to framework/kernels.
 #pragma once
 
 #include <cstdint>
@@ -7,22 +7,22 @@
 
 namespace vg::kernels {
 
-/// A convolution of some planes of the outputs with the planes of the input that they meet.
+/// The convolution for some planes of the outputs and the planes of the input that they read.
 struct RowChunk {
   Conv3dProblem p;
-  std::int64_t x, y;  ///< where its operands begin in the whole ones, in elements
+  std::int64_t x, y;  ///< offsets of its operands in the whole ones, in elements
 };
 
-/// RowChunk `index` of the outputs along H: planes [begin, end) of sample `sample`.
+/// The chunk of the output planes [begin, end) along H of sample `sample`.
 RowChunk row_chunk_of(const Conv3dProblem& p, std::int64_t sample, std::int64_t begin, std::int64_t end);
 
-/// The most planes of the outputs, and at least one, whose operands, input and outputs, are at most `elements`.
+/// The most planes of outputs (at least one) whose input and outputs together have at most `elements`.
 std::int64_t chunk_planes(const Conv3dProblem& p, std::int64_t elements);
 
-/// Whether p's operands are at most `elements`, or there is nothing to cut.
+/// Whether p's input and outputs together have at most `elements`, or there are no outputs.
 bool fits_chunk(const Conv3dProblem& p, std::int64_t elements);
 
-/// f(chunk) for chunks that cover the outputs, in order; for the whole problem at once where it fits.
+/// Calls f(chunk) for chunks that cover the outputs, in order, or once for the whole problem if it fits.
 template <class F>
 void for_each_row_chunk(const Conv3dProblem& p, std::int64_t elements, const F& f) {
   if (fits_chunk(p, elements)) return f(RowChunk{p, 0, 0});

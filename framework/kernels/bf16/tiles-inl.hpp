@@ -1,14 +1,13 @@
-// igemm by matrix tiles (AMX): 2 x 2 tiles of 16 outputs x 16 output channels take, at a step, up to 16 pairs of
-// input channels of 32 outputs (A, the rows of x as they lie) times those rows of packed weights (B). Included only by
-// kernels.cpp; everything has internal linkage.
+// igemm with matrix tiles (AMX). In a step, 2 x 2 tiles of 16 outputs x 16 output channels add up to 16 pairs of input
+// channels of 32 outputs (A, the rows of x in place) times the same rows of packed weights (B). Included only by
+// kernels_amx.cpp and kernels_portable.cpp. Everything has internal linkage.
 //
-// The rows of a tile must lie at equal distances: so positions are taken in runs whose offsets grow evenly, along D
-// inside a volume, along W at its edges. A run is cut into near-equal chunks of at most 32; a chunk's tiles have just
-// its rows, so nothing beyond it is read. The step divides the channels (the driver pads them), so it is the same all
-// along.
+// The rows of a tile must be at equal distances. So positions are processed in runs whose offsets grow evenly: along D
+// inside a volume, along W at its edges. A run is cut into nearly equal chunks of at most 32. The tiles of a chunk have
+// exactly its rows, so nothing beyond it is read. The driver pads the channels so that all steps are equal.
 //
-// `Tiles` is the machine: configure(rows of tiles 0, 1, 4; of 2, 3, 5; pairs a step), zero<C>, load<N>, dot<C, A, B>,
-// store<C>, release. Tiles 0-3 are sums, 4 and 5 A, 6 and 7 B.
+// `Tiles` implements the tiles: configure(rows of tiles 0, 1, 4; rows of tiles 2, 3, 5; pairs per step), zero<C>,
+// load<N>, dot<C, A, B>, store<C>, release. Tiles 0-3 are sums, 4 and 5 are A, 6 and 7 are B.
 #pragma once
 
 #include <cstdint>
@@ -18,16 +17,16 @@
 namespace vg::kernels {
 namespace {
 
-constexpr std::int64_t tile_size = 16;  // outputs, output channels, pairs of a tile at most
+constexpr std::int64_t tile_size = 16;  // the most outputs, output channels or pairs per tile
 
-/// Outputs first + i, 0 <= i < rows0 + rows1, at equal distances; bytes from one to the next.
+/// Outputs first + i, 0 <= i < rows0 + rows1, at equal distances; x_step and y_step are these in bytes.
 struct TileRun {
   const Bf16Pair* x;
   float* y;
   std::int64_t rows0, rows1, x_step, y_step;
 };
 
-/// Sum C to 16 columns at y, or its first n.
+/// Stores sum C in 16 columns at y, or its first n columns.
 template <int C, class Tiles>
 void store_tile(Tiles& tiles, float* y, std::int64_t rows, std::int64_t step, std::int64_t n) {
   if (n >= tile_size) return tiles.template store<C>(y, step);
@@ -37,7 +36,7 @@ void store_tile(Tiles& tiles, float* y, std::int64_t rows, std::int64_t step, st
     for (std::int64_t c = 0; c < n; ++c) y[r * (step / 4) + c] = sums[r * tile_size + c];
 }
 
-/// One chunk x one block of 32 (TwoColumns) or 16 output channels, of which `left` are there.
+/// Computes one chunk x one block of 32 (TwoColumns) or 16 output channels, of which `left` exist.
 template <bool TwoRows, bool TwoColumns, class Tiles>
 void tile_chunk(Tiles& tiles, const IgemmArgs<Bf16Pair>& a, const TileRun& run, const Bf16Pair* w, std::int64_t step,
                 std::int64_t left) {

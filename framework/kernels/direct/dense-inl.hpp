@@ -7,7 +7,7 @@
 //    Each step broadcasts one input element per output and multiplies it with NV vectors of packed weights. The weights
 //    of a block of NV vectors are one stream in the order of the taps. The loop over blocks is the outermost one, so a
 //    block's weights and the inputs of the task stay in L2.
-//  * few output channels: lanes run over the reduction and are summed at the end; a tile has up to 4 channels.
+//  * few output channels: a tile is MR outputs x up to 4 channels; lanes run over the reduction, summed at the end.
 //  * depthwise: lanes run over channels, with MR outputs in flight.
 #pragma once
 
