@@ -1,9 +1,9 @@
-// Pointwise and per-channel loops on contiguous ranges. Included only by kernels.cpp, after one header of simd/;
-// everything has internal linkage.
+// Pointwise and per-channel loops on contiguous ranges. Included only by kernels.cpp, after one header of simd/ and
+// dense-inl.hpp. Everything has internal linkage.
 //
-// Plain loops are left to the compiler's vectoriser. Reductions over rows of channels-last data sum in double: values
-// are widened in registers and up to four vectors of channels are summed at a time. Few channels are folded: several
-// rows are read as one wide row, so that lanes do not idle, and the copies of a channel are added at the end.
+// The compiler vectorises the plain loops. Reductions over rows of channels-last data sum in double: values are widened
+// in registers, and up to four vectors of channels are summed at a time. If channels are few, rows are folded: several
+// are read as one wide row, so that no lanes are idle, and the sums of a channel's copies are added at the end.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ void gelu_grad(std::int64_t n, const T* x, const T* g, T* dx) {
 using D = Simd<double>;
 constexpr std::int64_t fold_width = 4 * D::lanes;
 
-/// How a row contributes to the sums of a channel, two or one.
+/// How a row contributes to the one or two sums of a channel.
 struct Sums {  // sum a
   static constexpr bool two = false;
   static void step(D::V& s, D::V&, D::V a, D::V, D::V) { s = D::add(s, a); }
@@ -55,21 +55,21 @@ struct Centered {  // sum (a - centre), sum (a - centre)^2
   }
 };
 
-/// Rows as they are.
+/// The rows of a and b without changes.
 template <class T>
 struct PlainRows {
   const T *a, *b;
-  /// Numbers a of a row, from element `at` on, which is in column `column` and `columns` of which are asked for: W of
-  /// them, where that is not 0.
+  /// The numbers of a from element `at` on, which is in column `column` of a row. The caller reads `columns` of them,
+  /// which is W if W is not 0.
   template <int W>
   const T* first(std::int64_t at, std::int64_t /*column*/, std::int64_t /*columns*/) const {
     return a + at;
   }
-  /// And b.
+  /// The numbers of b from element `at` on.
   const T* second(std::int64_t at, const T*) const { return b + at; }
 };
 
-/// sums[i], squares[i] += column sums of NV vectors of columns from `column` on, the last one with `last` lanes; the
+/// sums[i], squares[i] += the sums of NV vectors of columns from `column` on. The last vector has `last` lanes; the
 /// first row begins at element `at`.
 template <class Op, int NV, bool Masked, class Rows>
 void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int64_t at, std::int64_t column,
@@ -100,7 +100,7 @@ void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int6
     D::store(out[0] + v * D::lanes, s[v]);
     D::store(out[1] + v * D::lanes, q[v]);
   }
-  for (std::int64_t i = 0; i < NV * D::lanes && i < columns; ++i) {  // the first is for g++ 12, which warns without
+  for (std::int64_t i = 0; i < NV * D::lanes && i < columns; ++i) {  // g++ 12 warns without the first
     sums[i] += out[0][i];
     if constexpr (Op::two) squares[i] += out[1][i];
   }
@@ -123,10 +123,10 @@ void sum_all_columns(std::int64_t rows, std::int64_t columns, std::int64_t strid
   }
 }
 
-/// Rows of few channels that are read as one.
+/// The number of rows that are read as one; more than 1 for few channels.
 constexpr std::int64_t fold_of(std::int64_t channels) { return 2 * channels <= fold_width ? fold_width / channels : 1; }
 
-/// sums, squares += those of the rows.
+/// sums, squares += the sums of the rows.
 template <class Op, class Rows>
 void channel_reduce(std::int64_t rows, std::int64_t channels, Rows& source, const double* centre, double* sums,
                     double* squares) {
@@ -146,7 +146,7 @@ void channel_reduce(std::int64_t rows, std::int64_t channels, Rows& source, cons
   sum_all_columns<Op>(rows - wide_rows * fold, channels, channels, source, wide_rows * width, centre, sums, squares);
 }
 
-/// The same from zero.
+/// Overwrites its sums, as channel_sums does; channel_moments adds to them.
 template <class T>
 void channel_dots(std::int64_t rows, std::int64_t channels, const T* g, const T* x, double* sum_g, double* sum_gx) {
   for (std::int64_t c = 0; c < channels; ++c) sum_g[c] = sum_gx[c] = 0;
@@ -170,20 +170,19 @@ void channel_moments(std::int64_t rows, std::int64_t channels, const T* x, const
 
 constexpr std::int64_t wide = 128;
 
-/// Elements of a row that `wide` holds some rows of, if it does.
+/// The elements of as many rows as fit `wide`, or of one row if fewer than two fit.
 constexpr std::int64_t wide_step(std::int64_t channels) {
   return 2 * channels <= wide ? wide / channels * channels : channels;
 }
 
-/// body(begin, n): elements [begin, begin + n) of the data, which begin at channel 0 and are n <= max(channels, wide)
-/// long.
+/// Calls body(begin, n) for pieces [begin, begin + n) of the data, which begin at channel 0; n <= max(channels, wide).
 template <class F>
 inline void in_wide_rows(std::int64_t rows, std::int64_t channels, const F& body) {
   const std::int64_t step = wide_step(channels), total = rows * channels;
   for (std::int64_t i = 0; i < total; i += step) body(i, total - i < step ? total - i : step);
 }
 
-/// p, or for few channels a copy of it in `copy`, repeated to `wide` elements.
+/// p or, for few channels, `copy` with p repeated to `wide` elements.
 template <class T>
 inline const T* repeated(std::int64_t channels, const T* p, T* copy) {
   if (2 * channels > wide) return p;
@@ -198,7 +197,8 @@ inline const T* repeated(std::int64_t channels, const T* p, T* copy) {
 #define VOXGRAD_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-/// What an activation makes of v, and of a gradient g at v or, as both have a sign, at its result. NaN stays NaN.
+/// An activation of v (NaN stays NaN), and the gradient for g at v. grad may receive the activation's result in place
+/// of v, because both have the same sign.
 struct NoActivation {
   template <class T>
   static T value(T v, T) {
@@ -242,7 +242,7 @@ inline void with_kind(const Activation& a, const F& f) {
   }
 }
 
-/// A map's numbers, repeated for few channels.
+/// The numbers of a map, repeated for few channels.
 template <class T>
 class WideMap {
  public:
@@ -262,7 +262,7 @@ class WideMap {
 constexpr std::int64_t line_bytes = 64;
 inline bool is_line(const void* p) { return reinterpret_cast<std::uintptr_t>(p) % line_bytes == 0; }
 
-/// to = from, n elements from a line's beginning on, by non-temporal stores: memory is then not read before it is written.
+/// Copies n elements with non-temporal stores, which do not read memory before they write it. `to` begins a cache line.
 template <class T>
 inline void stream(const T* from, std::int64_t n, T* to) {
   using S = Simd<T>;
@@ -272,7 +272,7 @@ inline void stream(const T* from, std::int64_t n, T* to) {
   for (std::int64_t i = whole; i < n; ++i) to[i] = from[i];
 }
 
-/// Where a wide row of results is written: in its place, or in L1, from where it goes by non-temporal stores.
+/// The destination of a wide row of results: its place in y, or a buffer in L1 that non-temporal stores then copy to y.
 template <class T>
 class RowOutput {
  public:
@@ -281,11 +281,11 @@ class RowOutput {
         non_temporal_(can_stream && m.non_temporal && m.channels <= wide && is_line(y) &&
                       wide_step(m.channels) * sizeof(T) % line_bytes == 0) {}
   T* at(std::int64_t begin) { return non_temporal_ ? row_ : y_ + begin; }
-  /// n elements are there.
+  /// Is called when n elements are written.
   void done(std::int64_t begin, std::int64_t n) {
     if (non_temporal_) stream(row_, n, y_ + begin);
   }
-  /// After the last one. (Not a destructor: that would take exception tables, which are weak symbols.)
+  /// Is called after the last row. (A destructor would need exception tables, which are weak symbols.)
   void end() const {
     if (non_temporal_) stream_end();
   }
@@ -325,8 +325,8 @@ void map_channels(const ChannelMap<T>& m, const T* x, const T* residual, T* y) {
   out.end();
 }
 
-/// Rows of gradients times the activation's slope, made where they are summed up: while one row's are, the next ones'
-/// numbers come from memory. A pass for the gradients and one for the sums, on blocks in L1, take twice the time.
+/// Rows of gradients times the activation's slope, computed where they are summed: meanwhile the numbers of the next
+/// rows are loaded from memory. One loop for the gradients and one for the sums, on blocks in L1, take twice the time.
 template <class A, class T>
 class ActivatedRows {
  public:
@@ -356,7 +356,7 @@ class ActivatedRows {
       for (std::int64_t i = 0; i < n; ++i) to[i] = A::grad(g[i], (x[i] - c[i]) * f[i] + s[i], slope_);
     }
     if (non_temporal_)
-      stream(row_, n, masked_grad_ + at);  // a row that is not folded has no whole line or is of whole lines
+      stream(row_, n, masked_grad_ + at);  // a row that is not folded is less than a line, or whole lines
     return to;
   }
   const T* second(std::int64_t at, const T* first) const { return x_ == nullptr ? first : x_ + at; }

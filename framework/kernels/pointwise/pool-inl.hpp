@@ -1,5 +1,5 @@
-// Max pooling, a row of outputs at a time: a vector of channels and the places of its maxima stay in registers over a
-// window. Included only by kernels.cpp, after one header of simd/; everything has internal linkage.
+// Max pooling of one row of outputs at a time: a vector of channels and the places of its maxima stay in registers over
+// a window. Included only by kernels.cpp, after one header of simd/. Everything has internal linkage.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 namespace vg::kernels {
 namespace {
 
-/// N numbers, and as many integers of their width: the compiler's vectors, for they can be compared and chosen from.
+/// N numbers, and N integers of their width, in the compiler's vectors, which support comparison and selection.
 template <class T, int N>
 struct Numbers {
   using Integer = std::conditional_t<sizeof(T) == sizeof(std::int32_t), std::int32_t, std::int64_t>;
@@ -42,7 +42,7 @@ struct Numbers {
   }
 };
 
-/// f(voxel) for those of output o's window, in row-major order.
+/// Calls f(voxel) for the voxels of output o's window, in row-major order.
 template <class F>
 inline __attribute__((always_inline)) void each_voxel(const PoolRow& r, std::int64_t o, const F& f) {
   for (std::int64_t h = r.h_begin; h < r.h_end; ++h)
@@ -50,7 +50,7 @@ inline __attribute__((always_inline)) void each_voxel(const PoolRow& r, std::int
       for (std::int64_t d = r.d_begin[o]; d < r.d_end[o]; ++d) f((h * r.in_w + w) * r.in_d + d);
 }
 
-/// f(N numbers, channel) for all channels, by vectors, halves and single ones.
+/// Calls f(Numbers, channel) for all channels: in whole vectors, then half a vector, then single channels.
 template <class T, class F>
 inline void each_channels(std::int64_t channels, const F& f) {
   constexpr int whole = Simd<T>::lanes, half = whole / 2;
@@ -63,7 +63,7 @@ inline void each_channels(std::int64_t channels, const F& f) {
   for (; c < channels; ++c) f(Numbers<T, 1>(), c);
 }
 
-/// Windows of 2 x 2 x 2, the usual ones: where their voxels are, from the first.
+/// The offsets of the voxels of a 2 x 2 x 2 window, the usual size, from the first one.
 class Cube {
  public:
   explicit Cube(const PoolRow& r) : fits_(r.h_end - r.h_begin == 2 && r.w_end - r.w_begin == 2) {
@@ -83,7 +83,7 @@ class Cube {
   std::int64_t first_, offset_[8], elements_[8];
 };
 
-/// The maximum of a window so far, and its place; NaN wins.
+/// The maximum of a window so far, and its place. A NaN counts as the maximum.
 template <class N>
 struct Best {
   typename N::V value;
@@ -95,7 +95,7 @@ struct Best {
   }
 };
 
-/// A voxel's place, in all lanes.
+/// The place of a voxel, in all lanes.
 template <class N>
 inline typename N::I place_of(std::int64_t voxel) {
   return typename N::I{} + static_cast<typename N::Integer>(voxel);
