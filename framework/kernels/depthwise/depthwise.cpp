@@ -345,7 +345,7 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
         const Unit unit = unit_of(p, c, task / c.v_blocks);
         data_pass_unit(
             p, c, unit, ring, v, std::min(v + c.v_size, c.vectors), packed.data(), planes.data(), y, [&](int64_t h) {
-              const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // contiguous ones
+              const int64_t rows = unit.d_count == p.out_size[2] ? unit.w_count : 1;  // rows that are contiguous in y
               for (int64_t row = 0; applies && row < unit.w_count; row += rows) {
                 const int64_t voxel = first_voxel(p, unit, h, row);
                 epilogue.apply(task, voxel, rows * unit.d_count, y + voxel * p.out_channels);
