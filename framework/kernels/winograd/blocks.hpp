@@ -1,6 +1,6 @@
-// Forward and grad_input by Winograd's algorithm, block by block (tiling.hpp): pass by pass, input to points,
-// products, products to outputs. Passes keep the scratch small: one has 16 of the 64 points (of wide tiles at most
-// 108 of 292, or all where they are few channels'), and its outputs are added up in place. Internal.
+// The data passes by Winograd's algorithm, block by block (tiling.hpp). Each stage of a block transforms the inputs,
+// multiplies and transforms the products to outputs. Stages keep the workspace small: one of F(2, 3) has 16 of the 64
+// points, one of wide tiles at most 108 of 292 or, with few channels, all. Outputs are summed in place. Internal.
 #pragma once
 
 #include <algorithm>
@@ -21,29 +21,30 @@
 
 namespace vg::kernels::winograd {
 
-/// Bytes of a tile in the pass that has the most points, before and after the products.
+/// Bytes of the inputs and products of a tile in the stage with the most points.
 inline std::int64_t tile_bytes(const Conv3dProblem& p, const Points& points, std::size_t element) {
   return points.most(points.slices_per_stage()) * (SubKernels(p).rows() * p.in_channels + p.out_channels) *
          static_cast<std::int64_t>(element);
 }
 
-/// Tiles of a block: half of L2 for the transforms of a pass, but enough for a register tile or two; of few tiles two
-/// blocks.
+/// Tiles per block. The transformed values of a stage fill at most half of L2, except that a block has enough tiles for
+/// one or two register tiles. A problem with few tiles is divided into two blocks.
 inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
-  const std::int64_t most = points.has_wide_tiles() ? 16 : 32;  // their passes are long: more would not stay in L2
+  const std::int64_t most = points.has_wide_tiles() ? 16 : 32;  // their stages are long: more would not stay in L2
   return std::min(std::clamp<std::int64_t>(cache::winograd_block / tile_bytes(p, points, element), 16, most),
                   std::max<std::int64_t>(8, ceil_div(tiles_of(p, points), 2)));
 }
 
-/// Wide tiles all slices at once, where a block of them then stays in L2, with the weights: with more channels what was
-/// prefetched is gone when it is read.
+/// The points, with all slices of wide tiles in one stage if a block then stays in L2 together with the weights. With
+/// more channels, prefetched lines would be evicted before they are read.
 inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
   if (!points.has_wide_tiles()) return points;
   const Points all = points.at_once();
   return 16 * tile_bytes(p, all, element) <= cache::winograd_block_at_once ? all : points;
 }
 
-/// One side of a block: the volume, how its tiles are kept by point, and the transforms for so many channels.
+/// The input or output side of a block: the volume, the layout of its transformed values, and the transforms for its
+/// number of channels.
 template <class T, class Element>
 struct BlockSide {
   const ConcatView<Element>& volume;
@@ -51,14 +52,14 @@ struct BlockSide {
   const WinogradTable<T>& table;
 };
 
-/// How many points are multiplied in a call of which each takes so many products of vectors: a call costs some hundred
-/// cycles, and what is prefetched between two calls should not wait for each other.
+/// How many points one call multiplies if each point has `products` products of vectors. A call costs some hundred
+/// cycles, so it has several points; the lines prefetched between two calls must be few, so it does not have all.
 inline int points_at_once(std::int64_t products) {
   return static_cast<int>(std::clamp<std::int64_t>(1024 / std::max<std::int64_t>(1, products), 1, 16));
 }
 
-/// One block up to its outputs; product(batch, v, m, Prefetch::Share) multiplies the tiles of its points. `levels` as
-/// OutputTransformArgs's.
+/// Computes the outputs of one block. product(batch, v, m, Prefetch::Share) multiplies all tiles at the points of a
+/// batch. `levels`: see OutputTransformArgs.
 template <class T, class Product>
 void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Tiling::Block* next, Prefetch& prefetch,
                      const BlockSide<T, const T>& in, T* v, const BlockSide<T, T>& out, BlockOutputs<T>& y, T* m,
@@ -74,7 +75,7 @@ void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Til
     const int before = points.before(slice), count = points.points(slice, slices);
     for (const ProductBatch& batch : batches.slices_per_stage(slice)) {
       const int point = batch.point - before;
-      if (point >= count) break;  // of slices that are left out
+      if (point >= count) break;  // of omitted slices
       product(batch, v + point * in.layout.point_stride, m + batch.value * out.layout.point_stride,
               prefetch.share(point + batch.count, count));
     }
@@ -89,20 +90,21 @@ void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Til
   }
 }
 
-/// Whether data_pass_blocks applies it: to rows of outputs.
+/// Whether data_pass_blocks applies the epilogue, which needs contiguous rows of outputs.
 template <class T>
 bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
   return epilogue.any() && p.rhs_dilation[2] == 1;
 }
 
-/// All blocks; products(block) gives the block's `product`. In place: a point's outputs replace its inputs.
+/// Computes all blocks; products(block) returns the `product` of a block. in_place: the products of a point replace its
+/// inputs.
 template <class T, class Products>
 void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
                       const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
                       bool in_place = false) {
   const Conv3dProblem& p = of.p;
   const bool spreads = tiling.points().has_long_tiles() || tiling.points().has_wide_tiles();
-  // consecutive blocks share planes: a task takes some of them
+  // a task computes consecutive blocks, because these share planes
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
   bool stream = p.rhs_dilation[2] == 1;
   for_each_source(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });

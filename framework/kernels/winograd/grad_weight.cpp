@@ -1,5 +1,6 @@
-// grad_weight deals slices and partial sums of blocks to tasks: input and gradient to points, one outer product a point (the
-// direct grad_weight body, or folded ones), whose sums start from zero in each block; the inverse once, at the end.
+// Backward-weights. A task computes some slices of one partial sum over blocks: it transforms input and gradient and
+// adds one outer product per point and block (wgrad, or fused products), whose sums start from zero in each block. The
+// inverse transform runs once, at the end.
 #include <algorithm>
 
 #include "voxgrad/framework/base/memory.hpp"
@@ -25,10 +26,11 @@ using std::int64_t;
 
 namespace {
 
-/// Tiles of a block, whose products are added to sums in L2: the more tiles, the fewer times. A float
-/// sum runs over the tiles of a block, then over the blocks of a partial sum: few tiles want short blocks. So do few wide
-/// tiles of few channels: enough blocks for some partial sums, which are cheap there, and slices that need not be apart (8 ->
-/// 16 at 8^3, a batch of 32: 0.54 -> 0.29 ms).
+/// Tiles per block. The products of a block are added to sums in L2, so large blocks read and write these less often. A
+/// float sum runs over the tiles of a block, then over the blocks of a partial sum, so problems with few tiles are more
+/// accurate with small blocks. Wide tiles with few channels also use small blocks: there are then enough blocks for
+/// several partial sums, which are cheap with few channels, and slices need not be divided among tasks (8 -> 16
+/// channels at 8^3, a batch of 32: 0.54 -> 0.29 ms).
 int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::size_t element) {
   const int64_t products = p.in_channels * p.out_channels, tiles = tiles_of(p, points);
   if (points.has_wide_tiles() && products <= 1024 && tiles >= 192)
@@ -38,10 +40,10 @@ int64_t weight_block_tiles(const Conv3dProblem& p, const Points& points, std::si
   return std::clamp<int64_t>(std::min(cache::winograd_wgrad_block / bytes, outputs(p) / 512), 32, 64);
 }
 
-/// How the sum over blocks is cut in grad_weight: into partial sums; by slice and by parts of the output channels, so that the
-/// products of a task stay in L2.
+/// How grad_weight is divided into tasks: into partial sums over blocks, and by slices and parts of the output
+/// channels, so that the products of a task stay in L2.
 struct Split {
-  int64_t partials, slices, parts, part_size;  ///< `slices` are worked on together
+  int64_t partials, slices, parts, part_size;  ///< a task has `slices` slices
 };
 
 template <class T>
@@ -55,19 +57,19 @@ Split split_of(const Conv3dProblem& p, const Tiling& tiling, int64_t lanes) {
   s.slices = slice * tiling.slices() <= budget ? tiling.slices() : tiling.points().slices_per_stage();
   s.part_size = ceil_div(blocks, parts) * 2 * lanes;
   s.parts = ceil_div(p.out_channels, s.part_size);
-  const int64_t tasks = tiling.slices() / s.slices * s.parts;  // of a partial sum
+  const int64_t tasks = tiling.slices() / s.slices * s.parts;  // per partial sum
   const int64_t by_memory = cache::winograd_partial_sums / (slice * tiling.slices());
   s.partials =
       equal_shares(std::clamp<int64_t>(std::min({by_memory, tiling.blocks() / 8, ceil_div(32, tasks)}), 1, 32));
   if (s.partials * tasks >= 4) return s;
-  // a small volume: each slice reads it from a cache
+  // a small volume stays in a cache, so each slice may be a task that reads it
   s.slices = 1;
   if (tiling.slices() == 1) s.partials = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 2), s.partials, 4);
   return s;
 }
 
-/// Gradients by point: of partial sum s, point p, row r at (s * points + p) * point_stride + r * stride; rows are (part of the
-/// kernel, input channel).
+/// Weight gradients per point: partial sum s, point p, row r at (s * points + p) * point_stride + r * stride; rows are
+/// (subkernel, input channel).
 template <class T>
 class PointGradients {
  public:
@@ -86,13 +88,13 @@ class PointGradients {
   memory::Scratch<T> u_;
 };
 
-/// What one task of grad_weight adds up.
+/// The blocks, output channels and slices that one task sums over.
 struct Range {
   int64_t partial, block_begin, block_end, co_begin, co_end;
   int slice_begin, slice_end;
 };
 
-/// The sums of a task, block after block, and of a block pass after pass.
+/// Computes the sums of a task, block by block and within a block stage by stage.
 template <class T>
 class WeightBlocks {
  public:
@@ -121,7 +123,7 @@ class WeightBlocks {
     for (BlockIterator walk(tiling_, range_.block_begin, range_.block_end); !walk.done(); walk.step(), is_first = false)
       for (int slice = range_.slice_begin; slice < range_.slice_end; slice += together_) {
         const int slices = tiling_.slices_of(walk.block(), slice, together_);
-        if (is_first && fold_ != nullptr) clear(slice + slices, slice + together_);  // others may follow with these
+        if (is_first && fold_ != nullptr) clear(slice + slices, slice + together_);  // later blocks may have them
         if (slices == 0) continue;
         transform(walk.block(), slice, slices);
         prefetch(walk.block(), walk.next(), slice);
@@ -151,7 +153,8 @@ class WeightBlocks {
     transform_input<T>(block, out_, e_.data(), kernels.gradient,
                        [&](int64_t run) { return gradient(block, run, slice, slices); });
   }
-  /// For what comes next: of a task with all passes of wide tiles, that is another one of this block.
+  /// Prefetches for the next stage. If the task has all slices of wide tiles, that is usually a stage of the same
+  /// block.
   void prefetch(const Tiling::Block& block, const Tiling::Block* next, int slice) {
     const bool whole = points_.has_wide_tiles() && range_.slice_end - range_.slice_begin == points_.slices();
     const Points::PrefetchPlan plan = whole ? points_.prefetch_plan(slice, tiling_.is_last(block, slice))
@@ -208,7 +211,7 @@ class WeightBlocks {
   Prefetch prefetch_;
 };
 
-/// Adds up the partial sums and turns points into taps; false where these are not worth it (SumsCheck).
+/// Adds the partial sums and transforms the result to taps. Returns false if these are inaccurate (SumsCheck).
 template <class T>
 bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partials, PointGradients<T>& u, T* dw) {
   const PartialSums groups(partials);
@@ -273,7 +276,7 @@ bool grad_weight_by(const Conv3dProblem& p, const Points& points, const ConcatVi
   return finish_weights(p, tiling, split.partials, u, dw);
 }
 
-/// The direct kernels, which read one tensor.
+/// The direct algorithm. It reads one tensor, so several are concatenated first.
 template <class T>
 void grad_weight_directly(const Conv3dProblem& p, const ConcatView<const T>& x, const T* dy, T* dw) {
   if (x.count == 1) return direct::grad_weight(p, x.data[0], dy, dw);
@@ -295,7 +298,7 @@ void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<co
     if (grad_weight_strided(p, x.data[0], dy, dw)) return;
   } else {
     if (grad_weight_by(p, points, x, dy, dw)) return;
-    // these bring no product with zero to a tap
+    // f2 adds no product with a zero of the padding to a tap
     const bool spreads = points.has_long_tiles() || points.has_wide_tiles();
     if (spreads && grad_weight_by(p, square, x, dy, dw)) return;
   }

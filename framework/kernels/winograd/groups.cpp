@@ -1,6 +1,6 @@
-// The blocks are those of a dense convolution, and all channels are transformed together, whole vectors of them; only
-// the products know groups (winograd/transforms/grouped-inl.hpp). Weights by point lie as weights do: a row an input
-// channel of the groups, in it the output channels of all groups.
+// Blocks are those of a dense convolution, and the channels of all groups are transformed together, in whole vectors.
+// Only the products depend on groups (winograd/transforms/grouped-inl.hpp). Transformed weights have the layout of
+// weights: one row per input channel of a group, which holds the output channels of all groups.
 #include "voxgrad/framework/kernels/winograd/groups.hpp"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ class GroupWeights {
   GroupWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
       : in_(p.in_channels / p.groups),
         table_(winograd_table<T>(p.out_channels / p.groups)),
-        ld_(round_up(p.out_channels, table_.lanes) + table_.lanes),  // a group's last vector may pass the end
+        ld_(round_up(p.out_channels, table_.lanes) + table_.lanes),  // a group's last vector may extend past the end
         u_(tiling.points().all() * in_ * ld_) {
     const Weights<T> from = weights_of(p, w, transpose);
     each_weights(tiling.points(), [&](int slice, int slices) {
@@ -30,8 +30,8 @@ class GroupWeights {
         transform_weights<T>(p, tiling, weights, transpose, {0, in_, 0, channels, slice, slices, to, in_ * ld_, ld_},
                              table_);
       };
-      // A row holds the outputs of all groups, but where it is made of columns: there by group, for the next writes
-      // over what whole vectors wrote beyond this one's channels.
+      // A row holds the outputs of all groups. Transposed weights are transformed group by group, in ascending order:
+      // the whole vectors of one group also write past its channels, and the next group overwrites that.
       if (!transpose) convert(from, p.out_channels, u);
       const int64_t out = p.out_channels / p.groups;
       for (int64_t group = 0; transpose && group < p.groups; ++group) convert(from.group(group), out, u + group * out);
@@ -73,7 +73,7 @@ void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpo
         u.table().groups({v, in.ld, u.point(batch.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
     };
   };
-  // a group's inputs are read before its one vector of outputs is written
+  // in place if a group has one vector of outputs, because its inputs are read before that is written
   const bool in_place = !folded && p.in_channels == p.out_channels && p.out_channels / p.groups <= u.table().lanes;
   data_pass_blocks<T>({p, transpose, x, w}, tiling, {x, in, in_table}, {y, out, out_table}, epilogue, products,
                       in_place);

@@ -1,4 +1,4 @@
-// Winograd's algorithm for groups of few channels, and for one group of half a vector. Internal.
+// Winograd's data passes for groups, and for one group whose outputs fill half a vector. Internal.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/concat_view.hpp"
@@ -10,15 +10,15 @@
 
 namespace vg::kernels::winograd {
 
-/// One group whose outputs fill half a vector of the set in force: its vectors are as half_width (table.hpp). Not
-/// with five taps.
+/// Whether p has one group whose outputs fit into half a vector of the current kernel set, so that half vectors
+/// (half_width, typed_tables.hpp) are used. False with five taps.
 template <class T>
 bool has_one_half_width_group(const Conv3dProblem& p) {
   return p.groups == 1 && SubKernels(p).all() == 1 &&
          &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
-/// As winograd::data_pass; no axis has five taps.
+/// Like winograd::data_pass; no axis may have five taps.
 template <class T>
 void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpose, const ConcatView<const T>& x,
                       const T* w, const ConcatView<T>& y, const Epilogue<T>& epilogue);

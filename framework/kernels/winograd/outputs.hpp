@@ -1,7 +1,7 @@
-// Where a block's outputs are added up, slice by slice: in the volume, or, where that is too large for the caches, in
-// L2, from where whole rows go past them. Memory is then written without being read first. So they are where the 16
-// rows of a wide tile would share a few sets of L1: they take 2.5 times as long there. An epilogue gets the rows before
-// they go. Internal.
+// Where the outputs of a block are summed, slice by slice: in the volume or in a buffer. If the volume is too large for
+// the caches, they are summed in a buffer in L2, and non-temporal stores write whole rows to the volume, so that memory
+// is not read before it is written. They are also buffered if the 16 rows of a wide tile would share a few sets of L1,
+// because that takes 2.5 times as long. An epilogue is applied to the rows before they are written. Internal.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@ namespace vg::kernels::winograd {
 template <class T>
 class BlockOutputs {
  public:
-  /// `stream`: as should_stream of each tensor says; the kernel is not dilated along D. Several tensors have whole
-  /// vectors of channels each.
+  /// `stream`: whether to use non-temporal stores; should_stream must hold for each tensor, and the kernel must not be
+  /// dilated along D. If there are several tensors, each has whole vectors of channels.
   BlockOutputs(const Tiling& tiling, std::int64_t channels, const ConcatView<T>& y, bool stream)
       : tiling_(tiling),
         y_(y),
@@ -27,11 +27,11 @@ class BlockOutputs {
         rows_(buffered_ ? (tiling.most_tiles() * tile_outputs() + tiling.most_runs() * tile_rows() * line) * channels
                         : 0) {}
 
-  /// Whether the outputs are kept until `finish`.
+  /// Whether the outputs are buffered until `finish`.
   bool is_buffered() const { return buffered_; }
 
-  /// f(side, run, channels before its first) for each run and tensor; only `from`, its strides and `levels` are left
-  /// to the caller.
+  /// f(args, run, number of channels in the tensors before) for each run and tensor; the caller sets `from`, its
+  /// strides and `levels`.
   template <class F>
   void each_side(const Tiling::Block& block, int slice, const F& f) {
     each_tensor(block, slice, [&](OutputTransformArgs<T>& g, std::int64_t run, std::int64_t before) {
@@ -39,11 +39,12 @@ class BlockOutputs {
       f(g, run, before);
     });
   }
-  /// After the last slice; row(first voxel, voxels, their outputs) may change these. It is given rows of the one tensor
-  /// where the kernel is not dilated along D.
+  /// Call this after the last slice. It passes rows to row(first voxel, number of voxels, outputs), which may change
+  /// the outputs, and then writes them to the volume if they are buffered. `row` may use its arguments only if there is
+  /// one tensor and the kernel is not dilated along D.
   template <class Row>
   void finish(const Tiling::Block& block, const WinogradTable<T>& table, const Row& row) {
-    T *y = nullptr, *in_cache = nullptr;  // rows that lie side by side, as far as they are known
+    T *y = nullptr, *in_cache = nullptr;  // adjacent rows collected so far
     std::int64_t n = 0;
     const auto finish_rows = [&] {
       if (n == 0) return;
@@ -66,7 +67,7 @@ class BlockOutputs {
     });
     finish_rows();
   }
-  /// Before others read the volume.
+  /// Call this before other code reads the volume.
   void end(const WinogradTable<T>& table) const {
     if (stream_) table.stream_end();
   }
@@ -84,15 +85,15 @@ class BlockOutputs {
       }
     });
   }
-  /// f(row of the volume, where its outputs are, its elements): in L2, behind `before` channels of other tensors, or in
-  /// place.
+  /// f(row of the volume, address of its outputs, number of elements) for each row. The outputs are in the buffer,
+  /// after those of the `before` channels of other tensors, or in the volume itself.
   template <class F>
   void each_row(OutputTransformArgs<T>& g, const Tiling::Block& block, std::int64_t run, std::int64_t before,
                 const F& f) {
     const Points& points = tiling_.points();
     const std::int64_t length = block.depth_tiles * points.step(2), n = std::min(g.depth, length) * g.channels;
     std::int64_t row_size = length * g.channels;
-    if (row_size % (16 * line) == 0) row_size += line;  // other sets of L1
+    if (row_size % (16 * line) == 0) row_size += line;  // to use different sets of L1
     const std::int64_t first = before * (block.tiles() * tile_outputs() + block.runs() * tile_rows() * line) +
                                (run - block.run_begin) * tile_rows() * row_size;
     for (std::int64_t h = 0; h < points.step(0); ++h)

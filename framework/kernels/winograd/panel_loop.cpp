@@ -1,8 +1,8 @@
-// A 4^3 to 8^3 volume with hundreds of channels has tens of tiles and megabytes of weights, 2.4 times as many by point:
-// written and read again they would cost as much as the products. So here all tiles go to points first, and each task
-// owns a block of 2 * lanes output channels: slice by slice it transforms its weights into L2, multiplies all tiles and
-// adds up the outputs. grad_weight likewise: a task owns the products of some input and output channels, at all
-// points, and turns them into taps at once.
+// A volume of 4^3 to 8^3 voxels with hundreds of channels has tens of tiles and megabytes of weights, and the transform
+// makes the weights 2.4 times as large: to write and read them again would take as long as the products. So here all
+// tiles are transformed first, and each task owns a panel of at most 2 * lanes output channels. Slice by slice it
+// transforms its weights into L2, multiplies all tiles and sums the outputs. In grad_weight a task owns the products of
+// some input and output channels at all points, and transforms them to taps at once.
 #include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
 #include "voxgrad/framework/kernels/common/cache.hpp"
 
@@ -21,13 +21,13 @@ using std::int64_t;
 
 namespace {
 
-/// One block of all runs. Long tiles would have half as many weights more, which are what there is most of.
+/// One block with all runs. Tiles are f2: long tiles would need 1.5 times as many weights, which are the larger part.
 Tiling all_tiles(const Conv3dProblem& p) {
   const Points points(p, WinogradTile::f2);
   return Tiling(p, points, 2 * tiles_of(p, points));
 }
 
-/// All tiles by point: of a slice, from slice * points on.
+/// The transformed values of all tiles; those of a slice begin at point(slice * points per slice).
 template <class T>
 class AllPoints {
  public:
@@ -35,7 +35,7 @@ class AllPoints {
       : points_(tiling.points().most(1)),
         layout_(channels, tiling.tiles(), current_table<T>().lanes),
         v_(tiling.points().all() * layout_.point_stride) {}
-  /// Side: (run, slice) -> InputTransformArgs.
+  /// side(run, slice) returns the InputTransformArgs.
   template <class Kernel, class Side>
   void fill(const Tiling& tiling, const Kernel& kernel, const Side& side) {
     const Tiling::Block all = tiling.block(0);
@@ -55,14 +55,15 @@ class AllPoints {
   memory::Scratch<T> v_;
 };
 
-/// Tiles multiplied at a time: what a task makes of them stays in L1 and L2.
+/// Tiles multiplied at a time: their products stay in L1 and L2.
 constexpr int64_t chunk_tiles = 64;
 
+/// The output channels of a task.
 struct Panel {
   int64_t co_begin, channels;
 };
 
-/// The outputs of a panel in one slice.
+/// Adds one slice to the outputs of a panel.
 template <class T>
 void multiply_panel(const Conv3dProblem& p, const Tiling& tiling, int slice, const Panel& panel, AllPoints<T>& v,
                     const T* u, int64_t u_point, T* m, T* y) {
@@ -112,7 +113,7 @@ void data_pass_panel_loop(const Conv3dProblem& p, bool transpose, const T* x, co
   v.fill(tiling, current_winograd_table<T>().of_points(tiling.points().along).input,
          [&](int64_t run, int slice) { return tiling.input(tiling.block(0), run, slice, x, p.in_channels); });
   const Weights<T> from = weights_of(p, w, transpose);
-  // one vector of channels where that keeps a task's taps and points in L2: they are read once a slice
+  // one vector of channels if two vectors of taps exceed 1 MiB: every slice reads the taps, which should stay in L2
   const int64_t lanes = current_table<T>().lanes,
                 vectors = 2 * lanes * taps(p) * p.in_channels * static_cast<int64_t>(sizeof(T)) > cache::panel_loop_taps
                               ? 1
@@ -143,7 +144,7 @@ bool grad_weight_panel_loop(const Conv3dProblem& p, const T* x, const T* dy, T* 
   const int64_t row_parts = ceil_div(p.in_channels, rows), points = tiling.points().all(),
                 u_point = rows * width + lanes;
   Offsets v_off(chunk_tiles, v.ld()), e_off(chunk_tiles, e.ld());
-  // its reads of all sums and taps would take 0.2 of the time: the volumes are small
+  // reading the volumes is cheaper: the check's reads of all sums and taps would take 0.2 of the time
   const bool checked = !has_even_voxels(p.batch * in_volume(p) / p.in_channels, p.in_channels, x) ||
                        !has_even_voxels(p.batch * out_volume(p) / p.out_channels, p.out_channels, dy);
   SumsCheck<T> check(p, shares_of(tiling.points()), ceil_div(p.out_channels, width) * row_parts);

@@ -1,5 +1,6 @@
-// What the next block reads, prefetched while this one multiplies: without it, the transforms wait for memory (rows are
-// short and many). Spread over the products, so that it never fills the queues. Internal.
+// Prefetches the inputs of the next block while the current one multiplies. Without it the transforms would be bound by
+// memory latency, because rows are short and many. Prefetches are spread over the products, so that they never fill the
+// queues. Internal.
 #pragma once
 
 #include <algorithm>
@@ -13,10 +14,12 @@ namespace vg::kernels::winograd {
 
 class Prefetch {
  public:
-  /// Into L1, which on Zen 4 is what brings lines from memory in time for the long passes of wide tiles; or into L2.
+  /// Wide tiles prefetch into L1, because on Zen 4 only that loads lines from memory in time for their long stages.
+  /// Other tiles prefetch into L2.
   explicit Prefetch(const Points& points) : to_l1_(points.has_wide_tiles()) {}
 
-  /// The rows of a side in some of its planes (by bits), as far as tiles of `step` elements and what they share reach.
+  /// Adds the rows of g in some planes (a bit mask): the elements that its tiles read, where consecutive tiles are
+  /// `step` elements apart.
   template <class T>
   void add(const InputTransformArgs<T>& g, std::int64_t step, unsigned planes) {
     const std::int64_t end = std::min(g.depth, g.first + step * g.tiles + 2);
@@ -24,7 +27,7 @@ class Prefetch {
       if ((planes >> plane & 1U) != 0)
         for (const T* row : g.rows[plane]) add_row(g, row, end);
   }
-  /// The inputs of all runs of a block.
+  /// Adds the inputs of all runs of a block.
   template <class T>
   void add_inputs(const Tiling& tiling, const Tiling::Block& block, const Points::PrefetchPlan& plan,
                   const ConcatView<const T>& x) {
@@ -34,7 +37,8 @@ class Prefetch {
         add(tiling.input(block, run, plan.slice, data, channels), tiling.points().step(2), plan.planes);
     });
   }
-  /// The `part`-th of `parts` equal pieces, with all before it: prefetched at once, or by who multiplies.
+  /// What remains of the first `part` of `parts` equal pieces. run() prefetches it at once; take() hands it to the
+  /// kernel that multiplies.
   class Share {
    public:
     Share(Prefetch& all, int part, int parts)
@@ -65,7 +69,8 @@ class Prefetch {
   }
 
  private:
-  /// A loop for each locality: from one for both clang 14 makes a prefetch whose locality is no constant, and crashes.
+  /// The locality is a template parameter: from one loop for both, clang 14 makes a prefetch whose locality is not
+  /// constant, and crashes.
   template <int Locality>
   void prefetch(std::size_t end) {
     for (; next_ < end; ++next_)
@@ -76,7 +81,7 @@ class Prefetch {
     if (row == nullptr) return;
     const std::int64_t first = std::max<std::int64_t>(0, g.first);
     const char* const begin = reinterpret_cast<const char*>(row + first * g.stride);
-    // neighbouring runs share rows
+    // adjacent runs share rows
     for (std::size_t i = rows_.size(); i > 0 && rows_.size() - i < 8; --i)
       if (rows_[i - 1].begin == begin) return;
     rows_.push_back({begin, reinterpret_cast<const char*>(row + (end - 1) * g.stride + g.channels)});

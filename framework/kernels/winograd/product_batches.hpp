@@ -1,4 +1,4 @@
-// The products of a pass in the batches that are multiplied between two pieces of prefetching. Internal.
+// Divides the products of a stage into batches; each batch is one call, with prefetching between calls. Internal.
 #pragma once
 
 #include <algorithm>
@@ -11,14 +11,14 @@
 
 namespace vg::kernels::winograd {
 
-/// Points [point, point + count) of all, and where their products, or sums of them, begin among a pass's.
+/// The points [point, point + count) of a tile. Their products, or sums of them, begin at number `value` of the stage.
 struct ProductBatch {
   int point, count, value;
 };
 
 class ProductBatches {
  public:
-  /// `folded`: a slice of wide tiles each (FusedProductArgs). Else so many points at once.
+  /// `folded`: one batch per slice of wide tiles (FusedProductArgs). Otherwise a batch has at most `at_once` points.
   ProductBatches(const Points& points, int slices_per_stage, bool folded, int at_once) : of_pass_(slices_per_stage) {
     for (int slice = 0; slice < points.slices(); slice += of_pass_) {
       std::vector<ProductBatch> batches;
@@ -35,7 +35,7 @@ class ProductBatches {
   const std::vector<ProductBatch>& slices_per_stage(int slice) const {
     return passes_[static_cast<std::size_t>(slice / of_pass_)];
   }
-  /// Products or sums that are kept, in the pass that has the most.
+  /// The number of products or sums that are stored, in the stage with the most.
   int values() const { return values_; }
 
  private:

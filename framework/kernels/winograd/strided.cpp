@@ -1,5 +1,6 @@
-// As in winograd.cpp, tasks take blocks of tiles: to points, products by point, and back. But a point's products are
-// sums over several of x's and w's (or of dy's): a list of taps, or of positions, for the direct bodies.
+// As in winograd.cpp, each task works on blocks of tiles: it transforms inputs, multiplies per point and transforms
+// products to outputs. In contrast to winograd.cpp, the product at a point of y is a sum over several pairs of points
+// of x and w, so igemm receives a list of taps per point.
 #include "voxgrad/framework/kernels/winograd/strided.hpp"
 
 #include <algorithm>
@@ -17,7 +18,7 @@ using std::int64_t;
 
 namespace {
 
-/// Weights by point, as igemm wants a block's: 64 points of in_channels rows.
+/// The transformed weights in the packed layout of igemm: per block 64 points with in_channels rows each.
 template <class T>
 class StridedWeights {
  public:
@@ -59,8 +60,7 @@ class StridedWeights {
   memory::Scratch<T> u_;
 };
 
-/// The products of a block: those of output point i are convolutions over the tiles with the taps [begin[i],
-/// begin[i + 1]).
+/// The products of a block: output point i is a convolution over the tiles with the taps [begin[i], begin[i + 1]).
 struct ProductTaps {
   std::vector<TapRun> taps;
   std::vector<std::size_t> begin{0};
@@ -79,7 +79,7 @@ struct ProductTaps {
   }
 };
 
-/// To the rows of outputs of a run.
+/// Applies the epilogue to the rows of outputs of a run.
 template <class T>
 void apply(const Epilogue<T>& epilogue, int64_t task, const OutputTransformArgs<T>& g, int64_t outputs, const T* y) {
   const int64_t first = std::max<int64_t>(0, g.first), end = std::min(g.depth, g.first + g.tiles * outputs);
@@ -106,7 +106,7 @@ int64_t strided_tiles(const Conv3dProblem& p) {
 
 namespace {
 
-/// What the tasks of a data pass share.
+/// The data that the tasks of a data pass share.
 template <class T>
 struct StridedDataPass {
   const Conv3dProblem& p;
@@ -129,7 +129,7 @@ struct StridedDataPass {
         out_points(is_dilated(p) ? x_points : y_points) {}
 };
 
-/// Blocks of a data pass, one after the other: a task's.
+/// Computes the blocks of one task of a data pass, one after the other.
 template <class T>
 class StridedDataPassBlocks {
  public:
@@ -141,7 +141,7 @@ class StridedDataPassBlocks {
         m_off_(of.tiling.most_tiles(), of.out.ld),
         ahead_(of.p, of.tiling) {}
 
-  /// done(g): outputs of a run, where g says, are there.
+  /// Calls done(g) when the outputs of a run, whose addresses are in g, have been written.
   template <class Done>
   void run(int64_t begin, int64_t end, const T* x, T* y, bool stream, const Done& done) {
     for (int64_t index = begin; index < end; ++index) {

@@ -1,5 +1,5 @@
-// grad_weight of a stride of 2: the products by point are summed up over blocks of tiles, a partial sum of blocks a task; its
-// sums turn into taps once, at the end.
+// Backward-weights with stride 2. The products per point are summed over blocks of tiles; each task computes one
+// partial sum. The sums are transformed to taps once, at the end.
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -17,7 +17,7 @@ namespace vg::kernels::winograd {
 
 namespace {
 
-/// Positions of products that make a point of w: x's and dy's tiles, product after product.
+/// The positions of the products that are summed at each point of w: offsets of tiles of x and dy, product by product.
 struct ProductPositions {
   std::vector<int64_t> x, dy;
   std::vector<std::size_t> begin{0};
@@ -39,14 +39,14 @@ struct ProductPositions {
   }
 };
 
-/// Slabs of blocks, each with sums of its own: some MB of them at most.
+/// The number of partial sums over blocks. Together they need at most 8 MiB.
 int64_t partials_of(const Conv3dProblem& p, const StridedTiling& tiling, int64_t bytes) {
   const int64_t by_memory = cache::winograd_partial_sums / bytes;
   const int64_t partials = std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 8), 1, 16);
   return is_small(p) ? 1 : equal_shares(partials);
 }
 
-/// What the tasks of a grad_weight share: a partial sum of sums each.
+/// The data that the tasks share. Each task has one partial sum.
 template <class T>
 struct StridedSums {
   const Conv3dProblem& p;
@@ -75,7 +75,7 @@ struct StridedSums {
         groups(partials),
         check(p, strided_shares(), p.in_channels) {}
 
-  /// The groups' sums for an input channel, added up, to taps.
+  /// Adds the sums of the groups (PartialSums) for one input channel and transforms them to taps.
   void finish(int64_t row, T* dw) {
     for (int64_t g = 1; g < groups.count(); ++g)
       for (int64_t i = 0; i < w_points; ++i)
@@ -97,7 +97,7 @@ struct StridedSums {
   }
 };
 
-/// The blocks of a partial sum, one after the other.
+/// Sums the blocks of one partial sum, one after the other.
 template <class T>
 class StridedSlab {
  public:

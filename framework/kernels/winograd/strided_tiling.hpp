@@ -1,5 +1,5 @@
-// What both sides of a convolution of stride 2 share (strided.cpp, strided_grad_weight.cpp): its
-// points and products, its blocks of tiles, and their way to points. Internal.
+// The parts that data passes and backward-weights with stride 2 share (strided.cpp, strided_grad_weight.cpp): points
+// and products, blocks of tiles, and the transform of a block. Internal.
 #pragma once
 
 #include <algorithm>
@@ -17,12 +17,12 @@ using std::int64_t;
 
 inline constexpr int x_points = 125, y_points = 27, w_points = 64, dilated_points = 64;
 
-/// The products along an axis: product i is of x's point i, and of these of w and y.
+/// The products along an axis: product i multiplies point i of x by point w_of[i] of w and adds to point y_of[i] of y.
 inline constexpr int w_of[5] = {0, 1, 2, 3, 3}, y_of[5] = {0, 1, 2, 0, 2};
-/// With an input dilation, products of the input's points.
+/// With an input dilation, product i multiplies point input_of[i] of the input.
 inline constexpr int input_of[5] = {0, 1, 2, 1, 3};
 
-/// f(product, its point of w, of y, of a dilated input), all of three axes, for all 125.
+/// f(product, point of w, point of y, point of a dilated input) for all 125 products; the indices combine three axes.
 template <class F>
 void each_product(const F& f) {
   for (int h = 0; h < 5; ++h)
@@ -34,17 +34,18 @@ void each_product(const F& f) {
 
 inline bool is_dilated(const Conv3dProblem& p) { return p.lhs_dilation[0] == 2; }
 
-/// Outputs of a tile along an axis.
+/// Outputs per tile along an axis.
 inline int64_t tile_outputs(const Conv3dProblem& p) { return is_dilated(p) ? 4 : 2; }
 
-/// Outputs before the first one that a tile may begin with: an input meets the even ones from there on.
+/// The number of positions before output 0 at which the first tile begins. A dilated tile must begin with an output
+/// whose first tap falls on an input, not on an inserted zero.
 inline int64_t shift_of(const Conv3dProblem& p, int axis) { return is_dilated(p) ? p.pad[axis] & 1 : 0; }
 
 inline int64_t tiles_along(const Conv3dProblem& p, int axis) {
   return ceil_div(p.out_size[axis] + shift_of(p, axis), tile_outputs(p));
 }
 
-/// Blocks of runs of tiles along D, ordered by sample, H and W.
+/// Divides the tiles into blocks of runs along D, ordered by sample, H and W.
 class StridedTiling {
  public:
   StridedTiling(const Conv3dProblem& p, int64_t tiles) : p_(p), outputs_(tile_outputs(p)) {
@@ -66,7 +67,7 @@ class StridedTiling {
     return {first, std::min(first + runs_, run_count_), begin, end - begin};
   }
 
-  /// The sides of a run; `to`, `from` and their strides are left to the caller.
+  /// The transform arguments of a run; the caller sets `to`, `from` and their strides.
   template <class T>
   InputTransformArgs<T> input(const Block& b, int64_t run, const T* x) const {
     const int64_t step = is_dilated(p_) ? 2 : 4;
@@ -97,12 +98,12 @@ class StridedTiling {
 
  private:
   struct TileOrigin {
-    int64_t sample, h, w;  // tiles
+    int64_t sample, h, w;  // in tiles
   };
   TileOrigin place(int64_t run) const {
     return {run / (tiles_[0] * tiles_[1]), run / tiles_[1] % tiles_[0], run % tiles_[1]};
   }
-  /// Null outside.
+  /// The address of a row; null outside of the volume.
   template <class T>
   static T* row(T* volume, int64_t sample, int64_t h, int64_t w, const int64_t (&size)[3], int64_t channels) {
     if (h < 0 || h >= size[0] || w < 0 || w >= size[1]) return nullptr;
@@ -127,20 +128,21 @@ class StridedTiling {
   int64_t outputs_, tiles_[3], depth_parts_, depth_, runs_, run_count_;
 };
 
-/// Tiles of a block: less than half of L2 for both sides' points.
+/// Tiles per block: the transformed inputs and outputs fill less than half of L2.
 inline int64_t strided_block_tiles(const Conv3dProblem& p, std::size_t element) {
   const int64_t in = is_dilated(p) ? dilated_points : x_points, out = is_dilated(p) ? x_points : y_points;
   const int64_t bytes = (in * p.in_channels + out * p.out_channels) * static_cast<int64_t>(element);
   return std::clamp<int64_t>(cache::winograd_strided_block / bytes, 8, 32);
 }
 
+/// Where the transformed values of a block are stored.
 template <class T>
 struct StridedSide {
   const TransformedLayout& layout;
   T* points;
 };
 
-/// A block to points.
+/// Transforms a block with `kernel`; run_of(run) returns the arguments of a run.
 template <class T, class Run>
 void strided_to_points(const StridedTiling::Block& b, const StridedSide<T>& to,
                        void (*kernel)(const InputTransformArgs<T>&), const Run& run_of) {
@@ -153,7 +155,7 @@ void strided_to_points(const StridedTiling::Block& b, const StridedSide<T>& to,
   }
 }
 
-/// What the next block reads is prefetched during this one's products.
+/// Prefetches the inputs of the next block during the products of the current one.
 template <class T>
 class StridedAhead {
  public:

@@ -1,9 +1,9 @@
-// Kernels of five taps by Winograd's F(2, 3). Internal to framework/kernels.
+// Kernels with five taps per axis by Winograd's F(2, 3). Internal to framework/kernels.
 //
-// Along an axis, five taps are two kernels of three, two outputs apart: taps (0, 1, none) and (2, 3, 4). What the
-// second meets at a tile is what the first meets at the next one, so the inputs go to points once, and by point the
-// products are a convolution over tiles with two taps an axis: 8 products for 2 outputs instead of 10, 64 x 8 for 8
-// instead of 125 x 8 in three dimensions.
+// Along an axis, five taps are two subkernels of three taps, two outputs apart: taps (0, 1, none) and (2, 3, 4). The
+// second subkernel reads at a tile the inputs that the first one reads at the next tile. So inputs are transformed
+// once, and the products at a point are a convolution over tiles with two taps along each such axis: 8 products for 2
+// outputs instead of 10, and in three dimensions 64 x 8 for 8 outputs instead of 125 x 8.
 #pragma once
 
 #include <cstdint>
@@ -14,24 +14,24 @@
 
 namespace vg::kernels::winograd {
 
-/// How many kernels of at most three taps a problem's kernel is, along each axis; numbered row-major.
+/// The number of subkernels of at most three taps along each axis; they are numbered row-major.
 struct SubKernels {
   explicit SubKernels(const Conv3dProblem& p);
 
   std::int64_t count[3];
   std::int64_t all() const { return count[0] * count[1] * count[2]; }
-  /// Parts that meet other rows: along H and W.
+  /// Subkernels that read different rows: those along H and W.
   std::int64_t rows() const { return count[0] * count[1]; }
-  /// Tiles more along D than a run's outputs take.
+  /// Input tiles of a run along D in excess of its output tiles.
   std::int64_t halo() const { return count[2] - 1; }
-  /// Which of the two a part is, along an axis.
+  /// The index (0 or 1) of a subkernel along an axis.
   std::int64_t along(int axis, std::int64_t part) const;
 };
 
-/// p with three taps where it has five: what a part's weights look like.
+/// p with three taps along each axis that has five: the shape of a subkernel.
 Conv3dProblem shape_of_part(const Conv3dProblem& p);
 
-/// f(tap of the part, tap of the kernel) for those that there are.
+/// f(tap of the subkernel, tap of the kernel) for all taps that the subkernel has.
 template <class F>
 void each_tap(const Conv3dProblem& p, std::int64_t part, const F& f) {
   const SubKernels parts(p);
@@ -48,7 +48,7 @@ void each_tap(const Conv3dProblem& p, std::int64_t part, const F& f) {
           ((first[0] + h) * p.kernel_size[1] + first[1] + w) * p.kernel_size[2] + first[2] + d);
 }
 
-/// The weights that the data pass over p sees (pack.hpp), by part.
+/// The weights of the data pass over p (pack.hpp), divided into subkernels.
 template <class T>
 class SubKernelWeights {
  public:
@@ -58,10 +58,10 @@ class SubKernelWeights {
  private:
   Weights<T> from_;
   std::int64_t part_size_;
-  memory::Scratch<T> copies_;  // empty where there is one part
+  memory::Scratch<T> copies_;  // empty if there is one subkernel
 };
 
-/// Rows [row, row + rows) of a part's gradient, [tap of the part][row][output channel], into dw.
+/// Copies rows [row, row + rows) of a subkernel's gradient, [tap of the subkernel][row][output channel], to dw.
 template <class T>
 void put_part(const Conv3dProblem& p, std::int64_t part, std::int64_t row, std::int64_t rows, const T* taps, T* dw);
 

@@ -10,26 +10,26 @@ using std::int64_t;
 
 namespace {
 
-/// A sum may be so many times the smallest tap; of ordinary numbers it is about as large.
+/// The largest sum may be so many times the smallest tap. For ordinary values both have about the same size.
 constexpr double even = 8;
-/// A voxel may have so many times the largest number of another one.
+/// The largest value of a voxel may be so many times that of another voxel.
 constexpr double even_voxels = 64;
 
-/// Points of an axis that hold all elements, with their shares in its taps.
+/// Points along an axis that together use all elements, with their coefficients in the taps.
 std::vector<PointShare> shares_along(int points) {
   if (points == 1) return {{0, 1}};
   if (points == 4) return {{0, 1}, {1, 0.5}, {3, 1}};
-  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // RealPoints's
+  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // from RealPoints
 }
 
-/// Of wide tiles, by pair (unit, ends) and number of the pair.
+/// The same for wide tiles: a PointPair (0: plus_minus_1, 1: zero_inf), the number within the pair, its coefficient.
 struct WideShare {
   int pair, number;
   double share;
 };
 constexpr WideShare wide_shares[3] = {{0, 0, 0.25}, {1, 0, 1}, {1, 1, 1}};
 
-/// Whether outputs of an axis meet a tap.
+/// Whether any output uses a tap along an axis, that is, the tap does not always fall on padding.
 bool meets(const Conv3dProblem& p, int axis, int64_t tap) {
   const int64_t before = p.pad[axis] - tap * p.rhs_dilation[axis];
   const int64_t first = before <= 0 ? 0 : ceil_div(before, p.stride[axis]);

@@ -1,7 +1,7 @@
-// Whether grad_weight's sums by point are worth their taps. A tap is made of sums that also hold products which are
-// none of its own and cancel: where these are far larger than the tap, their roundings are all that is left of it. So
-// it is where x or dy has a value far above the others and a tap does not meet it: only padding or zeros of dy do.
-// Internal.
+// Checks whether the sums per point of grad_weight give accurate taps. The sums of a tap also contain products that do
+// not belong to it and cancel. If these are far larger than the tap, only their rounding errors remain. This happens if
+// x or dy has a value far above the others and a tap does not use it, because only padding or zeros of dy coincide with
+// it. Internal.
 #pragma once
 
 #include <algorithm>
@@ -16,41 +16,41 @@
 
 namespace vg::kernels::winograd {
 
-/// A point, and its share in a tap.
+/// A point and its coefficient in the taps.
 struct PointShare {
   std::int64_t point;
   double share;
 };
-/// Some points that together hold every element of a tile.
+/// Points that together use every element of a tile.
 std::vector<PointShare> shares_of(const Points& points);
-/// The same of a stride of 2.
+/// The same for stride 2.
 std::vector<PointShare> strided_shares();
 
-/// Whether no voxel but those of zeros has a largest |v| far below another's, and all are finite: sums of such numbers
-/// need no check.
+/// Whether all values are finite and, apart from voxels of zeros, the largest |v| of no voxel is far below that of
+/// another. Sums of such values need no check.
 template <class T>
 bool has_even_voxels(std::int64_t voxels, std::int64_t channels, const T* v);
 
 template <class T>
 class SumsCheck {
  public:
-  /// Of sums that so many tasks add up.
+  /// `points`: see shares_of. `tasks` tasks call add_points and add_tap.
   SumsCheck(const Conv3dProblem& p, std::vector<PointShare> points, std::int64_t tasks);
 
-  /// A task's rows of all points: row r of point i at u + i * point_stride + r * stride.
+  /// Adds a task's rows of all points: row r of point i at u + i * point_stride + r * stride.
   void add_points(std::int64_t task, std::int64_t rows, std::int64_t channels, const T* u, std::int64_t point_stride,
                   std::int64_t stride);
-  /// Its rows of a tap of the kernel, row r at dw + r * stride.
+  /// Adds a task's rows of one tap of the kernel, row r at dw + r * stride.
   void add_tap(std::int64_t task, std::int64_t tap, std::int64_t rows, std::int64_t channels, const T* dw,
                std::int64_t stride);
-  /// Whether no tap that meets anything is far smaller than its sums, and all are finite.
+  /// Whether all sums and taps are finite, and no tap that uses any input is far smaller than the largest sum.
   bool are_even() const;
 
  private:
   std::vector<PointShare> points_;
   std::vector<bool> meets_;  // of taps
   std::int64_t taps_;
-  std::vector<T> most_sums_, most_taps_;  // by task
+  std::vector<T> most_sums_, most_taps_;  // per task
 };
 
 }  // namespace vg::kernels::winograd

@@ -10,7 +10,7 @@ using std::int64_t;
 
 namespace {
 
-/// The planes of a slice: a + sign * b; -1 is none.
+/// A slice combines two planes of a tile: plane a + sign * plane b; index -1 means no plane.
 struct Slice {
   int a, b, sign;
 };
@@ -18,16 +18,16 @@ constexpr Slice input_slices[4] = {{0, 2, -1}, {1, 2, 1}, {2, 1, -1}, {1, 3, -1}
 constexpr Slice gradient_slices[4] = {{0, -1, 1}, {0, 1, 1}, {0, 1, -1}, {-1, 1, -1}};
 constexpr Slice only_slice = {0, -1, 1};
 
-/// The elements of a short wide tile, by those of a whole one; its outputs' places.
+/// The elements and outputs of a remainder tile, in the order of those of a whole wide tile.
 constexpr int short_elements[6] = {0, 1, 2, 1, 2, 3};
 constexpr int short_outputs[4] = {0, -1, -1, 1};
 
-/// The planes of a wide tile that a pass meets, by bits.
+/// The planes of a wide tile that each stage reads, as bit masks.
 constexpr unsigned input_passes[3] = {0b011110, 0b110011, 0b011110};
 constexpr unsigned gradient_passes[3] = {0b1111, 0b1001, 0b1111};
 constexpr unsigned all_planes = 0b111111;
 
-/// A side's rows, by row(plane, r) for r < rows: of a slice, or of a wide tile's pass.
+/// Sets the rows of g, which row(plane, r) returns for r < rows: those of a slice or, for wide tiles, of a stage.
 template <class T, class Row>
 void take_rows(InputTransformArgs<T>& g, const Points& points, int slices_per_stage, int slice, int rows,
                const Slice (&slices)[4], const unsigned (&passes)[3], const Row& row) {
@@ -47,7 +47,7 @@ void take_rows(InputTransformArgs<T>& g, const Points& points, int slices_per_st
   }
 }
 
-/// How the outputs along an axis are cut.
+/// How the outputs along an axis are divided.
 struct Cut {
   int64_t step, dilation, phases, tiles;  // tiles of the longest phase
 };
@@ -56,16 +56,17 @@ Cut cut_of(const Conv3dProblem& p, const Points& points, int axis) {
   return {step, dilation, std::clamp<int64_t>(out, 1, dilation), ceil_div(ceil_div(out, dilation), step)};
 }
 
-/// Whether the last tile along an axis is a short one.
+/// Whether the last tile along an axis is a remainder tile.
 bool ends_short(const Conv3dProblem& p, const Points& points, int axis) {
   const int64_t left = p.out_size[axis] % 4;
   return points.has_wide_tiles() && axis < 2 && cut_of(p, points, axis).phases == 1 && (left == 1 || left == 2);
 }
 
-/// Elements first, first + dilation ... below `size`; first < size + dilation.
+/// Number of elements first, first + dilation ... below `size`; requires first < size + dilation.
 int64_t count_of(int64_t size, int64_t first, int64_t dilation) { return ceil_div(size - first, dilation); }
 
-/// The input that a phase's first output meets at the first tap: element `element` of those from `first` on.
+/// The input that the first output of a phase reads at the first tap: element number `element` (which may be negative)
+/// of the inputs first, first + dilation ...
 struct Start {
   int64_t first, element;
 };
@@ -120,7 +121,7 @@ Tiling::Tiling(const Conv3dProblem& p, const Points& points, int64_t tiles) : p_
   }
   for (int a = 0; a < 2; ++a) ends_short_[a] = ends_short(p, points, a);
   const int64_t longest =
-      std::max<int64_t>(1, step_[2] > 1 ? tiles / 2 : tiles);  // two runs at least share columns' rows
+      std::max<int64_t>(1, step_[2] > 1 ? tiles / 2 : tiles);  // at least two runs, which share rows
   depth_parts_ = std::max<int64_t>(1, ceil_div(tiles_[2], longest));
   depth_ = ceil_div(tiles_[2], depth_parts_);
   runs_ = std::max<int64_t>(1, tiles / std::max<int64_t>(1, depth_));
@@ -161,12 +162,12 @@ int Tiling::slices_of(const Block& b, int slice, int slices) const {
   const EdgeRegion& region = regions_[b.region];
   if (region.is_short[0] && wide::is_complex_along_h(slice)) return 0;
   if (!region.is_short[1]) return slices;
-  // those of a pass that are real along W come first
+  // the slices of a stage that are real along W come first
   return std::min(slices, std::max(0, wide::slices_per_stage - 1 - slice % wide::slices_per_stage));
 }
 
 Tiling::TileOrigin Tiling::origin_of(int index, int64_t run) const {
-  // by sample and phase along H and W; by strip along W, row along H, phase along D; within the strip
+  // runs are ordered by sample, phase along H and W, strip along W, tile along H, phase along D, tile in the strip
   const EdgeRegion& region = regions_[index];
   const int64_t rows = region.tiles[0] * phases_[2], of_plane = rows * region.tiles[1];
   const int64_t plane = run / of_plane, in_plane = run % of_plane;
@@ -208,7 +209,7 @@ InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x,
   g.tiles = b.depth_tiles;
   g.channels = channels;
   g.stride = dilation_[2] * channels;
-  if (g.depth == 0) return g;  // all rows null
+  if (g.depth == 0) return g;  // all rows stay null
   const int64_t row_size = p_.in_size[2] * channels;
   const EdgeRegion& region = regions_[b.region];
   const auto row = [&](int plane, int r) -> const T* {
@@ -280,7 +281,7 @@ OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T*
   g.slice = slices() == 1 ? -1 : slice;
   g.slices = slices_of(b, slice, slices_per_stage(b));
   g.last = is_last(b, slice);
-  if (g.depth <= 0) return g;  // a phase shorter than the longest: all rows null
+  if (g.depth <= 0) return g;  // a shorter phase has no outputs here: all rows stay null
   const int64_t row_size = p_.out_size[2] * channels;
   const int64_t d = at.phase + b.depth_begin * step_[2] * dilation_[2];
   const EdgeRegion& region = regions_[b.region];

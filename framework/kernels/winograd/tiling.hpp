@@ -1,15 +1,16 @@
-// How a Winograd convolution is cut into blocks of tiles. Internal to framework/kernels.
+// How a Winograd convolution is divided into blocks of tiles. Internal to framework/kernels.
 //
-// A tile is 2 outputs wide in each dimension with three taps (or five: subkernels.hpp), 1 in the others; long tiles
-// are 4 wide along D, wide ones in all three dimensions (the last one of H and W may be a short one of 2, or none:
-// EdgeRegion). Tiles that are neighbours along D form runs; a block is some consecutive runs, about `tiles` tiles, whose
-// transforms stay in L2 between the transforms and the products. Runs are ordered by sample, then by strips along W,
-// then by H: so consecutive blocks move along H, and the planes that they share are still in L2. Small volumes share
-// blocks, across H and samples, by the same order.
+// A tile has 2 outputs along each axis with three taps (or five: subkernels.hpp) and 1 along the others. Long tiles
+// (f4_depth) have 4 along D, wide tiles (f4_complex) 4 along all axes; along H and W the last wide tile may be a
+// remainder tile with 2 outputs (EdgeRegion). Adjacent tiles along D form a run. A block consists of consecutive runs
+// with about `tiles` tiles, and its transformed values stay in L2 until they are multiplied. Runs are ordered by
+// sample, then by strip along W, then by H. So consecutive blocks move along H, and the planes that they share are
+// still in L2. In small volumes a block also extends, in the same order, across H and samples.
 //
-// A kernel dilated by R along an axis is R dense ones: outputs r, r + R ... of phase r meet inputs r - pad + k R, so
-// every R-th from (r - pad) mod R on, and those of no other phase. Phases are tiled like further samples. The phases
-// along D share cache lines where channels are few, and pages: they follow each other before the next step along H.
+// A kernel dilated by R along an axis is R dense kernels: outputs r, r + R ... of phase r read inputs r - pad + k R,
+// that is every R-th input from (r - pad) mod R on, and no input of another phase. Phases are tiled like further
+// samples. Phases along D share memory pages and, with few channels, cache lines. So they follow each other before the
+// next step along H.
 #pragma once
 
 #include <cstdint>
@@ -22,45 +23,47 @@
 
 namespace vg::kernels::winograd {
 
-/// Outputs of a tile: two along each axis of three taps, or four along D, or four along all axes if each has three.
+/// Outputs per tile: f2 has two along each axis with 3 or 5 taps, f4_depth four along D if D has three taps, and
+/// f4_complex four along every axis if each has three taps.
 enum class WinogradTile { f2, f4_depth, f4_complex };
 
-/// Points along each axis, and how they are cut into slices, which are worked on one after the other. A slice is a
-/// point along H, and its outputs are added up by themselves. Of wide tiles it is a pair along H and one along W, and
-/// three slices are a pass, or all: their outputs are added up together (complex-inl.hpp).
+/// The points along each axis, and how they are divided into slices and stages. Slices are processed one after the
+/// other. A slice is one point along H, and a stage is one slice. For wide tiles a slice is one PointPair along H and
+/// one along W, and a stage is three slices or all nine; the outputs of a stage are summed together (complex-inl.hpp).
 struct Points {
   Points(const Conv3dProblem& p, WinogradTile tiles);
 
   int along[3];
-  int pass;  ///< slices of a pass
+  int pass;  ///< slices per stage
   bool has_long_tiles() const { return along[2] == 6 && along[0] != 6; }
   bool has_wide_tiles() const { return along[0] == 6; }
 
   int slices() const { return has_wide_tiles() ? wide::slices : along[0]; }
   int slices_per_stage() const { return pass; }
-  /// Of blocks that leave slices out.
+  /// The slices per stage of blocks of remainder tiles, which omit slices.
   int short_slices_per_stage() const { return has_wide_tiles() ? wide::slices_per_stage : pass; }
-  /// All slices in one pass: of wide tiles only.
+  /// The same points with all slices in one stage; for wide tiles only.
   Points at_once() const {
     Points all = *this;
     all.pass = slices();
     return all;
   }
-  /// Points of `count` slices, from `first` on.
+  /// Number of points in the slices [first, first + count).
   int points(int first, int count) const {
     if (!has_wide_tiles()) return count * along[1] * along[2];
     int n = 0;
     for (int slice = first; slice < first + count; ++slice) n += wide::points_of(slice);
     return n;
   }
-  /// Of all slices before.
+  /// Number of points in the slices [0, slice).
   int before(int slice) const { return points(0, slice); }
   int all() const { return points(0, slices()); }
-  /// The most of any `count` slices of a pass.
+  /// The largest number of points that `count` consecutive slices of a stage have.
   int most(int count) const { return points(slices() - count, count); }
-  /// What is prefetched during a pass's products: planes, by bits, of a slice of the next block, or of this one. Of the
-  /// next block those that this one does not meet, in slices 1 and 3. The passes of wide tiles are long: each is asked
-  /// for by the one before, but for the planes that both meet.
+  /// The planes (a bit mask of InputTransformArgs::rows) of one slice to prefetch during the products of a stage:
+  /// planes of this block (`now`) or of the next one. For f2 and long tiles slices 0 and 2 prefetch slices 1 and 3 of
+  /// the next block, which contain all planes that it does not share with this block. The stages of wide tiles are
+  /// long: each prefetches the planes of the next stage that it does not read itself.
   struct PrefetchPlan {
     int slice;
     unsigned planes;
@@ -71,13 +74,13 @@ struct Points {
     if (is_last) return {0, pass == slices() ? 0b111100U : 0b011110U, false};
     return slice == 0 ? PrefetchPlan{3, 0b100001, true} : PrefetchPlan{6, 0b01100, true};
   }
-  /// Outputs of a tile.
+  /// Outputs of a tile along an axis.
   std::int64_t step(int axis) const { return along[axis] == 1 ? 1 : along[axis] - 2; }
 };
 
-/// All tiles of a problem, those beyond the end of its shorter phases included.
+/// Number of tiles of a problem, including those after the end of its shorter phases.
 std::int64_t tiles_of(const Conv3dProblem& p, const Points& points);
-/// Points of all tiles that are multiplied: short tiles (Tiling) have fewer.
+/// Number of points of all tiles that are multiplied; remainder tiles have fewer (Tiling::EdgeRegion).
 std::int64_t points_of_tiles(const Conv3dProblem& p, const Points& points);
 
 class Tiling {
@@ -86,53 +89,55 @@ class Tiling {
 
   const Points& points() const { return points_; }
   int slices() const { return points_.slices(); }
-  /// All tiles.
+  /// Number of all tiles.
   std::int64_t tiles() const { return tiles_of(p_, points_); }
 
   std::int64_t blocks() const { return blocks_; }
   std::int64_t most_tiles() const { return runs_ * depth_; }
-  /// Of the inputs of a block: one for each part of the kernel that meets other rows, and those beyond a run's end.
+  /// The most input tiles of a block. Subkernels that differ along H or W have input tiles of their own, and a run has
+  /// parts().halo() further ones after its end.
   std::int64_t most_input_tiles() const { return parts_.rows() * runs_ * (depth_ + parts_.halo()); }
   const SubKernels& parts() const { return parts_; }
 
-  /// Where a run is.
+  /// The position of a run.
   struct TileOrigin {
-    std::int64_t sample, h, w;  // the first tile's first output
+    std::int64_t sample, h, w;  // first output of the first tile
     std::int64_t phase;         // along D
   };
-  /// Runs of one region, counted in it.
+  /// Consecutive runs [run_begin, run_end), counted within one region.
   struct Block {
     std::int64_t run_begin, run_end, depth_begin, depth_tiles;
     int region = 0;
-    const TileOrigin* origins = nullptr;  ///< of its runs, where they are known
+    const TileOrigin* origins = nullptr;  ///< of its runs; null if not computed yet
     std::int64_t runs() const { return run_end - run_begin; }
     std::int64_t tiles() const { return runs() * depth_tiles; }
   };
   Block block(std::int64_t index) const;
-  /// Slices of a pass over so many: fewer, or none, of short tiles.
+  /// How many of the slices [slice, slice + slices) of a stage the block has: fewer, or none, for remainder tiles.
   int slices_of(const Block& b, int slice, int slices) const;
-  /// Those of a whole block's passes, of this one's.
+  /// The slices per stage of block b.
   int slices_per_stage(const Block& b) const {
     return regions_[b.region].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage();
   }
   bool is_whole(const Block& b) const { return regions_[b.region].is_whole(); }
-  /// Whether the outputs are all in after the pass that begins with this slice.
+  /// Whether the stage that begins with this slice completes the outputs.
   bool is_last(const Block& b, int slice) const {
     const int of = slices_per_stage(b);
     return slice + of >= slices() || slices_of(b, slice + of, of) == 0;
   }
   std::int64_t most_runs() const { return runs_; }
-  /// Whether rows of outputs, of voxels of so many bytes, lie so far apart that few sets of L1 hold them all; known of
-  /// whole rows only.
+  /// Whether output rows, whose voxels have `voxel` bytes, lie at such distances that all of them map to a few sets of
+  /// L1. False for a kernel that is dilated along D, whose rows are not contiguous.
   bool rows_share_sets(std::int64_t voxel) const { return dilation_[2] == 1 && p_.out_size[2] * voxel % 2048 == 0; }
 
-  /// The sides of a run (run_begin <= run < run_end) in one slice, of x or y with so many channels. `from`, `to`,
-  /// strides and a data pass's `slices` are left to the caller. The rows are those of the slice's pass. The inputs are
-  /// those of the parts that are part_h-th along H and part_w-th along W, and go on beyond the run's end.
+  /// The transform arguments of a run (run_begin <= run < run_end) in one slice, for x or y with `channels` channels.
+  /// The caller sets `from`, `to`, their strides and, in a data pass, `slices`. The rows are those of the slice's
+  /// stage. The inputs are those of the subkernels with index part_h along H and part_w along W, and continue after the
+  /// run's end.
   template <class T>
   InputTransformArgs<T> input(const Block& b, std::int64_t run, int slice, const T* x, std::int64_t channels,
                               std::int64_t part_h = 0, std::int64_t part_w = 0) const;
-  /// Those of all parts: each row that the tiles' outputs meet, where input() has the rows of a pass.
+  /// Like input(), with every row that the outputs of the tiles read, for all subkernels and stages.
   template <class T>
   InputTransformArgs<T> all_inputs(const Block& b, std::int64_t run, const T* x, std::int64_t channels) const;
   template <class T>
@@ -142,10 +147,10 @@ class Tiling {
 
  private:
   friend class BlockIterator;
-  /// Tiles alike. Where at most two outputs of an axis are left (H or W, not dilated), the last wide tile is a short
-  /// one: F(2, 3) at 0, infinity, 1 and -1. It is a wide tile all the same, whose elements are (x0, x1, x2, x1, x2,
-  /// x3) and whose outputs are (y0, -, -, y1): so its pair of complex points along the axis is zero, and the slices
-  /// that have it are left out.
+  /// The tiles of one kind. If one or two outputs are left along H or W, and the axis is not dilated, the last wide
+  /// tile is a remainder tile, F(2, 3) at 0, infinity, 1 and -1. It is processed as a wide tile with the elements (x0,
+  /// x1, x2, x1, x2, x3) and the outputs (y0, -, -, y1). So its values at PointPair::plus_minus_i along that axis are
+  /// zero, and the slices with this pair are omitted.
   struct EdgeRegion {
     bool is_short[2];                 // along H, W
     std::int64_t first[2], tiles[2];  // along H, W
@@ -153,7 +158,7 @@ class Tiling {
     bool is_whole() const { return !is_short[0] && !is_short[1]; }
   };
   EdgeRegion region_of(bool short_h, bool short_w) const;
-  /// A run's inputs; take(side, row(plane, r)) takes their rows.
+  /// The inputs of a run; take(args, row) sets the rows of args, where row(plane, r) returns the address of one row.
   template <class T, class Take>
   InputTransformArgs<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
                                   const Take& take) const;
@@ -165,25 +170,25 @@ class Tiling {
   Conv3dProblem p_;
   SubKernels parts_;
   Points points_;
-  std::int64_t step_[3], tiles_[3];       // outputs of a tile; tiles of the longest phase
+  std::int64_t step_[3], tiles_[3];       // outputs per tile; tiles of the longest phase
   std::int64_t dilation_[3], phases_[3];  // phases that have outputs
   bool ends_short_[2];                    // along H, W
-  std::int64_t depth_, depth_parts_;      // most tiles of a run
-  std::int64_t runs_;                     // of a block
+  std::int64_t depth_, depth_parts_;      // most tiles per run
+  std::int64_t runs_;                     // per block
   EdgeRegion regions_[4];
   int region_count_ = 0;
-  std::int64_t blocks_ = 0;  // of all boxes
+  std::int64_t blocks_ = 0;  // of all regions
 };
 
-/// Consecutive blocks, each with the one after it. Places are found once a run: every slice of a block needs them, and
-/// the prefetching before.
+/// Iterates over consecutive blocks; each is available together with the next one. The origin of a run is computed
+/// once, because every slice of a block needs it, and so does the prefetching before that.
 class BlockIterator {
  public:
   BlockIterator(const Tiling& tiling, std::int64_t begin, std::int64_t end);
   bool done() const { return at_ >= end_; }
   void step();
   const Tiling::Block& block() const { return now_; }
-  /// Null for the last one.
+  /// The next block; null at the last one.
   const Tiling::Block* next() const { return at_ + 1 < end_ ? &next_ : nullptr; }
 
  private:
@@ -191,7 +196,7 @@ class BlockIterator {
 
   const Tiling& tiling_;
   std::int64_t at_, end_;
-  memory::Scratch<Tiling::TileOrigin> origins_;  // of both
+  memory::Scratch<Tiling::TileOrigin> origins_;  // of both blocks
   Tiling::Block now_{}, next_{};
 };
 

@@ -1,4 +1,4 @@
-// Tiles by point: where they are kept, and how they get there. Internal.
+// The layout of a block's transformed values, and the transform of a block. Internal.
 #pragma once
 
 #include <cstdint>
@@ -10,16 +10,16 @@
 
 namespace vg::kernels::winograd {
 
-/// What a block's points are kept in: point p, tile t at p * point_stride + t * ld. The odd line a point keeps the
-/// points out of each other's cache sets, and an odd line a tile does it for the tiles where there are many channels
-/// (512: the products of grad_weight at 4^3 take half the time).
+/// The layout of transformed values: point p, tile t at p * point_stride + t * ld. An additional vector per point maps
+/// the points to different cache sets, and with many channels an additional vector per tile does so for the tiles (512
+/// channels: the products of grad_weight at 4^3 take half the time).
 struct TransformedLayout {
   std::int64_t ld, point_stride;
   TransformedLayout(std::int64_t channels, std::int64_t tiles, std::int64_t lanes)
       : ld(round_up(channels, lanes) + (channels >= 16 * lanes ? lanes : 0)), point_stride(tiles * ld + lanes) {}
 };
 
-/// Of tiles that are ld apart: 0, ld, 2 ld ..., `skip` tiles left out after each run.
+/// The offsets of tiles that are ld apart: 0, ld, 2 ld ..., without the `skip` tiles after each run.
 class Offsets {
  public:
   Offsets(std::int64_t n, std::int64_t ld) : Offsets(1, n, 0, ld) {}
@@ -34,7 +34,7 @@ class Offsets {
   memory::Scratch<std::int64_t> offsets_;
 };
 
-/// A block to points, by `kernel` and the sides that `side(run)` gives.
+/// Transforms a block with `kernel`; `side(run)` returns the arguments of a run.
 template <class T, class Kernel, class Side>
 void transform_input(const Tiling::Block& b, const TransformedLayout& layout, T* to, const Kernel& kernel,
                      const Side& side) {
@@ -47,8 +47,8 @@ void transform_input(const Tiling::Block& b, const TransformedLayout& layout, T*
   }
 }
 
-/// The inputs of a block in some slices of a pass to points, for all parts of the kernel that meet other rows. Each
-/// tensor but the last has whole vectors of channels.
+/// Transforms the inputs of a block in some slices of a stage, once for all subkernels that differ along D only. Every
+/// tensor except the last has whole vectors of channels.
 template <class T, class Kernel>
 void transform_inputs(const Tiling& tiling, const Tiling::Block& b, int slice, int slices, const ConcatView<const T>& x,
                       const TransformedLayout& layout, T* to, const Kernel& kernel) {
@@ -65,8 +65,8 @@ void transform_inputs(const Tiling& tiling, const Tiling::Block& b, int slice, i
       });
 }
 
-/// The products of a block by point are a convolution over its tiles, of one tap a part: where the inputs of each part
-/// begin, and its rows of the weights by point.
+/// The products of a block at one point are a convolution over its tiles with one tap per subkernel. A tap says where
+/// the inputs of the subkernel begin, and which rows of the transformed weights it uses.
 class SubKernelTaps {
  public:
   SubKernelTaps(const Tiling& tiling, const Tiling::Block& b, std::int64_t channels, std::int64_t ld)

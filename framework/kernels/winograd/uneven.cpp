@@ -15,18 +15,20 @@ using std::int64_t;
 
 namespace {
 
-/// The largest output of a tile may be so many times the smallest, each that of a voxel and a group of channels. What
-/// reaches others through a wide tile is then up to 10 times the rounding of the direct kernels.
+/// A tile is even if its largest output is at most so many times its smallest; the size of an output is the largest of
+/// a voxel within a group of channels. Errors that reach other outputs through a wide tile are then at most 10 times
+/// those of the direct kernels.
 constexpr double even = 64;
-/// The root of the sum of a tile's squares in a channel, 64 outputs at most, may be so many times an ordinary output.
+/// The root of the sum of squares of a tile's outputs in one channel (at most 64 outputs) may be so many times an
+/// ordinary output.
 constexpr double ordinary = 128;
 
 int64_t tile_outputs(const Tiling& tiling) {
   return tiling.points().step(0) * tiling.points().step(1) * tiling.points().step(2);
 }
 
-/// f(tile of the block, output of the tile, its channels in a tensor, how many, those of other tensors before) for all
-/// outputs that there are.
+/// f(tile of the block, output of the tile, address of its channels in a tensor, number of these channels, number of
+/// channels in the tensors before) for all outputs that exist.
 template <class T, class F>
 void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y, const F& f) {
   const int64_t step_h = tiling.points().step(0), step_w = tiling.points().step(1), step_d = tiling.points().step(2);
@@ -40,14 +42,14 @@ void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<
   });
 }
 
-/// The largest |v|, infinite where one is not finite.
+/// The largest |v|; infinity if any v is not finite.
 template <class T>
 T largest_or_infinity(const T* v, int64_t n) {
   const T most = current_winograd_table<T>().largest(1, n, v, n);
   return std::isfinite(most) ? most : std::numeric_limits<T>::infinity();
 }
 
-/// The largest |output| of each voxel of a block's tiles, in a group.
+/// The largest |output| of each voxel in a block's tiles, separately for each group.
 template <class T>
 class OutputLevels {
  public:
@@ -57,7 +59,7 @@ class OutputLevels {
         levels_(static_cast<std::size_t>(block.tiles() * groups_ * outputs_), none) {
     const int64_t of_group = p.out_channels / p.groups;
     each_output(tiling, block, y, [&](int64_t tile, int64_t output, const T* at, int64_t channels, int64_t before) {
-      // several tensors: one group, which goes on
+      // several tensors imply one group, which continues from tensor to tensor
       for (int64_t c = 0; c < channels; c += of_group) {
         const int64_t n = std::min(of_group, channels - c);
         T& level = levels_[index(tile, (before + c) / of_group, output)];
@@ -72,7 +74,7 @@ class OutputLevels {
     const T* const level = levels_.data() + index(tile, group, 0);
     return *std::max_element(level, level + outputs_);
   }
-  /// f(output) for those that are far below `most`.
+  /// f(output) for all outputs that are far below `most`.
   template <class F>
   void each_low(int64_t tile, int64_t group, T most, const F& f) const {
     const T* const level = levels_.data() + index(tile, group, 0);
@@ -86,7 +88,7 @@ class OutputLevels {
   std::vector<T> levels_;
 };
 
-/// What a tile's outputs are made of, as a convolution of their own: one sample a tile, without padding or dilation.
+/// The convolution that computes the outputs of `tiles` tiles alone: one sample per tile, without padding or dilation.
 Conv3dProblem problem_of_tiles(const Conv3dProblem& p, const Tiling& tiling, int64_t tiles) {
   Conv3dProblem q = p;
   q.batch = tiles;
@@ -99,12 +101,12 @@ Conv3dProblem problem_of_tiles(const Conv3dProblem& p, const Tiling& tiling, int
   return q;
 }
 
-/// Which outputs of a tile meet zeros alone, in a group. A voxel is read at most once, and only where those that were
-/// read before are zero: of ordinary inputs these are one voxel of each three along an axis with three taps.
+/// Finds the outputs of a tile that use only zeros within a group. A voxel is read at most once, and only if the voxels
+/// read before it are zero: for ordinary inputs, about one of three voxels along each axis with three taps is read.
 template <class T>
 class ZeroInputs {
  public:
-  /// `q`: as problem_of_tiles.
+  /// `q`: see problem_of_tiles.
   ZeroInputs(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block, const ConcatView<const T>& x)
       : q_(q),
         tiling_(tiling),
@@ -112,7 +114,7 @@ class ZeroInputs {
         x_(x),
         known_(static_cast<std::size_t>(q.groups * in_volume(q) / q.in_channels)) {}
 
-  /// The tile that each() is of.
+  /// Selects the tile for each().
   void move_to(int64_t tile) {
     std::fill(known_.begin(), known_.end(), Known::nothing);
     parts_.clear();
@@ -121,11 +123,11 @@ class ZeroInputs {
     });
     first_ = parts_[0].first + tile % block_.depth_tiles * q_.out_size[2];
   }
-  /// f(output) for those of a group that meet zeros alone.
+  /// f(output) for all outputs that use only zeros in a group.
   template <class F>
   void each(int64_t group, const F& f) {
     const int64_t(&k)[3] = q_.kernel_size, (&size)[3] = q_.out_size;
-    // one of the outputs from here up to k further along each axis meets zeros alone only if the voxel that all meet is
+    // in each box of k outputs along each axis an output can use only zeros if the voxel that all of them use is zero
     for (int64_t h = 0; h < size[0]; h += k[0])
       for (int64_t w = 0; w < size[1]; w += k[1])
         for (int64_t d = 0; d < size[2]; d += k[2])
@@ -135,7 +137,7 @@ class ZeroInputs {
  private:
   enum class Known : char { nothing, zero, other };
 
-  /// Of the outputs from `first` up to k further.
+  /// The same for the outputs from `first` to first + k - 1 along each axis.
   template <class F>
   void each_of(int64_t group, const std::array<int64_t, 3>& first, const F& f) {
     const int64_t(&k)[3] = q_.kernel_size, (&size)[3] = q_.out_size;
@@ -160,10 +162,10 @@ class ZeroInputs {
   bool reads_zero(int64_t group, int64_t h, int64_t w, int64_t depth) const {
     for (const InputTransformArgs<T>& g : parts_) {
       if (g.rows[h][w] == nullptr || depth < 0 || depth >= g.depth) return true;
-      const int64_t n = g.channels / q_.groups;  // several tensors: one group
+      const int64_t n = g.channels / q_.groups;  // several tensors imply one group
       const T* const at = g.rows[h][w] + depth * g.stride + group * n;
       if (*at != 0) return false;
-      int others = 0;  // without branches: vectors of comparisons
+      int others = 0;  // no branches, so that comparisons are vectorized
       for (int64_t c = 1; c < n; ++c) others |= static_cast<int>(!(at[c] == 0));
       if (others != 0) return false;
     }
@@ -179,7 +181,7 @@ class ZeroInputs {
   int64_t first_ = 0;
 };
 
-/// The inputs of a tile of a block: [h][w][d][channel], zero outside.
+/// Copies the inputs of a tile to [h][w][d][channel], with zeros outside of the volume.
 template <class T>
 void copy_tile(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block& block, int64_t tile,
                const ConcatView<const T>& x, T* to) {
@@ -229,7 +231,7 @@ T Gathered<T>::ordinary() const {
 
 namespace {
 
-/// What becomes of a block's outputs.
+/// Which outputs of a block become zero, and which tiles are computed again.
 class Mending {
  public:
   Mending(const Conv3dProblem& p, int64_t all_tiles, int64_t outputs)
@@ -282,7 +284,7 @@ void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling
   if (!mending.any()) return;
   q.batch = static_cast<int64_t>(mending.tiles.size());
   memory::Scratch<T> in(q.batch * in_volume(q)), out(q.batch * out_volume(q));
-  std::vector<const T*> again(static_cast<std::size_t>(block.tiles()));  // null where a tile stays
+  std::vector<const T*> again(static_cast<std::size_t>(block.tiles()));  // null if a tile is kept
   for (int64_t i = 0; i < q.batch; ++i) {
     const int64_t tile = mending.tiles[static_cast<std::size_t>(i)];
     copy_tile(q, tiling, block, tile, of.x, in.data() + i * in_volume(q));

@@ -1,12 +1,13 @@
-// Long and wide tiles carry the roundings of each input to all outputs of its tile, also to those that do not meet it:
-// with a value far above the others these are worth nothing there, and with one that is not finite all outputs are
-// lost. Square tiles carry it to what meets it alone: a tile whose outputs are far apart is computed again with them,
-// by itself, before anything is done to its block's outputs. Internal.
+// In long and wide tiles the rounding errors of each input reach all outputs of its tile, even those that do not use
+// it. If one value is far above the others, such outputs are inaccurate; if one is not finite, all outputs of the tile
+// are lost. In f2 tiles an input reaches only outputs that use it. So tiles whose outputs are uneven (far apart in
+// size) are computed again with f2 tiles, each by itself, before an epilogue or a store uses the outputs of the block.
+// Internal.
 //
-// The output transform bounds, of each block, how far apart they may be, from a few outputs (WinogradLevels): of
-// ordinary numbers that is all there is. Where it is too far the outputs are looked at one by one. Those that meet
-// zeros alone, as beside an object or in a masked gradient, become zero; others have their tile computed again if it is
-// also far above ordinary outputs.
+// From a few outputs, the output transform bounds how far apart the outputs of each block are (WinogradLevels). For
+// ordinary values no more is done. If the bound is too large, the outputs are inspected one by one. Those that use only
+// zeros, for example outside of an object or in a masked gradient, become zero. A tile with other small outputs is
+// computed again if outputs of the block are also far above ordinary ones.
 #pragma once
 
 #include <cmath>
@@ -19,21 +20,21 @@
 
 namespace vg::kernels::winograd {
 
-/// Whether a block's outputs have to be looked at. Of normally distributed ones `most` is up to 100 variances, and
-/// `least` not below a fiftieth of one (8 channels).
+/// Whether the outputs of a block must be inspected. For normally distributed outputs `most` is at most 100 times the
+/// variance, and `least` at least a fiftieth of it (8 channels).
 template <class T>
 bool may_be_uneven(const WinogradLevels<T>& levels) {
   return !(levels.most <= T(1 << 14) * levels.least) || !std::isfinite(levels.total);
 }
 
-/// What is computed: p's data pass with the weights w, as winograd::data_pass.
+/// The arguments of the data pass, as those of winograd::data_pass.
 template <class T>
 class Gathered {
  public:
   Gathered(const Conv3dProblem& problem, bool transposed, const ConcatView<const T>& inputs, const T* weights)
       : p(problem), transpose(transposed), x(inputs), w(weights) {}
-  /// About what an output is where x is small, but not zero: estimated from some of x's voxels, of which an eighth are
-  /// smaller, and of the weights.
+  /// The approximate size of an output where x is small and not zero. It is estimated from samples of the weights and
+  /// of the voxels of x that are not zero (their 12.5th percentile).
   T ordinary() const;
 
   const Conv3dProblem& p;
@@ -46,7 +47,7 @@ class Gathered {
   mutable T ordinary_ = 0;
 };
 
-/// Looks at a block's outputs, all slices in them, and computes the uneven tiles again.
+/// Inspects the outputs of a block, to which all slices have been added, and computes uneven tiles again.
 template <class T>
 void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block,
                        const WinogradLevels<T>& found, BlockOutputs<T>& y);

@@ -49,7 +49,7 @@ void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weigh
     table.weights(a);
     return;
   }
-  // Channels of the output are rows in memory: a square of each tap is turned in L1 first.
+  // In memory the output channels are rows, so a lanes x lanes square of each tap is first transposed in L1.
   memory::Scratch<T> square(taps(p) * lanes * lanes);
   const Planes planes = planes_of(tiling, block.slice);
   const int64_t plane = taps(p) / p.kernel_size[0];
@@ -71,7 +71,7 @@ void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weigh
 template <class T>
 TransformedWeights<T>::TransformedWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
     : lanes_(current_table<T>().lanes),
-      // a line apart: other cache sets
+      // one vector more per point, so that points map to different cache sets
       point_stride_(tiling.parts().all() * p.in_channels * round_up(p.out_channels, lanes_) + lanes_),
       u_(tiling.points().all() * point_stride_) {
   const int64_t parts = tiling.parts().all(), blocks = ceil_div(p.out_channels, 2 * lanes_),

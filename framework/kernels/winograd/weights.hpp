@@ -1,4 +1,4 @@
-// Weights by point for Winograd convolutions, and gradients back to taps. Internal.
+// The transform of weights for Winograd convolutions, and the inverse transform of weight gradients. Internal.
 #pragma once
 
 #include <algorithm>
@@ -14,9 +14,9 @@ namespace vg::kernels::winograd {
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) { return ceil_div(n, unit) * unit; }
 
-/// Where output channels of some slices (each_weights) are written, whole vectors of them: point p, row r at u + p *
-/// point_stride + r * u_stride. Up to 2 * lanes of them, round_up(channels, lanes) apart, are packed as igemm
-/// wants a block.
+/// Where the transformed weights of some slices (each_weights) are written, in whole vectors of output channels: point
+/// p, row r at u + p * point_stride + r * u_stride. With at most 2 * lanes channels and u_stride = round_up(channels,
+/// lanes), a point has the packed layout of igemm.
 template <class T>
 struct WeightBlock {
   std::int64_t row_begin, row_end, co_begin, channels;
@@ -25,20 +25,20 @@ struct WeightBlock {
   std::int64_t point_stride, u_stride;
 };
 
-/// Taps of a part (subkernels.hpp), of which `p` is the shape, to points; rows are the data pass's input channels, of
-/// which row_begin stands at block.u. The vectors are those of `table`.
+/// Transforms the taps of a subkernel (subkernels.hpp) with shape p. Rows are the input channels of the data pass; row
+/// block.row_begin is written to block.u. `table` determines the vector length.
 template <class T>
 void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
                        const WeightBlock<T>& block, const WinogradTable<T>& table = current_winograd_table<T>());
 
-/// f(slice, slices that are made together): one by one, but of wide tiles all.
+/// f(slice, number of slices to transform together): each slice alone, or all at once for wide tiles.
 template <class F>
 void each_weights(const Points& points, const F& f) {
   const int together = points.has_wide_tiles() ? points.slices() : 1;
   for (int slice = 0; slice < points.slices(); slice += together) f(slice, together);
 }
 
-/// All weights by point, each point packed as igemm wants; rows are (part of the kernel, input channel).
+/// All transformed weights, each point in the packed layout of igemm; rows are (subkernel, input channel).
 template <class T>
 class TransformedWeights {
  public:
@@ -51,7 +51,8 @@ class TransformedWeights {
   memory::Scratch<T> u_;
 };
 
-/// Gradients by point, of some rows and channels in all slices: point i, row r at u + i * point_stride + r * stride.
+/// Weight gradients per point, for some rows and channels in all slices: point i, row r at u + i * point_stride + r *
+/// stride.
 template <class T>
 struct PointRows {
   std::int64_t rows, channels;
@@ -59,7 +60,7 @@ struct PointRows {
   std::int64_t point_stride, stride;
 };
 
-/// By taps: tap t, row r at dw + t * tap_stride + r * row_stride.
+/// Transforms weight gradients to taps: tap t, row r at dw + t * tap_stride + r * row_stride.
 template <class T>
 void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, std::int64_t tap_stride,
                              std::int64_t row_stride);

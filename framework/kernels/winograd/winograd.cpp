@@ -1,6 +1,6 @@
-// Forward and grad_input transform the weights once, then each task takes blocks of tiles (tiling.hpp), pass
-// by pass: input to points, one product a point (the direct dense body with a single tap), products to outputs. Passes
-// keep the scratch small: one has 16 of the 64 points, and its outputs are added up in place.
+// The data passes. They transform the weights once. Each task then works on blocks of tiles (tiling.hpp), stage by
+// stage: it transforms the inputs, multiplies per point (igemm with one tap per subkernel) and transforms the products
+// to outputs. Stages keep the workspace small: one of F(2, 3) has 16 of the 64 points. Outputs are summed in place.
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
 #include <algorithm>
@@ -24,7 +24,8 @@ using std::int64_t;
 
 namespace {
 
-/// The products of a block by point: a convolution over its tiles (SubKernelTaps), or folded (FusedProductArgs).
+/// The products of a block, per point: a convolution over its tiles (SubKernelTaps), or fused products
+/// (FusedProductArgs).
 template <class T>
 class DenseProducts {
  public:
@@ -60,7 +61,7 @@ class DenseProducts {
   }
 
  private:
-  /// By the blocks in which the weights are packed.
+  /// Works on one block of packed output channels at a time.
   void fold(const ProductBatch& batch, const T* v, T* m, const Prefetch::Share& ahead) {
     const int64_t lanes = current_table<T>().lanes, block = 2 * lanes;
     fold_.points = batch.count;
@@ -70,7 +71,7 @@ class DenseProducts {
       fold_.u = u_.point(batch.point) + c * fold_.in;
       fold_.m = m + c;
       fold_.u_ld = std::min(block, round_up(args_.co_end - c, lanes));
-      fold_.out = fold_.u_ld;  // zeros beyond the channels
+      fold_.out = fold_.u_ld;  // zeros after the last channel
       folded_(fold_);
       fold_.prefetch = {};
     }

@@ -1,5 +1,5 @@
-// Winograd's algorithm, F(2, 3) in every dimension where the kernel has three taps, or F(4, 3) along D. Internal;
-// conv3d.cpp chooses.
+// Winograd's algorithm: F(2, 3) along every axis with 3 or 5 taps, or with three taps F(4, 3) along D or along all axes
+// (WinogradTile). Internal; conv3d.cpp chooses the algorithm.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/concat_view.hpp"
@@ -9,19 +9,22 @@
 
 namespace vg::kernels::winograd {
 
-/// Stride 1, no input dilation, 3 or 5 taps in at least one dimension and 1 in the others; sizes, pads and the kernel's
-/// dilation are free. Groups: 3 taps at most, and not grad_weight. Or what is_strided (winograd_strided.hpp).
+/// Whether Winograd can compute this pass of p: stride 1, no input dilation, 3 or 5 taps along at least one axis and 1
+/// along the others; sizes, pads and the kernel's dilation are free. With groups it needs a data pass and at most 3
+/// taps per axis. It also applies to every problem that satisfies is_strided (strided.hpp).
 bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
-/// Whether x (and the data pass's y) may be several tensors, with whole vectors of channels each.
+/// Whether x, and y of a data pass, may consist of several tensors, each with whole vectors of channels.
 template <class T>
 bool supports_concat(const Conv3dProblem& p, WinogradTile tiles);
 
-/// As the direct algorithm's; `applies` to the pass. Long tiles are taken where D has three taps.
+/// Like direct::data_pass; `applies` must hold. A scheme of `tiles` that does not fit the kernel is replaced by f2.
+/// Returns whether the epilogue has been applied; if not, the caller applies it.
 template <class T>
 bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
                const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
+/// Like direct::grad_weight, which it calls if its own result is inaccurate (sums.hpp).
 template <class T>
 void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<const T>& x, const T* dy, T* dw);
 

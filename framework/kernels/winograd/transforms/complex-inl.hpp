@@ -2,23 +2,25 @@
 // fourth roots of unity. Included only by winograd/transforms/kernels.cpp, after real-inl.hpp; everything has internal
 // linkage.
 //
-// In one dimension the six points of a tile are three pairs, each of two combinations of its elements:
+// In one dimension the six points of a tile are three pairs. Each pair consists of two combinations of the elements:
 //   plus_minus_1, at 1 and -1:     x: (q + p, q - p), p = x1 + x3, q = x2 + x4   w: (w0 + w2 +- w1) / 4
 //   zero_inf, at 0 and infinity:   x: (x0 - x4, x5 - x1)                         w: (w0, w2)
 //   plus_minus_i, at i and -i:     x: (x4 - x2, x1 - x3), a complex number       w: ((w0 - w2) / 2, -w1 / 2)
-//   y = (s + z + r, t + j, s - r, t - j + f) of the products (s + t) / 2 and (s - t) / 2, z and f, r + i j.
-// All else are signs: the transforms are sums, exact on small integers, and the error is smaller than that of F(2, 3)
-// (half of direct sums at 16 channels). Other points (RealPoints) need no complex numbers, and have twice its error.
+//   y = (s + z + r, t + j, s - r, t - j + f), if the products are (s + t) / 2 and (s - t) / 2, z and f, r + i j.
+// All coefficients of inputs and outputs are 1, -1 or 0, so these transforms are sums, exact on small integers. The
+// error is smaller than that of F(2, 3) (half of that of direct sums at 16 channels). RealPoints need no complex
+// numbers, but have twice the error.
 //
-// Dimensions nest, as ever. A product of real points is a real one. A complex point takes three real products
-// (Gauss):   r = c (a + b) - b (c + d),  j = c (a + b) + a (d - c)   are (a + i b) (c + i d).
-// Where two dimensions are complex, four numbers e00, e01, e10, e11 are two complex ones, z = e00 - e11 + i (e01 + e10)
-// and z' = e00 + e11 + i (e10 - e01): at (i, i) and (i, -i). In all 292 products for 64 outputs: 4.56 an output instead
-// of 27, of 8 with square and of 6 with long tiles.
+// Dimensions nest. A product at real points is one real product. A product at a complex point takes three real products
+// (Gauss): if r = c (a + b) - b (c + d) and j = c (a + b) + a (d - c), then r + i j = (a + i b) (c + i d). Where two
+// dimensions are complex, four numbers e00, e01, e10, e11 form two complex numbers, z = e00 - e11 + i (e01 + e10) at
+// (i, i) and z' = e00 + e11 + i (e10 - e01) at (i, -i). In all there are 292 products for 64 outputs: 4.56 per output,
+// compared with 27 without Winograd, 8 with f2 tiles and 6 with long tiles.
 //
-// A slice is a pair along H and one along W: 28 points where both are real, else 36. The slices of a pair along H share
-// combined planes, made in L1 for some tiles at a time. They are a pass, and so are all slices where all points of a
-// block stay in L2: then inputs are read once, and outputs written once.
+// A slice is one pair along H and one along W. It has 28 points if both are real, otherwise 36. The three slices of one
+// pair along H share combined planes, which are computed in L1 for some tiles at a time, and form a stage. If all
+// points of a block stay in L2, all nine slices form one stage, so that inputs are read once and outputs are written
+// once.
 #pragma once
 
 #include <cstdint>
@@ -30,19 +32,20 @@
 namespace vg::kernels {
 namespace {
 
-/// In the order of passes, slices and, along D, points.
+/// The pairs of points along an axis, in the order of stages (H), slices (W) and points (D).
 enum class PointPair { plus_minus_1, zero_inf, plus_minus_i };
 
 /// Points of a slice.
 constexpr std::int64_t points_of(PointPair h, PointPair w) {
   return wide::points_of(3 * static_cast<int>(h) + static_cast<int>(w));
 }
-/// What is kept of their products: some are folded (complex_products-inl.hpp).
+/// Number of values that are stored per slice: sums if products are fused (complex_products-inl.hpp), otherwise
+/// products.
 template <class T>
 constexpr std::int64_t values_of(PointPair h, PointPair w) {
   return folds<T> ? wide::sums_of(static_cast<int>(points_of(h, w))) : points_of(h, w);
 }
-/// f(constant<PointPair>) for each pair, `first` to `first + n - 1`.
+/// f(PairIs<P>) for each pair P from number `first` to `first + n - 1`.
 template <PointPair P>
 struct PairIs {
   static constexpr PointPair value = P;
@@ -56,8 +59,9 @@ inline void each_pair(int first, int n, const F& f) {
 
 // ---- x and gradients to points ----------------------------------------------------------------------------------
 
-/// Both combinations of a pair: first of get(0) to get(5), elements of x, or get(0) to get(3), of a gradient. A
-/// gradient's are the transpose of what outputs are: (s + t, s - t), (g0, g3), (g0 - g2, g1 - g3).
+/// Computes both combinations of a pair, from elements get(0) to get(5) of x or get(0) to get(3) of a gradient. Those
+/// of a gradient are the transpose of the output transform: (q + p, q - p) with p = g1 + g3, q = g0 + g2; (g0, g3); (g0
+/// - g2, g1 - g3).
 template <int Size, PointPair P, class V, class Get>
 inline __attribute__((always_inline)) void combine(const Get& get, V& first, V& second) {
   constexpr bool x = Size == 6;
@@ -74,7 +78,8 @@ inline __attribute__((always_inline)) void combine(const Get& get, V& first, V& 
   }
 }
 
-/// What Gauss' three products take of a number: of x (a + b, a, b); of a gradient the transpose of (r, j).
+/// Stores the factors of Gauss' three products for a complex number: (a + b, a, b) of x, for a gradient the transpose
+/// of (r, j).
 template <int Size, class T, class V>
 inline __attribute__((always_inline)) void store_complex(T* to, std::int64_t point, V re, V im) {
   using S = Simd<T>;
@@ -83,7 +88,7 @@ inline __attribute__((always_inline)) void store_complex(T* to, std::int64_t poi
   S::store(to + 2 * point, Size == 6 ? im : S::zero() - re);
 }
 
-/// The six points along D of one number.
+/// The six points along D of number e of a slice.
 template <int Size, class V>
 inline __attribute__((always_inline)) void depth_points(const V (&q)[Size][4], int e, V (&v)[6]) {
   const auto get = [&](int k) __attribute__((always_inline)) { return q[k][e]; };
@@ -92,7 +97,7 @@ inline __attribute__((always_inline)) void depth_points(const V (&q)[Size][4], i
   combine<Size, PointPair::plus_minus_i>(get, v[4], v[5]);
 }
 
-/// A tile of a slice whose numbers are real along H and W: 4 x 7 points.
+/// Stores a tile of a slice that is real along H and W: 4 x 7 points.
 template <int Size, class T, class V>
 inline __attribute__((always_inline)) void store_real(const V (&q)[Size][4], T* to, std::int64_t point) {
 #pragma GCC unroll 4
@@ -105,7 +110,7 @@ inline __attribute__((always_inline)) void store_real(const V (&q)[Size][4], T* 
   }
 }
 
-/// A gradient's numbers, where the products make its points along D (complex_sums-inl.hpp).
+/// Stores the numbers of a gradient before the transform along D, which the fused products do (complex_sums-inl.hpp).
 template <class T, class V>
 inline __attribute__((always_inline)) void store_numbers(const V (&q)[4][4], T* to, std::int64_t point) {
 #pragma GCC unroll 4
@@ -114,7 +119,7 @@ inline __attribute__((always_inline)) void store_numbers(const V (&q)[4][4], T* 
     for (int k = 0; k < 4; ++k) Simd<T>::store(to + (4 * e + k) * point, q[k][e]);
 }
 
-/// Of one whose numbers are two complex ones: 2 x 18 points.
+/// Stores a tile of a slice whose four numbers are two complex ones: 2 x 18 points.
 template <int Size, class T, class V>
 inline __attribute__((always_inline)) void store_complexes(const V (&q)[Size][4], T* to, std::int64_t point) {
 #pragma GCC unroll 2
@@ -132,9 +137,8 @@ inline __attribute__((always_inline)) void store_complexes(const V (&q)[Size][4]
 
 constexpr int wide_step = 4;
 
-/// The combined planes of some tiles, two a pair along H, of `Pairs` pairs: row r of plane h at (h * Size + r) *
-/// columns
-/// * lanes, column by column. 14 to 23 KB in L1.
+/// The combined planes of some tiles: two planes per pair along H, for `Pairs` pairs. Row r of plane h begins at
+/// element (h * Size + r) * columns * lanes. They take 14 to 23 KB of L1.
 template <class T, int Size, int Pairs>
 struct CombinedPlanes {
   using S = Simd<T>;
@@ -144,7 +148,7 @@ struct CombinedPlanes {
   T* row(int h, int r) { return values + (h * Size + r) * columns * S::lanes; }
 };
 
-/// Row r of all of them, from depth `first` on; `Inside`: no row is outside.
+/// Combines row r of all planes for n columns from `depth` on. `Inside`: the row exists in every plane.
 template <bool Inside, PointPair... Hs, class T, int Size, int Pairs, class Io>
 inline __attribute__((always_inline)) void combine_columns(const InputTransformArgs<T>& g, int r, std::int64_t depth,
                                                            std::int64_t n, std::int64_t channel, const Io& io, T* to,
@@ -199,7 +203,7 @@ inline void combine_row(const InputTransformArgs<T>& g, int r, std::int64_t firs
   clear(end, n);
 }
 
-/// Tiles of a slice to points.
+/// Transforms the tiles of one slice along W and D.
 template <PointPair H, PointPair W, int Size, std::int64_t Columns, class T>
 __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T* to, std::int64_t point,
                                           std::int64_t ld) {
@@ -240,7 +244,7 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
   }
 }
 
-/// Slices of the run's tiles: some of one pair along H, or all of several.
+/// Transforms the run in one stage: some slices of one pair along H, or all slices of several pairs.
 template <int Size, PointPair... Hs, class T>
 void wide_pass(const InputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
@@ -277,14 +281,14 @@ void wide_points(const InputTransformArgs<T>& g) {
 
 // ---- products to outputs ----------------------------------------------------------------------------------------
 
-/// (r, j) of Gauss' three products.
+/// Computes a complex number from Gauss' three products.
 template <class T, class V>
 inline __attribute__((always_inline)) void load_complex(const T* m, std::int64_t point, V& re, V& im) {
   using S = Simd<T>;
   to_number(S::load(m), S::load(m + point), S::load(m + 2 * point), re, im);
 }
 
-/// The four sums of some points along D, by their products.
+/// Loads the four sums of the points of a Fold, or computes them from their products if products are not fused.
 template <Fold F, class T, class V>
 inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t point, V (&sums)[fold_sums]) {
   using S = Simd<T>;
@@ -302,7 +306,7 @@ inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t p
   }
 }
 
-/// Both parts of a complex number along H or W, D's inverse done.
+/// Loads a complex number, along H or W, as the four outputs along D of its real and of its imaginary part.
 template <class T, class V>
 inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t point, V (&re)[4], V (&im)[4]) {
   V units[4], ends[4], turns[4];
@@ -320,7 +324,7 @@ inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t p
   outputs(1, im);
 }
 
-/// The numbers e of a slice, D's inverse done.
+/// Loads the four numbers e of a slice, each as its four outputs along D.
 template <PointPair H, PointPair W, class T, class V>
 inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t point, V (&e)[4][4]) {
   if constexpr (points_of(H, W) == wide::real_points) {
@@ -342,7 +346,7 @@ inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t p
     }
   }
 }
-/// Number (h, w) of a pass at depth k, a vector each.
+/// The numbers (h, w) of a stage at depth k, one vector per number.
 template <class T, int Pairs>
 struct PassNumbers {
   using S = Simd<T>;
@@ -353,7 +357,7 @@ struct PassNumbers {
   }
 };
 
-/// Those of a slice, the first at `to`.
+/// Computes the numbers of a slice and stores them, the first at `to`.
 template <PointPair H, PointPair W, class T>
 __attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* to) {
   typename Simd<T>::V e[4][4];
@@ -364,7 +368,7 @@ __attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* t
     for (int k = 0; k < 4; ++k) Simd<T>::store(to + ((i / 2 * 6 + i % 2) * 4 + k) * Simd<T>::lanes, e[i][k]);
 }
 
-/// W's inverse of row h at depth k.
+/// The inverse transform along W of row h at depth k.
 template <class T, int Pairs, class V>
 inline __attribute__((always_inline)) void row_outputs(PassNumbers<T, Pairs>& numbers, int h, int k, V (&e)[4]) {
   V m[6];
@@ -373,7 +377,8 @@ inline __attribute__((always_inline)) void row_outputs(PassNumbers<T, Pairs>& nu
   wide_outputs(m, e);
 }
 
-/// What becomes of a pass at depth k: f(h, w, value, How) for each of the outputs that it writes or adds to.
+/// Transforms the numbers of a stage at depth k along H and W and calls f(h, w, value, OutputMode) for each output that
+/// the stage writes or adds to: put_all for a stage with all slices, put_pair for a stage with one pair along H.
 template <class T, class Put>
 inline __attribute__((always_inline)) void put_all(PassNumbers<T, 3>& numbers, int k, const Put& f) {
   typename Simd<T>::V e[6][4];
@@ -413,7 +418,7 @@ inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, 
   }
 }
 
-/// Adds the numbers of a pass to the outputs; the first pass writes them.
+/// Adds the numbers of a stage to the outputs; the first stage overwrites them.
 template <bool IsLast, PointPair... Hs, class T>
 void wide_output_pass(const OutputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
@@ -450,7 +455,7 @@ void wide_output_pass(const OutputTransformArgs<T>& g) {
           const auto sum = put<decltype(how)::value>(io, y[h][w] + at, v);
           if constexpr (IsLast) {
             check.add(sum);
-            // corners of the first and last depth, the middle of the others
+            // check the corners at the first and last depth, and the inner outputs at the other depths
             const bool outer = k == 0 || k == 3;
             if (outer ? h % 3 == 0 && w % 3 == 0 : h % 3 != 0 && w % 3 != 0) check.take(t, h / 2 * 2 + w / 2, sum);
           }
@@ -476,7 +481,7 @@ template <class T>
 void wide_output(const OutputTransformArgs<T>& g) {
   if (g.slices == wide::slices)
     return wide_output_pass<true, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
-  if (g.last && g.slice == 3) return wide_output_pass<true, PointPair::zero_inf>(g);  // short along H
+  if (g.last && g.slice == 3) return wide_output_pass<true, PointPair::zero_inf>(g);  // a remainder tile along H
   each_pair(g.slice / 3, 1, [&](auto h) {
     constexpr PointPair H = decltype(h)::value;
     wide_output_pass<H == PointPair::plus_minus_i, H>(g);

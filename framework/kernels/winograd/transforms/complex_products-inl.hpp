@@ -1,11 +1,12 @@
-// Products of wide tiles where there are 32 vector registers (complex-inl.hpp has the transforms). Included only
-// by winograd/transforms/kernels.cpp; everything has internal linkage.
+// Fused products of wide tiles, for instruction sets with 32 vector registers (complex-inl.hpp has the transforms).
+// Included only by winograd/transforms/kernels.cpp; everything has internal linkage.
 //
-// A register tile has all points along D of one number, for four tiles: seven points of a real one, of a complex one
-// the six of a pair of points. So the inverse begins in registers: seven products become four outputs along D, six
-// become the four sums that the outputs are made of. Of 292 products a tile 184 numbers go to memory and back instead,
-// and the sums cost nothing: additions have pipes of their own, and the products of the next tile begin meanwhile. (16
-// registers have room for two tiles: one broadcast a product then, more than is loaded in its time.)
+// A register tile has all points along D of one number, for four tiles: seven points of a real number, or the six
+// points of a PointPair of a complex number. So the inverse transform begins in registers: seven products become four
+// outputs along D, and six products become four sums from which the outputs are computed. Per tile, 184 numbers go
+// through memory instead of 292 products. The additions cost no time: they have execution ports of their own, and the
+// products of the next tile begin meanwhile. (16 registers hold only two tiles. That would take one broadcast per
+// product, more loads than can run in the same time.)
 #pragma once
 
 #include <cstdint>
@@ -20,20 +21,21 @@ namespace {
 template <class T>
 constexpr bool folds = Simd<T>::registers == 32;
 
-/// The points that are folded together: all along D of a real number, or a pair's of a complex one.
+/// The points whose products are summed together: all points along D of a real number, or one PointPair of a complex
+/// one.
 enum class Fold { real, plus_minus_1, zero_inf, plus_minus_i };
 
 constexpr int fold_tiles = 4, fold_sums = 4;
 constexpr int fold_points(Fold f) { return f == Fold::real ? 7 : 6; }
 
-/// (r, j) of Gauss' three products.
+/// Computes a complex number from Gauss' three products.
 template <class V>
 inline __attribute__((always_inline)) void to_number(V k, V second, V third, V& re, V& im) {
   re = k - third;
   im = k + second;
 }
 
-/// The complex numbers z, z' of four numbers, in place.
+/// Replaces four numbers by the complex numbers z and z' (complex-inl.hpp).
 template <class V>
 inline __attribute__((always_inline)) void to_complex(V& e00, V& e01, V& e10, V& e11) {
   const V re = e00 - e11, im = e01 + e10, re2 = e00 + e11, im2 = e10 - e01;
@@ -43,7 +45,7 @@ inline __attribute__((always_inline)) void to_complex(V& e00, V& e01, V& e10, V&
   e11 = im2;
 }
 
-/// The inverse of to_complex, and twice: the weights have the half.
+/// Twice the inverse of to_complex; the factor 1/2 is part of the weights.
 template <class V>
 inline __attribute__((always_inline)) void from_complex(V& re, V& im, V& re2, V& im2) {
   const V e00 = re + re2, e11 = re2 - re, e01 = im - im2, e10 = im + im2;
@@ -53,7 +55,7 @@ inline __attribute__((always_inline)) void from_complex(V& re, V& im, V& re2, V&
   im2 = e11;
 }
 
-/// The four outputs of six points.
+/// The four outputs from the values at six points.
 template <class V>
 inline __attribute__((always_inline)) void wide_outputs(const V (&m)[6], V (&y)[4]) {
   const V s = m[0] + m[1], t = m[0] - m[1];
@@ -63,9 +65,10 @@ inline __attribute__((always_inline)) void wide_outputs(const V (&m)[6], V (&y)[
   y[3] = t - m[5] + m[3];
 }
 
-/// Of a tile's products m: of a real number the outputs along D; else the real and imaginary parts of the sum and the
-/// difference of points 1 and -1 (s, t; the first two are of both real parts), of those of points 0 and infinity, or of
-/// the two numbers of points i and -i.
+/// Computes four sums from a tile's products m. For a real number they are the outputs along D. For a complex number
+/// they are, at plus_minus_1, the sum and the difference of both points, first their real and then their imaginary
+/// parts; at zero_inf, the real and imaginary parts at 0 and at infinity; at plus_minus_i, the parts of two complex
+/// numbers.
 template <Fold F, class V>
 inline __attribute__((always_inline)) void fold_products(const V (&m)[fold_points(F)], V (&sums)[fold_sums]) {
   if constexpr (F == Fold::real) {
@@ -91,14 +94,15 @@ inline __attribute__((always_inline)) void fold_products(const V (&m)[fold_point
   }
 }
 
-/// Asks for a slice's lines in small equal parts: each waits for memory, and a few at a time fill no queue.
+/// Divides the lines to prefetch during a slice into small equal parts. Each line has to come from memory, and a few at
+/// a time do not fill the queues.
 class Prefetcher {
  public:
   Prefetcher(const PrefetchRanges& rows, std::int64_t parts)
       : row_(rows.begin), end_(rows.end), part_((rows.lines + parts - 1) / parts) {
     if (row_ != end_) at_ = row_->begin;
   }
-  /// The first line of a part, and how many follow each other from there.
+  /// The address of the next part; `lines` is set to its number of consecutive lines.
   const char* begin_part(std::int64_t& lines) {
     const std::int64_t left = (row_ == end_ ? 0 : row_->end - at_ + 63) / 64;
     lines = left < part_ ? left : part_;
@@ -147,7 +151,7 @@ __attribute__((noinline)) void fold_tile(const FusedProductArgs<T>& a, const T* 
   }
 }
 
-/// The points from v, u on, to the sums from m on.
+/// Multiplies the points of F from v and u on, stores their sums from m on, and advances v, u and m.
 template <Fold F, class T>
 inline void fold_groups(const FusedProductArgs<T>& a, const T*& v, const T*& u, T*& m, Prefetcher& prefetcher) {
   for (std::int64_t g = 0; g < a.groups; ++g)

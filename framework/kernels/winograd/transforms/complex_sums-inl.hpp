@@ -1,10 +1,10 @@
-// Products of wide tiles in grad_weight where there are 32 vector registers: the transpose of
+// Fused products of wide tiles in grad_weight, for instruction sets with 32 vector registers: the transpose of
 // complex_products-inl.hpp. Included only by winograd/transforms/kernels.cpp; everything has internal linkage.
 //
-// The gradient's transform ends in registers: of a number's four outputs along D come its seven points (six of a pair
-// of points of a complex number) as they are multiplied. So 144 vectors a tile go to memory and back instead of 292. A
-// register tile has all these points and four rows of weights, and sums over the tiles of a block; each row block makes
-// the points anew, by additions that cost nothing beside the products.
+// The transform of the gradient ends in registers: just before the products, the four outputs of a number along D are
+// transformed to its seven points (or the six points of a PointPair of a complex number). So 144 vectors per tile go
+// through memory instead of 292. A register tile has all these points and four rows of weights, and sums over the tiles
+// of a block. Each block of rows computes the points again, with additions that cost no time beside the products.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace vg::kernels {
 namespace {
 
 constexpr int fold_rows = 4;
-/// Vectors that a group of points is made of: a number's four outputs, or both parts'.
+/// Number of input vectors of a Fold: four outputs of a real number, or four of each part of a complex number.
 constexpr int fold_inputs(Fold f) { return f == Fold::real ? 4 : 8; }
 
 /// The transpose of to_number.
@@ -26,7 +26,7 @@ inline __attribute__((always_inline)) void from_number(V re, V im, V& k, V& seco
   third = -re;
 }
 
-/// What the products of a tile take of a gradient, k along D at g[k]; of its imaginary part at g[4 + k].
+/// Transforms a gradient, whose output k along D is g[k] and whose imaginary part is g[4 + k], to the points of F.
 template <Fold F, class V>
 inline __attribute__((always_inline)) void expand(const V (&g)[fold_inputs(F)], V (&e)[fold_points(F)]) {
   if constexpr (F == Fold::real) {

@@ -1,8 +1,8 @@
-// The weights' side of wide tiles (complex-inl.hpp): taps to points, and back by the transpose. Included only by
+// The weight transform of wide tiles (complex-inl.hpp), from taps to points, and its transpose. Included only by
 // winograd/transforms/kernels.cpp; everything has internal linkage.
 //
-// H and W first: the nine taps of a depth become 36 numbers, all of them at once; then, slice by slice, D and what
-// Gauss' products take of complex numbers.
+// H and W are transformed first: the nine taps at each depth become 36 numbers at once. Then D is transformed slice by
+// slice, and complex numbers become the factors of Gauss' products.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace vg::kernels {
 namespace {
 
-/// Taps to the six points of an axis.
+/// Transforms the taps along an axis to its six points.
 template <class T, class V>
 inline __attribute__((always_inline)) void wide_weight_points(const V (&w)[3], V (&u)[6]) {
   const V quarter = constant<T>(0.25), half = constant<T>(0.5);
@@ -25,7 +25,7 @@ inline __attribute__((always_inline)) void wide_weight_points(const V (&w)[3], V
   u[5] = -half * w[1];
 }
 
-/// The transpose.
+/// The transpose of wide_weight_points.
 template <class T, class V>
 inline __attribute__((always_inline)) void wide_weight_taps(const V (&u)[6], V (&w)[3]) {
   const V quarter = constant<T>(0.25), half = constant<T>(0.5);
@@ -35,7 +35,7 @@ inline __attribute__((always_inline)) void wide_weight_taps(const V (&u)[6], V (
   w[2] = even - c + u[3];
 }
 
-/// Halves of z and z'; the transpose is the same of from_complex.
+/// Halves z and z', or in the transpose the result of from_complex.
 template <class T, class V>
 inline __attribute__((always_inline)) void halve(V& a, V& b, V& c, V& d) {
   const V half = constant<T>(0.5);
@@ -45,7 +45,7 @@ inline __attribute__((always_inline)) void halve(V& a, V& b, V& c, V& d) {
   d = half * d;
 }
 
-/// What Gauss' products take of a weight c + i d.
+/// Stores the factors of Gauss' three products for a weight c + i d.
 template <class T, class V>
 inline __attribute__((always_inline)) void store_weight(T* u, std::int64_t point, V c, V d) {
   Simd<T>::store(u, c);
@@ -53,7 +53,7 @@ inline __attribute__((always_inline)) void store_weight(T* u, std::int64_t point
   Simd<T>::store(u + 2 * point, c + d);
 }
 
-/// A weight's gradient of those of its three products.
+/// Computes the gradient of a weight c + i d from the gradients of its three factors.
 template <class T, class V>
 inline __attribute__((always_inline)) void load_weight(const T* u, std::int64_t point, V& c, V& d) {
   using S = Simd<T>;
@@ -62,7 +62,7 @@ inline __attribute__((always_inline)) void load_weight(const T* u, std::int64_t 
   d = second + third;
 }
 
-/// Numbers (h, w) of a slice and three taps along D, to points.
+/// Transforms the numbers (h, w) of a slice, with three taps along D each, to points.
 template <PointPair H, PointPair W, class T, class V>
 inline void weight_slice(const V (&all)[6][6][3], T* u, std::int64_t point) {
   constexpr int h0 = 2 * static_cast<int>(H), w0 = 2 * static_cast<int>(W);
@@ -97,7 +97,7 @@ inline void weight_slice(const V (&all)[6][6][3], T* u, std::int64_t point) {
   }
 }
 
-/// The transpose.
+/// The transpose of weight_slice.
 template <PointPair H, PointPair W, class T, class V>
 inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
   constexpr int h0 = 2 * static_cast<int>(H), w0 = 2 * static_cast<int>(W);
@@ -132,7 +132,7 @@ inline void weight_numbers(const T* u, std::int64_t point, V (&all)[6][6][3]) {
                                                                     : all[h0 + i / 2][w0 + i % 2][k]) = e[i][k];
 }
 
-/// f(H, W, points of the slices before it) for each slice, `first` to `first + n - 1`.
+/// f(H, W, number of points of the slices before) for each slice from `first` to `first + n - 1`.
 template <class F>
 inline void each_slice(int first, int n, const F& f) {
   std::int64_t before = 0;
@@ -147,7 +147,7 @@ inline void each_slice(int first, int n, const F& f) {
   });
 }
 
-/// All 36 numbers of three taps along D: H's and W's transform of nine.
+/// The 36 numbers along H and W for each of three taps along D, and the transform from nine taps to 36 numbers.
 template <class T>
 struct WideWeights {
   using V = typename Simd<T>::V;

@@ -1,11 +1,11 @@
-// Products by point where channels come in groups (real-inl.hpp has the transforms). Included only by
+// Products per point of convolutions with groups (real-inl.hpp has the transforms). Included only by
 // winograd/transforms/kernels.cpp; everything has internal linkage.
 //
-// A group's outputs are a vector or a few, and the sum over its inputs is short (8 where there are 8 channels a group):
-// a call a product would cost more than the product, so one call does all groups and tiles of a point. A register tile
-// is 8 tiles by one vector of outputs; inputs are broadcast from L1. Where registers hold the weights of a group of 8,
-// they stay there for all tiles, and each tile's sum begins one input further than the tile's before: what is loaded
-// together then lies in different banks of L1 (groups of 8, 32^3: 8.7 -> 8.1 ms).
+// The outputs of a group are one or a few vectors, and the sum over its inputs is short (8 terms with 8 channels per
+// group). One call per group would take longer than its products, so one call computes all groups and tiles of a point.
+// A register tile is 8 tiles by one vector of outputs; inputs are broadcast from L1. With 32 registers the weights of a
+// group of 8 stay in registers for all tiles. Each tile then begins its sum one input after the previous tile, so that
+// values loaded together lie in different banks of L1 (groups of 8, 32^3: 8.7 -> 8.1 ms).
 #pragma once
 
 #include <cstdint>

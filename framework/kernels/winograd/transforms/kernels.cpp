@@ -1,7 +1,7 @@
-// Winograd's transforms, compiled once per instruction set (cmake/kernels.cmake). VOXGRAD_HALF_WIDTH is AVX2's code
-// with AVX-512's registers, for groups of few channels: they have no grad_weight.
+// Winograd's transforms, compiled once per instruction set (cmake/kernels.cmake). With VOXGRAD_HALF_WIDTH they use
+// vectors of AVX2's length with AVX-512's registers, for few channels per group; groups have no grad_weight here.
 #include "voxgrad/framework/kernels/simd/target.hpp"
-// after the vectors that it uses
+// must follow target.hpp, whose vectors it uses
 #include "voxgrad/framework/kernels/winograd/transforms/table-inl.hpp"
 
 namespace vg::kernels {

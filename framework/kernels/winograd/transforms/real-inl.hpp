@@ -1,18 +1,19 @@
-// The transforms of Winograd's F(2, 3) in one to three dimensions, with F(4, 3) along D for long tiles (wide ones have
+// The transforms of Winograd's F(2, 3) in one to three dimensions, with F(4, 3) along D for long tiles (wide tiles have
 // their own: complex-inl.hpp). Included only by winograd/transforms/kernels.cpp, after one header of simd/; everything
-// has internal linkage. What they surround, the products by point, are the direct bodies.
+// has internal linkage. The products per point between the transforms are computed by the direct kernels.
 //
 // In one dimension two outputs of a 3-tap kernel take 4 products instead of 6:
 //   y = A' [(G w) * (B' x)],   B' x = (x0 - x2, x1 + x2, x2 - x1, x1 - x3),   A' m = (m0 + m1 + m2, m1 - m2 - m3),
-//   G w = (w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2);   dimensions nest: 64 products for 8 outputs instead of
-//   216.
-// The gradient by w is the transpose of that: dw = G' [(B' x) * (A dy)], A dy = (g0, g0 + g1, g0 - g1, -g1).
-// Long tiles take 6 products for 4 outputs along D, 96 for 16 in three dimensions, by polynomials at 0, +-a, +-b and
-// infinity (RealPoints): 1.33 times fewer, at 1.6 times the error.
+//   G w = (w0, (w0 + w1 + w2) / 2, (w0 - w1 + w2) / 2, w2).
+// Dimensions nest: 64 products for 8 outputs instead of 216. The gradient with respect to w is the transpose:
+//   dw = G' [(B' x) * (A dy)],   A dy = (g0, g0 + g1, g0 - g1, -g1).
+// Long tiles take 6 products for 4 outputs along D, 96 for 16 outputs in three dimensions, with polynomials at 0, +-a,
+// +-b and infinity (RealPoints). That is 1.33 times fewer than F(2, 3), with 1.6 times its error.
 //
-// Lanes run over channels. A slice is one point along H: its two planes are combined as they are loaded, W is done in
-// registers, and along D a tile reuses two of the four columns of the tile before it. So a transform reads each element
-// of a plane pair once a run and writes full vectors; nothing is padded or copied, rows outside are zero by pointer.
+// Lanes run over channels. A slice is one point along H. Its two planes are combined while they are loaded, W is
+// transformed in registers, and along D a tile reuses two of the four columns of the previous tile. So a transform
+// reads each element of a pair of planes once per run and writes whole vectors. Nothing is padded or copied: rows
+// outside of the volume are read from an array of zeros.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@
 namespace vg::kernels {
 namespace {
 
-/// Loads and stores of one vector of channels, `n` lanes of it.
+/// Loads and stores the first `n` lanes of a vector of channels.
 template <class T, bool Masked>
 struct Channels {
   using S = Simd<T>;
@@ -50,11 +51,11 @@ inline void each_vector(std::int64_t channels, const F& f) {
 
 // ---- B', A and A' along one axis; with one point they do nothing ------------------------------------------------
 
-/// Outputs of a tile.
+/// Outputs per tile along an axis with so many points.
 constexpr int outputs_of(int points) { return points == 1 ? 1 : points - 2; }
 
-/// Where a long tile's polynomials are taken, besides 0 and infinity: at +-a and +-b. Of the pairs of sixteenths these
-/// make the smallest error, two thirds of that of 1 and 2; their squares and products are exact in a float.
+/// The points of long tiles are 0, infinity, +-a and +-b. Of all pairs of multiples of 1/16 these give the smallest
+/// error, two thirds of that of 1 and 2. Their squares and products are exact in a float.
 struct RealPoints {
   static constexpr double a = 0.6875, b = 1.5, aa = a * a, bb = b * b;
   static constexpr double of_zero = 1 / (aa * bb), of_a = 0.5 / (aa * (aa - bb)), of_b = 0.5 / (bb * (bb - aa));
@@ -132,9 +133,9 @@ inline __attribute__((always_inline)) void output_points(const V (&m)[P], V (&y)
 
 // ---- x and gradients to points ----------------------------------------------------------------------------------
 
-const double zeros[64] = {};  // what a row outside is read from
+const double zeros[64] = {};  // rows outside of the volume are read from here
 
-/// The rows of a slice: where all are inside, they are one row apart.
+/// The rows of a slice if all are inside of the volume: they are at equal distances.
 template <class T, int Rows>
 struct InsideRows {
   const T *first_a, *first_b;
@@ -150,7 +151,7 @@ struct InsideRows {
   }
 };
 
-/// Else rows outside read zeros: their offsets are masked away.
+/// The rows of a slice otherwise. Rows outside read `zeros`, and a mask sets their offsets to 0.
 template <class T, int Rows>
 struct AnyRows {
   const T *rows_a[Rows], *rows_b[Rows];
@@ -168,7 +169,7 @@ struct AnyRows {
   const T* b(int r, std::int64_t at) const { return rows_b[r] + (at & in_b[r]); }
 };
 
-/// The columns of a slice: a + sign * b in each row, at depth d; zero where d is outside.
+/// The columns of a slice: at depth d each row is a + sign * b; zero if d is outside of the row.
 template <class T, class Planes, bool Masked>
 struct Columns {
   using S = Simd<T>;
@@ -204,7 +205,7 @@ inline void each_columns(const InputTransformArgs<T>& g, const F& f) {
   });
 }
 
-/// v[k] at to + k * point_stride: addresses are taken from locals, for a vector store could change any memory.
+/// Stores v[k] at to + k * point_stride. The arguments are values, because a vector store may change any memory.
 template <class T, int P>
 inline __attribute__((always_inline)) void store_points(T* to, std::int64_t point_stride,
                                                         const typename Simd<T>::V (&v)[P]) {
@@ -284,7 +285,8 @@ void winograd_gradient(const InputTransformArgs<T>& g) {
 
 // ---- products to outputs ----------------------------------------------------------------------------------------
 
-/// What a slice does to the outputs of a tile's first and second plane: A' along H, its first term written, not added.
+/// How a slice changes the outputs of a tile's first and second plane (the rows of A' along H). The first term of an
+/// output is written, not added.
 enum class StoreMode { nothing, set, add, subtract };
 template <StoreMode I>
 struct OutputMode {
@@ -296,30 +298,30 @@ constexpr StoreMode into[5][2] = {{StoreMode::set, StoreMode::nothing},  // no t
                                   {StoreMode::add, StoreMode::subtract},
                                   {StoreMode::nothing, StoreMode::subtract}};
 
-/// Whether all slices are in the outputs after this one.
+/// Whether the outputs are complete after this slice, for one plane or for any plane.
 constexpr bool is_last(int slice, int plane) { return slice == 0 || slice == 3 + plane; }
 constexpr bool is_last(int slice) { return is_last(slice, 0) || is_last(slice, 1); }
 
-/// Whether a long tile's output k of row w is one of those that LevelCheck takes: of two rows the ends of one, the
-/// middle of the other.
+/// Whether LevelCheck samples output k of row w of a long tile: the first and last output of row 0 and the inner
+/// outputs of row 1, or all outputs if there is one row.
 template <int Rows>
 constexpr bool is_taken(int w, int k) {
   return Rows == 1 || (w == 0) == (k == 0 || k == 3);
 }
 
-/// What a run's outputs add to a block's levels. Of each tile four vectors are taken, of `taken` outputs each: their
-/// smallest squares, lane by lane. `tiles` share the four.
+/// Updates a block's levels with the outputs of a run. It keeps four vectors with the smallest squares of some sampled
+/// outputs, lane by lane; `Tiles` consecutive tiles share the four vectors.
 template <class T, bool Wanted, int Tiles = 1>
 class LevelCheck {
   using S = Simd<T>;
   using V = typename S::V;
 
  public:
-  /// An output.
+  /// Adds an output to the sum of squares of the current tile.
   __attribute__((always_inline)) void add(V v) {
     if constexpr (Wanted) tile_ = S::fma(v, v, tile_);
   }
-  /// One of those that are taken, of tile t.
+  /// Adds a sampled output of tile t, as its i-th vector.
   __attribute__((always_inline)) void take(std::int64_t t, int i, V v) {
     if constexpr (Wanted) {
       V& taken = taken_[t % Tiles * (4 / Tiles) + i];
@@ -334,7 +336,7 @@ class LevelCheck {
       if (t % Tiles == Tiles - 1) end_taken();
     }
   }
-  /// Of so many channels.
+  /// Merges the result, for a vector with `channels` channels, into *levels.
   void report(std::int64_t channels, WinogradLevels<T>* levels) {
     if constexpr (Wanted) {
       end_taken();
@@ -370,7 +372,7 @@ inline __attribute__((always_inline)) typename Simd<T>::V put(const Channels<T, 
   if constexpr (Mode == StoreMode::add) v = io.load(y) + v;
   if constexpr (Mode == StoreMode::subtract) v = io.load(y) - v;
   io.store(y, v);
-  return Masked ? io.load(y) : v;  // lanes beyond the channels may hold anything
+  return Masked ? io.load(y) : v;  // lanes after the last channel are unspecified
 }
 
 template <int Slice, class T, int PW, int PD>
@@ -378,7 +380,7 @@ void winograd_output_slice(const OutputTransformArgs<T>& g) {
   using V = typename Simd<T>::V;
   constexpr int rows = outputs_of(PW), columns = outputs_of(PD);
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
-    // copies: a vector store could change any memory
+    // local copies, because a vector store may change any memory
     const std::int64_t point_stride = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
     T* const y[2][2] = {{g.y[0][0], g.y[0][1]}, {g.y[1][0], g.y[1][1]}};
     const T* from = g.from + c;

@@ -1,17 +1,20 @@
-// The transforms of convolutions of stride 2 with three taps, and of their transposes (input dilation 2), by Winograd's
-// F(2, 2). Included only by winograd/transforms/kernels.cpp, after real-inl.hpp; everything has internal linkage.
+// The transforms of convolutions with stride 2 and three taps, and of their transposes (input dilation 2), by
+// Winograd's F(2, 2). Included only by winograd/transforms/kernels.cpp, after real-inl.hpp; everything has internal
+// linkage.
 //
-// In one dimension two outputs y0, y1 of x0 to x4 take five products instead of six: even elements meet two taps, which
-// is F(2, 2), odd ones a single tap:
+// In one dimension two outputs y0, y1 of x0 to x4 take five products instead of six. Even elements use two taps, which
+// is F(2, 2), and odd elements use one tap:
 //   y0 = m0 + m1 + m3, y1 = m1 + m2 + m4   of   m = (w0 (x0 - x2), (w0 + w2) x2, w2 (x4 - x2), w1 x1, w1 x3).
-// Dimensions nest: 125 products for 8 outputs instead of 216. Two products share a weight, and those that only one
-// output wants are one sum: 125 points of x, 64 of w and 27 of y make them, and are all that goes to memory.
-// grad_weight is the transpose of that in w. In x it is, for four elements of dx, with d = dy:
+// Dimensions nest: 125 products for 8 outputs instead of 216. Two products share a weight, and products that contribute
+// to the same single output are summed at once. So only 125 points of x, 64 of w and 27 of y are stored in memory.
+// grad_weight is the transpose with respect to w. The transpose with respect to x is, for four elements of dx, with d =
+// dy:
 //   (n0 + n1, n3, n1 + n2, n4)   of   n = (w0 (d0 - d1), (w0 + w2) d1, w2 (d2 - d1), w1 d1, w1 d2)
-// for a reversed kernel: 64 points of dy and 125 products make 64 elements. All are sums: exact on small integers.
+// for a reversed kernel: 64 points of dy and 125 products give 64 elements. All transforms are sums, exact on small
+// integers.
 //
-// Lanes run over channels. A transform goes along a run of tiles, neighbours along D, and reads each element as often
-// as tiles share it.
+// Lanes run over channels. A transform moves along a run of tiles, adjacent along D, and keeps the columns that
+// consecutive tiles share in registers.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +24,8 @@
 namespace vg::kernels {
 namespace {
 
-/// What a transform along an axis does: `points` of `size` elements get(0) ...; the next tile's are `step` further.
+/// The input transform along an axis, of x: `points` values from `size` elements get(0) ...; the next tile is `step`
+/// elements further.
 struct StridedInput {
   static constexpr int size = 5, points = 5, step = 4;
   template <int P, class V, class Get>
@@ -33,7 +37,7 @@ struct StridedInput {
     if constexpr (P == 4) return get(3);
   }
 };
-/// Of dy, for the sum over its products with x.
+/// The transform of dy in grad_weight.
 struct StridedGradient {
   static constexpr int size = 2, points = 3, step = 2;
   template <int P, class V, class Get>
@@ -43,7 +47,7 @@ struct StridedGradient {
     if constexpr (P == 2) return get(1);
   }
 };
-/// Of dy, for dx.
+/// The transform of dy in backward-data, that is, of an input with dilation 2.
 struct DilatedInput {
   static constexpr int size = 3, points = 4, step = 2;
   template <int P, class V, class Get>
@@ -64,7 +68,7 @@ inline __attribute__((always_inline)) void each_constant(const F& f) {
   }
 }
 
-/// Point H along H of a run's tiles, all points along W and D.
+/// Transforms the tiles of a run at point H along H and all points along W and D.
 template <class Axis, int H, bool Inside, class T, class Io>
 __attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std::int64_t c, T* to, const Io& io) {
   using S = Simd<T>;
@@ -111,7 +115,7 @@ __attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std
   }
 }
 
-/// Point (h, w, d), n an axis, at (h * n + w) * n + d.
+/// Transforms a run; with n points along each axis, point (h, w, d) has the number (h * n + w) * n + d.
 template <class Axis, class T>
 void strided_points(const InputTransformArgs<T>& g) {
   bool inside = true;
@@ -129,7 +133,7 @@ void strided_points(const InputTransformArgs<T>& g) {
   });
 }
 
-/// The inverse along an axis: `outputs` of `points`.
+/// The inverse transform along an axis: `outputs` outputs from `points` values.
 struct StridedOutput {
   static constexpr int points = 3, outputs = 2;
   template <class V>
@@ -149,7 +153,7 @@ struct DilatedOutput {
   }
 };
 
-/// Point h along H of a tile: its outputs along W and D.
+/// The outputs along W and D of a tile at one point along H.
 template <class Axis, class T, class V>
 inline __attribute__((always_inline)) void strided_outputs_of(const T* m, std::int64_t point_stride,
                                                               V (&y)[Axis::outputs][Axis::outputs]) {
@@ -226,7 +230,7 @@ inline __attribute__((always_inline)) void strided_weight_taps(const V (&u)[4], 
   w[2] = u[1] + u[2];
 }
 
-/// Along all axes, of From^3 numbers get(i) To^3, for put(i, number).
+/// Applies `axis`, From numbers to To numbers, along all three axes: from get(i), i < From^3, to put(i, v), i < To^3.
 template <int From, int To, class V, class Axis, class Get, class Put>
 inline void nested(const Axis& axis, const Get& get, const Put& put) {
   V by_d[From][From][To], by_w[From][To][To];
@@ -252,7 +256,7 @@ inline void nested(const Axis& axis, const Get& get, const Put& put) {
     }
 }
 
-/// Rows of taps to 64 points, whole vectors of `width` (zeros beyond the channels).
+/// Transforms rows of 27 taps to 64 points, in whole vectors up to `width` (with zeros after the last channel).
 template <class T>
 void strided_weights(const WeightTransformArgs<T, const T>& a) {
   using S = Simd<T>;
@@ -271,7 +275,7 @@ void strided_weights(const WeightTransformArgs<T, const T>& a) {
     }
 }
 
-/// The transpose.
+/// The transpose of strided_weights.
 template <class T>
 void strided_taps(const WeightTransformArgs<const T, T>& a) {
   using S = Simd<T>;

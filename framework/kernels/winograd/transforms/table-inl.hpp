@@ -1,9 +1,9 @@
-// The weights' side of Winograd's F(2, 3) (real-inl.hpp): taps to points by G, and back by its transpose. Included
-// only by winograd/transforms/kernels.cpp; everything has internal linkage.
+// The weight transform G of F(2, 3) and long tiles (real-inl.hpp), from taps to points, its transpose, and the tables
+// of all transforms. Included only by winograd/transforms/kernels.cpp; everything has internal linkage.
 //
-// As the tiles, weights are worked on by slice, one point along H: its plane of taps is combined from up to three as it
-// is loaded, then D and W are transformed in registers (16 vectors). Back, all slices together make one plane of taps
-// after the other, so that a tap is written once.
+// Like tiles, weights are transformed slice by slice, one point along H at a time. Up to three planes of taps are
+// combined while they are loaded; then D and W are transformed in registers (16 vectors). The transpose combines all
+// slices to one plane of taps after the other, so that each tap is written once.
 #pragma once
 
 #include <cstdint>
@@ -70,7 +70,7 @@ inline void with_points(const int (&points)[3], const F& f) {
   points[1] == 4 ? d(Int<4>()) : d(Int<1>());
 }
 
-/// Which planes of taps make a slice: the first, the last, or half of (first + last) + sign * middle.
+/// The planes of taps that a slice combines: the first, the last, or half of (first + last) + sign * middle.
 enum class Plane { first, last, both };
 
 template <Plane P, class T, int PW, int PD>
@@ -131,8 +131,8 @@ void winograd_weights(const WeightTransformArgs<T, const T>& a) {
   });
 }
 
-/// The plane kh of taps that the slices make, where there are four: (m0 + (m1 + m2) / 2, (m1 - m2) / 2, (m1 + m2) / 2 +
-/// m3).
+/// The plane of taps with index `Plane`, from the four slices m0 to m3: plane 0 is m0 + (m1 + m2) / 2, plane 1 is (m1 -
+/// m2) / 2, plane 2 is (m1 + m2) / 2 + m3.
 template <int Plane, class T>
 inline __attribute__((always_inline)) typename Simd<T>::V tap_plane(const T* u, std::int64_t slice,
                                                                     typename Simd<T>::V half) {
@@ -179,7 +179,7 @@ inline __attribute__((always_inline)) void taps_of_plane(const WeightTransformAr
   });
 }
 
-/// A row's points (16 KB at 64 channels) are in L1 for its second and third plane.
+/// The points of a row (16 KB at 64 channels) are still in L1 for the second and third plane.
 template <class T>
 void winograd_taps(const WeightTransformArgs<const T, T>& a) {
   if (a.points[0] == 6) return wide_taps(a);
@@ -197,7 +197,8 @@ void winograd_taps(const WeightTransformArgs<const T, T>& a) {
   });
 }
 
-/// The extremes of several vectors at a time: a comparison needs the result of the one before it.
+/// Extremes in several independent chains of comparisons, because each comparison depends on the previous one of its
+/// chain.
 template <class T>
 class Extremes {
   using S = Simd<T>;
@@ -211,7 +212,7 @@ class Extremes {
   __attribute__((always_inline)) void add(int i, V v) {
     high_[i] = S::most(high_[i], v);
     low_[i] = S::least(low_[i], v);
-    lost_[i] = S::fma(S::zero(), v, lost_[i]);  // zero times what is not finite is NaN
+    lost_[i] = S::fma(S::zero(), v, lost_[i]);  // 0 * v is NaN if v is not finite
   }
   T largest() {
     for (int i = 1; i < together; ++i) {
@@ -247,7 +248,7 @@ T largest(std::int64_t rows, std::int64_t n, const T* v, std::int64_t stride) {
   return extremes.largest();
 }
 
-/// v[r] lane c <- v[c] lane r, by exchanging blocks of 1, 2, 4 ... lanes.
+/// Lane c of v[r] becomes lane r of v[c], by exchanging blocks of 1, 2, 4 ... lanes.
 template <class T>
 inline void transpose(typename Simd<T>::V (&v)[Simd<T>::lanes]) {
   using S = Simd<T>;
@@ -283,7 +284,7 @@ void transpose_block(const T* from, std::int64_t stride, std::int64_t rows, std:
     if (r < rows) S::store(to + r * S::lanes, v[r]);
 }
 
-/// What forward and grad_input take, which is all that groups need: `Sums` adds grad_weight's.
+/// The transforms of the data passes, which are all that groups need; `Sums` adds those of grad_weight.
 template <bool Sums, class T, int PW, int PD>
 constexpr TileTransforms<T> make_tiles() {
   TileTransforms<T> t{winograd_input<T, PW, PD>, nullptr, winograd_output<T, PW, PD>};
