@@ -32,6 +32,7 @@ class ProductBatches {
       passes_.push_back(std::move(batches));
     }
   }
+  /// The batches of the stage that begins with `slice`.
   const std::vector<ProductBatch>& slices_per_stage(int slice) const {
     return passes_[static_cast<std::size_t>(slice / of_pass_)];
   }
