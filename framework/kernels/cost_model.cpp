@@ -144,7 +144,7 @@ Cost strided_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
 
 Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   double a_pair = static_cast<double>(p.in_channels) * direct_vectors(p, lanes);
-  if (pass != Pass::grad_weight && p.groups == 1) a_pair *= std::min(1.0, direct::gather_few_share(p, lanes));
+  if (pass != Pass::grad_weight && p.groups == 1) a_pair *= std::min(1.0, direct::igemm_narrow_share(p, lanes));
   constexpr double never = std::numeric_limits<double>::infinity();
   if (!winograd::applies(p, pass))
     return {static_cast<double>(outputs(p)) * static_cast<double>(taps(p)) * a_pair, never, never, never};

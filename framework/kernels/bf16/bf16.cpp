@@ -101,20 +101,20 @@ int64_t pairs_of(int64_t channels, bool tiles) {
 }
 
 /// How a data pass makes pairs, and the kernel that it runs.
-struct PairGather {
+struct PairDataPass {
   const Bf16Kernels* k;
   int axis;
   int64_t pairs, lanes;  ///< pairs per group; lanes of the packed weights
   bool few, tiles;
 
-  Conv3dProblem over_pairs(const Conv3dProblem& p) const { return gather_over_pairs(p, axis, pairs); }
+  Conv3dProblem over_pairs(const Conv3dProblem& p) const { return data_pass_over_pairs(p, axis, pairs); }
   IgemmKernel<Bf16Pair> kernel() const { return few ? k->igemm_narrow : tiles ? k->igemm_tiles : k->igemm; }
 };
 
-PairGather pair_gather(const Bf16Kernels* k, const Conv3dProblem& p) {
-  PairGather g{k, gather_pairing(p), 0, 0, false, false};
+PairDataPass pair_data_pass(const Bf16Kernels* k, const Conv3dProblem& p) {
+  PairDataPass g{k, data_pass_pairing(p), 0, 0, false, false};
   const int64_t ci = p.in_channels / p.groups, pairs = ceil_div(ci, 2);
-  g.few = direct::gather_is_few(gather_over_pairs(p, g.axis, pairs), k->lanes);
+  g.few = direct::igemm_is_narrow(data_pass_over_pairs(p, g.axis, pairs), k->lanes);
   g.tiles = k->igemm_tiles != nullptr && !g.few && g.axis == channel_pairs && pairs >= least_pairs_for_tiles;
   g.pairs = pairs_of(ci, g.tiles);
   g.lanes = g.tiles ? tile_lanes : k->lanes;
@@ -122,22 +122,22 @@ PairGather pair_gather(const Bf16Kernels* k, const Conv3dProblem& p) {
 }
 
 /// The data pass over p with packed weights. Returns false and does nothing if it must be emulated.
-bool gather_packed(const PairGather& g, const Conv3dProblem& p, const float* x, const Bf16Pair* packed, float* y) {
+bool data_pass_packed(const PairDataPass& g, const Conv3dProblem& p, const float* x, const Bf16Pair* packed, float* y) {
   const Conv3dProblem q = g.over_pairs(p);
   memory::Scratch<Bf16Pair> xp(x_elements(q));
   if (g.axis == channel_pairs)
     pair_channels(*g.k, p, g.pairs, x, xp.data());
   else if (!pair_inputs(*g.k, p, g.axis, p.rhs_dilation[g.axis], x, xp.data()))
     return false;
-  direct::gather_packed<Bf16Pair>(q, g.kernel(), g.lanes, xp.data(), packed, packed_size(q, g.few, g.lanes), y);
+  direct::data_pass_packed<Bf16Pair>(q, g.kernel(), g.lanes, xp.data(), packed, packed_size(q, g.few, g.lanes), y);
   return true;
 }
 
 /// The data pass over p (as direct::data_pass) with pairs. Returns false if it must be emulated.
-bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
+bool data_pass_pairs(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
   const Bf16Kernels* const k = kernels_for(p, transpose ? Pass::grad_input : Pass::forward);
   if (k == nullptr) return false;
-  const PairGather g = pair_gather(k, p);
+  const PairDataPass g = pair_data_pass(k, p);
   const Conv3dProblem q = g.over_pairs(p);
   memory::Scratch<Bf16Pair> packed(q.groups * packed_size(q, g.few, g.lanes));
   {
@@ -145,9 +145,9 @@ bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const 
     if (!pair_weights(*k, p, g.axis, g.pairs, transpose, w, wp.data())) return false;
     pack(q, weights_of<Bf16Pair>(q, wp.data(), transpose), g.few, g.lanes, packed.data());
   }
-  if (!is_row(p)) return gather_packed(g, p, x, packed.data(), y);
+  if (!is_row(p)) return data_pass_packed(g, p, x, packed.data(), y);
   parallel_ranges(p.out_size[2], row_part, [&](int64_t begin, int64_t end) {
-    gather_packed(g, part_of_row(p, end - begin), x + begin * p.in_channels, packed.data(), y + begin * p.out_channels);
+    data_pass_packed(g, part_of_row(p, end - begin), x + begin * p.in_channels, packed.data(), y + begin * p.out_channels);
   });
   return true;
 }
@@ -155,7 +155,7 @@ bool gather_pairs(const Conv3dProblem& p, bool transpose, const float* x, const 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
 
 WgradKernel<Bf16Pair> weight_kernel(const Bf16Kernels& k, const Conv3dProblem& q) {
-  return direct::weight_is_few(q, k.lanes, k.weight_lanes) ? k.wgrad_narrow : k.wgrad;
+  return direct::wgrad_is_narrow(q, k.lanes, k.weight_lanes) ? k.wgrad_narrow : k.wgrad;
 }
 
 /// grad_weight of a part of a row, where a pair of outputs uses just one pair of inputs.
@@ -208,7 +208,7 @@ namespace {
 
 void data_pass(const Conv3dProblem& p, bool transpose, const float* x, const float* w, float* y) {
   for_each_row_chunk(p, cache::bf16_chunk_elements, [&](const RowChunk& s) {
-    if (gather_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
+    if (data_pass_pairs(collapsed(s.p), transpose, x + s.x, w, y + s.y)) return;
     Rounded xr(x + s.x, x_elements(s.p)), wr(w, w_elements(s.p));
     if (transpose)
       conv3d_grad_input<float>(transposed(s.p), xr.data(), wr.data(), y + s.y);

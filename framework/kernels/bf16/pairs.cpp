@@ -52,7 +52,7 @@ int64_t meetings(const Conv3dProblem& p, int a) {
 
 }  // namespace
 
-int gather_pairing(const Conv3dProblem& p) {
+int data_pass_pairing(const Conv3dProblem& p) {
   const int64_t ci = p.in_channels / p.groups;
   int best = channel_pairs;
   int64_t least = taps(p) * ceil_div(ci, 2);
@@ -67,7 +67,7 @@ int gather_pairing(const Conv3dProblem& p) {
   return best;
 }
 
-Conv3dProblem gather_over_pairs(const Conv3dProblem& p, int axis, int64_t pairs) {
+Conv3dProblem data_pass_over_pairs(const Conv3dProblem& p, int axis, int64_t pairs) {
   Conv3dProblem q = p;
   if (axis == channel_pairs) {
     q.in_channels = p.groups * pairs;

@@ -22,9 +22,9 @@ namespace vg::kernels {
 constexpr int channel_pairs = -1;
 
 /// The cheapest pairs for a data pass over p: an axis or channel_pairs.
-int gather_pairing(const Conv3dProblem& p);
+int data_pass_pairing(const Conv3dProblem& p);
 /// The problem of the data pass over pairs; for channel_pairs, a group has `pairs` of them.
-Conv3dProblem gather_over_pairs(const Conv3dProblem& p, int axis, std::int64_t pairs);
+Conv3dProblem data_pass_over_pairs(const Conv3dProblem& p, int axis, std::int64_t pairs);
 /// The axis of the cheapest pairs for p's grad_weight, or channel_pairs if there is none.
 int weight_pairing(const Conv3dProblem& p);
 /// The problem of grad_weight over pairs of outputs along an axis.
@@ -37,7 +37,7 @@ bool pair_inputs(const Bf16Kernels& k, const Conv3dProblem& p, int axis, std::in
                  Bf16Pair* to);
 /// Makes pairs (dy[2 q], dy[2 q + 1]) along an axis.
 bool pair_outputs(const Bf16Kernels& k, const Conv3dProblem& p, int axis, const float* dy, Bf16Pair* to);
-/// Makes the weights of gather_over_pairs in the order of p's, to pack as weights_of(problem of pairs, to, transpose).
+/// Makes the weights of data_pass_over_pairs in the order of p's, to pack as weights_of(problem of pairs, to, transpose).
 bool pair_weights(const Bf16Kernels& k, const Conv3dProblem& p, int axis, std::int64_t pairs, bool transpose,
                   const float* w, Bf16Pair* to);
 

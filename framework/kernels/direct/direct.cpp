@@ -38,18 +38,18 @@ struct Runs {
 }  // namespace
 
 // FMAs per output, and four steps per channel to sum its lanes.
-double gather_few_share(const Conv3dProblem& p, int64_t lanes) {
+double igemm_narrow_share(const Conv3dProblem& p, int64_t lanes) {
   const int64_t co = p.out_channels / p.groups;
   const Runs runs(p);
   return static_cast<double>(runs.count * ceil_div(runs.rows, lanes) * co + 4 * co) /
          static_cast<double>(runs.count * runs.rows * ceil_div(co, lanes));
 }
 
-bool gather_is_few(const Conv3dProblem& p, int64_t lanes) { return gather_few_share(p, lanes) <= 1; }
+bool igemm_is_narrow(const Conv3dProblem& p, int64_t lanes) { return igemm_narrow_share(p, lanes) <= 1; }
 
 // FMAs per position; a smaller vector takes its share of a whole vector's time. Lanes over the rows are added to dw one
 // by one, after about `positions` positions.
-bool weight_is_few(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
+bool wgrad_is_narrow(const Conv3dProblem& p, int64_t lanes, int64_t least_lanes) {
   const int64_t co = p.out_channels / p.groups;
   const Runs runs(p);
   const int64_t columns = co <= least_lanes ? least_lanes : ceil_div(co, lanes) * lanes;
@@ -72,7 +72,7 @@ bool is_grouped(const Conv3dProblem& p, int64_t lanes) {
 
 /// Depthwise and small groups: one call per chunk computes all channels.
 template <class T>
-void gather_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
+void data_pass_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y) {
   const KernelTable<T>& table = current_table<T>();
   const bool depthwise = is_depthwise(p);
   const auto kernel = depthwise ? table.igemm_depthwise : table.igemm_grouped;
@@ -108,11 +108,11 @@ bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthw
 template <class T>
 bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
   const KernelTable<T>& table = current_table<T>();
-  if (lanes_over_groups(p, table.lanes)) return gather_lanes_over_groups(p, transpose, x, w, y), false;
-  const bool few = gather_is_few(p, table.lanes);
+  if (lanes_over_groups(p, table.lanes)) return data_pass_lanes_over_groups(p, transpose, x, w, y), false;
+  const bool few = igemm_is_narrow(p, table.lanes);
   memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
   pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
-  return gather_packed(p, few ? table.igemm_narrow : table.igemm, table.lanes, x, packed.data(),
+  return data_pass_packed(p, few ? table.igemm_narrow : table.igemm, table.lanes, x, packed.data(),
                        packed_size(p, few, table.lanes), y, epilogue);
 }
 
@@ -148,7 +148,7 @@ void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_i
 }  // namespace
 
 template <class T>
-bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
+bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
                    int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const std::shared_ptr<const Indirection> kept = indirection_of(p, target_task_outputs(p));
@@ -217,7 +217,7 @@ WgradKernel<T> weight_kernel(const Conv3dProblem& p) {
   const KernelTable<T>& table = current_table<T>();
   if (is_depthwise(p)) return table.wgrad_depthwise;
   if (is_grouped(p, table.lanes)) return table.wgrad_grouped;
-  return weight_is_few(p, table.lanes, table.weight_lanes) ? table.wgrad_narrow : table.wgrad;
+  return wgrad_is_narrow(p, table.lanes, table.weight_lanes) ? table.wgrad_narrow : table.wgrad;
 }
 
 /// dw (of one partial sum) += the boxes [begin, end), for the part [part_begin, part_end). Box `after` may follow them.
@@ -303,7 +303,7 @@ template void grad_weight<float>(const Conv3dProblem&, const float*, const float
 template bool data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                                 const Epilogue<double>&);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
-template bool gather_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
+template bool data_pass_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
                                       const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
 template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WgradKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
                                        const Bf16Pair*, float*);

@@ -23,17 +23,17 @@ bool lanes_over_groups(const Conv3dProblem& p, std::int64_t lanes);
 
 /// The products and sums of igemm_narrow (lanes over the reduction), divided by the products of igemm (lanes over the
 /// output channels).
-double gather_few_share(const Conv3dProblem& p, std::int64_t lanes);
+double igemm_narrow_share(const Conv3dProblem& p, std::int64_t lanes);
 /// Whether igemm_narrow is faster than igemm.
-bool gather_is_few(const Conv3dProblem& p, std::int64_t lanes);
+bool igemm_is_narrow(const Conv3dProblem& p, std::int64_t lanes);
 
 /// Whether wgrad_narrow is faster than wgrad, whose smallest vector has least_lanes.
-bool weight_is_few(const Conv3dProblem& p, std::int64_t lanes, std::int64_t least_lanes);
+bool wgrad_is_narrow(const Conv3dProblem& p, std::int64_t lanes, std::int64_t least_lanes);
 
 /// The data pass with `kernel`, one of the DenseKernels, on weights that were packed for it with `group_size` elements
 /// per group. Returns whether the epilogue was applied.
 template <class T>
-bool gather_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
+bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
                    std::int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue = {});
 
 /// grad_weight with `kernel`, which computes the channels of all groups in one call if `over_groups`.

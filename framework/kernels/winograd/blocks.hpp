@@ -37,7 +37,7 @@ inline std::int64_t block_tiles(const Conv3dProblem& p, const Points& points, st
 
 /// The points, with all slices of wide tiles in one stage if a block then stays in L2 together with the weights. With
 /// more channels, prefetched lines would be evicted before they are read.
-inline Points passes_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
+inline Points stages_of(const Conv3dProblem& p, const Points& points, std::size_t element) {
   if (!points.has_wide_tiles()) return points;
   const Points all = points.at_once();
   return 16 * tile_bytes(p, all, element) <= cache::winograd_block_at_once ? all : points;
@@ -99,7 +99,7 @@ bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
 /// Computes all blocks; products(block) returns the `product` of a block. in_place: the products of a point replace its
 /// inputs.
 template <class T, class Products>
-void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
+void data_pass_blocks(const DataPassOperands<T>& of, const Tiling& tiling, const BlockSide<T, const T>& in,
                       const BlockSide<T, T>& out, const Epilogue<T>& epilogue, const Products& products,
                       bool in_place = false) {
   const Conv3dProblem& p = of.p;
@@ -114,7 +114,7 @@ void data_pass_blocks(const Gathered<T>& of, const Tiling& tiling, const BlockSi
   const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
                                      ceil_div(p.out_channels, out.table.lanes));
   const ProductBatches whole(tiling.points(), tiling.points().slices_per_stage(), folded, at_once),
-      shorter(tiling.points(), tiling.points().short_slices_per_stage(), folded, at_once);
+      shorter(tiling.points(), tiling.points().remainder_slices_per_stage(), folded, at_once);
   if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,

@@ -15,7 +15,7 @@ bool panel_loop_applies(const Conv3dProblem& p, std::int64_t element);
 /// The same, and the tiles of `points` are f2: long and wide tiles do not use the panel loop.
 bool uses_panel_loop(const Conv3dProblem& p, const Points& points, std::int64_t element);
 
-/// The data pass with f2 tiles by the panel loop; has_few_tiles must hold. It applies no epilogue.
+/// The data pass with f2 tiles by the panel loop; panel_loop_applies must hold. It applies no epilogue.
 template <class T>
 void data_pass_panel_loop(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y);
 

@@ -54,7 +54,7 @@ struct StridedSums {
   const StridedTransforms<T>& kernels;
   const int64_t width;
   const TransformedLayout in, out;
-  const int64_t point, slab_size, partials;
+  const int64_t point, partial_size, partials;
   memory::Scratch<T> u;
   const ProductPositions whole;
   const PartialSums groups;
@@ -68,9 +68,9 @@ struct StridedSums {
         in(p.in_channels, tiling.most_tiles(), current_table<T>().lanes),
         out(p.out_channels, tiling.most_tiles(), current_table<T>().lanes),
         point(p.in_channels * width),
-        slab_size(w_points * point),
-        partials(partials_of(p, tiling, slab_size * static_cast<int64_t>(sizeof(T)))),
-        u(partials * slab_size),
+        partial_size(w_points * point),
+        partials(partials_of(p, tiling, partial_size * static_cast<int64_t>(sizeof(T)))),
+        u(partials * partial_size),
         whole(tiling.most_tiles(), in, out),
         groups(partials),
         check(p, strided_shares(), p.in_channels) {}
@@ -79,7 +79,7 @@ struct StridedSums {
   void finish(int64_t row, T* dw) {
     for (int64_t g = 1; g < groups.count(); ++g)
       for (int64_t i = 0; i < w_points; ++i)
-        current_table<T>().accumulate(width, u.data() + groups.begin(g) * slab_size + i * point + row * width,
+        current_table<T>().accumulate(width, u.data() + groups.begin(g) * partial_size + i * point + row * width,
                                       u.data() + i * point + row * width);
     check.add_points(row, 1, p.out_channels, u.data() + row * width, point, width);
     WeightTransformArgs<const T, T> a{};
@@ -99,17 +99,17 @@ struct StridedSums {
 
 /// Sums the blocks of one partial sum, one after the other.
 template <class T>
-class StridedSlab {
+class StridedPartialSum {
  public:
-  StridedSlab(StridedSums<T>& of, int64_t partial)
+  StridedPartialSum(StridedSums<T>& of, int64_t partial)
       : of_(of),
-        sums_(of.u.data() + partial * of.slab_size),
+        sums_(of.u.data() + partial * of.partial_size),
         begin_(of.tiling.blocks() * partial / of.partials),
         end_(of.tiling.blocks() * (partial + 1) / of.partials),
         v_(x_points * of.in.point_stride),
         e_(y_points * of.out.point_stride),
         ahead_(of.p, of.tiling) {
-    std::fill_n(sums_, of.slab_size, T(0));
+    std::fill_n(sums_, of.partial_size, T(0));
   }
 
   void run(const T* x, const T* dy) {
@@ -165,8 +165,8 @@ template <class T>
 bool grad_weight_strided(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
   StridedSums<T> sums(p);
   parallel_for(
-      sums.partials, [&](int64_t partial) { StridedSlab<T>(sums, partial).run(x, dy); }, is_small(p));
-  sums.groups.add(sums.u.data(), sums.slab_size, is_small(p));
+      sums.partials, [&](int64_t partial) { StridedPartialSum<T>(sums, partial).run(x, dy); }, is_small(p));
+  sums.groups.add(sums.u.data(), sums.partial_size, is_small(p));
   parallel_for(
       p.in_channels, [&](int64_t row) { sums.finish(row, dw); }, is_small(p));
   return sums.check.are_even();

@@ -19,8 +19,8 @@ constexpr Slice gradient_slices[4] = {{0, -1, 1}, {0, 1, 1}, {0, 1, -1}, {-1, 1,
 constexpr Slice only_slice = {0, -1, 1};
 
 /// The elements and outputs of a remainder tile, in the order of those of a whole wide tile.
-constexpr int short_elements[6] = {0, 1, 2, 1, 2, 3};
-constexpr int short_outputs[4] = {0, -1, -1, 1};
+constexpr int remainder_elements[6] = {0, 1, 2, 1, 2, 3};
+constexpr int remainder_outputs[4] = {0, -1, -1, 1};
 
 /// The planes of a wide tile that each stage reads, as bit masks.
 constexpr unsigned input_passes[3] = {0b011110, 0b110011, 0b011110};
@@ -57,7 +57,7 @@ Cut cut_of(const Conv3dProblem& p, const Points& points, int axis) {
 }
 
 /// Whether the last tile along an axis is a remainder tile.
-bool ends_short(const Conv3dProblem& p, const Points& points, int axis) {
+bool ends_in_remainder(const Conv3dProblem& p, const Points& points, int axis) {
   const int64_t left = p.out_size[axis] % 4;
   return points.has_wide_tiles() && axis < 2 && cut_of(p, points, axis).phases == 1 && (left == 1 || left == 2);
 }
@@ -101,7 +101,7 @@ int64_t points_of_tiles(const Conv3dProblem& p, const Points& points) {
   int64_t all[2], whole[2];
   for (int a = 0; a < 2; ++a) {
     all[a] = cut_of(p, points, a).tiles;
-    whole[a] = all[a] - (ends_short(p, points, a) ? 1 : 0);
+    whole[a] = all[a] - (ends_in_remainder(p, points, a) ? 1 : 0);
   }
   const int64_t columns = tiles / (all[0] * all[1]);
   int64_t n = 0;
@@ -119,16 +119,16 @@ Tiling::Tiling(const Conv3dProblem& p, const Points& points, int64_t tiles) : p_
     dilation_[a] = cut.dilation;
     phases_[a] = cut.phases;
   }
-  for (int a = 0; a < 2; ++a) ends_short_[a] = ends_short(p, points, a);
+  for (int a = 0; a < 2; ++a) ends_in_remainder_[a] = ends_in_remainder(p, points, a);
   const int64_t longest =
       std::max<int64_t>(1, step_[2] > 1 ? tiles / 2 : tiles);  // at least two runs, which share rows
   depth_parts_ = std::max<int64_t>(1, ceil_div(tiles_[2], longest));
   depth_ = ceil_div(tiles_[2], depth_parts_);
   runs_ = std::max<int64_t>(1, tiles / std::max<int64_t>(1, depth_));
   if (depth_ == 0) depth_parts_ = 0;
-  for (const bool short_h : {false, true})
-    for (const bool short_w : {false, true}) {
-      const EdgeRegion region = region_of(short_h, short_w);
+  for (const bool remainder_h : {false, true})
+    for (const bool remainder_w : {false, true}) {
+      const EdgeRegion region = region_of(remainder_h, remainder_w);
       if (region.blocks == 0) continue;
       regions_[region_count_++] = region;
       blocks_ += region.blocks;
@@ -136,12 +136,12 @@ Tiling::Tiling(const Conv3dProblem& p, const Points& points, int64_t tiles) : p_
   if (region_count_ == 0) regions_[region_count_++] = region_of(false, false);  // no tiles at all
 }
 
-Tiling::EdgeRegion Tiling::region_of(bool short_h, bool short_w) const {
-  EdgeRegion region{{short_h, short_w}, {}, {}, 0, 0, 0};
+Tiling::EdgeRegion Tiling::region_of(bool remainder_h, bool remainder_w) const {
+  EdgeRegion region{{remainder_h, remainder_w}, {}, {}, 0, 0, 0};
   for (int a = 0; a < 2; ++a) {
-    const int64_t whole = tiles_[a] - (ends_short_[a] ? 1 : 0);
-    region.first[a] = region.is_short[a] ? whole : 0;
-    region.tiles[a] = region.is_short[a] ? tiles_[a] - whole : whole;
+    const int64_t whole = tiles_[a] - (ends_in_remainder_[a] ? 1 : 0);
+    region.first[a] = region.is_remainder[a] ? whole : 0;
+    region.tiles[a] = region.is_remainder[a] ? tiles_[a] - whole : whole;
   }
   region.strip = std::clamp<int64_t>(runs_, 1, std::max<int64_t>(1, region.tiles[1]));
   region.runs = p_.batch * phases_[0] * phases_[1] * phases_[2] * region.tiles[0] * region.tiles[1];
@@ -160,8 +160,8 @@ Tiling::Block Tiling::block(int64_t index) const {
 
 int Tiling::slices_of(const Block& b, int slice, int slices) const {
   const EdgeRegion& region = regions_[b.region];
-  if (region.is_short[0] && wide::is_complex_along_h(slice)) return 0;
-  if (!region.is_short[1]) return slices;
+  if (region.is_remainder[0] && wide::is_complex_along_h(slice)) return 0;
+  if (!region.is_remainder[1]) return slices;
   // the slices of a stage that are real along W come first
   return std::min(slices, std::max(0, wide::slices_per_stage - 1 - slice % wide::slices_per_stage));
 }
@@ -213,8 +213,8 @@ InputTransformArgs<T> Tiling::inputs_by(const Block& b, int64_t run, const T* x,
   const int64_t row_size = p_.in_size[2] * channels;
   const EdgeRegion& region = regions_[b.region];
   const auto row = [&](int plane, int r) -> const T* {
-    if (region.is_short[0]) plane = short_elements[plane];
-    if (region.is_short[1]) r = short_elements[r];
+    if (region.is_remainder[0]) plane = remainder_elements[plane];
+    if (region.is_remainder[1]) r = remainder_elements[r];
     const int64_t h = at.h - p_.pad[0] + plane * dilation_[0], w = at.w - p_.pad[1] + r * dilation_[1];
     if (h < 0 || h >= p_.in_size[0] || w < 0 || w >= p_.in_size[1]) return nullptr;
     return x + ((at.sample * p_.in_size[0] + h) * p_.in_size[1] + w) * row_size + start.first * channels;
@@ -259,8 +259,8 @@ InputTransformArgs<T> Tiling::gradient(const Block& b, int64_t run, int slice, c
   const int64_t row_size = p_.out_size[2] * p_.out_channels;
   const EdgeRegion& region = regions_[b.region];
   const auto row = [&](int plane, int r) -> const T* {
-    if (region.is_short[0] && plane < 4) plane = short_outputs[plane];
-    if (region.is_short[1]) r = short_outputs[r];
+    if (region.is_remainder[0] && plane < 4) plane = remainder_outputs[plane];
+    if (region.is_remainder[1]) r = remainder_outputs[r];
     if (r < 0) return nullptr;
     const int64_t h = at.h + plane * dilation_[0], w = at.w + r * dilation_[1];
     if (plane < 0 || h >= p_.out_size[0] || w >= p_.out_size[1]) return nullptr;
@@ -287,7 +287,7 @@ OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T*
   const EdgeRegion& region = regions_[b.region];
   for (int i = 0; i < step_[0]; ++i)
     for (int j = 0; j < step_[1]; ++j) {
-      const int row = region.is_short[0] ? short_outputs[i] : i, column = region.is_short[1] ? short_outputs[j] : j;
+      const int row = region.is_remainder[0] ? remainder_outputs[i] : i, column = region.is_remainder[1] ? remainder_outputs[j] : j;
       const int64_t h = at.h + row * dilation_[0], w = at.w + column * dilation_[1];
       if (row >= 0 && column >= 0 && h < p_.out_size[0] && w < p_.out_size[1])
         g.y[i][j] = y + ((at.sample * p_.out_size[0] + h) * p_.out_size[1] + w) * row_size + d * channels;

@@ -34,18 +34,18 @@ struct Points {
   Points(const Conv3dProblem& p, WinogradTile tiles);
 
   int along[3];
-  int pass;  ///< slices per stage
+  int stage_slices;  ///< slices per stage
   bool has_long_tiles() const { return along[2] == 6 && along[0] != 6; }
   bool has_wide_tiles() const { return along[0] == 6; }
 
   int slices() const { return has_wide_tiles() ? wide::slices : along[0]; }
-  int slices_per_stage() const { return pass; }
+  int slices_per_stage() const { return stage_slices; }
   /// The slices per stage of blocks of remainder tiles, which omit slices.
-  int short_slices_per_stage() const { return has_wide_tiles() ? wide::slices_per_stage : pass; }
+  int remainder_slices_per_stage() const { return has_wide_tiles() ? wide::slices_per_stage : stage_slices; }
   /// The same points with all slices in one stage; for wide tiles only.
   Points at_once() const {
     Points all = *this;
-    all.pass = slices();
+    all.stage_slices = slices();
     return all;
   }
   /// Number of points in the slices [first, first + count).
@@ -71,7 +71,7 @@ struct Points {
   };
   PrefetchPlan prefetch_plan(int slice, bool is_last) const {
     if (!has_wide_tiles()) return {slice + 1 < slices() ? slice + 1 : slice, slice % 2 == 0 ? 0b11U : 0U, false};
-    if (is_last) return {0, pass == slices() ? 0b111100U : 0b011110U, false};
+    if (is_last) return {0, stage_slices == slices() ? 0b111100U : 0b011110U, false};
     return slice == 0 ? PrefetchPlan{3, 0b100001, true} : PrefetchPlan{6, 0b01100, true};
   }
   /// Outputs of a tile along an axis.
@@ -117,7 +117,7 @@ class Tiling {
   int slices_of(const Block& b, int slice, int slices) const;
   /// The slices per stage of block b.
   int slices_per_stage(const Block& b) const {
-    return regions_[b.region].is_whole() ? points_.slices_per_stage() : points_.short_slices_per_stage();
+    return regions_[b.region].is_whole() ? points_.slices_per_stage() : points_.remainder_slices_per_stage();
   }
   bool is_whole(const Block& b) const { return regions_[b.region].is_whole(); }
   /// Whether the stage that begins with this slice completes the outputs.
@@ -152,12 +152,12 @@ class Tiling {
   /// x1, x2, x1, x2, x3) and the outputs (y0, -, -, y1). So its values at PointPair::plus_minus_i along that axis are
   /// zero, and the slices with this pair are omitted.
   struct EdgeRegion {
-    bool is_short[2];                 // along H, W
+    bool is_remainder[2];                 // along H, W
     std::int64_t first[2], tiles[2];  // along H, W
     std::int64_t strip, runs, blocks;
-    bool is_whole() const { return !is_short[0] && !is_short[1]; }
+    bool is_whole() const { return !is_remainder[0] && !is_remainder[1]; }
   };
-  EdgeRegion region_of(bool short_h, bool short_w) const;
+  EdgeRegion region_of(bool remainder_h, bool remainder_w) const;
   /// The inputs of a run; take(args, row) sets the rows of args, where row(plane, r) returns the address of one row.
   template <class T, class Take>
   InputTransformArgs<T> inputs_by(const Block& b, std::int64_t run, const T* x, std::int64_t channels,
@@ -172,7 +172,7 @@ class Tiling {
   Points points_;
   std::int64_t step_[3], tiles_[3];       // outputs per tile; tiles of the longest phase
   std::int64_t dilation_[3], phases_[3];  // phases that have outputs
-  bool ends_short_[2];                    // along H, W
+  bool ends_in_remainder_[2];                    // along H, W
   std::int64_t depth_, depth_parts_;      // most tiles per run
   std::int64_t runs_;                     // per block
   EdgeRegion regions_[4];

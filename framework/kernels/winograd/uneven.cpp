@@ -204,7 +204,7 @@ void copy_tile(const Conv3dProblem& q, const Tiling& tiling, const Tiling::Block
 }  // namespace
 
 template <class T>
-T Gathered<T>::ordinary() const {
+T DataPassOperands<T>::ordinary() const {
   std::call_once(once_, [&] {
     const int64_t voxels = p.batch * in_volume(p) / p.in_channels, samples = std::min<int64_t>(voxels, 64);
     std::vector<T> levels;
@@ -268,7 +268,7 @@ class Mending {
 }  // namespace
 
 template <class T>
-void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block,
+void mend_uneven_tiles(const DataPassOperands<T>& of, const Tiling& tiling, const Tiling::Block& block,
                        const WinogradLevels<T>& found, BlockOutputs<T>& y) {
   Conv3dProblem q = problem_of_tiles(of.p, tiling, 1);
   Mending mending(q, block.tiles(), tile_outputs(tiling));
@@ -305,11 +305,11 @@ void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling
   });
 }
 
-template class Gathered<float>;
-template class Gathered<double>;
-template void mend_uneven_tiles<float>(const Gathered<float>&, const Tiling&, const Tiling::Block&,
+template class DataPassOperands<float>;
+template class DataPassOperands<double>;
+template void mend_uneven_tiles<float>(const DataPassOperands<float>&, const Tiling&, const Tiling::Block&,
                                        const WinogradLevels<float>&, BlockOutputs<float>&);
-template void mend_uneven_tiles<double>(const Gathered<double>&, const Tiling&, const Tiling::Block&,
+template void mend_uneven_tiles<double>(const DataPassOperands<double>&, const Tiling&, const Tiling::Block&,
                                         const WinogradLevels<double>&, BlockOutputs<double>&);
 
 }  // namespace vg::kernels::winograd

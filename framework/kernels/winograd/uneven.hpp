@@ -29,9 +29,9 @@ bool may_be_uneven(const WinogradLevels<T>& levels) {
 
 /// The arguments of the data pass, as those of winograd::data_pass.
 template <class T>
-class Gathered {
+class DataPassOperands {
  public:
-  Gathered(const Conv3dProblem& problem, bool transposed, const ConcatView<const T>& inputs, const T* weights)
+  DataPassOperands(const Conv3dProblem& problem, bool transposed, const ConcatView<const T>& inputs, const T* weights)
       : p(problem), transpose(transposed), x(inputs), w(weights) {}
   /// The approximate size of an output where x is small and not zero. It is estimated from samples of the weights and
   /// of the voxels of x that are not zero (their 12.5th percentile).
@@ -49,7 +49,7 @@ class Gathered {
 
 /// Inspects the outputs of a block, to which all slices have been added, and computes uneven tiles again.
 template <class T>
-void mend_uneven_tiles(const Gathered<T>& of, const Tiling& tiling, const Tiling::Block& block,
+void mend_uneven_tiles(const DataPassOperands<T>& of, const Tiling& tiling, const Tiling::Block& block,
                        const WinogradLevels<T>& found, BlockOutputs<T>& y);
 
 }  // namespace vg::kernels::winograd

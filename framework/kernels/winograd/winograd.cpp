@@ -130,7 +130,7 @@ bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const
                const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   if (is_strided(p, Pass::forward)) return data_pass_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
-  const Points points = passes_of(p, Points(p, tiles), sizeof(T));
+  const Points points = stages_of(p, Points(p, tiles), sizeof(T));
   if (!grouped && uses_panel_loop(p, points, sizeof(T)))
     return data_pass_panel_loop(p, transpose, x.data[0], w, y.data[0]), false;
   if (grouped)

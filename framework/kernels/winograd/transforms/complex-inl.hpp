@@ -246,7 +246,7 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
 
 /// Transforms the run in one stage: some slices of one pair along H, or all slices of several pairs.
 template <int Size, PointPair... Hs, class T>
-void wide_pass(const InputTransformArgs<T>& g) {
+void wide_stage(const InputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
   using Planes = CombinedPlanes<T, Size, pairs>;
   Planes planes;
@@ -275,8 +275,8 @@ template <class T, int Size>
 void wide_points(const InputTransformArgs<T>& g) {
   if constexpr (Size == 6)
     if (g.slices == wide::slices)
-      return wide_pass<Size, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
-  each_pair(g.slice / 3, 1, [&](auto h) { wide_pass<Size, decltype(h)::value>(g); });
+      return wide_stage<Size, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
+  each_pair(g.slice / 3, 1, [&](auto h) { wide_stage<Size, decltype(h)::value>(g); });
 }
 
 // ---- products to outputs ----------------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t p
 }
 /// The numbers (h, w) of a stage at depth k, one vector per number.
 template <class T, int Pairs>
-struct PassNumbers {
+struct StageNumbers {
   using S = Simd<T>;
   alignas(64) T values[2 * Pairs * 6 * 4 * S::lanes];
   T* at(int h, int w, int k) { return values + ((h * 6 + w) * 4 + k) * S::lanes; }
@@ -370,7 +370,7 @@ __attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* t
 
 /// The inverse transform along W of row h at depth k.
 template <class T, int Pairs, class V>
-inline __attribute__((always_inline)) void row_outputs(PassNumbers<T, Pairs>& numbers, int h, int k, V (&e)[4]) {
+inline __attribute__((always_inline)) void row_outputs(StageNumbers<T, Pairs>& numbers, int h, int k, V (&e)[4]) {
   V m[6];
 #pragma GCC unroll 6
   for (int w = 0; w < 6; ++w) m[w] = Simd<T>::load(numbers.at(h, w, k));
@@ -380,7 +380,7 @@ inline __attribute__((always_inline)) void row_outputs(PassNumbers<T, Pairs>& nu
 /// Transforms the numbers of a stage at depth k along H and W and calls f(h, w, value, OutputMode) for each output that
 /// the stage writes or adds to: put_all for a stage with all slices, put_pair for a stage with one pair along H.
 template <class T, class Put>
-inline __attribute__((always_inline)) void put_all(PassNumbers<T, 3>& numbers, int k, const Put& f) {
+inline __attribute__((always_inline)) void put_all(StageNumbers<T, 3>& numbers, int k, const Put& f) {
   typename Simd<T>::V e[6][4];
 #pragma GCC unroll 6
   for (int h = 0; h < 6; ++h) row_outputs(numbers, h, k, e[h]);
@@ -394,7 +394,7 @@ inline __attribute__((always_inline)) void put_all(PassNumbers<T, 3>& numbers, i
   }
 }
 template <PointPair H, class T, class Put>
-inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, int k, const Put& f) {
+inline __attribute__((always_inline)) void put_pair(StageNumbers<T, 1>& numbers, int k, const Put& f) {
   typename Simd<T>::V e[2][4];
 #pragma GCC unroll 2
   for (int h = 0; h < 2; ++h) row_outputs(numbers, h, k, e[h]);
@@ -420,7 +420,7 @@ inline __attribute__((always_inline)) void put_pair(PassNumbers<T, 1>& numbers, 
 
 /// Adds the numbers of a stage to the outputs; the first stage overwrites them.
 template <bool IsLast, PointPair... Hs, class T>
-void wide_output_pass(const OutputTransformArgs<T>& g) {
+void wide_output_stage(const OutputTransformArgs<T>& g) {
   constexpr int pairs = sizeof...(Hs);
   const int along_w = pairs == 1 ? g.slices : 3;
   const std::int64_t point = g.point_stride, ld = g.ld, tiles = g.tiles, depth = g.depth, stride = g.stride;
@@ -432,7 +432,7 @@ void wide_output_pass(const OutputTransformArgs<T>& g) {
       all_inside = all_inside && y[h][w] != nullptr;
     }
   const auto put_tiles = [&](std::int64_t c, auto io, auto inside) {
-    PassNumbers<T, pairs> numbers;
+    StageNumbers<T, pairs> numbers;
     if (along_w < 3) numbers.clear();
     LevelCheck<T, IsLast> check;
     const T* from = g.from + c;
@@ -480,11 +480,11 @@ void wide_output_pass(const OutputTransformArgs<T>& g) {
 template <class T>
 void wide_output(const OutputTransformArgs<T>& g) {
   if (g.slices == wide::slices)
-    return wide_output_pass<true, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
-  if (g.last && g.slice == 3) return wide_output_pass<true, PointPair::zero_inf>(g);  // a remainder tile along H
+    return wide_output_stage<true, PointPair::plus_minus_1, PointPair::zero_inf, PointPair::plus_minus_i>(g);
+  if (g.last && g.slice == 3) return wide_output_stage<true, PointPair::zero_inf>(g);  // a remainder tile along H
   each_pair(g.slice / 3, 1, [&](auto h) {
     constexpr PointPair H = decltype(h)::value;
-    wide_output_pass<H == PointPair::plus_minus_i, H>(g);
+    wide_output_stage<H == PointPair::plus_minus_i, H>(g);
   });
 }
 

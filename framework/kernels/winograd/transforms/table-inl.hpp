@@ -293,7 +293,7 @@ constexpr TileTransforms<T> make_tiles() {
 }
 
 template <bool Sums, class T>
-constexpr WinogradTable<T> make_gather_table() {
+constexpr WinogradTable<T> make_data_pass_table() {
   WinogradTable<T> t{};
   t.lanes = Simd<T>::lanes;
   t.tiles[0][0] = make_tiles<Sums, T, 1, 1>();
@@ -316,7 +316,7 @@ constexpr WinogradTable<T> make_gather_table() {
 
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
-  WinogradTable<T> t = make_gather_table<true, T>();
+  WinogradTable<T> t = make_data_pass_table<true, T>();
   t.wide.gradient = wide_points<T, 4>;
   t.taps = winograd_taps<T>;
   if constexpr (folds<T>) t.fold_sums = winograd_fold_sums<T>;
