@@ -1,6 +1,6 @@
-// How far the algorithm that Conv3d chooses is from the best forced one: for each problem and pass one JSON line with the
-// shortest time of every algorithm that applies. The algorithms run in turn, round by round, so that a slow moment of the
-// machine affects all of them.
+// How far the algorithm that Conv3d chooses is from the best forced one: for each problem and pass one JSON line with
+// the shortest time of every algorithm that applies. The algorithms run in turn, round by round, so that a slow moment
+// of the machine affects all of them.
 #include <cstdio>
 #include <fstream>
 #include <iostream>

@@ -44,9 +44,9 @@ class Dropout : public DropoutLayer {
   Variable drop(const Variable& x, double keep_prob, const random::Key& key) const override;
 };
 
-/// Each channel of each sample of x (B, H, W, D, C), or (H, W, D, C), is kept whole and multiplied by 1 / keep_prob with
-/// probability keep_prob, and is 0 otherwise: torch.nn.Dropout3d, brainstate.nn.Dropout3d. Throws ValueError for any other
-/// rank.
+/// Each channel of each sample of x (B, H, W, D, C), or (H, W, D, C), is kept whole and multiplied by 1 / keep_prob
+/// with probability keep_prob, and is 0 otherwise: torch.nn.Dropout3d, brainstate.nn.Dropout3d. Throws ValueError for
+/// any other rank.
 class SpatialDropout3d : public DropoutLayer {
  public:
   explicit SpatialDropout3d(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }

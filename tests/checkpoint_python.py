@@ -24,7 +24,7 @@ schema = json.loads((source / "docs/checkpoint.schema.json").read_text())
 jsonschema.Draft202012Validator.check_schema(schema)
 validator = jsonschema.Draft202012Validator(schema)
 files = sorted(work.glob("*.json")) + sorted((source / "tests/data").glob("checkpoint-v*.json"))
-assert len(files) == 10, files
+assert len(files) == 12, files
 for path in files:
     errors = [f"{path.name}: {e.json_path}: {e.message[:200]}" for e in validator.iter_errors(json.loads(path.read_text()))]
     assert not errors, "\n".join(errors)

@@ -63,11 +63,11 @@ class ShapeArg {
   /// Throws ValueError for a rank over Shape::max_rank.
   explicit ShapeArg(std::span<const std::int64_t> extents);
 
-  /// The shape with as many elements as `from`; at most one extent is -1. Throws ValueError, beginning with [where], when
-  /// the numbers of elements differ.
+  /// The shape with as many elements as `from`; at most one extent is -1. Throws ValueError, beginning with [where],
+  /// when the numbers of elements differ.
   Shape reshaped_from(std::string_view where, const Shape& from) const;
-  /// The shape to which `from` broadcasts; -1 keeps the extent of `from`. Throws ValueError, beginning with [where], when
-  /// it does not broadcast.
+  /// The shape to which `from` broadcasts; -1 keeps the extent of `from`. Throws ValueError, beginning with [where],
+  /// when it does not broadcast.
   Shape broadcast_from(std::string_view where, const Shape& from) const;
 
  private:

@@ -104,13 +104,13 @@ void Printer::close_tag() { out_.put('}'); }
 
 void Printer::text(std::string_view value) {
   if (value.size() > max_text)
-    throw ValueError(fmt::format("[checkpoint] save: the text at {} has {} bytes; a checkpoint allows {}",
+    throw ValueError(fmt::format("[checkpoint] save: the string at {} has {} bytes; a checkpoint allows {}",
                                  in_quotes(where()), value.size(), max_text));
   std::array<char, 8> room{};
   out_.put('"');
   while (!value.empty()) {
     const std::size_t n = utf8_sequence(value);
-    if (n == 0) throw ValueError(fmt::format("[checkpoint] save: the text at {} is not UTF-8", in_quotes(where())));
+    if (n == 0) throw ValueError(fmt::format("[checkpoint] save: the string at {} is not UTF-8", in_quotes(where())));
     const std::string_view escaped = escape(value.front(), room);
     out_.put(escaped.empty() ? value.substr(0, n) : escaped);
     value.remove_prefix(n);

@@ -112,9 +112,9 @@ class Module {
   /// out_size. A layer whose sizes are set already checks that they fit (ValueError).
   virtual void build(const std::vector<std::int64_t>& in_size);
 
-  /// All states by dotted path; each is listed once, even if several paths lead to it. They are handles: a State of a const module can
-  /// be written to, as the target of a const pointer can. Throws ValueError, naming the
-  /// path, for a state that was moved from.
+  /// All states by dotted path; each is listed once, even if several paths lead to it. They are handles: a State of a
+  /// const module can be written to, as the target of a const pointer can. Throws ValueError, naming the path, for a
+  /// state that was moved from.
   States states() const;
   States states(StateKind kind) const { return states().filter(kind); }
   States parameters() const { return states(StateKind::param); }

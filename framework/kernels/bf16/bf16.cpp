@@ -147,7 +147,8 @@ bool data_pass_pairs(const Conv3dProblem& p, bool transpose, const float* x, con
   }
   if (!is_row(p)) return data_pass_packed(g, p, x, packed.data(), y);
   parallel_ranges(p.out_size[2], row_part, [&](int64_t begin, int64_t end) {
-    data_pass_packed(g, part_of_row(p, end - begin), x + begin * p.in_channels, packed.data(), y + begin * p.out_channels);
+    data_pass_packed(g, part_of_row(p, end - begin), x + begin * p.in_channels, packed.data(),
+                     y + begin * p.out_channels);
   });
   return true;
 }

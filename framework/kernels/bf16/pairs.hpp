@@ -37,7 +37,8 @@ bool pair_inputs(const Bf16Kernels& k, const Conv3dProblem& p, int axis, std::in
                  Bf16Pair* to);
 /// Makes pairs (dy[2 q], dy[2 q + 1]) along an axis.
 bool pair_outputs(const Bf16Kernels& k, const Conv3dProblem& p, int axis, const float* dy, Bf16Pair* to);
-/// Makes the weights of data_pass_over_pairs in the order of p's, to pack as weights_of(problem of pairs, to, transpose).
+/// Makes the weights of data_pass_over_pairs in the order of p's, to pack as weights_of(problem of pairs, to,
+/// transpose).
 bool pair_weights(const Bf16Kernels& k, const Conv3dProblem& p, int axis, std::int64_t pairs, bool transpose,
                   const float* w, Bf16Pair* to);
 

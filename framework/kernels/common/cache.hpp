@@ -1,8 +1,8 @@
 // How much of the caches the algorithms plan with: all budgets of framework/kernels, each with its reason. They are
 // constants, so that a plan, and with it the order of every sum, depends on the problem only and not on the machine.
 //
-// They suit cores with an L2 of 1 to 2 MiB (Zen 4, Golden Cove); on cores with 512 KiB (Zen 2, Zen 3) the part beyond it
-// comes from L3.
+// They suit cores with an L2 of 1 to 2 MiB (Zen 4, Golden Cove); on cores with 512 KiB (Zen 2, Zen 3) the part beyond
+// it comes from L3.
 #pragma once
 
 #include <cstdint>

@@ -113,7 +113,7 @@ bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T
   memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
   pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
   return data_pass_packed(p, few ? table.igemm_narrow : table.igemm, table.lanes, x, packed.data(),
-                       packed_size(p, few, table.lanes), y, epilogue);
+                          packed_size(p, few, table.lanes), y, epilogue);
 }
 
 namespace {
@@ -149,7 +149,7 @@ void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_i
 
 template <class T>
 bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
-                   int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
+                      int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const std::shared_ptr<const Indirection> kept = indirection_of(p, target_task_outputs(p));
   const Indirection& indirection = *kept;
@@ -304,7 +304,7 @@ template bool data_pass<double>(const Conv3dProblem&, bool, const double*, const
                                 const Epilogue<double>&);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 template bool data_pass_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
-                                      const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
+                                         const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
 template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WgradKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
                                        const Bf16Pair*, float*);
 

@@ -34,7 +34,7 @@ bool wgrad_is_narrow(const Conv3dProblem& p, std::int64_t lanes, std::int64_t le
 /// per group. Returns whether the epilogue was applied.
 template <class T>
 bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
-                   std::int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue = {});
+                      std::int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue = {});
 
 /// grad_weight with `kernel`, which computes the channels of all groups in one call if `over_groups`.
 template <class T>

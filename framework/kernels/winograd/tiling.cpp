@@ -77,13 +77,13 @@ Start start_of(int64_t phase, int64_t pad, int64_t dilation) {
 
 }  // namespace
 
-Points::Points(const Conv3dProblem& p, WinogradTile tiles) : along(), pass() {
+Points::Points(const Conv3dProblem& p, WinogradTile tiles) : along(), stage_slices() {
   for (int a = 0; a < 3; ++a) along[a] = p.kernel_size[a] > 1 ? 4 : 1;
   if (tiles == WinogradTile::f4_depth && p.kernel_size[2] == 3) along[2] = 6;
   if (tiles == WinogradTile::f4_complex &&
       std::all_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 3; }))
     along[0] = along[1] = along[2] = 6;
-  pass = has_wide_tiles() ? wide::slices_per_stage : 1;
+  stage_slices = has_wide_tiles() ? wide::slices_per_stage : 1;
 }
 
 int64_t tiles_of(const Conv3dProblem& p, const Points& points) {
@@ -287,7 +287,8 @@ OutputTransformArgs<T> Tiling::output(const Block& b, int64_t run, int slice, T*
   const EdgeRegion& region = regions_[b.region];
   for (int i = 0; i < step_[0]; ++i)
     for (int j = 0; j < step_[1]; ++j) {
-      const int row = region.is_remainder[0] ? remainder_outputs[i] : i, column = region.is_remainder[1] ? remainder_outputs[j] : j;
+      const int row = region.is_remainder[0] ? remainder_outputs[i] : i,
+                column = region.is_remainder[1] ? remainder_outputs[j] : j;
       const int64_t h = at.h + row * dilation_[0], w = at.w + column * dilation_[1];
       if (row >= 0 && column >= 0 && h < p_.out_size[0] && w < p_.out_size[1])
         g.y[i][j] = y + ((at.sample * p_.out_size[0] + h) * p_.out_size[1] + w) * row_size + d * channels;

@@ -152,7 +152,7 @@ class Tiling {
   /// x1, x2, x1, x2, x3) and the outputs (y0, -, -, y1). So its values at PointPair::plus_minus_i along that axis are
   /// zero, and the slices with this pair are omitted.
   struct EdgeRegion {
-    bool is_remainder[2];                 // along H, W
+    bool is_remainder[2];             // along H, W
     std::int64_t first[2], tiles[2];  // along H, W
     std::int64_t strip, runs, blocks;
     bool is_whole() const { return !is_remainder[0] && !is_remainder[1]; }
@@ -172,7 +172,7 @@ class Tiling {
   Points points_;
   std::int64_t step_[3], tiles_[3];       // outputs per tile; tiles of the longest phase
   std::int64_t dilation_[3], phases_[3];  // phases that have outputs
-  bool ends_in_remainder_[2];                    // along H, W
+  bool ends_in_remainder_[2];             // along H, W
   std::int64_t depth_, depth_parts_;      // most tiles per run
   std::int64_t runs_;                     // per block
   EdgeRegion regions_[4];

@@ -22,7 +22,7 @@ const std::vector<Mistake> vg::test::gradient_mistakes{
        y.backward();
      },
      {"[backward]", "freed", "retain_graph"}},
-    {"a seed of another shape", [] { (trained({2}) * 2.0).backward(ones({3})); }, {"seed", "(3,)", "(2,)"}},
+    {"a cotangent of another shape", [] { (trained({2}) * 2.0).backward(ones({3})); }, {"cotangent", "(3,)", "(2,)"}},
     {"a gradient with respect to a constant",
      [] {
        const Variable x(Tensor::ones({2}), true), c = ones({2});
