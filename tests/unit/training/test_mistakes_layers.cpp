@@ -1,4 +1,6 @@
 // Mistakes with layers and inputs.
+#include <voxgrad/xtensor.hpp>
+
 #include "support/mistakes.hpp"
 
 using namespace vg;
