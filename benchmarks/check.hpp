@@ -1,4 +1,4 @@
-// Checks a pass's result: a sample of its elements, in double, straight from the definition in problem.hpp.
+// Checks a sample of the elements of a pass's result against sums in double, computed from the definition in problem.hpp.
 #pragma once
 
 #include <algorithm>
@@ -17,20 +17,20 @@ inline constexpr const char* pass_names[] = {"forward", "grad_input", "grad_weig
 
 template <class T>
 struct Tensors {
-  const T *x, *w, *y;  ///< in problem.hpp's layouts; y, x and w are the results of the three passes
+  const T *x, *w, *y;  ///< in the layouts of problem.hpp; the passes compute y, x and w
 };
 
 struct Error {
-  double largest;    ///< difference to the f64 result, over the rms of the results
-  double tolerance;  ///< what rounding explains
+  double largest;    ///< difference from the f64 result, divided by the rms of the results
+  double tolerance;  ///< the largest error that rounding explains
 };
 
-/// Positions of one axis: an output, a tap and the input that they meet.
+/// Positions along one axis: an output o, a tap k and the input i that they use.
 struct Meeting {
   std::int64_t o, k, i;
 };
 
-/// All meetings of an axis that hold the fixed position (-1: any).
+/// All triples of an axis that contain the positions in `fixed` (-1: any).
 inline std::vector<Meeting> meetings(const vg::kernels::Conv3dProblem& p, int a, Meeting fixed) {
   std::vector<Meeting> all;
   const std::int64_t o0 = std::max<std::int64_t>(fixed.o, 0), k0 = std::max<std::int64_t>(fixed.k, 0);
@@ -68,8 +68,8 @@ class Checker {
     double want;
   };
 
-  // Enough that a wrong tile shows, few enough that the check costs less than the timing: a weight's sum runs over the
-  // volume.
+  // Enough samples to find a wrong tile, and few enough that the check costs less than the timing: the sum for one
+  // weight runs over the whole volume.
   std::int64_t samples(Pass pass) const {
     if (pass != Pass::grad_weight) return 200;
     const std::int64_t volume = p_.batch * p_.out_size[0] * p_.out_size[1] * p_.out_size[2];
@@ -77,7 +77,7 @@ class Checker {
   }
 
   std::int64_t below(std::int64_t n) { return static_cast<std::int64_t>(random_() % static_cast<std::uint64_t>(n)); }
-  // The first and the last element, then random ones with every other position at an edge, where most mistakes are.
+  // The first and the last element, then random ones; half of the positions are at an edge, where most mistakes are.
   std::int64_t position(std::int64_t n) {
     if (sample_ < 2) return sample_ == 0 ? 0 : n - 1;
     return below(4) == 0 ? 0 : below(3) == 0 ? n - 1 : below(n);
@@ -154,9 +154,9 @@ class Checker {
     return (((b * p_.out_size[0] + m[0].o) * p_.out_size[1] + m[1].o) * p_.out_size[2] + m[2].o) * p_.out_channels + c;
   }
 
-  // Rounding errors of n summands add up like a random walk. They are float's at least, as bf16 is summed in float, and
-  // a result is rounded to T. The factor leaves room for Winograd's transforms; one summand left out of 10^4 is still
-  // found.
+  // Rounding errors of n summands add up like a random walk. Each is at least an error of float, because bf16 is summed
+  // in float, and the result is rounded to T. The factor allows for Winograd's transforms; a single missing summand out
+  // of 10^4 is still found.
   static Error compare(const std::vector<double>& got, const std::vector<double>& want, double summands) {
     double squares = 0, largest = 0;
     for (std::size_t i = 0; i < want.size(); ++i) {
@@ -174,7 +174,7 @@ class Checker {
   Tensors<T> t_;
   std::mt19937_64 random_{1};
   std::int64_t sample_ = 0;
-  double terms_ = 0;  // products in the sample's sum
+  double terms_ = 0;  // products in the sum of the sample
 };
 
 }  // namespace bench

@@ -1,5 +1,5 @@
-// How fast checkpoints are saved and loaded, in MB (10^6 bytes) of the file a second of CPU time (user and system) of
-// the one thread that does it; one line of JSON. nlohmann's document of the decimal file stands beside it.
+// Measures how fast checkpoints are saved and loaded, in MB (10^6 bytes) of the file per second of CPU time (user and
+// system) of the one thread that does it, and compares nlohmann's document of the decimal file. Prints one line of JSON.
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
@@ -40,7 +40,7 @@ double shortest(int times, F&& f) {
   return best;
 }
 
-// Normal numbers of the size of weights, in tensors of 2^18.
+// Normal random numbers of the magnitude of weights, in tensors of 2^18 values.
 struct Weights : vg::Module {
   vg::ParamState state;
   Weights(std::int64_t count, vg::DType dtype) {
@@ -78,10 +78,10 @@ int main(int argc, char** argv) {
   bool dom = true;
   const auto status =
       bench::parse_options(argc, argv, "Checkpoints: MB of the file a second of CPU time, saving and loading",
-                           {{"--millions", &millions, "values in the model, in millions", bench::positive()},
-                            {"--times", &times, "the shortest of so many counts", bench::positive()},
+                           {{"--millions", &millions, "millions of values in the model", bench::positive()},
+                            {"--times", &times, "repetitions; the shortest time counts", bench::positive()},
                             {"--dtype", &dtype, "", bench::one_of({"f32", "f64"})},
-                            {"--folder", &folder, "where the files are written for a moment", bench::existing_folder()},
+                            {"--folder", &folder, "folder for the temporary files", bench::existing_folder()},
                             {"!--no-dom", &dom, "leave nlohmann's document out"}});
   if (status) return *status;
 
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
         std::ofstream out(path);
         out << document;
       });
-      const auto dumped = static_cast<double>(fs::file_size(path));  // of doubles: more digits than were read
+      const auto dumped = static_cast<double>(fs::file_size(path));  // written as doubles, with more digits than the file had
       line["nlohmann"] = {{"load", decimal.bytes / parse / 1e6}, {"save", dumped / dump / 1e6}};
     }
     line["raw_mb"] = raw / 1e6;

@@ -1,5 +1,5 @@
-"""torch.save / torch.load and safetensors as checkpoint_bench measures ours: MB of the file a second of CPU time of the
-process (user and system), the shortest of several; one line of JSON. Needs torch and safetensors (pip).
+"""Measures torch.save / torch.load and safetensors as checkpoint_bench measures voxgrad: MB of the file per second of
+CPU time of the process (user and system), from the shortest of several times. Prints one line of JSON. Needs torch and safetensors (pip).
 usage: checkpoint_peers.py [MILLIONS_OF_F32] [TIMES] [FOLDER]"""
 import json
 import os
@@ -27,7 +27,7 @@ def shortest(f):
 
 
 def load_safetensors(path):
-    # the file is mapped: a copy makes the tensors stand in memory, as after the other loads
+    # the file is mapped: the copy brings the tensors into memory, as the other loads do
     return {name: t.clone() for name, t in load_file(path).items()}
 
 

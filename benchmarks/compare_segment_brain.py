@@ -2,8 +2,8 @@
 
 usage: compare_segment_brain.py [--program build/release/examples/segment_brain] [--rounds 5] [--steps 20] [--threads 2]
 Needs from PyPI: torch nibabel numpy; from Debian: mricron-data. Run it on an otherwise idle machine.
-Both programs run the same net, data and recipe, `rounds` times in turn. A step's time is the mean over `steps` steps with all that
-belongs to it: augmentation, forward, backward, optimizer, and one evaluation of the held-out half at the end. Prints a line a round, then the
+Both programs run the same net, data and recipe, `rounds` times in turn. The time of a step is the mean over `steps` steps with all their
+work: augmentation, forward, backward, optimizer, and one evaluation of the held-out half at the end. Prints one line per round, then the
 medians and the median ratio.
 """
 import argparse, os, re, statistics, subprocess, sys, tempfile
@@ -17,7 +17,7 @@ a = a.parse_args()
 def seconds_a_step(command):
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode != 0: sys.exit(f"{command[0]} failed:\n{result.stdout}{result.stderr}")
-    return float(re.search(r"([0-9.]+) s a step", result.stdout).group(1))
+    return float(re.search(r"([0-9.]+) s per step", result.stdout).group(1))
 
 with tempfile.TemporaryDirectory() as folder:
     common = ["--steps", str(a.steps), "--threads", str(a.threads)]
@@ -25,7 +25,7 @@ with tempfile.TemporaryDirectory() as folder:
     for round in range(1, a.rounds + 1):
         ours.append(seconds_a_step([a.program, *common, "--output", folder]))
         theirs.append(seconds_a_step([sys.executable, os.path.join(here, "segment_brain_torch.py"), *common]))
-        print(f"round {round}: voxgrad {ours[-1]:.3f} s, PyTorch {theirs[-1]:.3f} s a step, ratio {theirs[-1] / ours[-1]:.2f}", flush=True)
+        print(f"round {round}: voxgrad {ours[-1]:.3f} s, PyTorch {theirs[-1]:.3f} s per step, ratio {theirs[-1] / ours[-1]:.2f}", flush=True)
     ratios = [t / o for t, o in zip(theirs, ours)]
-    print(f"median: voxgrad {statistics.median(ours):.3f} s, PyTorch {statistics.median(theirs):.3f} s a step; ratio {statistics.median(ratios):.2f} "
+    print(f"median: voxgrad {statistics.median(ours):.3f} s, PyTorch {statistics.median(theirs):.3f} s per step; ratio {statistics.median(ratios):.2f} "
           f"({min(ratios):.2f} to {max(ratios):.2f})")

@@ -1,4 +1,5 @@
-// Times Conv3d's three passes on problems, one JSON line each, and checks every timed result against f64.
+// Times the three passes of Conv3d on problems, prints one JSON line per problem, and checks every timed result
+// against f64.
 #include <unistd.h>
 
 #include <cstdio>
@@ -38,7 +39,7 @@ struct Options {
   bool cold = false;
 };
 
-// What is worth printing of a time or an error.
+// A time or an error with its significant digits only.
 double rounded(double value) { return std::stod(fmt::format("{:.5g}", value)); }
 
 // Uniform in [-1, 1).
@@ -53,13 +54,13 @@ void fill(T* values, std::int64_t n, std::uint64_t seed) {
   });
 }
 
-// Numbers that bf16 holds, so that the check can multiply them as they are.
+// Rounds to values that bf16 represents exactly, so that the check can use them unchanged.
 void round_to_bf16(float* values, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) values[i] = vg::kernels::from_bf16(vg::kernels::to_bf16(values[i]));
 }
 
-// Pushes what the caches hold out of them: each thread writes twice the last level cache, and its core's own go with
-// it.
+// Empties the caches: each thread writes twice the size of the last-level cache, which also evicts the caches of its
+// core.
 void flush_caches() {
   static const std::int64_t bytes = std::max<std::int64_t>(2 * sysconf(_SC_LEVEL3_CACHE_SIZE), 64 << 20);
   static Scratch<char> buffer(bytes * vg::num_threads());
@@ -69,7 +70,7 @@ void flush_caches() {
   });
 }
 
-// How the passes are computed on tensors of T.
+// The passes on tensors of T.
 template <class T>
 struct InFull {
   static constexpr auto forward = vg::kernels::conv3d_forward<T>;
@@ -101,7 +102,7 @@ class Run {
     const std::int64_t n = pass == Pass::forward ? y_size(p_) : pass == Pass::grad_input ? x_size(p_) : w_size(p_);
     Scratch<T> memory(n);
     T* const out = memory.data();
-    std::fill_n(out, n, static_cast<T>(std::numeric_limits<float>::quiet_NaN()));  // what is never written is an error
+    std::fill_n(out, n, static_cast<T>(std::numeric_limits<float>::quiet_NaN()));  // so that a missing output is an error
     const std::string name = bench::pass_names[static_cast<int>(pass)];
     const auto cool = [&] {
       if (options_.cold) flush_caches();
@@ -149,7 +150,7 @@ void measure(const bench::Problem& problem, const Options& options, Json& line) 
   }
 }
 
-// A new dtype is added here.
+// Add a new dtype here.
 void measure_as(const std::string& dtype, const bench::Problem& problem, const Options& options, Json& line) {
   if (dtype == "f32") return measure<float>(problem, options, line);
   if (dtype == "f64") return measure<double>(problem, options, line);
@@ -157,7 +158,7 @@ void measure_as(const std::string& dtype, const bench::Problem& problem, const O
   throw vg::ValueError(fmt::format("[problem] dtype: got {}; must be f32, f64 or bf16", dtype));
 }
 
-// The JSON line of a problem; what went wrong is its "error".
+// The JSON line of a problem; after a failure it has the key "error".
 Json answer(const std::string& text, const Options& options) {
   Json line;
   try {
@@ -173,7 +174,7 @@ Json answer(const std::string& text, const Options& options) {
   return line;
 }
 
-// Each line is answered at once, so that a program that waits for it can go on. Returns the number of errors.
+// Answers each line at once, because the calling program waits for the answer. Returns the number of errors.
 int answer_all(std::istream& in, const Options& options) {
   int errors = 0, number = 0;
   for (std::string text; std::getline(in, text);) {
@@ -193,7 +194,7 @@ std::vector<bench::Option> options_into(Options& o) {
   return {
       {"--problems",
        &o.problems,
-       "A file of problems, one JSON object a line; - reads them from stdin",
+       "A file of problems, one JSON object per line; - reads them from stdin",
        {},
        bench::with_default},
       {"--passes", &o.passes, "forward, grad_input, grad_weight",

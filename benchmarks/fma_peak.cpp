@@ -10,11 +10,11 @@ namespace bench {
 
 namespace {
 
-// 12 chains hide a latency of 6 on two ports, and with the factors they fit 16 registers. The empty asm keeps the
-// compiler from knowing a chain's value, so it can neither merge nor drop them.
+// 12 chains hide a latency of 6 on two ports, and with the factors they fit into 16 registers. The empty asm hides the
+// value of a chain from the compiler, so that it can neither merge nor remove chains.
 constexpr int chains = 12;
 
-// A function an instruction set, as a template or a lambda would not take on the target.
+// One function per instruction set, because a template or a lambda does not inherit the target attribute.
 #define VOXGRAD_FMA_LOOP(name, isa, Vector, Factor, acc, fma)                    \
   __attribute__((target(isa))) double name(std::int64_t n) {                     \
     Vector sum[chains];                                                          \

@@ -1,4 +1,4 @@
-// The most multiply-adds that a core does: loops of independent FMAs that touch no memory.
+// Loops of independent FMAs that access no memory: the peak rate of multiply-adds of a core.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ struct FmaLoop {
   double (*run)(std::int64_t n);  ///< n rounds
 };
 
-/// Those of the vector instruction sets that voxgrad's kernels may use on this CPU, and bf16 products where it has
+/// The loops for the vector instruction sets that voxgrad's kernels may use on this CPU, and for bf16 products if it has
 /// them.
 std::vector<FmaLoop> fma_loops();
 

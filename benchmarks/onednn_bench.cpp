@@ -1,7 +1,7 @@
-// Times oneDNN's convolution on problems from stdin (compare writes them); answers each with a JSON line of times in
-// ms. usage: onednn_bench [--seconds S] [--dtype f32|bf16] Both with channels-last tensors and with layouts of oneDNN's
-// own choice, reorders not counted; the shorter time of the two counts. compare builds it against PyPI's onednn (on a
-// SYCL CPU device); with Debian's libdnnl-dev (2.6) the constructors differ.
+// Times oneDNN's convolution on problems from stdin, which compare writes. Answers each with a JSON line of times in
+// ms. usage: onednn_bench [SECONDS]. It runs with channels-last tensors and with layouts that oneDNN chooses, without
+// counting reorders; the shorter time of the two counts. compare builds it against PyPI's onednn (on a SYCL CPU
+// device); the constructors of Debian's libdnnl-dev (2.6) differ.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -42,8 +42,8 @@ double shortest_ms(const std::function<void()>& call, double seconds) {
   return best * 1e3;
 }
 
-// A line: name, dtype (f32 or bf16), batch, in_size, channels in and out, kernel_size, stride, (before, after) of each
-// axis, rhs_dilation, groups, lhs_dilation, out_size.
+// A line has name, dtype (f32 or bf16), batch, in_size, input and output channels, kernel_size, stride, padding (before,
+// after) per axis, rhs_dilation, groups, lhs_dilation, out_size.
 struct Problem {
   std::string name;
   data_type type;
@@ -97,7 +97,7 @@ class Bench {
   struct Window {
     dims stride, before, after;
   };
-  // lhs_dilation is a deconvolution's stride; its padding is what a kernel reaches beyond the convolution's.
+  // lhs_dilation is the stride of a deconvolution; its padding is the kernel's extent beyond the convolution's padding.
   static Window deconvolution_window(const Problem& p) {
     Window window{p.inserted, dims(3), dims(3)};
     for (int i = 0; i < 3; ++i) {
@@ -117,7 +117,7 @@ class Bench {
         grouped{g, p.co / g, p.ci / g, p.kernel[0], p.kernel[1], p.kernel[2]};
     const desc w(g > 1 ? grouped : dense, p.type, tag::any);
     const dims between{p.dilation[0] - 1, p.dilation[1] - 1,
-                       p.dilation[2] - 1};  // oneDNN counts what lies between two taps
+                       p.dilation[2] - 1};  // oneDNN counts the elements between two taps
     const auto forward = [&] {
       return typename Forward::primitive_desc(engine_, dnnl::prop_kind::forward_training, algorithm, x, w, y, v.stride,
                                               between, v.before, v.after);
@@ -145,7 +145,7 @@ class Bench {
     });
   }
 
-  // What oneDNN cannot do has no time.
+  // A pass that oneDNN does not support has no time.
   template <class Pass>
   static void attempt(const Problem& p, Pass pass) {
     try {

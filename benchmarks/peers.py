@@ -1,7 +1,7 @@
 """Times Conv3d's three passes in PyTorch or JAX: reads problems from stdin, answers each with a JSON line of shortest times in ms.
 
 usage: peers.py torch|jax [--threads 2] [--seconds 0.25] < PROBLEMS.jsonl      (needs from PyPI: torch, or jax and numpy)
-compare runs this as a worker. Problems carry the keys of brainstate.nn.Conv3d. PyTorch runs in both memory layouts and the faster one counts.
+compare runs this as a worker. Problems have the keys of brainstate.nn.Conv3d. PyTorch runs in both memory layouts, and the faster one counts.
 """
 import argparse, json, os, sys, time
 
@@ -16,7 +16,7 @@ def pads(p, sp, ke, s):
     return [(t // 2, t - t // 2) for t in totals]
 
 def geometry(p):
-    """All sizes of a problem; "flops" counts two for each multiplication, taps in the padding too."""
+    """All sizes of a problem; "flops" counts two per multiplication, also for taps in the padding."""
     sp, k, s = p["in_size"][:3], triple(p["kernel_size"]), triple(p.get("stride", 1))
     l, r = triple(p.get("lhs_dilation", 1)), triple(p.get("rhs_dilation", 1))
     ke = [(a - 1) * b + 1 for a, b in zip(k, r)]
@@ -36,7 +36,7 @@ def shortest(f, seconds):
     return min(times) * 1e3
 
 def torch_window(q):
-    """The arguments (stride, padding, dilation, transposed, output_padding, groups) and what pad() must add; None where PyTorch has no such pass."""
+    """The arguments (stride, padding, dilation, transposed, output_padding, groups) and the arguments of pad(); None if PyTorch has no such pass."""
     equal = all(a == b for a, b in q["pads"])
     flat = [v for ab in reversed(q["pads"]) for v in ab]
     if q["l"] == (1, 1, 1):

@@ -25,7 +25,7 @@ void check_keys(const json& line) {
     if (std::find(known.begin(), known.end(), key) == known.end())
       throw vg::ValueError(fmt::format("[problem] {}: unknown key; must be one of {}", key, fmt::join(known, ", ")));
   const json leaves = line.flatten();
-  for (const auto& [path, value] : leaves.items())  // get() would cut it
+  for (const auto& [path, value] : leaves.items())  // get() would truncate it
     if (value.is_number_float())
       throw vg::TypeError(fmt::format("[problem] {}: got {}; must be an integer", path.substr(1), value.dump()));
 }

@@ -1,5 +1,5 @@
-// A convolution to be timed, as a line of a problem file says it: the keys of brainstate.nn.Conv3d, and name, class,
-// batch, dtype.
+// A convolution to be timed, parsed from a line of a problem file. The line has the keys of brainstate.nn.Conv3d, and
+// name, class, batch and dtype.
 #pragma once
 
 #include <string>
@@ -14,10 +14,10 @@ struct Problem {
   vg::kernels::Conv3dProblem sizes;
 };
 
-/// Throws vg::ValueError or vg::TypeError, naming the key, for a line that is no problem.
+/// Throws vg::ValueError or vg::TypeError with the name of the key if the line is not a valid problem.
 Problem parse_problem(const std::string& line);
 
-/// Two for each multiplication of a pass; taps in the padding count, zeros that lhs_dilation inserts do not.
+/// Two per multiplication of a pass. Taps in the padding count; zeros that lhs_dilation inserts do not.
 double flops(const vg::kernels::Conv3dProblem& p);
 
 inline std::int64_t x_size(const vg::kernels::Conv3dProblem& p) {

@@ -18,7 +18,7 @@ std::optional<std::int64_t> number_in(const fs::path& path) {
   return std::nullopt;
 }
 
-// "intel-rapl:0" is a package; "intel-rapl:0:1" is a part of it, which it counts already.
+// "intel-rapl:0" is a package; "intel-rapl:0:1" is a part of it, which the package's counter includes.
 bool is_package(const std::string& name) {
   return name.starts_with("intel-rapl:") && name.find(':') == name.rfind(':');
 }
@@ -33,7 +33,7 @@ std::int64_t peak_resident_bytes() {
 }
 
 EnergyMeter::EnergyMeter(const fs::path& folder) {
-  std::error_code ignored;  // a folder that is not there has no counters
+  std::error_code ignored;  // a missing folder has no counters
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     if (!is_package(entry.path().filename().string())) continue;
     const fs::path file = entry.path() / "energy_uj";

@@ -1,4 +1,4 @@
-"""The table and the summary that compare prints, and the ratios that voxgrad is asked for."""
+"""The table and the summary that compare prints, and the target ratios."""
 import math
 
 passes = ("forward", "grad_input", "grad_weight")
@@ -6,15 +6,15 @@ passes = ("forward", "grad_input", "grad_weight")
 def asked(forward, grad_input=None, grad_weight=None):
     return dict(zip(passes, (forward, grad_input or forward, grad_weight or forward)))
 
-# Time of the best peer over ours, by class. dense16, dense32, dense64: 3x3x3, stride 1, over 16^3 and more, by the fewer of the input and output
-# channels (up to 31, 32 to 63, 64 and more); dense_small: 4^3 to 8^3 with at least 256 channels.
+# Targets per class: time of the best peer over ours. dense16, dense32 and dense64 are 3x3x3, stride 1, on volumes of 16^3 and more, by the smaller
+# of the input and output channels (up to 31, 32 to 63, 64 and more). dense_small is 4^3 to 8^3 with at least 256 channels.
 targets = {
     "dense16": asked(1.6, 1.6, 1.7), "dense32": asked(2.0, 2.0, 2.2), "dense64": asked(2.2), "dense_small": asked(1.05, 1.05, 1.3),
     "strided": asked(1.05), "factored": asked(1.05), "k5": asked(1.05), "k2s2": asked(1.05), "stem": asked(1.05, 5, 1.05), "head": asked(1.0),
     "pointwise": asked(1.0), "depthwise": asked(1.05, 10, 10), "grouped": asked(1.4), "dilated": asked(1.0, 1.0, 2.5), "transposed": asked(1.05),
     "f64_dense": asked(6), "f64_depthwise": asked(40), "tiny": asked(2),
 }
-most_load = 0.1  # cores that others may use before the figures are called unreliable
+most_load = 0.1  # figures are unreliable if other programs use more cores
 all_asked, least_asked, jax_asked = 2.6, 0.95, 20  # geometric mean over problems.jsonl; each problem and pass; geometric mean against JAX
 
 def mean(values): return math.exp(sum(map(math.log, values)) / len(values)) if values else None
@@ -34,7 +34,7 @@ def row(p):
     return f"{p['name']:<32} {p['class']:<13}{cells}{errors}"
 
 def ratios(problems, key="ratio"):
-    """(ratio, problem's name, pass) of all that have one."""
+    """(ratio, name of the problem, pass) for each pass that has a ratio."""
     return [(v[key], p["name"], q) for p in problems for q, v in p["passes"].items() if v[key]]
 
 def line_of(entries, goal):
@@ -61,7 +61,7 @@ def verdict(entry):
     return "" if entry["mean"] is None else "ok" if entry["mean"] >= entry["asked"] else "BELOW"
 
 def text(s):
-    """The summary, for people: a class reaches what is asked by its geometric mean."""
+    """The summary as text. A class reaches its target by its geometric mean."""
     lines = [f"{'class':<14} {'pass':<12} {'mean':>7} {'asked':>6} {'':<6} {'reach it':>8} {'least':>7}  (ratios to the best peer; geometric means)"]
     for name, entries in s["classes"].items():
         for q, e in entries.items():
@@ -74,5 +74,5 @@ def text(s):
     lines.append(f"below {least_asked}: {len(s['below'])}" + "".join(f"\n  {r:.2f} {name} {q}" for r, name, q in s["below"]))
     if s["cores_of_others"] > most_load:
         lines.append(f"UNRELIABLE: other programs kept {s['cores_of_others']:.1f} cores busy. A pass that waits for a thread without a core takes some "
-                     "milliseconds more, and not every program waits alike.")
+                     "milliseconds more, and the programs wait in different ways.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-// Measures what the machine could do at most: multiply-adds a second and memory bandwidth, as one JSON line.
+// Measures the limits of the machine: multiply-adds per second and memory bandwidth. Prints one JSON line.
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,17 +23,17 @@ using vg::memory::Scratch;
 
 double rounded(double value) { return std::stod(fmt::format("{:.4g}", value)); }
 
-// The best rate of work a second when `threads` threads do `work` each.
+// The best rate, in units of work per second, if each of `threads` threads does `work`.
 template <class Task>
 double best_rate(double seconds, int threads, double work, Task task) {
   vg::set_num_threads(threads);
   const double ms = bench::shortest_ms(
       seconds, [&] { vg::parallel_for(threads, task); }, [] {});
-  return work * threads / ms * 1e-6;  // in 10^9 a second
+  return work * threads / ms * 1e-6;  // in 10^9 per second
 }
 
-// Each thread's own best rate, while all of them run, summed: on a machine that others use too, there is hardly a
-// moment at which all threads get on.
+// The sum of the best rates of the threads, measured while all of them run. On a shared machine there is hardly a
+// moment when no thread is interrupted.
 double fma_gflops(const bench::FmaLoop& loop, int threads, double seconds) {
   constexpr std::int64_t rounds = 50'000;  // a fraction of a millisecond
   std::vector<double> rates(static_cast<std::size_t>(threads));
@@ -53,7 +53,7 @@ double fma_gflops(const bench::FmaLoop& loop, int threads, double seconds) {
   return std::accumulate(rates.begin(), rates.end(), 0.0);
 }
 
-// Three arrays that no cache holds, as STREAM has them.
+// Three arrays that exceed every cache, as in the benchmark STREAM.
 class Bandwidth {
  public:
   Bandwidth() : n_(std::max<std::int64_t>(4 * sysconf(_SC_LEVEL3_CACHE_SIZE), 64 << 20) / 8), a_(n_), b_(n_), c_(n_) {
@@ -67,11 +67,11 @@ class Bandwidth {
       std::uint64_t sum[16] = {};
       for (std::int64_t i = t * part; i + 16 <= (t + 1) * part; i += 16)
         for (int j = 0; j < 16; ++j) sum[j] += data[i + j];
-      for (std::uint64_t& s : sum) __asm__ volatile("" : "+r"(s));  // wanted: the reads may not be dropped
+      for (std::uint64_t& s : sum) __asm__ volatile("" : "+r"(s));  // keeps the compiler from removing the reads
     });
   }
 
-  // The bytes of a = b + factor * c; that a store first reads its line is not counted.
+  // Counts the bytes of a = b + factor * c, without the reads of the lines that are stored to.
   double triad(int threads, double seconds) {
     const std::int64_t part = n_ / threads;
     double* const a = a_.data();
@@ -108,7 +108,7 @@ int main(int argc, char** argv) {
       argc, argv,
       "Measures the peak of multiply-adds (GFLOP/s) and the memory bandwidth (GB/s), with 1 thread and with all.",
       {{"--threads", &threads, "Threads", bench::between(1, 1024), bench::with_default},
-       {"--seconds", &seconds, "How long each is repeated", bench::not_negative(), bench::with_default}});
+       {"--seconds", &seconds, "How long each measurement is repeated", bench::not_negative(), bench::with_default}});
   if (status) return *status;
   try {
     fmt::print("{}\n", measure(threads, seconds).dump());

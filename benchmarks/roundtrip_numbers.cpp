@@ -1,6 +1,6 @@
-// Every f32 pattern, and random f64 patterns, through a checkpoint's decimal text and back: the bits must be the same.
-// Prints one line of JSON and exits with 1 if any differs. (tests/unit/checkpoint/test_checkpoint_json.cpp runs a
-// sample.)
+// Converts every f32 pattern, and random f64 patterns, to a checkpoint's decimal text and back; the bits must not
+// change. Prints one line of JSON and exits with 1 if any value differs. (tests/unit/checkpoint/test_checkpoint_json.cpp
+// runs a sample.)
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -22,7 +22,8 @@ using namespace vg::checkpoint;
 float parsed(std::string_view text, float) { return parse_float(text); }
 double parsed(std::string_view text, double) { return parse_double(text); }
 
-// Whether the value's text is a JSON number, or one of the texts for what is none, that reads back as the same bits.
+// Whether the value's text is a JSON number, or a string for a value that JSON cannot express, and reads back as the
+// same bits.
 template <class T, class Bits>
 bool comes_back(Bits pattern) {
   const T value = std::bit_cast<T>(pattern);
@@ -45,7 +46,7 @@ struct Counts {
   std::uint64_t done = 0, wrong = 0;
 };
 
-// work(piece) for each piece, on some threads.
+// Calls work(piece) for each piece, on several threads.
 template <class Work>
 Counts run(unsigned threads, std::uint64_t pieces, Work work) {
   std::atomic<std::uint64_t> next{0}, done{0}, wrong{0};
@@ -71,9 +72,9 @@ int main(int argc, char** argv) {
   const auto status = bench::parse_options(
       argc, argv, "Numbers through the decimals of a checkpoint and back",
       {{"--threads", &threads, "", bench::between(1u, 256u)},
-       {"--f32-step", &f32_step, "every so many-th of the 2^32 patterns", bench::positive()},
+       {"--f32-step", &f32_step, "distance between the tested ones of the 2^32 patterns", bench::positive()},
        {"--f64", &f64_count, "random f64 patterns", bench::between(std::uint64_t{0}, std::uint64_t{1} << 40)},
-       {"--seed", &seed, "of those"}});
+       {"--seed", &seed, "seed of the random patterns"}});
   if (status) return *status;
 
   constexpr std::uint64_t all = std::uint64_t{1} << 32, piece_size = std::uint64_t{1} << 20;

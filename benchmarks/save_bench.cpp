@@ -1,11 +1,11 @@
-// How long training waits for a save: the call itself, and what the next step, and the optimizer's update in it, takes
-// longer than without a save.
+// Measures how long a save delays training: the time of the call itself, and the additional time of the next step and
+// of its optimizer update.
 //
-// A network of --width x --width layers with AdamW; three ways to save beside training:
-//   shared    tensors stay shared, and the optimizer copies those that the thread still holds
+// It trains a network of --width x --width layers with AdamW. There are three ways to save during training:
+//   shared    tensors stay shared, and the optimizer copies those that the thread still uses
 //   detached  the same, but the thread copies first (vg::AsyncCheckpointWriter)
 //   copied    everything is copied before the call returns
-// One JSON line a way: medians and the largest of --saves saves, in ms.
+// Prints one JSON line per way: medians and the largest of --saves saves, in ms.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -55,7 +55,7 @@ struct Bench {
   struct Times {
     double whole, update;
   };
-  // Of a step, in ms, and of the optimizer's part of it: there what is still shared is copied.
+  // Times of a step and of its optimizer update in ms. The update copies the tensors that are still shared.
   Times step_ms() {
     const double begin = bench::seconds_now();
     vg::mean(vg::square(model(x))).backward();
@@ -66,7 +66,7 @@ struct Bench {
     return {(end - begin) * 1e3, (end - middle) * 1e3};
   }
 
-  // In ms: until the save lets training go on.
+  // The time in ms until training may continue.
   double save_ms(const std::string& way, vg::AsyncCheckpointWriter& saving, const std::filesystem::path& path) {
     saving.wait();
     const double begin = bench::seconds_now();
@@ -114,9 +114,9 @@ int main(int argc, char** argv) {
   const auto status =
       bench::parse_options(argc, argv, "Measures how long training waits for a save in the background.",
                            {{"--layers", &layers, "Linear layers", bench::positive(), bench::with_default},
-                            {"--width", &width, "Features of each", bench::positive(), bench::with_default},
-                            {"--batch", &batch, "Rows in a step", bench::positive(), bench::with_default},
-                            {"--saves", &saves, "Saves a way", bench::positive(), bench::with_default},
+                            {"--width", &width, "Features per layer", bench::positive(), bench::with_default},
+                            {"--batch", &batch, "Rows per step", bench::positive(), bench::with_default},
+                            {"--saves", &saves, "Saves per way", bench::positive(), bench::with_default},
                             {"--threads", &threads, "Threads (default: all cores)", bench::between(1, 1024)},
                             {"--folder", &folder, "Where the file is written", {}, bench::with_default}});
   if (status) return *status;

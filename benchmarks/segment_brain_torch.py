@@ -1,4 +1,4 @@
-"""The main job in PyTorch: a U-Net learns brain regions on one hemisphere of a real MRI and is tested on the other, mirrored.
+"""The PyTorch twin of examples/segment_brain: a U-Net learns brain regions on one hemisphere of a real MRI and is tested on the other, mirrored.
 
 usage: segment_brain_torch.py [--steps 400] [--data DIR] [--threads 2] [--seed 0]     (PyPI: torch nibabel; Debian: mricron-data)
 """
@@ -46,4 +46,4 @@ for step in range(1, a.steps + 1):
         with torch.no_grad(): d = dice(model(x_test), y_test)
         print(f"step {step} {time.time() - start:.0f} s loss {loss.item():.4f} held-out Dice {np.round(d, 3)} mean {d.mean():.3f}", flush=True)
 seconds = time.time() - start
-print(f"{a.steps} steps in {seconds:.1f} s, {seconds / a.steps:.3f} s a step with all that belongs to it")
+print(f"{a.steps} steps in {seconds:.1f} s, {seconds / a.steps:.3f} s per step with all its work")

@@ -1,4 +1,4 @@
-// The shortest time of a call, as peers.py and onednn_bench.cpp take it.
+// The shortest time of a call, measured as in peers.py and onednn_bench.cpp.
 #pragma once
 
 #include <algorithm>
@@ -11,11 +11,12 @@ inline double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-/// In ms: two calls to warm up, then at least 3 until `seconds` have passed. before() runs, untimed, before each call.
+/// The shortest time in ms: two calls warm up, then at least 3 are timed until `seconds` have passed. before() runs
+/// before each call and is not timed.
 template <class Call, class Before>
 double shortest_ms(double seconds, Call call, Before before) {
   constexpr int fewest = 3, most = 2000;
-  constexpr double patience = 5;  // seconds, for calls that take long
+  constexpr double patience = 5;  // seconds; limits the repetition of long calls
   for (int i = 0; i < 2; ++i) {
     before();
     call();

@@ -1,7 +1,7 @@
-"""Training steps of the small CNN in brainstate on CPU, compiled by XLA. The twin of `train_step --model cnn`.
+"""Training steps of the small CNN in brainstate on CPU, compiled by XLA. It is the twin of `train_step --model cnn`.
 
 usage: train_brainstate.py [--threads 2] [--seconds 6]     (PyPI: brainstate, braintools)
-One JSON line, as train_step's.
+Prints one JSON line with the keys of train_step.
 """
 import argparse, json, os, resource, time
 
@@ -9,11 +9,11 @@ def options():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--threads", type=int, default=2, help="cores that the process may use (default: 2)")
     a.add_argument("--seconds", type=float, default=6, help="how long steps are timed, at least 5 of them")
-    a.add_argument("--warmup", type=int, default=3, help="steps before that, the compiling one among them (default: 3)")
-    a.add_argument("--batch", type=int, default=32, help="volumes in a step")
+    a.add_argument("--warmup", type=int, default=3, help="steps before that, including the one that compiles (default: 3)")
+    a.add_argument("--batch", type=int, default=32, help="volumes per step")
     a.add_argument("--size", type=int, default=16, help="voxels along an edge")
     a = a.parse_args()
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:a.threads])  # XLA takes as many threads as there are cores
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:a.threads])  # XLA uses as many threads as there are cores
     return a
 
 def main():

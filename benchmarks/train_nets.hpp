@@ -1,5 +1,5 @@
-// The nets of train_torch.py, as a user of voxgrad writes them: the same layers, shapes and numbers of parameters. All
-// but the CNN take volumes of any extents (the U-Net: multiples of 4).
+// The nets of train_torch.py, written with voxgrad: the same layers, shapes and numbers of parameters. All nets except
+// the CNN take volumes of any extents (the U-Net: multiples of 4).
 #pragma once
 
 #include <optional>
@@ -8,7 +8,7 @@
 
 namespace bench {
 
-/// PyTorch's: uniform within 1 / sqrt(fan_in).
+/// PyTorch's initial weights: uniform within 1 / sqrt(fan_in).
 inline vg::Initializer weights() { return vg::init::KaimingUniform(1.0 / 3); }
 
 struct ConvShape {
@@ -17,7 +17,7 @@ struct ConvShape {
   bool bias = true;
 };
 
-/// A convolution that keeps the extents where its stride is 1.
+/// A convolution that keeps the extents if its stride is 1.
 inline vg::Conv3d conv(std::int64_t in, std::int64_t out, const ConvShape& shape = {}) {
   return vg::Conv3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, in},
                      .out_channels = out,
@@ -29,7 +29,7 @@ inline vg::Conv3d conv(std::int64_t in, std::int64_t out, const ConvShape& shape
                      .b_init = shape.bias ? vg::init::ZeroInit() : vg::Initializer()});
 }
 
-/// Volumes of twice the extents.
+/// A transposed convolution that doubles the extents.
 inline vg::ConvTranspose3d up(std::int64_t in, std::int64_t out) {
   return vg::ConvTranspose3d({.in_size = {vg::dynamic, vg::dynamic, vg::dynamic, in},
                               .out_channels = out,
@@ -39,14 +39,14 @@ inline vg::ConvTranspose3d up(std::int64_t in, std::int64_t out) {
                               .b_init = vg::init::ZeroInit()});
 }
 
-/// Two (convolution, group normalisation, ReLU), the first convolution with the stride.
+/// Twice (convolution, group normalisation, ReLU); the first convolution has the stride.
 inline vg::Sequential unet_block(std::int64_t in, std::int64_t out, int stride = 1) {
   const vg::GroupNormOptions norm{.num_groups = 8, .epsilon = 1e-5};
   return vg::Sequential(conv(in, out, {.stride = stride}), vg::GroupNorm(norm), vg::ReLU(), conv(out, out),
                         vg::GroupNorm(norm), vg::ReLU());
 }
 
-/// Two levels down by strides, two up by transposed convolutions, concatenated skips, a 1x1x1 head.
+/// Two levels down with strides, two up with transposed convolutions, concatenated skips and a 1x1x1 head.
 class UNet : public vg::Module {
  public:
   UNet(std::int64_t inputs, std::int64_t classes, std::int64_t a = 16, std::int64_t b = 32, std::int64_t c = 64)
@@ -79,10 +79,10 @@ class UNet : public vg::Module {
   vg::Conv3d head;
 };
 
-/// PyTorch's BatchNorm3d: a tenth of each batch goes into the running statistics.
+/// PyTorch's BatchNorm3d: each batch contributes a tenth to the running statistics.
 inline vg::BatchNorm3d batch_norm() { return vg::BatchNorm3d({.epsilon = 1e-5, .momentum = 0.9}); }
 
-/// A basic residual block: two 3x3x3 convolutions, and a 1x1x1 one on the way round them where shapes change.
+/// A basic residual block: two 3x3x3 convolutions, and a 1x1x1 convolution on the skip connection if shapes change.
 class Residual : public vg::Module {
  public:
   Residual(std::int64_t in, std::int64_t out, int stride)
@@ -100,7 +100,8 @@ class Residual : public vg::Module {
   std::optional<vg::Sequential> skip;
 };
 
-/// A stem, a residual block a width (the later ones halve the extents), global average pooling, a linear head.
+/// A stem, one residual block per width (all except the first halve the extents), global average pooling and a linear
+/// head.
 class ResNet : public vg::Module {
  public:
   explicit ResNet(std::int64_t classes)
@@ -123,7 +124,7 @@ class ResNet : public vg::Module {
   vg::Linear head;
 };
 
-/// Two (convolution, ReLU, max pooling) and a linear head, for volumes of size^3.
+/// Twice (convolution, ReLU, max pooling) and a linear head, for volumes of size^3.
 inline vg::Sequential cnn(std::int64_t size, std::int64_t classes) {
   return vg::Sequential(conv(1, 8), vg::ReLU(), vg::MaxPool3d({.kernel_size = 2}), conv(8, 16), vg::ReLU(),
                         vg::MaxPool3d({.kernel_size = 2}), vg::Flatten({.in_size = {size / 4, size / 4, size / 4, 16}}),

@@ -1,18 +1,18 @@
-"""The tables that compare_train prints, and what voxgrad is asked for."""
+"""The tables that compare_train prints, and the targets."""
 import statistics
 from report import most_load, number
 
-# PyTorch's time over ours, by model; its peak memory over ours; speed of one thread over that of two; the slowest size's voxels/s over the fastest's.
+# Targets: PyTorch's time over ours, by model; its peak memory over ours; speed of one thread over that of two; lowest over highest voxels/s of all sizes.
 times_asked = {"unet": 4, "resnet": 3, "cnn": 3, "mednext": 5}
 memory_asked, one_thread_asked, sizes_asked, brainstate_asked = 2, 0.55, 0.9, 40
-as_fast = 1.05  # variants of PyTorch within this of the fastest may be the one that peak memory is compared with
+as_fast = 1.05  # peak memory is compared with the variants of PyTorch whose time is within this factor of the fastest
 
 def verdict(value, asked): return "" if value is None or asked is None else "ok" if value >= asked else "BELOW"
 
 def best(times): return min(times, key=times.get) if times else None
 
 def compared(ours, theirs):
-    """Our answers and those of each variant of PyTorch, one a round: shortest times, ratios, peaks (our highest, their lowest), joules a step."""
+    """Our answers and those of each variant of PyTorch, one per round: shortest times, ratios, peaks (our highest, their lowest), joules per step."""
     shortest = {v: min(r["min_ms"] for r in rounds) for v, rounds in theirs.items()}
     fastest, our_ms = best(shortest), min(r["min_ms"] for r in ours)
     by_round = [min(r["min_ms"] for r in others) / own["min_ms"] for own, *others in zip(ours, *theirs.values())] if theirs else []
@@ -40,13 +40,13 @@ def row(m):
             f"{number(c['memory_ratio'], '.2f'):>6} {memory_asked:>5} {verdict(c['memory_ratio'], memory_asked)}").rstrip()
 
 def energy(models):
-    """A line a model that has figures of both; else one line that says so."""
+    """One line per model with figures of both; without any, one line that says so."""
     lines = []
     for m in models:
         j = m["compared"]["joules_per_step"]
         if j["voxgrad"] is not None and j.get("torch") is not None:
             ratio = f", ratio {j['torch'] / j['voxgrad']:.2f}" if j["voxgrad"] > 0 else ""
-            lines.append(f"energy, {m['name']}: ours {j['voxgrad']:.4g} J a step, PyTorch ({m['compared']['torch_variant']}) {j['torch']:.4g} J{ratio}")
+            lines.append(f"energy, {m['name']}: ours {j['voxgrad']:.4g} J per step, PyTorch ({m['compared']['torch_variant']}) {j['torch']:.4g} J{ratio}")
     return lines or ["energy: not readable"]
 
 def notes(models):
@@ -57,7 +57,7 @@ def notes(models):
     return lines
 
 def scaling_row(name, one, more):
-    """Of our answers with one thread and with more: the speed of one over that of the others."""
+    """From our answers with one thread and with more: the speed of one thread over that of several."""
     t1, tn, threads = min(r["min_ms"] for r in one), min(r["min_ms"] for r in more), more[0]["threads"]
     asked = one_thread_asked if threads == 2 else None
     share = tn / t1
@@ -65,7 +65,7 @@ def scaling_row(name, one, more):
         f"{name:<8} | 1 thread {t1:>9.2f} ms, {threads} threads {tn:>9.2f} ms | one's speed is {share:.2f} of theirs, asked {number(asked, '.2f')} {verdict(share, asked)}").rstrip()
 
 def brainstate_row(ours, theirs):
-    """The CNN's answers and brainstate's, one a round each."""
+    """Our answers for the CNN and those of brainstate, one per round each."""
     our_ms, their_ms = min(r["min_ms"] for r in ours), min(r["min_ms"] for r in theirs)
     peaks = max(r["peak_mb"] for r in ours), min(r["peak_mb"] for r in theirs)
     by_round = [b["min_ms"] / a["min_ms"] for a, b in zip(ours, theirs)]
@@ -75,7 +75,7 @@ def brainstate_row(ours, theirs):
                    f"{verdict(entry['ratio'], brainstate_asked)} | {peaks[0]:.0f} MB, brainstate {peaks[1]:.0f} MB")
 
 def sizes_row(name, answers):
-    """Of our answers by size, one a round each."""
+    """From our answers by size, one per round each."""
     rates = {size: max(r["voxels_per_s"] for r in rounds) for size, rounds in answers.items() if rounds}
     steady = min(rates.values()) / max(rates.values()) if rates else None
     cells = "".join(f" {number(rates.get(size) and rates[size] * 1e-6, '.3f'):>9}" for size in answers)

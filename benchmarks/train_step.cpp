@@ -38,7 +38,7 @@ struct Model {
   std::string name;
   std::int64_t batch, size, classes;
   bool a_label_each_voxel;
-  std::int64_t divisor;  // of the size
+  std::int64_t divisor;  // the size must be a multiple of it
   std::function<std::unique_ptr<vg::Module>(std::int64_t size, std::int64_t classes)> make;
 };
 
@@ -52,7 +52,7 @@ const std::vector<Model>& all_models() {
   return models;
 }
 
-// The model with the sizes that were asked for.
+// The model with the requested sizes.
 Model model_for(const std::string& name, const Settings& settings) {
   Model model = *std::find_if(all_models().begin(), all_models().end(), [&](const Model& m) { return m.name == name; });
   if (settings.size > 0) model.size = settings.size;
@@ -77,7 +77,7 @@ class Training {
 
   std::int64_t parameters() { return net_->parameters().numel(); }
 
-  /// The loss before the step.
+  /// Runs a step and returns the loss before it.
   double step() {
     optimizer_.zero_grad();
     const vg::Variable loss = vg::cross_entropy((*net_)(x_), labels_);
@@ -98,7 +98,7 @@ class Training {
   vg::Adam optimizer_;
 };
 
-// A training's steps so far: their losses, and what they took from the system.
+// The steps of a training so far: their losses, and their system allocations.
 class Steps {
  public:
   explicit Steps(Training& training) : training_(training) {}
@@ -121,7 +121,7 @@ class Steps {
   std::int64_t count_ = 0, settled_ = 0;
 };
 
-// Each step's time in seconds, shortest first: at least 5, until the time is over.
+// The times of the steps in seconds, shortest first: at least 5 steps, until `seconds` have passed.
 std::vector<double> timed(Steps& steps, double seconds) {
   constexpr std::size_t fewest = 5;
   std::vector<double> times;
@@ -134,12 +134,12 @@ std::vector<double> timed(Steps& steps, double seconds) {
   return times;
 }
 
-// What is worth printing of a measured value.
+// A measured value with its significant digits only.
 double rounded(double value) { return std::stod(fmt::format("{:.6g}", value)); }
 
 Json measure(const Model& model, const Settings& settings) {
   vg::random::seed(0);
-  vg::memory::release_cached();  // of the model before
+  vg::memory::release_cached();  // of the previous model
   vg::memory::reset_peak();
   Training training(model);
   Steps steps(training);
@@ -165,14 +165,14 @@ Json measure(const Model& model, const Settings& settings) {
 }
 
 std::vector<bench::Option> options_into(Settings& s) {
-  return {{"--model", &s.models, "Of unet, resnet, cnn, mednext (default: all); one a process for its peak_mb",
+  return {{"--model", &s.models, "unet, resnet, cnn, mednext (default: all); peak_mb needs one model per process",
            bench::one_of({"unet", "resnet", "cnn", "mednext"})},
           {"--threads", &s.threads, "Threads", bench::between(1, 1024), bench::with_default},
           {"--seconds", &s.seconds, "How long steps are timed, at least 5 of them", bench::not_negative(),
            bench::with_default},
-          {"--warmup", &s.warmup, "Steps before that", bench::between(0, 1000), bench::with_default},
+          {"--warmup", &s.warmup, "Steps before the timed ones", bench::between(0, 1000), bench::with_default},
           {"--size", &s.size, "Voxels along an edge, in place of the models' own", bench::positive()},
-          {"--batch", &s.batch, "Volumes in a step, in place of the models' own", bench::positive()},
+          {"--batch", &s.batch, "Volumes per step, in place of the models' own", bench::positive()},
           {"--powercap", &s.powercap, "Where the kernel's energy counters are", {}, bench::with_default}};
 }
 

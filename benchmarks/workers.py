@@ -1,4 +1,4 @@
-"""The programs that compare runs: installed, built, and kept alive, stopped while another one is measured."""
+"""The programs that compare runs: installs, builds and starts them, and stops each while another one is measured."""
 import ctypes, json, os, re, signal, subprocess, sys, time
 from peers import geometry
 
@@ -17,7 +17,7 @@ def build_voxgrad(root, programs=("conv3d_bench", "roofline")):
 def python(venv): return os.path.join(venv, "bin/python")
 
 def install(venv, peers):
-    """Makes the virtual environment and installs what is missing; builds onednn_bench there."""
+    """Creates the virtual environment, installs missing packages, and builds onednn_bench there."""
     if not os.path.exists(python(venv)): run([sys.executable, "-m", "venv", venv])
     have = {p["name"].lower() for p in json.loads(run([python(venv), "-m", "pip", "list", "--format", "json", "--disable-pip-version-check"]))}
     missing = sorted({name for p in peers for name in packages[p]} - have)
@@ -42,26 +42,26 @@ def machine():
     return names[0] if names else "unknown CPU"
 
 def environment():
-    """What may change how the programs run."""
+    """The environment variables that affect the programs."""
     return {k: v for k, v in os.environ.items() if k.startswith(("ONEDNN_", "DNNL_", "OMP_", "KMP_", "VOXGRAD_", "XLA_"))}
 
 def roofline(build, threads):
     return json.loads(run([os.path.join(build, "release/benchmarks/roofline"), "--threads", str(threads), "--seconds", "0.3"]))
 
 def higher(a, b):
-    """The higher of each two rates: another program on the machine can only lower one."""
+    """The higher of each two rates, because other programs on the machine can only lower a rate."""
     return {k: higher(a[k], b[k]) for k in a} if isinstance(a, dict) else max(a, b)
 
 def plot(venv, table, picture):
     run([python(venv), os.path.join(here, "plot.py"), table, picture])
 
 def busy_seconds():
-    """CPU time that all programs on the machine have used, and the host has taken."""
+    """CPU time that all programs on the machine have used, and that the host has taken (steal)."""
     fields = [int(v) for v in open("/proc/stat").readline().split()[1:9]]
     return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")  # without idle and iowait
 
 class Load:
-    """How many cores other programs kept busy since the last look: what they take makes times, and ratios, worthless."""
+    """How many cores other programs kept busy since the last call: such load makes times and ratios worthless."""
 
     def __init__(self, programs):
         self.programs, self.seen = programs, None
@@ -74,18 +74,18 @@ class Load:
         return max(0.0, (now[1] - before[1]) / (now[0] - before[0])) if before else 0.0
 
 def ask_alone(command, threads, env=None):
-    """The JSON that a program prints last, run to its end on as many cores as it has threads; {"error": ...} where it fails."""
+    """Runs a program on as many cores as it has threads; returns the JSON of its last line, or {"error": ...} if it fails."""
     cores = sorted(os.sched_getaffinity(0))[:threads]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads), **(env or {})},
                             preexec_fn=lambda: os.sched_setaffinity(0, cores))
     if result.returncode == 0: return json.loads(result.stdout.splitlines()[-1])
     lines = [line for line in result.stderr.splitlines() if line.strip()]
-    named = [line for line in lines if re.match(r"[\w.]*(error|exception)\b", line, re.IGNORECASE)]  # what PyTorch prints after it is advice
+    named = [line for line in lines if re.match(r"[\w.]*(error|exception)\b", line, re.IGNORECASE)]  # PyTorch prints advice after the error
     return {"error": (named or lines or [f"ended with {result.returncode}"])[-1]}
 
 class Worker:
-    """A program that answers a line with a line of JSON. It is stopped while it waits: threads that spin for work would take the cores from the
-    program that is measured, and OMP_WAIT_POLICY=passive would slow its own short parallel regions."""
+    """A program that answers each line with a line of JSON. It is stopped while it is idle: threads that spin for work would take the cores from
+    the measured program, and OMP_WAIT_POLICY=passive would slow its own short parallel regions."""
 
     def __init__(self, command, threads, env=None, line=json.dumps):
         self.command, self.threads, self.line, self.process = command, threads, line, None
@@ -108,7 +108,7 @@ class Worker:
             answer = self.process.stdout.readline()
         except BrokenPipeError: answer = ""
         if not answer:
-            status, self.process = self.process.wait(), None  # a new one answers the next problem
+            status, self.process = self.process.wait(), None  # a new process answers the next problem
             return {"error": f"{self.command[0]} ended with {status}"}
         self.process.send_signal(signal.SIGSTOP)
         return json.loads(answer)
@@ -124,7 +124,7 @@ class Worker:
             self.process.wait()
 
 def onednn_line(problem):
-    """What onednn_bench reads; None for what oneDNN has not."""
+    """The line that onednn_bench reads; None for dtypes that it does not support."""
     q = geometry(problem)
     if q["dtype"] == "f64": return None
     pads = [v for pair in q["pads"] for v in pair]

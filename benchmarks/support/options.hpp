@@ -1,4 +1,5 @@
-// A benchmark's command line. CLI11 reads it, in options.cpp alone: its header takes the compiler about five seconds.
+// The command line of a benchmark. Only options.cpp includes CLI11, because its header takes about five seconds to
+// compile.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ class Option;
 
 namespace bench {
 
-/// Lets a value through or not, and says in the help which.
+/// Accepts or rejects a value, and describes the accepted ones in the help.
 using Check = std::function<void(CLI::Option&)>;
 Check positive();
 Check not_negative();
@@ -26,7 +27,7 @@ Check existing_folder();
 
 struct Option {
   std::string name;  ///< "--seconds"; "!--no-dom" is a flag that makes its value false
-  /// Where the value goes; what stands there is the default. A bool is a flag; a list is separated by commas.
+  /// The variable for the value; its current value is the default. A bool is a flag; a list is separated by commas.
   std::variant<bool*, int*, unsigned*, std::int64_t*, std::uint64_t*, double*, std::string*, std::vector<std::string>*>
       value;
   std::string help{};
@@ -35,8 +36,8 @@ struct Option {
 };
 inline constexpr bool with_default = true;
 
-/// Takes the values from the command line. Gives the program's exit status if it is to end at once: after --help, or
-/// after a message about a mistake.
+/// Reads the values from the command line. Returns the exit status if the program must end at once, after --help or
+/// after an error message.
 std::optional<int> parse_options(int argc, char** argv, const std::string& about, const std::vector<Option>& options);
 
 }  // namespace bench

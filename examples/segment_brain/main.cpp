@@ -104,7 +104,7 @@ class Run {
     checkpoints_.wait();
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (last > first)
-      progress.line(fmt::format("{} steps in {:.1f} s, {:.3f} s a step with all that belongs to it", last - first,
+      progress.line(fmt::format("{} steps in {:.1f} s, {:.3f} s per step with all its work", last - first,
                                 seconds, seconds / static_cast<double>(last - first)));
     return 0;
   }
