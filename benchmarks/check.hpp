@@ -1,4 +1,4 @@
-// Checks a sample of the elements of a pass's result against sums in double, computed from the definition in problem.hpp.
+// Checks a sample of the elements of a pass's result against sums in double, from the definition in problem.hpp.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // Measures how fast checkpoints are saved and loaded, in MB (10^6 bytes) of the file per second of CPU time (user and
-// system) of the one thread that does it, and compares nlohmann's document of the decimal file. Prints one line of JSON.
+// system) of the one thread that does it, and nlohmann's document of the decimal file. Prints one line of JSON.
 #include <algorithm>
 #include <cstdio>
 #include <ctime>
@@ -105,7 +105,7 @@ int main(int argc, char** argv) {
         std::ofstream out(path);
         out << document;
       });
-      const auto dumped = static_cast<double>(fs::file_size(path));  // written as doubles, with more digits than the file had
+      const auto dumped = static_cast<double>(fs::file_size(path));  // written as doubles: more digits
       line["nlohmann"] = {{"load", decimal.bytes / parse / 1e6}, {"save", dumped / dump / 1e6}};
     }
     line["raw_mb"] = raw / 1e6;

@@ -102,7 +102,7 @@ class Run {
     const std::int64_t n = pass == Pass::forward ? y_size(p_) : pass == Pass::grad_input ? x_size(p_) : w_size(p_);
     Scratch<T> memory(n);
     T* const out = memory.data();
-    std::fill_n(out, n, static_cast<T>(std::numeric_limits<float>::quiet_NaN()));  // so that a missing output is an error
+    std::fill_n(out, n, static_cast<T>(std::numeric_limits<float>::quiet_NaN()));  // finds missing outputs
     const std::string name = bench::pass_names[static_cast<int>(pass)];
     const auto cool = [&] {
       if (options_.cold) flush_caches();

@@ -13,8 +13,8 @@ struct FmaLoop {
   double (*run)(std::int64_t n);  ///< n rounds
 };
 
-/// The loops for the vector instruction sets that voxgrad's kernels may use on this CPU, and for bf16 products if it has
-/// them.
+/// The loops for the vector instruction sets that voxgrad's kernels may use on this CPU, and for bf16 products if it
+/// has them.
 std::vector<FmaLoop> fma_loops();
 
 }  // namespace bench

@@ -42,8 +42,8 @@ double shortest_ms(const std::function<void()>& call, double seconds) {
   return best * 1e3;
 }
 
-// A line has name, dtype (f32 or bf16), batch, in_size, input and output channels, kernel_size, stride, padding (before,
-// after) per axis, rhs_dilation, groups, lhs_dilation, out_size.
+// A line has name, dtype (f32 or bf16), batch, in_size, input and output channels, kernel_size, stride, padding
+// (before, after) per axis, rhs_dilation, groups, lhs_dilation, out_size.
 struct Problem {
   std::string name;
   data_type type;

@@ -1,6 +1,6 @@
 // Converts every f32 pattern, and random f64 patterns, to a checkpoint's decimal text and back; the bits must not
-// change. Prints one line of JSON and exits with 1 if any value differs. (tests/unit/checkpoint/test_checkpoint_json.cpp
-// runs a sample.)
+// change. Prints one line of JSON and exits with 1 if any value differs.
+// (tests/unit/checkpoint/test_checkpoint_json.cpp runs a sample.)
 #include <algorithm>
 #include <atomic>
 #include <bit>

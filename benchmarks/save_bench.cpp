@@ -3,7 +3,7 @@
 //
 // It trains a network of --width x --width layers with AdamW. There are three ways to save during training:
 //   shared    tensors stay shared, and the optimizer copies those that the thread still uses
-//   detached  the same, but the thread copies first (vg::AsyncCheckpointWriter)
+//   detached  the same, except that the thread copies first (vg::AsyncCheckpointWriter)
 //   copied    everything is copied before the call returns
 // Prints one JSON line per way: medians and the largest of --saves saves, in ms.
 #include <algorithm>

@@ -1,9 +1,9 @@
-// Checks the gradients of a layer of your own, by central differences in f64: for its input and its parameters, to
-// first and second order.
+// Checks the gradients of a layer of your own by central differences in f64: with respect to its input and its
+// parameters, first and second order.
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
 
-// y = x * sigmoid(beta * x), with one trained beta a channel.
+// y = x * sigmoid(beta * x), with one trained beta per channel.
 class Swish : public vg::Module {
  public:
   explicit Swish(std::int64_t channels) { beta.add("beta", vg::Tensor::full({channels}, 1.5)); }

@@ -1,5 +1,6 @@
-// A small CNN learns to tell voxelised solids apart (sphere, box, torus, ...), in random pose and with noise. With
-// --output the run is kept: it can be stopped, or killed, and goes on with --resume to the same bits (training.hpp).
+// A small CNN learns to classify voxelised solids (sphere, box, torus, ...) in random poses and with noise. With
+// --output the run writes checkpoints: it can be stopped or killed, and --resume continues to the same bits
+// (training.hpp).
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -35,7 +36,7 @@ vg::Sequential network(const Settings& settings) {
   return model;
 }
 
-// Two datasets of different seeds share no solid.
+// Datasets with different seeds share no solid.
 std::shared_ptr<const vg::Dataset> solids(std::int64_t count, std::int64_t size, std::uint64_t seed) {
   return std::make_shared<vg::ShapesDataset>(vg::ShapesOptions{.count = count, .size = size, .seed = seed});
 }
@@ -50,7 +51,7 @@ int train(const Settings& settings) {
   fmt::print("{}", training.model().summary({1, size, size, size, 1}));
   std::fflush(stdout);
   if (const int status = training.run(); status != 0) return status;
-  fmt::print("accuracy on solids never seen: {:.3f} (chance {:.3f})\n",
+  fmt::print("accuracy on unseen solids: {:.3f} (chance {:.3f})\n",
              training.evaluate(solids(512, size, 2 * settings.seed + 1), vg::shape_kinds).accuracy,
              1.0 / static_cast<double>(vg::shape_kinds));
   return 0;
@@ -60,7 +61,7 @@ int train(const Settings& settings) {
 
 int main(int argc, char** argv) {
   Settings settings;
-  CLI::App app{"Trains a small CNN to tell voxelised solids apart."};
+  CLI::App app{"Trains a small CNN to classify voxelised solids."};
   settings.declare(app);
   CLI11_PARSE(app, argc, argv);
   return exit_status_of([&] { return train(settings); });

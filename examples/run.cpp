@@ -17,7 +17,7 @@ void explain_loss(vg::Module& model, std::int64_t step, double loss, const std::
   vg::NanFinder finder(model);
   finder.step(step);
   loss_again().backward();
-  throw vg::NonFiniteError(fmt::format("step {}: the loss is {}, which the same step does not give again", step, loss));
+  throw vg::NonFiniteError(fmt::format("step {}: the loss is {}, and repeating the step gives a finite one", step, loss));
 }
 
 std::int64_t checksum(std::initializer_list<vg::Tensor> tensors) {
@@ -29,24 +29,24 @@ std::int64_t checksum(std::initializer_list<vg::Tensor> tensors) {
 }
 
 void SettingsCheck::same(const std::string& name, const std::string& was, const std::string& now) {
-  if (was != now) problems_.push_back(fmt::format("{}: the checkpoint's run has {}, asked for {}", name, was, now));
+  if (was != now) problems_.push_back(fmt::format("{}: the checkpoint's run has {}, this run has {}", name, was, now));
 }
 
 void SettingsCheck::same_data(const vg::StateDict& state, std::int64_t now) {
-  if (!state.has_value("data_crc32")) return;  // of a run before there was one
+  if (!state.has_value("data_crc32")) return;  // a checkpoint of an older program
   const auto was = state.get<std::int64_t>("data_crc32");
   if (was != now)
     problems_.push_back(fmt::format(
-        "data: the checkpoint's run had other data of the same size: their CRC-32 was {}, it is {}", was, now));
+        "data: the checkpoint's run had other data of the same size; their CRC-32 was {} and is now {}", was, now));
 }
 
 std::vector<std::string> SettingsCheck::problems() const {
   std::vector<std::string> lines = problems_;
-  if (!lines.empty()) lines.emplace_back("(to go on with what is asked for: --allow-other-settings)");
+  if (!lines.empty()) lines.emplace_back("(to continue with the settings of this run: --allow-other-settings)");
   return lines;
 }
 
-// By fprintf: fmt::print throws where a message cannot be written, and nobody would catch that.
+// Uses fprintf, because fmt::print throws if a message cannot be written, and no caller would catch that.
 int exit_status_of(const std::function<int()>& body) {
   try {
     return body();

@@ -9,8 +9,8 @@
 
 void TrainingSettings::declare(CLI::App& app) {
   app.add_option("--steps", steps, "Training steps")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--batch", batch, "Samples in a step")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--seed", seed, "Of the first weights and the data's order")->capture_default_str();
+  app.add_option("--batch", batch, "Samples per step")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--seed", seed, "Seed of the initial weights and the order of the data")->capture_default_str();
   app.add_option("--rate", rate, "Highest learning rate")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--threads", threads, "Threads; the result does not depend on them (default: all cores)")
       ->check(CLI::Range(1, 1024));
@@ -18,9 +18,9 @@ void TrainingSettings::declare(CLI::App& app) {
   app.add_option("--checkpoint-every", checkpoint_every, "Steps between checkpoints")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_flag("--resume", resume, "Go on from the newest checkpoint of --output, if there is one")->needs("--output");
+  app.add_flag("--resume", resume, "Continue from the newest checkpoint of --output, if there is one")->needs("--output");
   app.add_flag("--allow-other-settings", other_settings,
-               "Go on with the options given here where the checkpoint's run had others")
+               "Continue with the options given here although the checkpoint's run had others")
       ->needs("--resume");
 }
 
@@ -58,7 +58,7 @@ int Training::run(const std::function<void(std::int64_t)>& after_step) {
       std::fflush(stdout);
     }
     if (after_step) after_step(n);
-    const bool stopping{stop};  // asked once: a signal that comes later finds the next step
+    const bool stopping{stop};  // read once, so that a later signal acts on the next step
     if (keeps() && (stopping || n % settings_.checkpoint_every == 0 || last)) checkpoints_.save_in_background(n);
     if (!stopping) continue;
     checkpoints_.wait();

@@ -1,5 +1,5 @@
-// What the programs that train a classifier share: the options of a run, and the run itself, which can be stopped or
-// killed and goes on with --resume to the same bits.
+// Code that the classifier programs share: the options of a run, and the run itself. It can be stopped or killed, and
+// --resume continues to the same bits.
 #pragma once
 
 #include <cstdint>
@@ -22,26 +22,26 @@ struct TrainingSettings {
   int threads = 0;  // 0: all cores
   std::string output;
   bool resume = false;
-  bool other_settings = false;  // resume with these although the checkpoint's differ
+  bool other_settings = false;  // resume although the checkpoint has other settings
 
   void declare(CLI::App& app);
 };
 
 class Training {
  public:
-  /// AdamW with a one-cycle learning rate up to settings.rate, cross-entropy, moving averages of the parameters and of
-  /// the statistics that belong to them.
+  /// Uses AdamW with a one-cycle learning rate up to settings.rate, cross-entropy, and moving averages of the
+  /// parameters and of their batch statistics.
   Training(TrainingSettings settings, vg::Sequential model, vg::DataLoader loader,
            const vg::CrossEntropyOptions& loss = {});
 
-  /// What a checkpoint of the run holds; more may be added before begin().
+  /// The parts that a checkpoint of the run saves; add more before begin().
   vg::Checkpoint& checkpoint() { return checkpoints_.checkpoint(); }
-  /// With --output: goes on from its newest checkpoint or clears it, and says which.
+  /// With --output: continues from the newest checkpoint, or clears the folder, and prints which.
   void begin();
-  /// Trains up to the last step, calling `after_step(n)` after each. The exit status: 0, or that of the signal that
-  /// ended the training.
+  /// Trains up to the last step and calls `after_step(n)` after each. Returns the exit status: 0, or that of the signal
+  /// that ended the training.
   int run(const std::function<void(std::int64_t)>& after_step = {});
-  /// The averaged model's predictions on a dataset against its labels.
+  /// Compares the predictions of the averaged model on a dataset with its labels.
   vg::MetricValues evaluate(std::shared_ptr<const vg::Dataset> dataset, std::int64_t classes);
 
   vg::Sequential& model() { return model_; }

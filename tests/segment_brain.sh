@@ -81,7 +81,7 @@ edited '[history] dice_0: got 0 values; must be 7' 'history["dice_0"] = {"f64": 
 edited 'dice_1' 'history["evaluated_at"] = [6, 12]'
 edited '[history] evaluated_at: got 13 after -1; must rise, to 12 at most' 'history["evaluated_at"] = [13]'
 edited 'is of step 12, with the losses of 13 steps' 'history["loss"].append(1.5)'
-edited "data: the checkpoint's run had other data of the same size: their CRC-32 was 5" 'settings["data_crc32"] = 5'
+edited "data: the checkpoint's run had other data of the same size; their CRC-32 was 5" 'settings["data_crc32"] = 5'
 
 # Messages that cannot be written, and results that cannot.
 "$program" --data /nonexistent --output "$work/x" 2>/dev/full

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Usage: check_kernel_objects.sh OBJECT...
-# Kernel files are compiled for CPUs that the process may not have. An inline function or template that leaked from one of
-# them into a weak symbol could be picked by the linker for the whole program, so they may define none: this proves it.
+# Kernel files are compiled for instructions that the CPU may not have. If one of them defined an inline function or template
+# as a weak symbol, the linker could use it in the whole program. This script proves that they define none.
 set -eu
 [ $# -gt 0 ] || { echo "usage: $0 OBJECT..." >&2; exit 2; }
 bad=0

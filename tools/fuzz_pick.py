@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Copies few of a fuzz target's collected inputs to its corpus: fuzz_pick.py CONTROL CORPUS.
+"""Copies a few of the inputs that a fuzz target has collected to its corpus: fuzz_pick.py CONTROL CORPUS.
 
-CONTROL is what libFuzzer's -merge_control_file writes: the files, and the edges of the code that each reaches. Time
-and again the input that reaches most new edges is taken, until none reaches three: a merge of its own keeps hundreds.
+CONTROL is the file of libFuzzer's -merge_control_file: the inputs, and the edges of the code that each reaches. The
+input with the most new edges is taken, repeatedly, until none has three. libFuzzer's own merge would keep hundreds.
 """
 import os
 import shutil

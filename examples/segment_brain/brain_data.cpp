@@ -10,7 +10,7 @@ namespace {
 
 struct Group {
   const char* name;
-  const char* regions;  // first words of the atlas' region names
+  const char* regions;  // first words of the region names in the atlas
 };
 const Group groups[] = {
     {"frontal", "Precentral Frontal Rolandic Supp Olfactory Rectus Paracentral"},
@@ -71,7 +71,8 @@ std::int64_t whole_factor(double spacing, double voxel) {
   return std::lround(factor);
 }
 
-// The half [begin, begin + extent) of the first axis, its midline brought to the high end, padded for the network.
+// The half [begin, begin + extent) of the first axis, mirrored if necessary so that the midline is at the high end,
+// and padded for the network.
 vg::Tensor half_of(const vg::Volume& head, std::int64_t begin, std::int64_t extent, bool mirrored) {
   const vg::Triple size = head.extent();
   vg::Volume half = vg::crop(head, {begin, 0, 0}, {extent, size[1], size[2]});

@@ -15,15 +15,15 @@ struct HalfBrain {
 
 struct BrainData {
   std::vector<std::string> classes;  ///< background first
-  vg::Volume image;           ///< the whole head at the working resolution, (H, W, D), the intensities of the file
+  vg::Volume image;           ///< the whole head at the working resolution, (H, W, D), with the intensities of the file
   vg::Volume labels;          ///< the merged classes, (H, W, D), i32
-  HalfBrain train, held_out;  ///< extents padded to multiples of 8, for the levels of stride 2
+  HalfBrain train, held_out;  ///< extents padded to multiples of 8, because the net has levels of stride 2
 
-  /// Labels of the two halves, (1, H, W, D) as padded, put together again as a volume like `labels`.
+  /// Joins the padded labels of the two halves, (1, H, W, D), to a volume like `labels`.
   vg::Volume assemble(const vg::Tensor& train_labels, const vg::Tensor& held_out_labels) const;
 };
 
 /// Reads ch2.nii.gz, aal.nii.gz and aal.nii.txt from `folder`, merges the regions, averages to `spacing` mm (a multiple
-/// of the files' 1 mm) and cuts at the midline. Throws vg::IoError naming a missing file and its package,
-/// vg::ValueError for a spacing.
+/// of the files' 1 mm) and cuts at the midline. Throws vg::IoError with the name of a missing file and its package, and
+/// vg::ValueError for a wrong spacing.
 BrainData load_brain(const std::filesystem::path& folder, double spacing);

@@ -39,13 +39,13 @@ void History::load_state(const vg::StateDict& state) {
   for (const std::int64_t step : state.get<std::vector<std::int64_t>>("evaluated_at")) {
     if (step <= before || step > steps_done)
       throw vg::IoError(
-          fmt::format("[history] evaluated_at: got {} after {}; must rise, to {} at most, the losses there are", step,
+          fmt::format("[history] evaluated_at: got {} after {}; must rise, to {} at most, the number of losses", step,
                       before, steps_done));
     before = step;
     const std::string name = fmt::format("dice_{}", h.evaluations.size());
     h.evaluations.push_back({step, state.get<std::vector<double>>(name)});
     if (const std::size_t n = h.evaluations.back().dice.size(); n != classes_)
-      throw vg::IoError(fmt::format("[history] {}: got {} values; must be {}, one for each class but the background",
+      throw vg::IoError(fmt::format("[history] {}: got {} values; must be {}, one per class without the background",
                                     name, n, classes_));
   }
   *this = std::move(h);

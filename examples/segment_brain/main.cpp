@@ -1,5 +1,5 @@
-// segment_brain: a 3-D U-Net learns brain regions on one hemisphere of a real MRI and is tested on the other, which it
-// never sees.
+// segment_brain: a 3-D U-Net learns brain regions on one hemisphere of a real MRI and is tested on the other, which is
+// never used for training.
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -19,11 +19,11 @@
 
 namespace {
 
-// What the network sees of a half brain: intensity and three normalised coordinates.
+// The input of the network for a half brain: intensity and three normalised coordinates.
 vg::Sample seen(const vg::Sample& s) { return {vg::add_coordinates(s.x), s.y}; }
 
 // Shifts image and labels by up to 2 voxels, changes the image's contrast and brightness and adds noise. Coordinates
-// come last: they are where the network looks from, not part of the picture.
+// are added last, because they describe positions and must not be augmented.
 vg::Sample augmented(const vg::Sample& sample, const vg::random::Key& key) {
   const auto keys = vg::random::split(key, 3);
   const vg::Sample shifted = vg::augment::random_shift(keys[0], sample, 2, vg::augment::Edge::wrap);
@@ -35,7 +35,7 @@ vg::Tensor predict(UNet& model, const HalfBrain& half) {
   return vg::argmax(model(vg::expand_dims(vg::add_coordinates(half.image), 0)).value(), -1);
 }
 
-// 2 |P and T| / (|P| + |T|) of each class but the background.
+// 2 |P and T| / (|P| + |T|) for each class except the background.
 std::vector<double> dice_of(const vg::Tensor& prediction, const vg::Tensor& truth, std::size_t classes) {
   std::vector<double> both(classes), total(classes);
   const auto *p = prediction.data<std::int32_t>(), *t = truth.data<std::int32_t>();
@@ -75,11 +75,11 @@ class Run {
       resume();
     else
       checkpoints_.clear();
-    // That the results can be written is better met before the training than after it.
+    // Find out before the training whether the results can be written.
     for (const char* name : {history_name, report_name}) vg::AtomicFile("[segment_brain]", settings.output / name);
   }
 
-  /// The exit status: 0, or that of the signal that ended the training.
+  /// Trains. Returns the exit status: 0, or that of the signal that ended the training.
   int train() {
     const vg::StopRequest stop;
     const std::int64_t first = done(), last = settings_.stop_after > 0 ? std::min(settings_.stop_after, settings_.steps)

@@ -43,7 +43,7 @@ std::string base64(const std::string& bytes) {
 }  // namespace
 
 std::string png_data_uri(const Picture& picture) {
-  std::string raw;  // each row begins with its filter: 0, none
+  std::string raw;  // each row begins with its filter; 0 means none
   const std::size_t row = static_cast<std::size_t>(picture.width) * 3;
   for (std::size_t y = 0; y < static_cast<std::size_t>(picture.height); ++y) {
     raw.push_back(0);

@@ -1,4 +1,4 @@
-// A picture as a data URI, for pages that open offline.
+// A picture as a data URI, for pages that work offline.
 #pragma once
 
 #include <cstdint>

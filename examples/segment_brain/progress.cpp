@@ -25,7 +25,7 @@ void Progress::show(std::int64_t step, double loss, double rate) {
   using namespace std::chrono;
   const auto now = steady_clock::now();
   const bool done_now = step == total_;
-  // A terminal is redrawn at most 10 times a second; elsewhere every 20th step is enough to follow.
+  // A terminal is redrawn at most 10 times per second; otherwise every 20th step is printed.
   if (!done_now && (terminal_ ? now - shown_ < milliseconds(100) : step % 20 != 0 && step != first_ + 1)) return;
   shown_ = now;
   const double elapsed = duration<double>(now - start_).count(), done = static_cast<double>(step - first_);

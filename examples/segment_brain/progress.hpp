@@ -1,4 +1,4 @@
-// Progress of a run: a bar that redraws itself on a terminal, plain lines elsewhere.
+// Progress of a run: a bar that redraws itself on a terminal, otherwise plain lines.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@ class Progress {
   /// Steps count from `first` to `total`; each handles `voxels` voxels.
   Progress(std::int64_t first, std::int64_t total, std::int64_t voxels);
   void show(std::int64_t step, double loss, double rate);
-  /// A line of its own, above the bar.
+  /// Prints a separate line above the bar.
   void line(const std::string& text);
   ~Progress();
 

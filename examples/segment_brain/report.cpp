@@ -14,7 +14,7 @@
 
 namespace {
 
-// Background, then one colour a class: Okabe and Ito's palette, which the colour-blind can tell apart.
+// Background, then one colour per class: the palette of Okabe and Ito, which colour-blind people can distinguish.
 constexpr std::uint8_t colours[8][3] = {{0, 0, 0},      {230, 159, 0}, {86, 180, 233}, {0, 158, 115},
                                         {240, 228, 66}, {0, 114, 178}, {213, 94, 0},   {204, 121, 167}};
 
@@ -152,7 +152,7 @@ std::string slices(const Report& r) {
   const double white = std::max(static_cast<double>(*nth), 1e-6);
   const char* names[3] = {"sagittal", "coronal", "axial"};
   const std::pair<int, double> planes[] = {{2, 0.4}, {2, 0.6}, {1, 0.4},
-                                           {1, 0.6}, {0, 0.2}, {0, 0.4}};  // axis and place along it
+                                           {1, 0.6}, {0, 0.2}, {0, 0.4}};  // axis, and position along it as a fraction
   for (const auto& [axis, part] : planes) {
     const auto index = static_cast<std::int64_t>(part * static_cast<double>(r.image.dim(axis)));
     const Plane plane{r, axis, index};

@@ -1,5 +1,5 @@
-// The run as one HTML page that opens offline: curves, slices with truth and prediction side by side, configuration,
-// machine.
+// Writes the run as one HTML page that works offline: curves, slices with truth and prediction side by side,
+// configuration and machine.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@ struct Report {
   vg::Tensor truth, prediction;  // (H, W, D), i32
 };
 
-/// Throws IoError when the file cannot be written.
+/// Throws IoError if the file cannot be written.
 void write_report(const std::string& path, const Report& report);
 /// CPU, kernel set, threads, memory.
 Report::Rows describe_machine();

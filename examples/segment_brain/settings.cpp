@@ -10,25 +10,25 @@ void Settings::declare(CLI::App& app) {
   app.add_option("--steps", steps, "Training steps, one half brain each")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000000}))
       ->capture_default_str();
-  app.add_option("--seed", seed, "Of the first weights and the augmentation")->capture_default_str();
+  app.add_option("--seed", seed, "Seed of the initial weights and the augmentation")->capture_default_str();
   app.add_option("--threads", threads, "Threads; the result does not depend on them (default: all cores)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--spacing", spacing, "Voxel size in mm, a multiple of the files' 1 mm")->capture_default_str();
   app.add_option("--rate", rate, "Highest learning rate")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--checkpoint-every", checkpoint_every,
-                 "Steps between checkpoints; there is one at each evaluation too")
+                 "Steps between checkpoints; each evaluation writes one, too")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app.add_option("--keep", keep, "How many of the last checkpoints are kept, beside the one with the best Dice")
+  app.add_option("--keep", keep, "Number of latest checkpoints to keep, besides the one with the best Dice")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
-  app.add_option("--stop-after", stop_after, "Stop after this step of a longer run, to go on later with --resume")
+  app.add_option("--stop-after", stop_after, "Stop after this step of a longer run, to continue later with --resume")
       ->check(CLI::PositiveNumber);
   app.add_flag("--resume", resume,
-               "Go on from the newest of the output folder's checkpoints, if there is one; without it a run starts "
+               "Continue from the newest checkpoint of the output folder, if there is one; without it a run starts "
                "afresh and removes them");
   app.add_flag("--allow-other-settings", other_settings,
-               "Go on with the options given here where the checkpoint's run had others")
+               "Continue with the options given here although the checkpoint's run had others")
       ->needs("--resume");
   app.add_flag("--summary", summary, "Print the table of the network's layers first");
   app.add_option("--output", output, "Folder for checkpoints, history.json, prediction.nii.gz, report.html")

@@ -1,5 +1,5 @@
-// A 3-D U-Net: two (3x3x3 convolution, group normalisation, ReLU) a level, stride-2 convolutions down, transposed 2x2x2
-// up, concatenated skips, a 1x1x1 head. Volumes of any extents that are multiples of 4.
+// A 3-D U-Net: per level twice (3x3x3 convolution, group normalisation, ReLU), stride-2 convolutions down, transposed
+// 2x2x2 convolutions up, concatenated skips and a 1x1x1 head. It takes volumes whose extents are multiples of 4.
 #pragma once
 
 #include <voxgrad/voxgrad.hpp>

@@ -12,7 +12,7 @@ vg::Sample shifted(const vg::Sample& sample, const vg::random::Key& key) {
   return augment::random_noise(keys[2], augment::random_intensity(keys[1], moved, 0.1, 0.05), 0.05);
 }
 
-// A flip of each axis and a turn in each plane: any of the 48 poses of a cube can come up.
+// A random flip of each axis and a rotation in each plane: each of the 48 poses of a cube is possible.
 vg::Sample posed(const vg::Sample& sample, const vg::random::Key& key) {
   const auto keys = vg::random::split(key, 5);
   vg::Sample s = augment::random_flip(keys[0], sample, {0, 1, 2});

@@ -1,4 +1,4 @@
-// What is done to a training sample: a new one each time it is seen.
+// Transforms of a training sample; they are drawn anew each time the sample is used.
 #pragma once
 
 #include <string>
@@ -7,5 +7,5 @@
 #include <voxgrad/voxgrad.hpp>
 
 std::vector<std::string> augmentation_names();
-/// Empty for "none". `name` is one of augmentation_names().
+/// The transform by name; empty for "none". `name` is one of augmentation_names().
 vg::Transform augmentation(const std::string& name);

@@ -11,12 +11,12 @@ namespace {
 
 constexpr std::int64_t most_classes = 1000;
 
-// The arrays of one archive, each checked when it is taken.
+// The arrays of one archive; each is checked when it is read.
 class Archive {
  public:
   explicit Archive(const std::filesystem::path& file) : file_(file), arrays_(vg::read_npz(file)) {}
 
-  /// (N, H, W, D, C) i32 of values in [0, 255].
+  /// (N, H, W, D, C) i32 with values in [0, 255].
   vg::Tensor images(const std::string& part) const {
     const std::string name = part + "_images";
     const vg::Tensor& t = array(name);
@@ -31,7 +31,7 @@ class Archive {
     return t.rank() == 5 ? t : t.reshape({s[0], s[1], s[2], s[3], 1});
   }
 
-  /// (N) i32, one for each of `count` images.
+  /// (N) i32, one label per image; N must be `count`.
   vg::Tensor labels(const std::string& part, std::int64_t count) const {
     const std::string name = part + "_labels";
     const vg::Tensor& t = array(name);
@@ -66,7 +66,7 @@ class Archive {
   vg::NamedTensors arrays_;
 };
 
-// Samples are scaled when they are asked for, so the volumes are held once.
+// Samples are scaled when they are read, so the volumes are stored only once.
 std::shared_ptr<const vg::Dataset> scaled(const vg::Tensor& images, const vg::Tensor& labels) {
   const vg::TensorDataset rows(images, labels);
   return std::make_shared<vg::FunctionDataset>(rows.size(), [rows](std::int64_t i) {

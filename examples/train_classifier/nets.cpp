@@ -10,14 +10,14 @@ struct Request {
   std::vector<std::int64_t> stages() const { return {width, 2 * width, 4 * width, 8 * width}; }
 };
 
-// The published stem, 3 x 7 x 7 of stride 1 x 2 x 2, is made for video; here the three axes are alike.
+// The published stem, 3 x 7 x 7 with stride 1 x 2 x 2, is made for video; here all axes are treated alike.
 vg::zoo::ResNet3dOptions resnet(const Request& r) {
   return {.in_size = r.in_size, .classes = r.classes, .widths = r.stages(), .stem_kernel = 5, .stem_stride = 2};
 }
 
 struct Net {
   const char* name;
-  std::int64_t width, narrowest;  // 0: it has no choice of width
+  std::int64_t width, narrowest;  // 0: the width is fixed
   vg::Sequential (*make)(const Request&);
 };
 const Net nets[] = {

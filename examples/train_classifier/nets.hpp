@@ -1,4 +1,4 @@
-// The zoo's classifiers by name, slimmed for small volumes.
+// The classifiers of the zoo by name, reduced for small volumes.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,6 @@
 #include <voxgrad/voxgrad.hpp>
 
 std::vector<std::string> net_names();
-/// (H, W, D, C) -> class scores, with fresh weights of the default generator. `width` 0: the net's own. Throws
-/// ValueError for a width where the net has a fixed one, and when the volume is too small for the net.
+/// A net from (H, W, D, C) to class scores, with new weights from the default generator. `width` 0 selects the net's
+/// default. Throws ValueError if a width is given and the net has a fixed one, or if the volume is too small.
 vg::Sequential make_net(const std::string& name, std::int64_t width, const vg::Size& in_size, std::int64_t classes);

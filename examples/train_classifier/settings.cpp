@@ -20,9 +20,9 @@ void Settings::declare(CLI::App& app) {
       ->check(CLI::Range(8, 128))
       ->capture_default_str()
       ->excludes(file);
-  app.add_option("--net", net, "Of the model zoo")->check(CLI::IsMember(net_names()))->capture_default_str();
+  app.add_option("--net", net, "Net of the model zoo")->check(CLI::IsMember(net_names()))->capture_default_str();
   app.add_option("--width", width,
-                 "Channels of the first stage, of which the others are multiples (default: the net's)")
+                 "Channels of the first stage; those of the others are multiples (default: the net's)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--epochs", epochs, "Passes over the training samples, in place of --steps")
       ->check(CLI::PositiveNumber)
@@ -31,7 +31,7 @@ void Settings::declare(CLI::App& app) {
                  "none; shift: by up to 2 voxels, contrast, noise; pose: flips and turns by 90 degrees, too (not where "
                  "left and right are classes). Default: pose with --data, none for solids, which come in any pose")
       ->check(CLI::IsMember(augmentation_names()));
-  app.add_option("--smoothing", smoothing, "Of the labels, in [0, 1)")
+  app.add_option("--smoothing", smoothing, "Smoothing of the labels, in [0, 1)")
       ->check(CLI::Range(0.0, 0.99))
       ->capture_default_str();
 }

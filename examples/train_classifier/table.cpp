@@ -27,7 +27,7 @@ struct Counts {
 
 std::string share(double part, double whole) { return whole > 0 ? fmt::format("{:.3f}", part / whole) : "-"; }
 
-// "cone 3": the class and how often.
+// "cone 3": the class that was predicted most often instead, and how often.
 std::string confused_with(const Counts& counts, std::int64_t c, const std::vector<std::string>& classes) {
   std::int64_t most = -1;
   for (std::int64_t k = 0; k < counts.classes; ++k)

@@ -1,4 +1,4 @@
-// What a classifier takes for what, as text.
+// The confusion of a classifier as text.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 #include <voxgrad/voxgrad.hpp>
 
-/// A line a class: how many samples it has, precision, recall, and what else its samples were taken for most often. A
-/// share of nothing is a dash. `confusion` is vg::MetricValues'.
+/// One line per class: the number of samples, precision, recall, and the wrong class that was predicted most often. A
+/// ratio with a zero denominator is a dash. `confusion` is that of vg::MetricValues.
 std::string table(const vg::Tensor& confusion, const std::vector<std::string>& classes);
-/// The share of samples of the class that most of them have: what naming it always would score.
+/// The fraction of samples in the most frequent class: the accuracy of always predicting it.
 double commonest(const vg::Tensor& confusion);
