@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The benchmark programs keep working: what they answer, and what they say to bad options and problems. How fast is no matter here.
+# Checks that the benchmark programs work: their answers, and their messages for bad options and problems. Speed does not matter here.
 # usage: benchmarks.sh FOLDER_OF_PROGRAMS FOLDER_OF_SOURCES WORK_DIR
 set -u
 programs=$1 sources=$2 work=$3
@@ -24,7 +24,7 @@ expect 'each has a line with three times' "python3 '$work/check.py' '$work/three
 bench --passes grad_weight,forward --threads 1 --kernels portable --algorithm direct --dtype f64 --cold <"$work/three.jsonl" >"$work/some.txt" 2>&1
 expect 'problems come from stdin too; all options' "[ $? = 0 ] && python3 '$work/check.py' '$work/some.txt' 3 forward grad_weight"
 
-refuses() { # words expected in the message, a line of a problem file, then the options
+refuses() { # arguments: words expected in the message, a line of a problem file, then the options
   local words=$1
   printf '%s\n' "$2" >"$work/problem.jsonl"
   shift 2
@@ -59,39 +59,39 @@ expect 'checkpoint_bench writes rates' "python3 -c 'import json,sys; r = json.lo
 "$programs/roundtrip_numbers" --f32-step 65521 --f64 100000 >"$work/numbers.txt" 2>&1
 expect 'roundtrip_numbers ends with 0 and counts' "[ $? = 0 ] && grep -q '\"f32\": 65552, \"f32_wrong\": 0, \"f64\": 100000, \"f64_wrong\": 0' '$work/numbers.txt'"
 "$programs/save_bench" --layers 2 --width 8 --batch 2 --saves 1 --folder "$work" >"$work/save.txt" 2>&1
-expect 'save_bench ends with 0, with a line a way' "[ $? = 0 ] && python3 -c 'import json,sys; assert [json.loads(l)[\"way\"] for l in open(sys.argv[1])] == [\"shared\", \"detached\", \"copied\"]' '$work/save.txt'"
+expect 'save_bench ends with 0, with one line per way' "[ $? = 0 ] && python3 -c 'import json,sys; assert [json.loads(l)[\"way\"] for l in open(sys.argv[1])] == [\"shared\", \"detached\", \"copied\"]' '$work/save.txt'"
 
-# Energy counters as the kernel shows them: one package, and a part of it that must not count twice.
+# Energy counters as the kernel provides them: one package, and a part of it that must not count twice.
 mkdir -p "$work/powercap/intel-rapl:0" "$work/powercap/intel-rapl:0:0"
 for folder in "$work"/powercap/*; do echo 1000 >"$folder/energy_uj"; echo 262143328850 >"$folder/max_energy_range_uj"; done
-# With one thread: how many workspaces several hold at once is a matter of their timing.
+# One thread, because with several the number of simultaneous workspaces depends on timing.
 "$programs/train_step" --threads 1 --seconds 0 --size 8 --batch 2 --powercap "$work/powercap" >"$work/train.txt" 2>&1
 expect 'train_step ends with 0' "[ $? = 0 ]"
 cat >"$work/train.py" <<'P'
 import json, sys
 lines = [json.loads(line) for line in open(sys.argv[1])]
-# the twin's numbers of parameters: those of train_torch.py's nets, the CNN's for volumes of 8^3
+# the numbers of parameters of the nets in train_torch.py, for the CNN with volumes of 8^3
 assert {r["name"]: r["parameters"] for r in lines} == {"unet": 339940, "resnet": 225563, "cnn": 4986, "mednext": 9508}, lines
 for r in lines:
     assert r["threads"] == 1 and r["steps"] >= 5 and 0 < r["min_ms"] <= r["median_ms"], r
-    assert r["loss_last"] < r["loss_first"] < 10, r  # the same volumes each time: they are learnt
+    assert r["loss_last"] < r["loss_first"] < 10, r  # the volumes are the same in every step, so the net learns them
     assert r["peak_mb"] > r["pool_peak_mb"] > 0 and r["system_allocations"] == 0, r
     assert abs(r["voxels_per_s"] * r["min_ms"] / 1e3 / (2 * 8**3) - 1) < 1e-3 and r["joules_per_step"] == 0, r
 P
 expect 'train_step trains all models, with no allocation after the second step' "python3 '$work/train.py' '$work/train.txt'"
 "$programs/train_step" --model cnn --threads 2 --seconds 0 --warmup 1 --powercap "$work/none" >"$work/cnn.txt" 2>&1
-expect 'the CNN has its own size, where none is asked for; energy that cannot be read is null' "python3 -c '
+expect 'the CNN has its default size if none is given; energy that cannot be read is null' "python3 -c '
 import json, sys
 r = json.load(open(sys.argv[1]))
 assert (r[\"parameters\"], r[\"batch\"], r[\"size\"], r[\"threads\"], r[\"joules_per_step\"]) == (13946, 32, 16, 2, None), r' '$work/cnn.txt'"
 "$programs/train_step" --model unet --size 6 >"$work/error.txt" 2>&1
-expect 'train_step names a size that a net does not take' "[ $? != 0 ] && grep -q -- '--size: got 6; unet takes a multiple of 4' '$work/error.txt'"
+expect 'train_step names a size that a net does not support' "[ $? != 0 ] && grep -q -- '--size: got 6; unet takes a multiple of 4' '$work/error.txt'"
 "$programs/train_step" --model unet --size 6 2>/dev/full
-expect 'a message that cannot be written changes nothing in the exit status' "[ $? = 1 ]"
+expect 'a message that cannot be written does not change the exit status' "[ $? = 1 ]"
 "$programs/train_step" --model vgg >"$work/error.txt" 2>&1
 expect 'train_step refuses an unknown model' "[ $? != 0 ] && grep -q -- '--model' '$work/error.txt'"
 
-# compare_train with a PyTorch that answers what it is told: 4.1 s a step; compiled 4 s and half the memory, but channels-last finds no compiler.
+# compare_train with a fake PyTorch: eager takes 4.1 s per step; compiled takes 4 s and half the memory, and fails in channels-last.
 mkdir -p "$work/venv/bin"
 cat >"$work/venv/bin/python" <<'P'
 #!/bin/sh
@@ -106,7 +106,7 @@ echo 'a warning'
 echo "{\"parameters\": ${PARAMETERS:-4986}, \"min_ms\": $ms, \"peak_mb\": $peak, \"joules_per_step\": 8.0}"
 P
 "$programs/op_overhead" >"$work/overhead.json"
-expect 'op_overhead writes what an op costs' "python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); assert 0 < r[\"forward_us\"] and 0 < r[\"backward_us\"] and r[\"ops\"] == 1000' '$work/overhead.json'"
+expect 'op_overhead writes the cost of an op' "python3 -c 'import json, sys; r = json.load(open(sys.argv[1])); assert 0 < r[\"forward_us\"] and 0 < r[\"backward_us\"] and r[\"ops\"] == 1000' '$work/overhead.json'"
 
 chmod +x "$work/venv/bin/python"
 compare_train() { "$sources/compare_train" --program "$programs/train_step" --venv "$work/venv" --models cnn --size 8 --batch 2 --seconds 0 --out "$work/train.json" "$@"; }
@@ -131,16 +131,16 @@ assert entry["threads"] == document["threads"] and abs(entry["share"] * entry["o
 rates = entry["voxels_per_s"]
 assert list(rates) == ["8", "12"] and abs(entry["steady"] - min(rates.values()) / max(rates.values())) < 1e-9, entry
 P
-expect 'compare_train takes the fastest variant, leaves out one that fails, and writes ratios' "python3 '$work/compare_train.py' '$work/train.json' '$work/compare_train.txt'"
+expect 'compare_train uses the fastest variant, leaves out one that fails, and writes ratios' "python3 '$work/compare_train.py' '$work/train.json' '$work/compare_train.txt'"
 compare_train --rounds 1 --variants none >"$work/alone.txt" 2>&1
 expect 'compare_train measures voxgrad alone' "[ $? = 0 ] && grep -q '^cnn' '$work/alone.txt'"
 PARAMETERS=4987 compare_train --rounds 1 >"$work/error.txt" 2>&1
-expect 'compare_train ends where the nets differ' "[ $? = 1 ] && grep -q '4986 parameters here and 4987' '$work/error.txt'"
+expect 'compare_train fails if the nets differ' "[ $? = 1 ] && grep -q '4986 parameters here and 4987' '$work/error.txt'"
 compare_train --variants jit >"$work/error.txt" 2>&1
 expect 'compare_train refuses an unknown variant' "[ $? != 0 ] && grep -q 'there is no jit' '$work/error.txt'"
 
 "$sources/compare" --help >"$work/help.txt" 2>&1
-expect 'compare says what it takes' "[ $? = 0 ] && grep -q -- --peers '$work/help.txt'"
+expect 'compare lists its options' "[ $? = 0 ] && grep -q -- --peers '$work/help.txt'"
 "$sources/compare" --peers abacus >"$work/error.txt" 2>&1
 expect 'compare refuses an unknown peer before it installs anything' "[ $? != 0 ] && grep -q abacus '$work/error.txt'"
 expect 'peers.py and conv3d_bench count the same FLOPs' "python3 -c '

@@ -1,5 +1,5 @@
-"""Checkpoints as Python sees them: docs/checkpoint.schema.json on real files, and the programs that README.md and
-docs/checkpoint-format.md print.
+"""Checks checkpoints in Python: docs/checkpoint.schema.json on real files, and the programs in README.md and
+docs/checkpoint-format.md.
 usage: checkpoint_python.py SAMPLES_PROGRAM SOURCE_FOLDER WORK_FOLDER"""
 import base64
 import copy
@@ -19,7 +19,7 @@ shutil.rmtree(work, ignore_errors=True)
 work.mkdir(parents=True)
 subprocess.run([samples, str(work)], check=True)
 
-# the schema is one, real files keep it, and broken ones do not
+# the schema is valid, real files conform to it, and broken ones do not
 schema = json.loads((source / "docs/checkpoint.schema.json").read_text())
 jsonschema.Draft202012Validator.check_schema(schema)
 validator = jsonschema.Draft202012Validator(schema)
@@ -98,7 +98,7 @@ for tensor in tensors(json.loads(documented)):
     assert zlib.crc32(raw(tensor)) == tensor["crc32"], tensor
 
 
-# the programs that the documents print, on real files
+# the programs in the documents, on real files
 def run(program, path):
     (work / "checkpoint.json").write_bytes(path.read_bytes())
     return subprocess.run([sys.executable, "-I", "-c", program], cwd=work, check=True, capture_output=True, text=True).stdout

@@ -1,5 +1,5 @@
-// Writes real checkpoints into a folder, for the checks in Python (checkpoint_python.py):
-// a trained model with all that belongs to a run, in both encodings; each kind of value; each dtype with its specials.
+// Writes real checkpoints into a folder, for the checks in Python (checkpoint_python.py): a trained model with all
+// parts of a run in both encodings, each kind of value, and each dtype with its special values.
 #include <limits>
 #include <string>
 

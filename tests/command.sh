@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The program voxgrad on small files: what it prints, its exit status, and that conversions keep every bit.
+# Runs the program voxgrad on small files: checks its output, its exit status, and that conversions keep every bit.
 # usage: command.sh VOXGRAD DATA CHECKPOINT WORK
 set -u
 voxgrad=$1 data=$2 checkpoint=$3 work=$4
@@ -24,7 +24,7 @@ expect 0 'progress' '  step  3' 'model  Net' '      weight  f32 (2,)  min 0.5  m
   -- "$voxgrad" show "$checkpoint"
 expect 0 'fortran  f64 (2, 3, 4)  min 0  mean 11.5  max 23  std 6.9222' -- "$voxgrad" show "$data/others.npz"
 
-# A header's length that begins like JSON, and one that begins like a zip archive.
+# Lengths of a header whose first bytes look like JSON and like a zip archive.
 for length in 31520 19280; do
   python3 -c 'import struct, sys
 head = b"{\"a\": {\"dtype\": \"I32\", \"shape\": [1], \"data_offsets\": [0, 4]}}"
@@ -33,7 +33,7 @@ sys.stdout.buffer.write(struct.pack("<Q", n) + head.ljust(n) + struct.pack("<i",
   expect 0 'safetensors, 1 tensors' 'a  i32 (1,)  min 7' -- "$voxgrad" show "$work/$length.safetensors"
 done
 
-# There and back: every bit, and the bytes of the format's own package.
+# Conversions to a checkpoint and back keep every bit; the file then equals that of the safetensors package.
 expect 0 '-> ' -- "$voxgrad" convert "$data/package.safetensors" --to json -o "$work/plain.json"
 expect 0 'equal: ' -- "$voxgrad" diff "$data/package.safetensors" "$work/plain.json"
 expect 0 -- "$voxgrad" convert "$work/plain.json" --to safetensors -o "$work/back.safetensors"
@@ -49,13 +49,13 @@ expect 0 -- "$voxgrad" convert "$checkpoint" --to base64 -o "$work/base64.json"
 expect 0 'equal: checkpoint' -- "$voxgrad" diff "$checkpoint" "$work/base64.json"
 expect 0 -- grep -q '"encoding": "base64"' "$work/base64.json"
 
-# A model without its program: one 1x1x1 convolution, x and 8.5 - x, on voxels 256, 770, 1284, 1798; then the larger of the two.
+# A model from a file alone: one 1x1x1 convolution that computes x and 8.5 - x on voxels 256, 770, 1284, 1798; then the label of the larger one.
 model=$data/../predict_model.json
 volume=$(dirname "$checkpoint")/../nifti/int16
 expect 0 '(2, 2, 1) -> ' ': (2, 2, 1, 2)' -- "$voxgrad" predict "$model" "$volume" "$work/out.nii"
 expect 0 '0000804300804044' -- sh -c "tail -c 32 '$work/out.nii' | od -An -v -tx1 | tr -d ' \n'"
 expect 0 ': (2, 2, 1)' -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii.gz" --labels
-# The same labels window by window.
+# Windows give the same labels.
 expect 0 -- "$voxgrad" predict "$model" "$volume" "$work/labels.nii" --labels
 [ "$(od -An -tu2 -j 70 -N 2 "$work/labels.nii" | tr -d ' ')" = 2 ] || { echo "labels are not uint8"; failures=$((failures + 1)); }
 expect 0 -- "$voxgrad" predict "$model" "$volume" "$work/windows.nii" --labels --window 1 2 3 --overlap 0.25
@@ -64,7 +64,7 @@ expect 2 '[sliding_window] overlap: got 1; must be in [0, 1)' -- "$voxgrad" pred
 expect 2 '--window' -- "$voxgrad" predict "$model" "$volume" "$work/none.nii" --overlap 0.5
 expect 2 'voxgrad: [' -- "$voxgrad" predict "$checkpoint" "$volume" "$work/none.nii"
 
-# A net with a skip connection, on extents that its stride does not divide.
+# A net with a skip connection, on extents that are not multiples of its stride.
 python3 -c 'import json, struct, sys
 none = {"i64": []}
 pool = {"kind": "MaxPool3d", "options": {"kernel_size": [2, 2, 1], "stride": [2, 2, 1], "padding": "VALID", "in_size": none, "name": ""}}
@@ -82,7 +82,7 @@ open(sys.argv[2], "wb").write(bytes(h) + bytes(range(15)))' "$work/skip.json" "$
 expect 2 'The volume is 5 x 3 x 1' 'multiples of 2, 2 and 1' '--window 4 2 1' -- "$voxgrad" predict "$work/skip.json" "$work/odd.nii" "$work/none.nii"
 expect 0 ': (5, 3, 1, 2)' -- "$voxgrad" predict "$work/skip.json" "$work/odd.nii" "$work/windowed.nii" --window 4 2 1
 
-# What differs.
+# Differences.
 sed 's/"step": 3/"step": 4/; s/0\.5,/0.75,/' "$checkpoint" >"$work/changed.json"
 expect 1 '~ progress.step: 3 -> 4' '~ model.c.weight.weight: 1 of 2 values differ, at most by 0.25: [0] 0.5 -> 0.75' '4 differences' \
   -- "$voxgrad" diff "$checkpoint" "$work/changed.json"
@@ -123,7 +123,7 @@ expect 2 'it is a FIFO or pipe' -- timeout 5 sh -c "echo x | '$voxgrad' show /de
 expect 2 'it looks like gzip: a NIfTI volume' -- "$voxgrad" show "$work/labels.nii.gz"
 expect 0 ': whole, its checksums are right: checkpoint' -- "$voxgrad" verify "$work/same.json"
 
-# Names that a terminal would obey, and names that lead out of a folder.
+# Names with control sequences of a terminal, and names that point out of a folder.
 python3 -c 'import json, struct, sys
 head = json.dumps({n: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for n in ("\x1b[2J", "a\u009b1m", "\u202etxt", "../x")}, ensure_ascii=False).encode()
 sys.stdout.buffer.write(struct.pack("<Q", len(head)) + head)' >"$work/names.safetensors"

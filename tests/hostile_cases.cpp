@@ -1,4 +1,4 @@
-// Files made to do harm, and what their readers must say.
+// Malicious files, and the messages with which their readers must refuse them.
 #include "hostile_cases.hpp"
 
 #include <sys/socket.h>
@@ -86,7 +86,7 @@ void resume(const fs::path& path) {
 
 /// Runs the model of a file on a small volume.
 void forward(const fs::path& path) {
-  vg::set_num_threads(1);  // the stacks of others would count
+  vg::set_num_threads(1);  // the stacks of other threads would count
   const auto net = vg::load_model(path);
   const vg::NoGradGuard no_grad;
   (*net)(vg::Tensor::ones({1, 2, 2, 2, 1}));
@@ -94,7 +94,7 @@ void forward(const fs::path& path) {
 
 // --------------------------------------------------------------------------------------------------------------- cases
 
-/// A checkpoint without checksum of these top-level entries.
+/// A checkpoint with these top-level entries and without a checksum.
 std::string checkpoint(const std::string& entries) {
   return R"({"format": "voxgrad-checkpoint", "version": 3, )" + entries + "}";
 }
@@ -102,7 +102,7 @@ std::string model_of(const std::string& description, const std::string& states) 
   return checkpoint(R"("model": {"description": )" + description + R"(, "states": {)" + states + "}}");
 }
 
-/// `count` entries, each made by text(i), with commas.
+/// The texts text(0) to text(count - 1), separated by commas.
 template <class F>
 std::string joined(int count, F&& text) {
   std::string out;
@@ -115,8 +115,8 @@ std::string joined(int count, F&& text) {
 
 std::uint64_t murmur64(std::uint64_t h) { return h ^ h >> 47; }
 
-/// libstdc++'s hash of a string of 16 bytes, whose two words are mixed one after the other: any first word has a second
-/// that gives a wanted hash, so that there are as many names of one hash as one likes.
+/// libstdc++'s hash of a string of 16 bytes mixes its two words one after the other. For any first word there is a
+/// second one that gives a chosen hash, so any number of names can have the same hash.
 struct OneHash {
   static constexpr std::uint64_t mul = (std::uint64_t{0xc6a4a793} << 32) + 0x5bd1e995;
 
@@ -128,7 +128,7 @@ struct OneHash {
   static std::uint64_t mixed(std::uint64_t word) { return murmur64(word * mul) * mul; }
   static std::uint64_t unmixed(std::uint64_t word) { return murmur64(word * inverse_of_mul()) * inverse_of_mul(); }
 
-  /// The second word for a first one, such that the state after both is `wanted`.
+  /// The second word for a first one, such that the state after both has the given value.
   static std::uint64_t second(std::uint64_t first, std::uint64_t wanted) {
     const std::uint64_t start = 0xc70f6907UL ^ (16 * mul);
     const std::uint64_t after = (start ^ mixed(first)) * mul;
@@ -177,7 +177,7 @@ std::string safetensors_of(const std::string& header, const std::string& data = 
   return number(header.size(), 8) + header + data;
 }
 
-/// The header of a NIfTI-1 file of uint8 voxels, with what stands before the first of them.
+/// The header of a NIfTI-1 file of uint8 voxels, including all bytes before the first voxel.
 std::string nifti_header(std::int16_t x, std::int16_t y, std::int16_t z) {
   std::string h(352, '\0');
   const auto put = [&](std::size_t at, std::int64_t value) {
@@ -191,7 +191,7 @@ std::string nifti_header(std::int16_t x, std::int16_t y, std::int16_t z) {
   return h;
 }
 
-/// Bytes that deflate does not make shorter.
+/// Bytes that deflate cannot compress.
 std::string noise(std::size_t bytes) {
   std::string out(bytes, '\0');
   std::uint64_t state = 88172645463325252u;
@@ -202,7 +202,7 @@ std::string noise(std::size_t bytes) {
   return out;
 }
 
-/// deflate, with zlib's window bits: 31 gives gzip, -15 what stands in a zip archive.
+/// Compresses by deflate. `window` is zlib's window bits: 31 gives gzip, -15 the raw form of a zip archive.
 std::string packed(const std::string& bytes, int window) {
   z_stream z{};
   if (::deflateInit2(&z, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY) != Z_OK) std::abort();
@@ -222,7 +222,7 @@ std::string npy(const std::string& descr, const std::string& shape, const std::s
   return std::string("\x93NUMPY\1\0", 8) + number(dict.size(), 2) + dict;
 }
 
-// What is no file must be refused at once, by its path and kind, by every reader.
+// Every reader must refuse a path that is not a regular file at once and name its path and kind.
 void add_no_files(std::vector<Case>& cases) {
   const std::pair<const char*, void (*)(const fs::path&)> readers[] = {
       {"load", load}, {"load_model", model}, {"a folder's newest", resume}, {"safetensors", safetensors},
@@ -244,7 +244,7 @@ void add_no_files(std::vector<Case>& cases) {
   }
 }
 
-// Names chosen so that a table by std::hash has them all in one place: it would be quadratic.
+// Names with equal std::hash: a hash table of them would take quadratic time.
 void add_names(std::vector<Case>& cases) {
   const auto names = [](const char* value) {
     static const std::vector<std::string> all = names_of_one_hash(32768);
@@ -266,7 +266,7 @@ void add_names(std::vector<Case>& cases) {
        safetensors});
 }
 
-// Descriptions of models that are larger than their file.
+// Descriptions of models that need more memory than their file.
 void add_descriptions(std::vector<Case>& cases) {
   cases.push_back({"a description of 2,000 layers as large as the one tensor of the file",
                    [](const TempDir& d) {
@@ -277,7 +277,7 @@ void add_descriptions(std::vector<Case>& cases) {
                    model,
                    {"[Linear] parameters: the description needs 1000000 values, 1000000 others before them; the "
                     "file holds 1000000"},
-                   5});  // f32 from "0,", twice: as read and as made
+                   5});  // f32 from "0,", twice: the tensor that is read and that of the new model
   const auto norm = [](const char* kind, const char* options) {
     return fmt::format(R"({{"kind": "{}", "options": {{"in_size": [1, 1, 1, 2000000000], {}, "name": "n"}}}})", kind,
                        options);
@@ -313,7 +313,7 @@ void add_descriptions(std::vector<Case>& cases) {
          {fmt::format("[{}] size: got (", op), "bytes"}});
 }
 
-// Headers that claim what the file does not hold.
+// Headers that claim more data than the file has.
 void add_claims(std::vector<Case>& cases) {
   cases.push_back(
       {"a gzip NIfTI file of 1 MB that claims a plane of 32,767 x 32,767",
@@ -346,11 +346,10 @@ void add_claims(std::vector<Case>& cases) {
        {"there are 1000000 values"}});
 }
 
-// Files that are as they should be, and as dear as can be: what they may take is said in docs/checkpoint-format.md and
-// framework/formats/.
+// Valid files that need as much memory as possible; docs/checkpoint-format.md and framework/formats/ give the bounds.
 void add_bounds(std::vector<Case>& cases) {
-  // Names, texts, lists and descriptions, in bytes per byte of file. The numbers of entries are those just above a
-  // power of 2, where a growing vector has its old and its new memory.
+  // Names, strings, lists and descriptions, in bytes per byte of the file. The numbers of entries are just above a
+  // power of 2, where a growing vector has both its old and its new memory.
   constexpr std::size_t text_times = 40;
   const auto add = [&](const char* name, std::size_t times, void (*read)(const fs::path&),
                        std::function<std::string()> make) {
@@ -427,7 +426,8 @@ void add_bounds(std::vector<Case>& cases) {
   add("NIfTI of bytes", 5, nifti, [] { return nifti_header(200, 200, 200) + std::string(8000000, '\0'); });
   add("NIfTI of bytes in one long row", 5, nifti,
       [] { return nifti_header(32767, 32, 4) + std::string(32767 * 128, '\0'); });
-  // 1,000 times as much as the file, so the bound is that of what was unpacked: 4 bytes a voxel, and an eighth before.
+  // The result is 1,000 times larger than the file, so the bound refers to the unpacked data: 4 bytes per voxel, and an
+  // eighth of that before.
   cases.push_back({"bound: gzip NIfTI of zeros",
                    [](const TempDir& d) {
                      return written(d, packed(nifti_header(200, 200, 200) + std::string(8000000, '\0'), 31));

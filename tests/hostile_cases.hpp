@@ -15,12 +15,12 @@ inline constexpr std::size_t mib = std::size_t{1} << 20;
 
 struct Case {
   std::string name;
-  /// Makes the file in a folder.
+  /// Makes the file in a folder and returns its path.
   std::function<std::filesystem::path(const vg::test::TempDir&)> make;
   std::function<void(const std::filesystem::path&)> read;
-  /// What the exception must say; empty: there must be none.
+  /// Texts that the message must contain; empty: the reader must not throw.
   std::vector<std::string> says{};
-  /// The reader may take `times` the file's bytes and `extra` bytes more.
+  /// The reader may use `times` the size of the file plus `extra` bytes.
   std::size_t times = 1, extra = 64 * mib;
 };
 

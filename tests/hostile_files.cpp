@@ -1,8 +1,8 @@
-// Files made to do harm: small ones that claim much, names chosen to collide, things that are no files. Each case runs
-// in a child process whose address space is limited to what it had plus a part that grows with the file, and which is
-// killed after some seconds: a reader must give its result or an exception within both.
+// Malicious files: small ones that claim much data, names with colliding hashes, paths that are not regular files. Each
+// case runs in a child process whose additional address space is limited in proportion to the file, and which is killed
+// after some seconds. A reader must return its result or throw within both limits.
 //
-// usage: hostile_files [NAME]: only the cases whose names contain NAME.
+// usage: hostile_files [NAME] runs only the cases whose names contain NAME.
 #include <malloc.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -31,7 +31,7 @@ constexpr int seconds = 5;
 
 // ------------------------------------------------------------------------------------------------------------ running
 
-/// Bytes of address space that this process has.
+/// The address space that this process uses, in bytes.
 std::size_t address_space() {
   std::size_t pages = 0;
   std::FILE* file = std::fopen("/proc/self/statm", "r");
@@ -40,7 +40,7 @@ std::size_t address_space() {
   return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
 }
 
-/// In the child: what the case says, to `fd`. Never returns.
+/// Runs the case in the child and writes its message to `fd`. Does not return.
 [[noreturn]] void run_child(const Case& c, const fs::path& path, std::size_t bytes, int fd) {
   const rlimit limit{address_space() + bytes, address_space() + bytes};
   std::string said;
@@ -56,7 +56,7 @@ std::size_t address_space() {
   ::_exit(written ? 0 : 1);
 }
 
-/// Whether the child ends in time; else it is killed.
+/// Whether the child ends in time; otherwise kills it.
 bool ends(pid_t child, int& status) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
   while (::waitpid(child, &status, WNOHANG) == 0) {
@@ -70,7 +70,7 @@ bool ends(pid_t child, int& status) {
   return true;
 }
 
-/// What is wrong; empty when nothing is.
+/// The problem that was found; empty if there is none.
 std::string run(const Case& c) {
   const TempDir folder;
   const fs::path path = c.make(folder);
@@ -78,7 +78,7 @@ std::string run(const Case& c) {
   std::array<int, 2> ends_of_pipe{};
   if (::pipe(ends_of_pipe.data()) != 0) return "no pipe";
   std::fflush(nullptr);
-  ::malloc_trim(0);  // what made the file is free memory, which the child would have beside its limit
+  ::malloc_trim(0);  // otherwise the child could use memory that was freed after making the file
   const pid_t child = ::fork();
   if (child == 0) run_child(c, path, c.times * size + c.extra, ends_of_pipe[1]);
   ::close(ends_of_pipe[1]);

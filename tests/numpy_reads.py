@@ -1,4 +1,4 @@
-# numpy reads what voxgrad writes: usage: numpy_reads.py VOXGRAD DATA WORK
+# Checks that numpy reads the files that voxgrad writes. usage: numpy_reads.py VOXGRAD DATA WORK
 import os
 import subprocess
 import sys

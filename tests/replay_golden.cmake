@@ -1,4 +1,4 @@
-# Runs REPLAY on corrupted copies of CASES, each in a folder of its own below WORK, and fails unless it finds what is wrong.
+# Runs REPLAY on corrupted copies of CASES, each in its own folder below WORK, and fails unless REPLAY finds the corruption.
 function(expect folder code last_line)
   execute_process(COMMAND ${REPLAY} ${WORK}/${folder} RESULT_VARIABLE got OUTPUT_VARIABLE out ERROR_VARIABLE err)
   if(NOT got EQUAL code OR NOT out MATCHES "${last_line}\n$")
@@ -42,7 +42,7 @@ file(MAKE_DIRECTORY ${WORK}/empty)
 expect(empty 1 "0 passed, 1 failed")
 expect(missing 1 "0 passed, 1 failed")
 
-# Where small integers make every sum exact in float32, a change far below the tolerance is found, too.
+# If small integers make every sum exact in float32, even a change far below the tolerance must be found.
 file(READ ${CASES}/same_k3_exact.json text)
 string(JSON value GET "${text}" output data 0)
 corrupt(exact output data 0 "${value}0001")

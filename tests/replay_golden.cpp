@@ -1,6 +1,6 @@
-// replay_golden DIR: replays every *.json of a folder (the form of tests/golden/conv, see make_golden.py) through the
-// layers, on every kernel set that this CPU has, in f64 and f32. Names the cases that fail, with their worst error;
-// ends with "N passed, M failed"; exits with 1 if any failed, a file could not be read, or there was none.
+// replay_golden DIR runs every *.json of a folder (in the format of tests/golden/conv, see make_golden.py) through the
+// layers, with every kernel set that this CPU has, in f64 and f32. It prints the failed cases with their largest error
+// and then "N passed, M failed". It exits with 1 if a case failed, a file could not be read, or there was no file.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -23,7 +23,7 @@ namespace {
 using nlohmann::json;
 using vg::Tensor;
 
-// What a pass gives, and what the file says it must give.
+// Named tensors: the results of a pass, or the expected results from the file.
 using Results = std::vector<std::pair<std::string, Tensor>>;
 
 struct Inputs {
@@ -80,8 +80,8 @@ Tensor magnitudes(const Tensor& t) {
   return out;
 }
 
-// The sums of magnitudes: the same passes over absolute values. An error is judged by them, for that is what rounding
-// grows with.
+// The same passes over absolute values, which give sums of magnitudes. Errors are compared with them, because rounding
+// errors grow with them.
 Results scales_of(const json& c) {
   const vg::KernelSetGuard portable("portable");
   const Inputs in = inputs_of(c, vg::f64);
@@ -89,7 +89,7 @@ Results scales_of(const json& c) {
                  magnitudes(in.grad_output)});
 }
 
-// The worst failure of one pass, "" if it is right.
+// The largest error of one pass as text, "" if all results are right.
 std::string compare(const Results& got, const Results& wanted, const Results& scales, bool exact, double allowed) {
   if (got.size() != wanted.size()) return fmt::format("{} results, the file has {}", got.size(), wanted.size());
   double worst = allowed;

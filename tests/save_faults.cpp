@@ -1,9 +1,9 @@
 // Every allocation and every system call of a save, and every allocation of a load or of an optimizer step, fails once
-// in turn. Each time: an exception, the old file as it was, no temporary, no descriptor left open, and the next save
-// succeeds.
+// in turn. Each time there must be an exception, the old file unchanged, no temporary and no open descriptor, and the
+// next save must succeed.
 //
-// A program of its own: it replaces operator new, and the linker sends the library's system calls through here
-// (-Wl,--wrap=write and so on, tests/CMakeLists.txt).
+// This is a separate program, because it replaces operator new, and the linker redirects the library's system calls to
+// it (-Wl,--wrap=write and so on, tests/CMakeLists.txt).
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -33,7 +33,7 @@ using vg::test::read_bytes;
 
 namespace {
 
-// Counts what is done while it is on; number `due` fails.
+// Counts calls while it is on; call number `due` fails.
 struct Fault {
   bool on = false;
   int calls = 0;
@@ -50,9 +50,9 @@ struct Fault {
 Fault allocation;
 Fault system_call;
 int system_error = EIO;
-const char* only = nullptr;  // the system call that is counted; nullptr: all
-std::string struck;          // what failed: "close 1" is the second close
-bool rival_comes = false;    // somebody else locks the next temporary before the library does
+const char* only = nullptr;  // the system call that is counted; nullptr: every one
+std::string struck;          // the failed call: "close 1" is the second close
+bool rival_comes = false;    // another process locks the next temporary before the library does
 int rival = -1;
 
 bool system_call_fails(const char* name) {
@@ -67,7 +67,7 @@ bool system_call_fails(const char* name) {
 
 }  // namespace
 
-// Not inlined: g++ would see malloc meet delete.
+// Not inlined, because g++ would warn about malloc together with delete.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   void* const p = allocation.strikes() ? nullptr : std::malloc(size == 0 ? 1 : size);
   if (p == nullptr) throw std::bad_alloc();
@@ -97,13 +97,13 @@ int __wrap_open(const char* path, int flags, ...) {
 ssize_t __wrap_write(int fd, const void* data, size_t size) {
   if (!system_call_fails("write")) return __real_write(fd, data, size);
   if (system_error != 0) return -1;
-  return __real_write(fd, data, size / 2 + 1);  // no error: the system took a part
+  return __real_write(fd, data, size / 2 + 1);  // no error: a partial write
 }
-// Thousands of saves: none waits for the disk.
+// Does not flush, because thousands of saves would wait for the disk.
 int __wrap_fsync(int) { return system_call_fails("fsync") ? -1 : 0; }
 int __wrap_close(int fd) {
   const bool fails = system_call_fails("close");
-  const int error = errno, result = __real_close(fd);  // a failing close has closed, on Linux
+  const int error = errno, result = __real_close(fd);  // on Linux a close that fails has closed the descriptor
   errno = fails ? error : errno;
   return fails ? -1 : result;
 }
@@ -120,7 +120,7 @@ int __wrap_fcntl(int fd, int command, ...) {
 int __wrap_fstat(int fd, struct stat* into) { return system_call_fails("fstat") ? -1 : __real_fstat(fd, into); }
 int __wrap_fchmod(int fd, mode_t mode) { return system_call_fails("fchmod") ? -1 : __real_fchmod(fd, mode); }
 int __wrap_flock(int fd, int operation) {
-  if (rival_comes) {  // through an open file of its own, as another process would
+  if (rival_comes) {  // through a separate open file, as another process would
     rival_comes = false;
     rival = __real_open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_RDONLY);
     __real_flock(rival, LOCK_EX | LOCK_NB);
@@ -144,7 +144,7 @@ void expect(bool holds, const std::string& what, int number) {
 
 long open_descriptors() { return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator{}); }
 
-// "" or what was thrown.
+// The message of the exception, or "".
 std::string thrown(const std::function<void()>& work) {
   std::string what;
   try {
@@ -157,7 +157,7 @@ std::string thrown(const std::function<void()>& work) {
   return what;
 }
 
-// All files of a folder with their contents, links as what they point to.
+// All files of a folder with their contents, and the targets of links.
 std::string listing(const fs::path& folder) {
   std::set<fs::path> names;
   for (const auto& e : fs::recursive_directory_iterator(folder)) names.insert(e.path());
@@ -171,7 +171,7 @@ std::string listing(const fs::path& folder) {
   return text;
 }
 
-// A run with a save in a plain file or in a folder; what it saves differs each time.
+// A run that saves into a plain file or into a folder; the contents differ each time.
 struct Saves {
   vg::test::TempDir folder;
   vg::Sequential model;
@@ -211,18 +211,18 @@ struct Saves {
     next();
     write();
   }
-  // All that a checkpoint holds, as its file.
+  // The complete contents of a checkpoint.
   std::string contents() {
     plain.save(folder / "now.json");
     return read_bytes(folder / "now.json");
   }
 };
 
-// Faults 0, 1, ... of a save until one is beyond its end; gives their number. may_pass(): whether the save may succeed
-// although this fault happened, and whether the new file may be there although it threw.
+// Tries faults 0, 1, ... of a save until one is beyond its end, and returns their number. may_pass() says whether the
+// save may succeed although this fault happened, may_be_new() whether the new file may exist although it threw.
 template <class MayPass, class MayBeNew>
 int each_fault_of_a_save(Fault& fault, bool in_folder, MayPass may_pass, MayBeNew may_be_new) {
-  Saves run(in_folder, &fault == &allocation ? 8 : 100);  // many small saves, or some of several writes
+  Saves run(in_folder, &fault == &allocation ? 8 : 100);  // many small saves, or fewer with several writes
   for (int number = 0;; ++number) {
     run.next();
     vg::memory::release_cached();  // so that tensors are allocated
@@ -258,7 +258,7 @@ int system_faults(const char* name, int error, bool in_folder, bool may_pass, bo
   return count;
 }
 
-// Somebody else holds the lock of the temporary: the save goes on with another one. A save that waits is killed.
+// Another process holds the lock of the temporary: the save must use another temporary. A save that waits is killed.
 void a_rival_lock() {
   Saves run(false, 8);
   run.next();
@@ -288,13 +288,13 @@ int each_allocation_of_a_load() {
       expect(run.contents() == before, "the model, the optimizer or a part has changed", number);
       continue;
     }
-    // Where the pool has asked the system twice the load succeeds, wholly.
+    // If the pool has tried the system twice, the load succeeds completely.
     expect(run.contents() == read_bytes(run.folder / "m.json"), "what was loaded is not what the file holds", number);
     if (!happened) return number;
   }
 }
 
-// A step of the optimizer while others share its moments and values, so that it has to copy them.
+// An optimizer step while other tensors share its moments and values, so that it must copy them.
 int each_allocation_of_a_step() {
   Saves run(false, 8);
   for (int number = 0;; ++number) {
@@ -305,7 +305,7 @@ int each_allocation_of_a_step() {
     allocation.arm(number);
     const std::string what = thrown([&] { run.optimizer.step(); });
     const bool happened = allocation.happened;
-    if (what.empty())  // at the last: where the pool has asked the system twice a step succeeds, too
+    if (what.empty())  // the last one; a step also succeeds if the pool has tried the system twice
       expect(run.contents() != before, "the step has changed nothing", number);
     else
       expect(run.contents() == before, "a step that threw has changed something", number);
@@ -320,23 +320,23 @@ int main() {
   const auto never = [] { return false; };
   for (const bool in_folder : {false, true}) {
     std::printf("%s:\n", in_folder ? "CheckpointManager" : "Checkpoint");
-    // After the file is safe a folder only tidies up, which may fail unseen.
+    // After the file is safe, a folder only deletes old files, which may fail silently.
     std::printf("  %d allocations\n", each_fault_of_a_save(
                                           allocation, in_folder, [&] { return in_folder; }, never));
     for (const int error : {EIO, ENOSPC}) {
       std::printf("  %d writes\n", system_faults("write", error, in_folder, false));
       std::printf("  %d renames\n", system_faults("rename", error, in_folder, false));
-      // The second one is the folder's: the new file is there and the exception says so.
+      // The second fsync is that of the folder: the new file exists, and the exception says so.
       std::printf("  %d fsyncs\n", system_faults("fsync", error, in_folder, false, true));
       std::printf("  %d opens\n", system_faults("open", error, in_folder, false));
-      // Only the first says anything about the file: fsync has been through.
+      // Only the first close concerns the file, and fsync has already succeeded.
       std::printf("  %d closes\n", system_faults("close", error, in_folder, true));
       std::printf("  %d fcntls\n", system_faults("fcntl", error, in_folder, false));
       std::printf("  %d fstats\n", system_faults("fstat", error, in_folder, false));
-      std::printf("  %d flocks\n", system_faults("flock", error, in_folder, true));    // there may be no locks
-      std::printf("  %d fchmods\n", system_faults("fchmod", error, in_folder, true));  // as any new file then
+      std::printf("  %d flocks\n", system_faults("flock", error, in_folder, true));    // locks are optional
+      std::printf("  %d fchmods\n", system_faults("fchmod", error, in_folder, true));  // default mode
     }
-    // What is no failure: a signal in the middle, a write of a part.
+    // These are not failures: a signal during a call, and a partial write.
     for (const char* name : {"write", "fsync", "close", "open"}) system_faults(name, EINTR, in_folder, true);
     system_faults("write", 0, in_folder, true);
   }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# segment_brain at a coarse spacing: what it writes, that a run resumed is the run undisturbed, and what it says to bad options.
+# Runs segment_brain at a coarse spacing: checks its files, that a resumed run equals the undisturbed one, and the messages for bad options.
 # usage: segment_brain.sh PROGRAM WORK_DIR
 set -u
 program=$1 work=$2
@@ -27,7 +27,7 @@ expect 'a resumed run ends with the same bytes, with another number of threads' 
 expect 'and has the same history' "cmp '$work/whole/history.json' '$work/part/history.json'"
 
 
-# The newest is damaged: the one before is taken, and the end is the same.
+# The newest checkpoint is damaged: the run uses the one before it and ends with the same files.
 cp -r "$work/whole" "$work/damaged"
 truncate -s -100 "$work/damaged/checkpoints/step-000000012.json"
 run --steps 12 --resume --output "$work/damaged" --threads 2 >"$work/damaged.txt" 2>&1
@@ -42,7 +42,7 @@ expect 'a loss of NaN ends a run' "[ $? = 1 ] && grep -q 'not finite' '$work/nan
 expect 'and names step and layer' "grep -qE '^\[(NanFinder|checkpoint)\].*(step [0-9]+: .* in [a-z0-9.]+ \(|the model)' '$work/nan.txt'"
 expect 'and leaves a checkpoint that is finite' "[ -s '$work/nan/checkpoints/step-000000001.json' ] && ! grep -qE '\"(nan|inf|-inf)\"' '$work'/nan/checkpoints/*.json"
 
-refuses() { # words expected in the message, then the options
+refuses() { # arguments: words expected in the message, then the options
   local words=$1
   shift
   if "$program" "$@" >"$work/error.txt" 2>&1; then echo "FAILED: accepted: $*"; failed=1; fi
@@ -61,8 +61,8 @@ refuses '--allow-other-settings' --resume --steps 13 --spacing 6 --output "$work
 run --resume --steps 13 --allow-other-settings --output "$work/part" >"$work/longer.txt" 2>&1
 expect 'more steps are trained where that is allowed' "[ $? = 0 ] && grep -q 'after step 12' '$work/longer.txt' && grep -q '^1 steps in' '$work/longer.txt'"
 
-# A checkpoint that was edited: lists that are too short, too long, of steps that were not; then other data.
-edited() { # words expected in the message, what Python does to the history's values
+# An edited checkpoint: lists that are too short, too long, or with steps that did not happen; then other data.
+edited() { # arguments: words expected in the message, Python code that edits the values of the history
   mkdir -p "$work/edited/checkpoints"
   python3 - "$work/whole/checkpoints/step-000000012.json" "$work/edited/checkpoints/step-000000012.json" "$2" <<'END' || exit 2
 import json, sys
@@ -83,13 +83,13 @@ edited '[history] evaluated_at: got 13 after -1; must rise, to 12 at most' 'hist
 edited 'is of step 12, with the losses of 13 steps' 'history["loss"].append(1.5)'
 edited "data: the checkpoint's run had other data of the same size; their CRC-32 was 5" 'settings["data_crc32"] = 5'
 
-# Messages that cannot be written, and results that cannot.
+# Messages and results that cannot be written.
 "$program" --data /nonexistent --output "$work/x" 2>/dev/full
 expect 'a message that cannot be written changes nothing in the exit status' "[ $? = 1 ]"
 mkdir -p "$work/blocked/report.html"
 refuses 'report.html: it is a folder' --steps 100000 --spacing 6 --output "$work/blocked"
 
-# Two runs with one folder: the second is refused, and says who is there.
+# Two runs with one folder: the second is refused and names the process of the first.
 "$program" --spacing 6 --steps 100000 --output "$work/two" >"$work/first.txt" 2>&1 &
 first=$!
 for i in $(seq 600); do [ -s "$work/two/checkpoints/run.lock" ] && break; sleep 0.1; done

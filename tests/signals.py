@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end a training run with a checkpoint, a word and the status that shells expect; --resume goes on from there.
+"""SIGINT and SIGTERM end a training run with a checkpoint, a message and the exit status that shells expect; --resume continues from there.
 
 usage: signals.py WORK_DIR PROGRAM [OPTION...]     (the options of a run that takes minutes; --output is added)
 """
@@ -17,7 +17,7 @@ def expect(what, holds, text=""):
 
 
 def default_signals():
-    """What a script started in the background ignores."""
+    """Restores the signals that a background job of a script ignores."""
     for s in (signal.SIGINT, signal.SIGTERM): signal.signal(s, signal.SIG_DFL)
 
 

@@ -1,10 +1,10 @@
-// Out of memory in training steps: each allocation of a step fails in turn, alone or with all that follow, on one
-// thread and on two. Each time: a std::bad_alloc (often a MemoryError) or a step that has managed without, no hang, and
-// the step tried again gives the loss, the gradients and the weights of a run that was not disturbed, to the bit.
-// usage: step_faults [STRIDE]: of the allocations every STRIDE-th.
+// Out of memory in training steps: each allocation of a step fails in turn, alone or with all later ones, on one thread
+// and on two. Each time there must be a std::bad_alloc (often a MemoryError) or a step that succeeded without the
+// memory, and no hang. The repeated step must give the loss, the gradients and the weights of an undisturbed run, to
+// the bit. usage: step_faults [STRIDE] tries every STRIDE-th allocation.
 //
-// A program of its own: it replaces operator new, and the linker sends the library's aligned_alloc, mmap and
-// pthread_create through here (-Wl,--wrap, tests/CMakeLists.txt).
+// This is a separate program, because it replaces operator new, and the linker redirects the library's aligned_alloc,
+// mmap and pthread_create to it (-Wl,--wrap, tests/CMakeLists.txt).
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -29,7 +29,7 @@
 
 namespace {
 
-// Counts calls of one kind while it is on; number `due` fails, or all from there on.
+// Counts calls of one kind while it is on; call number `due` fails, or that call and all later ones.
 struct Fault {
   std::atomic<bool> on{false};
   std::atomic<int> calls{0};
@@ -60,7 +60,7 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-// Not inlined: g++ would see malloc meet delete.
+// Not inlined, because g++ would warn about malloc together with delete.
 [[gnu::noinline]] void* operator new(std::size_t size) { return allocate(size, 16); }
 [[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, static_cast<std::size_t>(alignment));
@@ -102,11 +102,11 @@ vg::Conv3d conv(std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, 
   return vg::Conv3d({.out_channels = out, .kernel_size = kernel, .stride = stride, .groups = groups});
 }
 
-// A net, and what it is trained on: volumes of two channels.
+// A net and the shapes of its training data, volumes of two channels.
 struct Case {
   const char* name;
   std::function<vg::Sequential()> make;
-  vg::Shape labels;  // of a voxel each, or of a sample
+  vg::Shape labels;  // one label per voxel or per sample
 };
 
 const vg::Size in_size{8, 8, 8, 2};
@@ -149,11 +149,11 @@ std::vector<Case> cases() {
   };
 }
 
-// A run of training. Two with the same seed are the same to the bit.
+// A training run. Two runs with the same seed are the same to the bit.
 struct Run {
   vg::Sequential model;
   vg::AdamW optimizer;
-  vg::random::Generator generator{7};  // Dropout's
+  vg::random::Generator generator{7};  // for Dropout
   vg::Variable x;
   vg::Tensor labels;
   float loss = 0;
@@ -173,7 +173,7 @@ struct Run {
     optimizer.step();
     loss = static_cast<float>(value.item());
   }
-  // The loss, all gradients and weights.
+  // The bits of the loss, all gradients and weights.
   std::string bits() {
     std::string all(reinterpret_cast<const char*>(&loss), sizeof loss);
     const auto add = [&](const vg::Tensor& t) {
@@ -185,7 +185,7 @@ struct Run {
   }
 };
 
-// Runs a step that may fail; tries it again if it has thrown. Whether it has.
+// Runs a step that may fail and repeats it if it has thrown. Returns whether it has thrown.
 bool step_and_again(Run& run, const std::string& what) {
   const vg::random::Key key = run.generator.key();
   bool thrown = false;
@@ -205,7 +205,7 @@ bool step_and_again(Run& run, const std::string& what) {
   return true;
 }
 
-// Allocations 0, stride, 2 stride, ... until a step has fewer.
+// Lets allocations 0, stride, 2 stride, ... fail until a step has fewer.
 void each_allocation(const Case& c, int threads, bool lasting, int stride) {
   Run run(c), undisturbed(c);
   int thrown = 0, steps = 0;
@@ -224,7 +224,7 @@ void each_allocation(const Case& c, int threads, bool lasting, int stride) {
   expect(thrown > 0, "no failure came through");
 }
 
-// OpenBLAS is loaded by the first product, and takes buffers for more threads later.
+// The first product loads OpenBLAS, which later maps buffers for more threads.
 void each_mapping_of_matmul() {
   const vg::Variable a(vg::Tensor::ones({600, 40})), b(vg::Tensor::ones({40, 600}));
   for (const int number : {0, 1, 2, 0}) {
@@ -245,7 +245,7 @@ void each_mapping_of_matmul() {
   }
 }
 
-// A thread's team is started by its first parallel op.
+// The first parallel op of a thread starts its team.
 void each_thread_start(const Case& c) {
   Run run(c), undisturbed(c);
   undisturbed.step();

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# train_classifier in small: what it prints, that a run resumed is the run undisturbed, MedMNIST archives, and what it says to bad ones.
+# Runs train_classifier on small data: checks its output, that a resumed run equals the undisturbed one, MedMNIST archives, and the messages for bad ones.
 # usage: train_classifier.sh PROGRAM WORK_DIR
 set -u
 program=$1 work=$2
@@ -15,7 +15,7 @@ expect 'the last line is the accuracy' "tail -n 1 '$work/whole.txt' | grep -qE '
 expect 'each class has a line' "[ \$(grep -cE '^(sphere|box|cylinder|cone|torus|pyramid|octahedron|cross) +64 +(0\.[0-9]{3}|1\.000|-) +[01]\.[0-9]{3}  ' '$work/whole.txt') = 8 ]"
 expect 'the loss is printed' "grep -qE '^step 6/6  loss [0-9.]+$' '$work/whole.txt'"
 
-# The run stopped half-way: its first checkpoint alone.
+# A run that stopped half-way has only its first checkpoint.
 mkdir "$work/part" && cp "$work/whole/step-000000003.json" "$work/part"
 run --size 12 --steps 6 --threads 1 --checkpoint-every 3 --output "$work/part" --resume >"$work/part.txt" 2>&1
 expect 'a resumed run ends with 0' "[ $? = 0 ]"
@@ -31,7 +31,7 @@ done
 "$program" --net voxnet --size 16 --steps 1 --batch 4 --augment none >"$work/net.txt" 2>&1
 expect 'voxnet takes a step' "[ $? = 0 ] && grep -q '^held-out accuracy' '$work/net.txt'"
 
-# Archives: MedMNIST's types, three classes that differ in brightness; then each of what can be wrong.
+# Archives with MedMNIST's types and three classes that differ in brightness; then one archive per possible mistake.
 /usr/bin/python3 - "$work" <<'END' || exit 2
 import sys
 import numpy as np
@@ -74,7 +74,7 @@ expect 'the commonest class is a third' "grep -q 'commonest class: 0.333' '$work
 run --data "$work/channels.npz" --epochs 2 --output "$work/channels" --checkpoint-every 6 >/dev/null 2>&1
 expect 'with a channel axis and plain labels it is the same archive' "[ $? = 0 ] && diff -r '$work/archive' '$work/channels'"
 
-refuses() { # words expected in the message, then the options
+refuses() { # arguments: words expected in the message, then the options
   local words=$1
   shift
   if run --steps 2 "$@" >"$work/error.txt" 2>&1; then echo "FAILED: accepted: $*"; failed=1; fi

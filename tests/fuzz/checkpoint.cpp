@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static fuzz::MemoryFile file;
   const std::filesystem::path path = file.with({data, size});
   fuzz::read_or_refuse("[checkpoint] load: ", [&] {
-    // A number has at least two bytes, itself and what ends it, and becomes at most eight of a tensor.
+    // A number has at least two bytes, a digit and a separator, and becomes at most eight bytes of a tensor.
     fuzz::require(bytes_of(vg::checkpoint::read(path)) <= 4 * static_cast<std::int64_t>(size),
                   "tensors larger than the file can hold");
   });

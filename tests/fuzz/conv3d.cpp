@@ -1,5 +1,5 @@
-// Conv3d's constructor, forward and gradients on random arguments: what the naive loop gives, or a clear exception; and
-// arguments that the definition allows are not refused.
+// Runs Conv3d's constructor, forward and gradients on random arguments. The results must be those of the naive loop, or
+// there must be a clear exception; arguments that the definition allows must not be refused.
 #include <algorithm>
 #include <new>
 
@@ -17,7 +17,7 @@ using fuzz::Conv3dProblem;
 
 constexpr double most_work = 2e4;
 
-/// Where element i of a tensor of this shape stands in the naive loop's order, which is channels last.
+/// The index of element i of a tensor of this shape in the order of the naive loop, which is channels-last.
 std::size_t index(const vg::Shape& s, bool channel_first, std::int64_t i) {
   if (!channel_first) return static_cast<std::size_t>(i);
   const std::int64_t channels = s[1], space = s[2] * s[3] * s[4];
@@ -31,7 +31,7 @@ void compare(const char* what, const Conv3dProblem& p, const vg::Tensor& got, co
   const float* values = got.data<float>();
   for (std::int64_t i = 0; i < got.numel(); ++i) {
     const double value = static_cast<double>(values[i]), reference = wanted[index(shape, channel_first, i)] + add;
-    // Winograd's transforms round; all else is exact in f32.
+    // Winograd's transforms round; everything else is exact in f32.
     if (!(std::abs(value - reference) <= 1e-4 * (1 + std::abs(reference))))
       fuzz::finding(what, ": a wrong value: " + vg::test::to_line(p));
   }
@@ -47,7 +47,7 @@ vg::Tensor values(const vg::Shape& shape, std::vector<double>& plain, bool chann
   return t;
 }
 
-/// The gradient of a bias: the sum of each channel.
+/// The gradient of a bias: the sum per channel.
 std::vector<double> channel_sums(const std::vector<double>& g, std::int64_t channels) {
   std::vector<double> sums(static_cast<std::size_t>(channels));
   for (std::size_t i = 0; i < g.size(); ++i) sums[i % sums.size()] += g[i];
@@ -77,7 +77,7 @@ void check(vg::Conv3d& conv, const vg::Conv3dOptions& o, const Conv3dProblem& p)
             channel_sums(gs, p.out_channels));
 }
 
-/// An input of any shape.
+/// Calls the layer with an input of any shape.
 void call(vg::Conv3d& conv, FuzzedDataProvider& in) {
   std::vector<std::int64_t> extents = fuzz::numbers(in, {4, 5}, 0, 6);
   double elements = 1;
@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   choose(in);
   const std::int64_t batch = in.ConsumeIntegralInRange<std::int64_t>(1, 2);
   std::string said;
-  bool allowed = false;  // the exception would be wrong
+  bool allowed = false;  // an exception would be wrong
   try {
     const auto [o, padding_allowed] = fuzz::arguments(in);
     if (!padding_allowed) {
@@ -124,7 +124,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     said = "[memory] there is not enough";
   }
   fuzz::require(!allowed, "refused arguments that are allowed: ", said);
-  constexpr std::string_view in_layer = "in Conv3d: ";  // where in the net; the layer is all of it here
+  constexpr std::string_view in_layer = "in Conv3d: ";  // position in the net, which is the layer alone
   if (said.starts_with(in_layer)) said.erase(0, in_layer.size());
   const std::size_t place = said.find(']');
   fuzz::require(said.starts_with('[') && place != said.npos && place + 3 < said.size(),

@@ -1,4 +1,4 @@
-// Random arguments of a Conv3d, and what they must give, computed from the definitions alone.
+// Random arguments of a Conv3d, and their expected results, computed from the definitions alone.
 #pragma once
 
 #include <fuzzer/FuzzedDataProvider.h>
@@ -19,7 +19,7 @@ namespace fuzz {
 
 using vg::kernels::Conv3dProblem;
 
-/// Mostly small numbers; some that nobody means.
+/// Mostly small numbers, and some absurd ones.
 inline std::int64_t number(FuzzedDataProvider& in, std::int64_t low, std::int64_t high) {
   constexpr std::int64_t odd[] = {0,
                                   -1,
@@ -34,7 +34,7 @@ inline std::int64_t number(FuzzedDataProvider& in, std::int64_t low, std::int64_
   return kind < 254 ? odd[kind - 246] : in.ConsumeIntegral<std::int64_t>();
 }
 
-/// A list of the allowed length, seldom of another.
+/// A list of an allowed length, seldom of another one.
 inline std::vector<std::int64_t> numbers(FuzzedDataProvider& in, std::initializer_list<std::size_t> lengths,
                                          std::int64_t low, std::int64_t high) {
   const auto kind = in.ConsumeIntegral<std::uint8_t>();
@@ -44,7 +44,7 @@ inline std::vector<std::int64_t> numbers(FuzzedDataProvider& in, std::initialize
   return out;
 }
 
-/// A padding, and whether it is one that is allowed.
+/// A padding, and whether it is allowed.
 inline std::pair<vg::Padding, bool> padding(FuzzedDataProvider& in) {
   constexpr std::int64_t limit = std::int64_t{1} << 31;
   const auto fits = [](std::int64_t v) { return -limit < v && v < limit; };
@@ -76,7 +76,7 @@ inline std::pair<vg::Padding, bool> padding(FuzzedDataProvider& in) {
   }
 }
 
-/// Known numbers, eighths of small integers: sums of few products are exact in f32 and in bf16.
+/// Fixed numbers, eighths of small integers: sums of few products are exact in f32 and in bf16.
 inline float eighth(std::int64_t i) { return static_cast<float>((i * 7 + i / 5) % 9 - 4) / 8; }
 inline vg::Tensor eighths(const vg::Shape& shape) {
   vg::Tensor t(shape);
@@ -118,8 +118,8 @@ inline std::optional<std::array<std::int64_t, 3>> three(const std::vector<std::i
   return out;
 }
 
-/// Whether nothing is said here of what these options must give: extents that are left open, and numbers beyond 2^20,
-/// which the layer may refuse. The padding is one that is allowed.
+/// Whether the target does not predict the result of these options: extents are left open, or numbers exceed 2^20,
+/// which the layer may refuse. The padding must be an allowed one.
 inline bool no_statement(const vg::Conv3dOptions& o) {
   constexpr std::int64_t most = std::int64_t{1} << 20;
   const auto large = [](std::int64_t v) { return std::abs(v / 2) > most / 2; };
@@ -133,8 +133,8 @@ inline bool no_statement(const vg::Conv3dOptions& o) {
   return odd;
 }
 
-/// Whether the layer, or what it makes of an input of at most 64 voxels a side, could honestly take more than a few MB
-/// (and is not so large that no machine has the memory, which must be an exception).
+/// Whether the layer, or its output for an input of at most 64 voxels per side, legitimately needs more than a few MB
+/// (and not so much that no machine has the memory, which must be an exception).
 inline bool too_much_memory(const vg::Conv3dOptions& o) {
   const auto at = [](const std::vector<std::int64_t>& v, std::size_t a) {
     return v.empty() ? 1.0 : static_cast<double>(v[v.size() == 1 ? 0 : std::min(a, v.size() - 1)]);
@@ -150,12 +150,12 @@ inline bool too_much_memory(const vg::Conv3dOptions& o) {
     }
     outputs *= std::max(1.0, room / std::max(1.0, at(o.stride.entries(), a)));
   }
-  // A weight has the input channels of one group.
+  // The weight has the input channels of one group only.
   const double groups = std::max(1.0, static_cast<double>(o.groups));
   return (weights > 0x1p22 && weights / groups < 0x1p45) || (outputs > 0x1p22 && outputs < 0x1p45);
 }
 
-/// Sides of the padding along an axis. `kernel` is dilated.
+/// The padding on both sides of an axis. `kernel` is the dilated extent.
 inline vg::Pads sides(const vg::Padding& padding, std::size_t axis, std::int64_t in, std::int64_t kernel,
                       std::int64_t stride) {
   if (padding.mode() == vg::Padding::Mode::valid) return {0, 0};
@@ -165,7 +165,7 @@ inline vg::Pads sides(const vg::Padding& padding, std::size_t axis, std::int64_t
   return {all / 2, all - all / 2};
 }
 
-/// The problem that these options pose for a batch, or nothing when they are not allowed.
+/// The convolution problem of these options for a batch; empty if they are not allowed.
 inline std::optional<Conv3dProblem> problem_of(const vg::Conv3dOptions& o, std::int64_t batch) {
   const auto kernel = three(o.kernel_size.entries(), 1), stride = three(o.stride.entries(), 1);
   const auto lhs = three(o.lhs_dilation.entries(), 1), rhs = three(o.rhs_dilation.entries(), 1);
@@ -196,7 +196,7 @@ inline std::optional<Conv3dProblem> problem_of(const vg::Conv3dOptions& o, std::
   return p;
 }
 
-/// Products to compute, and the input's elements: strides may pass over most of them.
+/// The number of products plus the number of input elements, because strides may skip most of those.
 inline double work(const Conv3dProblem& p) {
   const auto batch = static_cast<double>(p.batch);
   double products = batch * static_cast<double>(p.out_channels) * static_cast<double>(p.in_channels / p.groups);

@@ -1,6 +1,5 @@
-// What the fuzz targets share. A target reads bytes that anybody could have made: the result must be right, or an
-// exception of ours that says what is wrong. Anything else (another exception, a sanitizer's report, no end) is a
-// finding.
+// Code that the fuzz targets share. A target reads arbitrary bytes. The result must be right, or one of voxgrad's
+// exceptions must say what is wrong. Anything else (another exception, a sanitizer's report, a hang) is a finding.
 #pragma once
 
 #include <sys/mman.h>
@@ -21,13 +20,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace fuzz {
 
-/// Ends the run: libFuzzer keeps the input.
+/// Ends the run; libFuzzer then stores the input.
 [[noreturn]] inline void finding(std::string_view what, std::string_view more = {}) {
   std::fprintf(stderr, "finding: %.*s%.*s\n", static_cast<int>(what.size()), what.data(), static_cast<int>(more.size()),
                more.data());
   std::abort();
 }
-/// Takes views, so that what holds, as it nearly always does, costs no string.
+/// Takes views, so that a condition that holds, as nearly always, needs no string.
 inline void require(bool holds, std::string_view what, std::string_view more = {}) {
   if (!holds) finding(what, more);
 }
@@ -42,7 +41,7 @@ class MemoryFile {
 
   std::filesystem::path with(std::span<const std::uint8_t> bytes) {
     require(::pwrite(fd_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()), "memory file: pwrite");
-    // Cut last: the file keeps its pages from one input to the next.
+    // The file is truncated last, so that it keeps its pages from one input to the next.
     require(::ftruncate(fd_, static_cast<off_t>(bytes.size())) == 0, "memory file: ftruncate");
     return "/proc/self/fd/" + std::to_string(fd_);
   }

@@ -1,5 +1,5 @@
-// An archive; or, for bytes that begin as a .npy file, an archive of that file with the right checksum, which the
-// fuzzer could hardly find.
+// Reads an archive. If the bytes begin like a .npy file, the target makes an archive of that file with the right
+// checksum, which the fuzzer could hardly find.
 #include "fuzz/fuzz.hpp"
 #include "support/zip_by_hand.hpp"
 #include "voxgrad/framework/formats/tensor_files.hpp"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
                                               {reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()});
     std::int64_t total = 0;
     for (const auto& [name, tensor] : vg::detail::read_npz(source)) total += tensor.bytes();
-    // Deflate expands a byte to at most 1032, and one of those becomes at most four of a tensor (b1 to i32).
+    // Deflate expands a byte to at most 1032 bytes, and each becomes at most four bytes of a tensor (b1 to i32).
     fuzz::require(total <= 4 * 1032 * source.size(), "tensors larger than the file can hold");
   });
   return 0;

@@ -1,5 +1,5 @@
-// Runs AMX instructions on a CPU that has none: a handler of SIGILL decodes them and does what Intel's manual says,
-// refusing what would be an #UD. So kernels_amx.cpp's own machine code is tested everywhere (x86-64 Linux).
+// Runs AMX instructions on a CPU without AMX: a handler of SIGILL decodes and executes them as in Intel's manual, and
+// refuses instructions that would raise #UD. So the machine code of kernels_amx.cpp is tested on any x86-64 Linux.
 #pragma once
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -26,7 +26,7 @@ class AmxEmulator {
   AmxEmulator(const AmxEmulator&) = delete;
   AmxEmulator& operator=(const AmxEmulator&) = delete;
 
-  /// Products of tiles so far; 0 where the CPU has run them itself.
+  /// The number of tile products so far; 0 if the CPU has AMX and ran them.
   static long products() { return machine().products; }
 
  private:
@@ -54,7 +54,7 @@ class AmxEmulator {
     return u.uc_mcontext.gregs[at[number]];
   }
 
-  /// One instruction: VEX prefix of three bytes, opcode, ModRM, and what an operand in memory takes.
+  /// One instruction: VEX prefix of three bytes, opcode, ModRM, and the bytes of a memory operand.
   struct Instruction {
     const std::uint8_t *code, *next;
     int prefix, opcode, mod, reg, rm, third;  // third: VEX.vvvv

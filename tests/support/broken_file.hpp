@@ -1,4 +1,4 @@
-// Files that a reader must refuse, by name, with what it must say.
+// Files that a reader must refuse, with their names and the expected messages.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace vg::test {
 
-/// Overwrites the bytes from `at` on by those of a number, turned round if `swapped`.
+/// Overwrites the bytes from `at` on with those of a number, in reverse order if `swapped`.
 template <class T>
 void put(std::string& bytes, std::size_t at, T value, bool swapped = false) {
   char raw[sizeof(T)];
@@ -29,7 +29,7 @@ struct Case {
   const char* says;
 };
 
-/// The message that refuses the bytes; in memory and as a file it is the same.
+/// The message for these bytes; it must be the same for bytes in memory and for a file.
 template <class Read, class ReadFile>
 std::string refusal(const std::string& bytes, const TempDir& dir, Read&& read, ReadFile&& read_file) {
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
@@ -42,7 +42,7 @@ std::string refusal(const std::string& bytes, const TempDir& dir, Read&& read, R
   return of_file;
 }
 
-/// A section a case.
+/// Runs one section per case.
 inline void check_cases(const std::vector<Case>& cases, const std::function<std::string(const std::string&)>& refused,
                         const std::string& where) {
   for (const Case& c : cases) DYNAMIC_SECTION(c.name) {

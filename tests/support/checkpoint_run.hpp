@@ -25,7 +25,7 @@ vg::Tensor of_bits(const std::vector<std::conditional_t<sizeof(T) == 4, std::uin
   return t;
 }
 
-// One layer with a state of each kind; `options_` and the sizes are what tests vary.
+// One layer with a state of each kind; tests vary `options_` and the sizes.
 struct Layer : vg::Module {
   vg::ParamState weight;
   vg::BatchState stats;
@@ -59,7 +59,7 @@ struct Net : vg::Module {
   std::string kind() const override { return "Net"; }
 };
 
-// A module of the one tensor.
+// A module with one tensor.
 struct Holder : vg::Module {
   vg::BatchState state;
   explicit Holder(const vg::Tensor& t) { state.add("value", t); }
@@ -68,7 +68,7 @@ struct Holder : vg::Module {
   std::string kind() const override { return "Holder"; }
 };
 
-/// Every leaf by path, as bytes.
+/// The bytes of every leaf by path.
 inline std::map<std::string, std::string> bits(vg::Module& model) {
   std::map<std::string, std::string> found;
   for (const auto& [path, state] : model.states())
@@ -97,7 +97,7 @@ struct Part : vg::Stateful {
   }
 };
 
-/// What was thrown, with its type in front.
+/// The message of the exception, with its type in front.
 template <class F>
 std::string message(F&& f) {
   try {

@@ -1,5 +1,5 @@
-// The run that the kept files tests/data/checkpoint-v*.json hold: one of each thing that a checkpoint has. Its numbers
-// are bit patterns of a formula, so that no arithmetic stands between a kept file and what it must give.
+// The run that the files tests/data/checkpoint-v*.json contain, with one of each part of a checkpoint. A formula gives
+// its values as bit patterns, so that the expected values do not depend on floating-point arithmetic.
 #pragma once
 
 #include <limits>
@@ -9,7 +9,7 @@
 
 namespace vg::test {
 
-/// Writes patterns into every floating leaf: NaNs, infinities and denormals among them.
+/// Writes bit patterns into every floating-point leaf, including NaNs, infinities and denormals.
 inline void fill_with_patterns(vg::Module& model) {
   std::uint32_t word = 1;
   for (auto [path, state] : model.states())

@@ -1,4 +1,4 @@
-// Conv3d problems for tests: as a line of text that repeats a failure, by name, and random.
+// Conv3d problems for tests: random ones, with chosen arguments, and from a line of text that reproduces a failure.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,7 @@ inline Conv3dProblem conv3d_problem(std::int64_t batch, std::vector<std::int64_t
   return p;
 }
 
-/// The out_size that `high` padding on the high side gives.
+/// Sets the out_size that results from `high` padding on the high side.
 inline void set_out_size(Conv3dProblem& p, int a, std::int64_t high) {
   const std::int64_t in = p.in_size[a] == 0 ? 0 : (p.in_size[a] - 1) * p.lhs_dilation[a] + 1;
   const std::int64_t left = in + p.pad[a] + high - ((p.kernel_size[a] - 1) * p.rhs_dilation[a] + 1);
@@ -52,7 +52,7 @@ inline Conv3dProblem cubic(std::int64_t batch, std::vector<std::int64_t> in, std
   return p;
 }
 
-/// `p` with a kernel of these extents and half of each as padding on both sides.
+/// `p` with a kernel of these extents, and half of each extent as padding on both sides.
 inline Conv3dProblem with_kernel(Conv3dProblem p, const std::array<std::int64_t, 3>& kernel) {
   for (int a = 0; a < 3; ++a) {
     p.kernel_size[a] = kernel[static_cast<std::size_t>(a)];
@@ -94,7 +94,7 @@ inline std::string to_line(const Conv3dProblem& p) {
   return s.str();
 }
 
-/// What to_line wrote.
+/// The inverse of to_line.
 inline Conv3dProblem from_line(const std::string& line) {
   std::istringstream s(line);
   std::string word;
@@ -107,7 +107,7 @@ inline Conv3dProblem from_line(const std::string& line) {
   return p;
 }
 
-/// Small integers over 8: sums of their products are exact in float.
+/// Eighths of small integers: sums of their products are exact in float.
 inline std::vector<double> small_integers(std::int64_t n, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::vector<double> v(static_cast<std::size_t>(n));
@@ -115,7 +115,7 @@ inline std::vector<double> small_integers(std::int64_t n, std::uint64_t seed) {
   return v;
 }
 
-/// Numbers of a normal distribution that float holds.
+/// Numbers of a normal distribution, rounded to float.
 inline std::vector<double> reals(std::int64_t n, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::normal_distribution<float> normal;
@@ -124,13 +124,13 @@ inline std::vector<double> reals(std::int64_t n, std::uint64_t seed) {
   return v;
 }
 
-/// Stride 1, 3 or 5 taps in some dimensions and 1 in the others: what Winograd's algorithm takes.
+/// Stride 1, and 3 or 5 taps in some dimensions and 1 in the others: problems to which Winograd applies.
 inline Conv3dProblem random_winograd_problem(std::uint64_t seed) {
   std::mt19937_64 random(seed * 0x9E3779B97F4A7C15ULL + 2);
   const auto pick = [&random](std::int64_t low, std::int64_t high) {
     return low + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(high - low + 1));
   };
-  const std::int64_t most = pick(0, 2) == 0 ? 40 : 9, dimensions = pick(1, 7);  // a bit a dimension
+  const std::int64_t most = pick(0, 2) == 0 ? 40 : 9, dimensions = pick(1, 7);  // one bit per dimension
   Conv3dProblem p = conv3d_problem(pick(1, 3), {pick(1, 7), pick(1, 7), pick(1, 12)}, pick(1, most), pick(1, most));
   for (int a = 0; a < 3; ++a) {
     if (dimensions >> a & 1) p.kernel_size[a] = pick(0, 2) == 0 ? 5 : 3;
@@ -141,7 +141,7 @@ inline Conv3dProblem random_winograd_problem(std::uint64_t seed) {
   return p;
 }
 
-/// Stride 2, or an input dilation of 2, and three taps: what its F(2, 2) takes.
+/// Stride 2, or an input dilation of 2, and three taps: problems for the strided Winograd scheme.
 inline Conv3dProblem random_strided_problem(std::uint64_t seed) {
   std::mt19937_64 random(seed * 0x9E3779B97F4A7C15ULL + 3);
   const auto pick = [&random](std::int64_t low, std::int64_t high) {

@@ -1,4 +1,4 @@
-// Runs Conv3d's three passes on memory of the pool, and compares them with what they should give.
+// Runs the three passes of Conv3d on memory of the pool, and compares the results with the expected ones.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace vg::test {
 
-/// A vector in a block of the pool: the bytes past its end are poisoned under AddressSanitizer.
+/// A vector in a block of the pool; AddressSanitizer poisons the bytes past its end.
 template <class T>
 class Buffer {
  public:
@@ -31,7 +31,7 @@ class Buffer {
   vg::memory::Scratch<T> memory_;
 };
 
-/// The three passes of T by these functions; outputs begin as NaN.
+/// Runs the three passes on T with these functions; outputs are NaN before.
 template <class T, class Forward, class GradInput, class GradWeight>
 NaiveConv3d run_passes(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
                        const std::vector<double>& dy, const Forward& forward, const GradInput& grad_input,
@@ -57,7 +57,7 @@ inline void check_equal(const NaiveConv3d& got, const NaiveConv3d& want) {
   CHECK(first_difference(got.dw, want.dw) == -1);
 }
 
-/// Whether each number is within `tolerance` of the largest (or of one), and a NaN only where one is wanted.
+/// Whether each error is at most `tolerance` times the largest value (or 1), and NaNs are only at expected places.
 inline bool is_close(const std::vector<double>& got, const std::vector<double>& want, double tolerance) {
   double largest = 1;
   for (const double v : want)

@@ -23,7 +23,7 @@ vg::Padding padding(const json& value) {
 
 namespace {
 
-// Sets what all convolution layers have; false for another name.
+// Sets an option that all convolution layers have; returns false for any other name.
 template <class Options>
 bool set_common(Options& o, const std::string& name, const json& value) {
   if (name == "in_size")

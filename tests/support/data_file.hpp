@@ -1,5 +1,5 @@
 // The files of the checkout that tests read. Only data_file.cpp is compiled with the checkout's path, so that the
-// other tests' objects do not depend on where the checkout is.
+// objects of other tests do not depend on it.
 #pragma once
 
 #include <filesystem>

@@ -107,7 +107,7 @@ std::vector<LayerCase> every_layer() {
       of(Sequential(Conv3d({.in_size = volume, .out_channels = 4, .kernel_size = 3}), BatchNorm3d(), ReLU(),
                     Sequential(MaxPool3d({.kernel_size = 2}), Flatten()), Linear({.out_features = 5})),
          x)};
-  for (const LayerCase& c : all)  // away from the initial values
+  for (const LayerCase& c : all)  // changes the initial values
     for (const auto& [path, state] : c.model->states())
       for (const std::string& leaf : state.leaves())
         if (is_float(state[leaf].dtype()))

@@ -1,4 +1,4 @@
-// One module of each kind at least, with options that are not the defaults, and the shape of a fitting input.
+// At least one module of each kind, with options that are not the defaults, and the shape of a valid input.
 #pragma once
 
 #include <memory>

@@ -123,7 +123,7 @@ Made squeeze_excite(const json& c, const json&) {
       SqueezeExcite3dOptions{.in_size = ints(c.at("in_size")), .reduction = c.at("reduction")});
 }
 
-// What the two residual blocks have in common.
+// The options that both residual blocks have.
 template <class O>
 O residual_options(const json& c) {
   O o;

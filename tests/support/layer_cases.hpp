@@ -9,7 +9,7 @@
 
 namespace vg::test::golden {
 
-/// The module of a case, its states not yet set. nullptr for a layer that voxgrad does not have.
+/// The module of a case; its states are not set yet. Null for a layer that voxgrad does not have.
 std::shared_ptr<vg::Module> layer_of(const nlohmann::json& record);
 /// The path and leaf of a state that the files call "weight", "depthwise.bias" or "running_mean".
 std::pair<std::string, std::string> leaf_of(const std::string& name);

@@ -1,4 +1,4 @@
-// What an exception says.
+// The message of an exception.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace vg::test {
 
-/// The message of the E that f throws; other exceptions pass.
+/// The message of the E that f throws; other exceptions pass through.
 template <class E = vg::ValueError, class F>
 std::string message_of(F&& f) {
   try {

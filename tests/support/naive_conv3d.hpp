@@ -1,5 +1,4 @@
-// The reference for every Conv3d kernel: seven nested loops straight from the relation in problem.hpp. Stays for
-// ever.
+// The reference for every Conv3d kernel: seven nested loops that follow the relation in problem.hpp. Do not change it.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +20,7 @@ inline std::int64_t w_size(const Conv3dProblem& p) {
   return p.kernel_size[0] * p.kernel_size[1] * p.kernel_size[2] * (p.in_channels / p.groups) * p.out_channels;
 }
 
-/// The input that output o and tap k meet along an axis, or -1.
+/// The input that output o uses with tap k along an axis, or -1.
 inline std::int64_t meeting_input(const Conv3dProblem& p, int a, std::int64_t o, std::int64_t k) {
   const std::int64_t at = o * p.stride[a] - p.pad[a] + k * p.rhs_dilation[a];
   if (at < 0 || at % p.lhs_dilation[a] != 0 || at / p.lhs_dilation[a] >= p.in_size[a]) return -1;

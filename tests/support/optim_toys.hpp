@@ -11,30 +11,30 @@
 
 namespace vg::test {
 
-/// A ParamState of one leaf.
+/// A ParamState with one leaf.
 ParamState param(const std::string& leaf, const Tensor& value);
 
-/// Two states of two leaves and one, "body.0.weight" and "head.weight", with deterministic values and gradients.
+/// Two states, "body.0.weight" with two leaves and "head.weight" with one, with deterministic values and gradients.
 struct Toy {
   ParamState body, head;
   States states;
 
-  /// rows times the body's 3 x 4 weights.
+  /// `rows` multiplies the rows of the body's 3 x 4 weights.
   explicit Toy(DType dtype = f64, std::int64_t rows = 1);
-  /// Exact in f32.
+  /// Deterministic numbers that are exact in f32.
   static Tensor numbers(const Shape& shape, int seed, DType dtype);
   void set_grads(int step);
   Tensor grad(const std::string& path, const std::string& leaf, int step) const;
   StateGrads grads(int step) const;
-  /// Takes the other's values.
+  /// Copies the values of the other.
   void copy(const Toy& other);
-  /// The same bits.
+  /// Whether all bits are the same.
   bool equals(const Toy& other) const;
 };
 
 using Make = std::function<std::unique_ptr<Optimizer>(const States&)>;
 
-/// One of each kind for a Toy's states, with every option in use somewhere.
+/// One optimizer of each kind for the states of a Toy; every option is used at least once.
 std::vector<std::pair<std::string, Make>> optimizer_kinds();
 
 }  // namespace vg::test

@@ -1,4 +1,4 @@
-// The plain way to compute: index loops in double, for tests to compare with.
+// Plain computations, index loops in double, for comparison in tests.
 #pragma once
 
 #include <cmath>
@@ -23,13 +23,13 @@ Tensor build(const Shape& shape, const std::function<double(const Index&)>& f);
 /// The value of a voxel of a volume (H, W, D) or (H, W, D, C).
 double at(const Tensor& volume, std::int64_t i, std::int64_t j, std::int64_t k, std::int64_t c = 0);
 
-/// The f64 vector of these.
+/// The f64 vector of these values.
 Tensor doubles(std::initializer_list<double> values);
 /// Each element's value is its row-major number.
 Tensor numbered(const Shape& shape, DType dtype = f32);
-/// Fixed pseudo-random numbers in [low, high), whole ones for i32.
+/// Fixed pseudo-random numbers in [low, high), integers for i32.
 Tensor numbers(const Shape& shape, DType dtype, std::uint64_t seed, double low = -3, double high = 3);
-/// A fixed pseudo-random sequence of whole numbers.
+/// A fixed pseudo-random sequence of integers.
 class Dice {
  public:
   explicit Dice(std::uint64_t seed) : state_(seed) {}
@@ -38,9 +38,9 @@ class Dice {
   std::uint64_t state_;
 };
 
-/// The largest |a - b| / max(1, |b|); infinite when shapes differ or only one is NaN.
+/// The largest |a - b| / max(1, |b|); infinite if shapes differ or only one is NaN.
 double distance(const Tensor& a, const Tensor& b);
-/// Same dtype, shape and bits.
+/// Whether dtype, shape and bits are the same.
 bool same_bits(const Tensor& a, const Tensor& b);
 
 }  // namespace vg::test

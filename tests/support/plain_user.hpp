@@ -1,4 +1,4 @@
-// For tests of what permissions forbid: root, as whom containers and build machines run tests, may read and write all.
+// For tests of permissions. Containers and build machines run tests as root, who may read and write everything.
 #pragma once
 
 #include <linux/capability.h>
@@ -10,8 +10,8 @@
 
 namespace vg::test {
 
-/// While it lives, permissions hold for this thread as for any user who owns the files: root's capabilities to pass
-/// over them are put away. Without them already, nothing changes.
+/// While it exists, permissions apply to this thread as to any owner of the files: root's capabilities to bypass them
+/// are dropped. If there are none, nothing changes.
 class PlainUser {
  public:
   PlainUser() {

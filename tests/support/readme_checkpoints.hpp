@@ -1,4 +1,4 @@
-// What README's lines on checkpoints stand in: the models that they name, and a look at what they did.
+// The program around README's lines on checkpoints: the models that they use, and a check of their results.
 #pragma once
 
 #include <voxgrad/voxgrad.hpp>
@@ -19,7 +19,7 @@ struct Setting {
   vg::Linear model{{.in_size = {4}, .out_features = 3}};
   MyNet other;
 
-  /// The exit status: 0 when the lines did what they say.
+  /// The exit status: 0 if the lines worked as described.
   int check(vg::Module& same, const vg::LoadReport& report) {
     if (vg::test::bits(same) != vg::test::bits(model) || vg::test::bits(other.encoder) != vg::test::bits(model))
       return 1;

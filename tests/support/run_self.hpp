@@ -1,4 +1,4 @@
-// What the environment makes of the test program, which reads it once: only a process of its own can tell.
+// Tests of environment variables. A program reads them once, so each test needs its own process.
 #pragma once
 
 #include <cstdio>
@@ -8,7 +8,7 @@
 
 namespace vg::test {
 
-/// What this program prints when it runs the hidden test `tag` with these variables: "NAME=value OTHER=value".
+/// The output of this program when it runs the hidden test `tag` with these variables: "NAME=value OTHER=value".
 inline std::string run_self(const std::string& variables, const std::string& tag) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   std::FILE* pipe = ::popen((variables + " '" + self + "' '" + tag + "'").c_str(), "r");

@@ -1,4 +1,4 @@
-// A folder of its own for a test, removed with all that is in it.
+// A folder for one test, which is removed with its contents.
 #pragma once
 
 #include <stdlib.h>
@@ -29,14 +29,14 @@ class TempDir {
 
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  /// Writes a file of these bytes and gives its path. A file of that name is removed first: ext4 sends one that is
-  /// truncated and written anew to the disk at once, and tests that try every byte would wait for that.
+  /// Writes a file with these bytes and returns its path. A file of that name is removed first, because ext4 flushes a
+  /// file that is truncated and rewritten at once, and tests that try every byte would wait for that.
   std::filesystem::path write(const std::string& name, const std::string& bytes) const {
     std::filesystem::remove(path_ / name);
     std::ofstream(path_ / name, std::ios::binary) << bytes;
     return path_ / name;
   }
-  /// What is in it, by name and sorted.
+  /// The sorted names of its contents.
   std::vector<std::string> names() const {
     std::vector<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator(path_)) found.push_back(entry.path().filename());

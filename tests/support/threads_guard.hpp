@@ -1,11 +1,11 @@
-// A number of threads for a test.
+// Sets the number of threads for a test.
 #pragma once
 
 #include "voxgrad/framework/base/threads.hpp"
 
 namespace vg::test {
 
-/// While it lives, there are n threads; then as many as before.
+/// Sets n threads while it exists; then restores the old number.
 class ThreadsGuard {
  public:
   explicit ThreadsGuard(int n) { set_num_threads(n); }

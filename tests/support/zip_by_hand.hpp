@@ -1,4 +1,4 @@
-// Zip archives whose fields can be wrong.
+// Zip archives for tests.
 #pragma once
 
 #include <zlib.h>
@@ -9,12 +9,12 @@
 
 namespace vg::test {
 
-/// A zip archive made by hand, whose fields can be wrong.
+/// A zip archive made field by field, so that fields can be wrong.
 struct Zip {
   struct Entry {
     std::string name, content;
     std::uint16_t method = 0, flags = 0;
-    std::uint32_t size = 0xfffffffe, crc = 0xfffffffe;  // these: the right ones
+    std::uint32_t size = 0xfffffffe, crc = 0xfffffffe;  // these values mean the right ones
     std::string extra = {};
     std::uint32_t at = 0xfffffffe;
     std::string local_name = {};

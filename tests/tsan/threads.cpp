@@ -1,5 +1,5 @@
-// What runs on several threads at once, for ThreadSanitizer: saves in the background while training goes on, loaders
-// over one dataset, ops on teams of threads. A program of its own, of the needed sources only.
+// Code that runs on several threads at once, for ThreadSanitizer: background saves during training, loaders over one
+// dataset, ops on teams of threads. It is a separate program that is built from only the sources that it needs.
 #include <atomic>
 #include <cstdio>
 #include <new>
@@ -46,7 +46,7 @@ struct Net : vg::Module {
   std::string kind() const override { return "Net"; }
 };
 
-// Everything that a step changes, changed while the snapshot of before is copied and written.
+// Changes everything that a step changes while the earlier snapshot is copied and written.
 struct Training {
   Net model;
   vg::AdamW optimizer{model.parameters()};
@@ -83,7 +83,7 @@ void background_saves() {
     for (int more = 0; more < 2; ++more) training.step();
   }
   run->wait();
-  run.reset();  // which lets go of the folder
+  run.reset();  // which unlocks the folder
   Training other;
   vg::CheckpointManager again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
   other.put_into(again.checkpoint());
@@ -112,7 +112,7 @@ void a_failing_async_checkpoint_writer() {
   saving.save(checkpoint, folder / "m.json");  // the destructor waits
 }
 
-// A dataset is shared, each loader is one thread's.
+// Threads share a dataset; each has its own loader.
 void loaders_over_one_dataset() {
   const auto dataset = std::make_shared<const Noise>();
   const auto sum_of_epoch = [&](double& sum) {
@@ -132,7 +132,7 @@ void loaders_over_one_dataset() {
   expect(sums[0] == sums[2] && sums[1] == sums[2] && sums[2] != 0, "loaders on three threads give the same batches");
 }
 
-// Two threads, each with a team of its own, compute while a third one changes the number of threads.
+// Two threads, each with its own team, compute while a third one changes the number of threads.
 void ops_while_the_number_of_threads_changes() {
   std::atomic<bool> stop{false};
   std::thread other([&] {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The command line: a file from PyTorch is shown, compared, verified and converted, and a saved model labels a volume.
+# The command line shows, compares, verifies and converts a file from PyTorch, and labels a volume with a saved model.
 # usage: command_line.sh VOXGRAD NET.safetensors FOLDER, the folder in which unet_on_nifti has run
 set -eu
 voxgrad=$1 net=$2 folder=$3

@@ -1,5 +1,5 @@
-// Finetuning: a net that was trained on four classes learns two others. Its body is frozen, a new head is trained, then
-// all of it with a smaller rate for the body; a copy of the first net stays as it was.
+// Finetuning: a net that was trained on four classes learns two others. First the body is frozen and a new head is
+// trained, then the whole net with a smaller rate for the body. A copy of the first net must not change.
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
 
@@ -15,7 +15,7 @@ vg::Sequential net(std::int64_t classes) {
                         vg::ReLU(), vg::Dropout({.keep_prob = 0.9}), vg::Linear({.out_features = classes}));
 }
 
-// Steps on one batch; gives the last loss over the first.
+// Trains on one batch and returns the last loss divided by the first.
 double train(vg::Module& model, vg::Optimizer& optimizer, const vg::Tensor& x, const vg::Tensor& labels, int steps) {
   double first = 0, last = 0;
   for (int step = 0; step < steps; ++step) {
@@ -53,7 +53,7 @@ int main() {
   train(first, pretraining, x, vg::Tensor::of<std::int32_t>({4}, {0, 1, 2, 3}), 5);
   vg::save(first, "pretrained.json");
 
-  vg::Sequential model = net(2);  // all of the file but the head, which has another shape
+  vg::Sequential model = net(2);  // loads the file except the head, which has another shape
   const vg::LoadReport report = vg::load(model, "pretrained.json", {.strict = false});
   if (report.mismatched.size() != 2) return failed("only the head's two leaves are new");
   model.freeze();

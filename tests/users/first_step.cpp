@@ -1,4 +1,4 @@
-// A user's project: finds the installed package, trains a step, checks that the loss fell.
+// A user's project: it finds the installed package, trains one step and checks that the loss fell.
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
 

@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
 
-// Real volumes: a bright slab, with noise.
+// Real volumes: a bright slab with noise.
 vg::Tensor real_volumes(const vg::random::Key& key, std::int64_t count) {
   vg::Tensor x = vg::random::normal(key, {count, 8, 8, 8, 1}, 0, 0.1);
   for (std::int64_t i = 0; i < x.numel(); ++i)
@@ -12,7 +12,7 @@ vg::Tensor real_volumes(const vg::random::Key& key, std::int64_t count) {
   return x;
 }
 
-// How far the norm of the critic's gradient is from 1, at points between real and generated volumes.
+// The distance of the norm of the critic's gradient from 1, at points between real and generated volumes.
 struct Penalty {
   vg::Variable value;
   double mean_norm;
@@ -57,7 +57,7 @@ int main() {
     (-vg::mean(critic(made))).backward();
     of_generator.step();
     of_generator.zero_grad();
-    of_critic.zero_grad();  // the generator's loss has gone through the critic, too
+    of_critic.zero_grad();  // the generator's loss also made gradients of the critic
     level = vg::mean(made).item();
     if (step % 30 == 0)
       std::printf("step %d: norm of the gradient %.3f, mean of the volumes %.3f\n", int(step), norm, level);

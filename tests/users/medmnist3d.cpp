@@ -1,11 +1,11 @@
-// Classifies the volumes of an archive in MedMNIST3D's layout: medmnist3d [ARCHIVE.npz]; without one, of blobs that it
-// writes.
+// Classifies the volumes of an archive in MedMNIST3D's layout: medmnist3d [ARCHIVE.npz]. Without an argument it writes
+// an archive of blobs first.
 #include <algorithm>
 #include <cstdio>
 #include <string>
 #include <voxgrad/voxgrad.hpp>
 
-// Class 0: a blob in the first half along H; class 1: in the second.
+// Class 0 has a blob in the first half along H, class 1 in the second.
 void add_part(vg::NamedTensors& archive, const std::string& part, std::int64_t count) {
   const std::int64_t n = 12;
   vg::Tensor images = vg::random::randint(vg::random::key_of(count), {count, n, n, n}, 0, 60);

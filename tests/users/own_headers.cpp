@@ -1,4 +1,4 @@
-// A project with headers that are named as voxgrad's, first on its include path.
+// A project whose own headers have the names of voxgrad's and come first on its include path.
 #include <data/data.hpp>
 #include <framework/base/tensor.hpp>
 #include <framework/tensor.hpp>

@@ -1,9 +1,9 @@
-// An op and a layer of one's own: their gradients are checked, the layer is trained within a Sequential, saved, and
-// comes back from the file.
+// A user's own op and layer: the program checks their gradients, trains the layer within a Sequential, saves it, and
+// loads it from the file.
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
 
-// x * sigmoid(x * beta), with its derivatives written down. beta (C,) goes with the last axis of x.
+// x * sigmoid(x * beta), with explicit derivatives. beta (C,) belongs to the last axis of x.
 vg::Variable swish(const vg::Variable& x, const vg::Variable& beta) {
   if (beta.rank() != 1 || beta.dim(0) != x.dim(-1))
     throw vg::ValueError("[swish] beta: got " + beta.shape().str() + "; must be (C,), of x's last axis, " +

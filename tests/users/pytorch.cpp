@@ -1,5 +1,5 @@
-// To and from PyTorch: pytorch FOLDER loads the state dict that torch saved there, gets torch's outputs, and writes a
-// file that torch loads with strict=True. tests/golden/make_golden_state_dict.py has the net in PyTorch.
+// To and from PyTorch: pytorch FOLDER loads the state dict that torch saved there, reproduces torch's outputs, and
+// writes a file that torch loads with strict=True. tests/golden/make_golden_state_dict.py has the net in PyTorch.
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -40,7 +40,7 @@ int main(int argc, char** argv) {
   vg::Sequential net = make_net();
   vg::load_state_dict(net, torch_file, vg::torch_layout);
 
-  // A volume is (B, C, H, W, D) there and (B, H, W, D, C) here.
+  // A volume is (B, C, H, W, D) in torch and (B, H, W, D, C) in voxgrad.
   std::map<std::string, vg::Tensor> values;
   for (const auto& [name, tensor] : vg::read_safetensors(folder + "/values.safetensors").tensors) values[name] = tensor;
   const vg::NoGradGuard no_graph;

@@ -1,4 +1,4 @@
-// Segments the NIfTI volumes of a folder with a U-Net: NAME.nii.gz has its labels in NAME_labels.nii.gz.
+// Segments the NIfTI volumes of a folder with a U-Net. The labels of NAME.nii.gz are in NAME_labels.nii.gz.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -7,7 +7,7 @@
 
 namespace fs = std::filesystem;
 
-// A volume of noise with a bright ball in it, in voxels of 1.5 mm; the labels say where the ball is.
+// A volume of noise with a bright ball in it, in voxels of 1.5 mm; the labels mark the ball.
 void write_case(const fs::path& folder, int number, const vg::Triple& extent) {
   vg::Volume image, labels;
   image.affine = labels.affine = {1.5, 0, 0, -20, 0, 1.5, 0, -20, 0, 0, 1.5, -20, 0, 0, 0, 1};
@@ -42,7 +42,7 @@ int main() {
     if (name.ends_with(end)) stems.push_back(name.substr(0, name.size() - end.size()));
   }
   std::sort(stems.begin(), stems.end());
-  const std::string held_out = stems.front();  // of another size
+  const std::string held_out = stems.front();  // it has another size
   stems.erase(stems.begin());
 
   vg::random::seed(1);

@@ -1,4 +1,4 @@
-// Data in xtensor, in and out: an expression becomes a volume, a result is read as an array.
+// Data from and to xtensor: an expression becomes a volume, and a result is read as an array.
 #include <cmath>
 #include <cstdio>
 #include <voxgrad/voxgrad.hpp>
@@ -9,7 +9,7 @@
 #include <xtensor/xview.hpp>
 
 int main() {
-  // Two waves with noise: (samples, H, W, D, 1), an expression that is evaluated once, into the tensor.
+  // Two waves with noise, (samples, H, W, D, 1): an expression that is evaluated once, into the tensor.
   const std::size_t samples = 8, n = 8;
   xt::random::seed(7);
   const xt::xarray<float> phase =
@@ -39,7 +39,7 @@ int main() {
   const double first = xt::amax(xt::abs(xt::view(denoised, 0) - xt::view(clean, 0)))();
   std::printf("mean squared error %.4f -> %.4f, largest in the first sample %.3f\n", before, after, first);
 
-  // In place, and back into an array of xtensor's own.
+  // In place, and back into an array of xtensor.
   vg::Tensor weight = vg::Tensor::zeros({2, 3});
   weight.array<float>() = xt::arange<float>(6).reshape({2, 3}) * 2.f;
   const xt::xarray<float> copy = weight.array<float>();

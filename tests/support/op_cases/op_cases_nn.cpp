@@ -112,7 +112,7 @@ const bool norms = add_op_cases({
     {"group_norm", "no bias", [](In v) { return group_norm(v[0], 1, v[1], none, 1e-3); }, {{2, 2, 3}, {3}}},
     {"group_norm", "bare", [](In v) { return group_norm(v[0], 1, none, none, 1e-3); }, {{1, 3, 2}}},
     {"bias_add", "", [](In v) { return bias_add(v[0], v[1]); }, {{2, 3, 4}, {1, 1, 4}}},
-    // what waits for what comes next, and takes it in
+    // lazy ops that fuse with the next op
     {"bias_add", "relu", [](In v) { return relu(bias_add(v[0], v[1])); }, {{2, 3, 4}, {4}}},
     {"bias_add", "leaky_relu", [](In v) { return leaky_relu(bias_add(v[0], v[1]), 0.2); }, {{2, 3, 4}, {4}}},
     {"group_norm",
