@@ -19,7 +19,7 @@ struct Data {
 Data voxelised_solids(std::int64_t size, std::uint64_t seed);
 
 /// Reads an archive in the format of MedMNIST v2 (Yang et al. 2023, Scientific Data 10:41). {train,val,test}_images are
-/// (N, H, W, D) or (N, H, W, D, C), uint8, and are scaled to [0, 1]; {train,val,test}_labels are (N, 1) or (N), integers
-/// from 0 on. The number of classes is the largest label + 1. Throws IoError with the file, the array, the value and the
-/// allowed values.
+/// (N, H, W, D) or (N, H, W, D, C), uint8, and are scaled to [0, 1]; {train,val,test}_labels are (N, 1) or (N),
+/// integers from 0 on. The number of classes is the largest label + 1. Throws IoError with the file, the array, the
+/// value and the allowed values.
 Data read_medmnist(const std::filesystem::path& file);

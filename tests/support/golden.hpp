@@ -25,7 +25,8 @@ vg::Tensor optional_tensor(const nlohmann::json& record, const std::string& key,
 /// One int, or a list of ints.
 std::vector<std::int64_t> ints(const nlohmann::json& value);
 
-/// The maximum of |got - x| / max(1, |x|) over the elements x of the second tensor; infinity if shapes differ or a NaN is on one side only.
+/// The maximum of |got - x| / max(1, |x|) over the elements x of the second tensor; infinity if shapes differ or a NaN
+/// is on one side only.
 double error(const vg::Tensor& got, const vg::Tensor& want);
 /// The maximum of |got - x| / scale over the elements x of the second tensor; 0 / 0 counts as 0.
 double error(const vg::Tensor& got, const vg::Tensor& want, const vg::Tensor& scale);

@@ -1,4 +1,4 @@
-// vg::AutocastGuard and the layers' option: which ops compute in bf16, and that training does not mind.
+// vg::AutocastGuard and the option of layers: which ops compute in bf16, and that training still works.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
@@ -24,7 +24,7 @@ std::vector<double> rounded(const Tensor& t) {
   return v;
 }
 
-/// The largest difference as a share of the largest value.
+/// The largest difference divided by the largest value.
 double error(const Tensor& got, const Tensor& want) {
   double most = 0, size = 0;
   for (std::int64_t i = 0; i < got.numel(); ++i) {
@@ -61,7 +61,7 @@ TEST_CASE("autocast: a scope, nested, of its thread", "[bf16]") {
 }
 
 TEST_CASE("autocast: conv3d is that of the rounded operands, in f32", "[bf16]") {
-  const Conv3dAlgorithmGuard direct("direct");  // for sums as exact as bf16's kernels'
+  const Conv3dAlgorithmGuard direct("direct");  // whose sums are as exact as those of the bf16 kernels
   random::Generator g(1);
   const Tensor x = normal(g, {2, 5, 6, 7, 6}), w = normal(g, {3, 3, 3, 6, 20});
   const Tensor full = conv3d(x, w, padded).value();
@@ -123,7 +123,7 @@ TEST_CASE("autocast: gradients are computed as their op was, wherever they are t
     const AutocastGuard autocast;
     y = conv3d(x, w, padded);
   }
-  // a second derivative, too: d <dw, v> / dx is the grad_input of seed and v
+  // also a second derivative: d <dw, v> / dx is the grad_input of the cotangent and v
   grads = gradients(y, {w}, seed, {.create_graph = true});
   const Variable v(normal(g, w.shape()));
   const Variable second = gradients(grads[0], {x}, v)[0];

@@ -1,4 +1,4 @@
-// The reverse pass itself: what it adds up, keeps, frees and refuses.
+// The reverse pass itself: sums of gradients, lifetimes of values, and errors.
 #include <pthread.h>
 
 #include <thread>
@@ -74,7 +74,7 @@ TEST_CASE("a gradient that a vjp passes on is not changed by adding to it", "[au
 
 TEST_CASE("a captured op result may be the gradient", "[autograd]") {
   const Variable x = leaf(2);
-  Variable slope = exp(leaf(1));  // the result of a recorded op
+  Variable slope = exp(leaf(1));  // the output of a recorded op
   const double expected = slope.item() + 1;
   Variable y = with_vjp(x, [s = slope](const VjpContext&) -> Grads { return {s}; }) + x;
   slope = {};
@@ -109,7 +109,7 @@ TEST_CASE("create_graph gives derivatives of any order", "[autograd]") {
   CHECK_FALSE(gradients(y, {x}, {.retain_graph = true})[0].requires_grad());
   y.backward({.create_graph = true});
   CHECK(x.grad().requires_grad());
-  Variable(x).zero_grad();  // the gradient's graph leads back to x: a cycle until it is dropped
+  Variable(x).zero_grad();  // the graph of the gradient refers to x, which is a cycle until the gradient is dropped
 }
 
 TEST_CASE("gradients with respect to what lies in between", "[autograd]") {
@@ -144,7 +144,7 @@ TEST_CASE("unused inputs are an error unless allowed", "[autograd]") {
   CHECK(grads[0].item() == 4);
   CHECK_FALSE(grads[1].defined());
   CHECK_FALSE(gradients(y, {unused}, {.allow_unused = true})[0].defined());
-  CHECK(gradients(sign(x), {x})[0].item() == 0);  // used, but flat
+  CHECK(gradients(sign(x), {x})[0].item() == 0);  // used, with a zero derivative
 }
 
 TEST_CASE("a pass refuses outputs and seeds that do not fit", "[autograd]") {
@@ -182,7 +182,7 @@ TEST_CASE("scopes turn recording off and on, also when left by an exception", "[
   bool other_thread = false;
   NoGradGuard off;
   std::thread([&] { other_thread = recording(); }).join();
-  CHECK(other_thread);  // the scope is the thread's
+  CHECK(other_thread);  // the scope applies to one thread
 }
 
 TEST_CASE("detach cuts, set_grad and mutable_value guard", "[autograd]") {
@@ -212,7 +212,7 @@ void deep_chain() {
     y.backward({.retain_graph = true});
     x.grad().item();
     gradients(y, {x}, {.retain_graph = true});
-  }  // destroyed whole
+  }  // the whole graph is destroyed
   Variable z = x;
   for (int i = 0; i < chain_length; ++i) z = neg(z);
   z.backward();
@@ -221,7 +221,7 @@ void deep_chain() {
 }  // namespace
 
 TEST_CASE("a chain of a million nodes needs no stack", "[autograd][large]") {
-  // 64 KiB of stack (more where a sanitizer's frames are large): recursion over the graph would end the process.
+  // With 64 KiB of stack (more for the large frames of sanitizers), a recursion over the graph would end the process.
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   REQUIRE(pthread_attr_setstacksize(&attributes, 256 << 10) == 0);
@@ -245,8 +245,8 @@ TEST_CASE("what ops saved is freed as soon as it is consumed", "[autograd]") {
     Variable(x).zero_grad();
     return std::pair(memory::stats().peak - before, memory::stats().in_use - before);
   };
-  // Freeing as it goes: never more than a few gradients above the start, however deep, and at the end the saved values
-  // are gone.
+  // The pass frees memory on the way: at any depth it has at most a few gradients more than at the start, and at the
+  // end the saved values are freed.
   const auto [peak, left] = peak_of_backward(20, false);
   CHECK(peak <= 5 * bytes);
   CHECK(left <= -19 * bytes);

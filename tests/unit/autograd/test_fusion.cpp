@@ -1,5 +1,5 @@
-// Values that wait (framework/autograd/lazy.hpp): fused and unfused paths give the same numbers, the graph holds what
-// it needs and no more.
+// Lazy values (framework/autograd/lazy.hpp): fused and unfused paths give the same numbers, and the graph keeps only
+// the values that it needs.
 #include <catch2/catch.hpp>
 #include <thread>
 
@@ -12,7 +12,8 @@ namespace {
 
 using namespace vg;
 
-/// conv-norm-activation twice with a sum in between, then a bias and an activation: all that fuses.
+/// Twice convolution, normalisation and activation with a sum in between, then a bias and an activation: every kind of
+/// fusion.
 struct Net : Module {
   Conv3d conv1{{.in_size = {dynamic, dynamic, dynamic, 2},
                 .out_channels = 8,
@@ -70,7 +71,7 @@ void check_close(const Result& a, const Result& b, double eps) {
       worst = std::max(worst, std::abs(a.grads[i][j] - b.grads[i][j]));
     }
     INFO("gradient " << i << ": " << worst << " of " << largest);
-    CHECK(worst <= 20 * eps * std::max(largest, 1e-2));  // a bias before batch statistics has none but roundings
+    CHECK(worst <= 20 * eps * std::max(largest, 1e-2));  // a bias before batch statistics: only rounding
   }
 }
 
@@ -113,7 +114,7 @@ TEST_CASE("fusion: one op is recorded for what waits and what takes it in", "[fu
   const Variable seen = bias_add(x, bias);
   CHECK(seen.shape() == x.shape());
   CHECK(seen.value().values() == std::vector<double>(32, 2.0));
-  CHECK(relu(seen).op() == "relu");  // it has been computed: there is nothing left to take in
+  CHECK(relu(seen).op() == "relu");  // seen was materialized, so there is nothing to fuse
 }
 
 TEST_CASE("fusion: what waits can be asked for by several threads", "[fusion][threads]") {
@@ -141,16 +142,16 @@ TEST_CASE("a graph holds what its vjps read, not what passed through", "[autogra
   const Variable x(Tensor::ones({64, 1024}), true);
   const std::int64_t size = x.value().bytes(), before = memory::stats().in_use;
   Variable y = x + 1.0;
-  for (int i = 0; i < 10; ++i) y = y + x;  // reads neither
+  for (int i = 0; i < 10; ++i) y = y + x;  // its vjp reads neither operand
   CHECK(memory::stats().in_use - before <= 2 * size);
-  Variable z = exp(y);  // reads its result
+  Variable z = exp(y);  // its vjp reads the output
   z = exp(z);
   CHECK(memory::stats().in_use - before <= 4 * size);
   sum(z).backward();
 }
 
-// What does not stay in the caches is stored past them, row by row: of whole lines (16 and 40 channels) or not (24 and
-// 7), more channels than a wide row holds (136), and ends that are not whole.
+// Large results use non-temporal stores, row by row: with whole cache lines (16 and 40 channels) or without (24 and 7),
+// with more channels than a wide row has (136), and with incomplete rows at the end.
 TEST_CASE("fusion: large volumes are normalised as their samples are", "[fusion][large]") {
   using namespace vg;
   const std::int64_t channels = GENERATE(7, 16, 24, 40, 136), rows = 1200000 / channels, batch = 3;
@@ -183,7 +184,7 @@ TEST_CASE("fusion: large volumes are normalised as their samples are", "[fusion]
 
 namespace {
 
-/// A convolution over a concatenation, and its gradients: of the parts, then of w.
+/// A convolution of a concatenation, and its gradients with respect to the parts, then to w.
 std::vector<std::vector<double>> joined_conv(const std::vector<std::int64_t>& channels, vg::DType dtype, bool fuse,
                                              bool again) {
   using namespace vg;
@@ -216,7 +217,7 @@ TEST_CASE("fusion: a convolution reads the parts of a concatenation where they a
     for (const std::string& algorithm : vg::conv3d_algorithms())
       for (const vg::DType dtype : {vg::f32, vg::f64})
         for (const bool again : {false, true}) {
-          if (again && algorithm != "auto") continue;  // made of the same passes
+          if (again && algorithm != "auto") continue;  // its second derivatives use the same passes
           const vg::KernelSetGuard set_scope(set);
           const vg::Conv3dAlgorithmGuard algorithm_scope(algorithm);
           INFO(set << " " << algorithm << " " << vg::name_of(dtype) << (again ? " twice" : ""));
@@ -230,7 +231,7 @@ TEST_CASE("fusion: no memory is taken for a concatenation that a convolution rea
   using namespace vg;
   const FusionGuard scope(true);
   const NoGradGuard no_grad;
-  const vg::test::ThreadsGuard one_thread(1);  // of several, how many take their workspaces at a time is chance
+  const vg::test::ThreadsGuard one_thread(1);  // with several, the number of simultaneous workspaces is random
   const Variable a(random::normal({1, 2}, {1, 24, 24, 24, 16})), b(random::normal({3, 4}, {1, 24, 24, 24, 16}));
   const Variable w(random::normal({5, 6}, {3, 3, 3, 32, 16}));
   const Conv3dArgs same{.padding = {{{1, 1}, {1, 1}, {1, 1}}}};
@@ -248,7 +249,7 @@ TEST_CASE("fusion: no memory is taken for a concatenation that a convolution rea
 
 namespace {
 
-/// Chains of all that fuses, each value in between with a handle.
+/// Chains of all ops that fuse; returns a handle of each intermediate value.
 using Chain = std::function<std::vector<Variable>(const std::vector<Variable>& leaves)>;
 enum Leaf : std::size_t { leaf_x, leaf_w, leaf_bias, leaf_scale, leaf_other, leaves_count };
 
@@ -304,8 +305,8 @@ const std::vector<std::pair<std::string, Chain>> chains{
        return std::vector<Variable>{h, conv3d(h, random::normal({9, 8}, {1, 1, 1, 32, 4}, 0, 1, f64), {})};
      }}};
 
-/// Gradients with respect to values of a chain that are given a bit in `asked`, and to all leaves if `with_leaves`; or,
-/// of the gradients' squares, again.
+/// Gradients with respect to the values of a chain whose bit is set in `asked`, and to all leaves if `with_leaves`. If
+/// `again`, gradients of the sum of their squares.
 std::vector<std::vector<double>> chain_gradients(const Chain& chain, unsigned asked, bool with_leaves, bool again,
                                                  bool fuse) {
   const FusionGuard scope(fuse);
@@ -320,7 +321,7 @@ std::vector<std::vector<double>> chain_gradients(const Chain& chain, unsigned as
     Variable total(Tensor::zeros({}, f64));
     for (const Variable& g : grads)
       if (g.defined()) total = total + sum(square(g) * square(g));
-    // a gradient may be the same whatever the input is
+    // a gradient may not depend on the input
     grads = total.requires_grad() ? gradients(total, inputs, {.allow_unused = true}) : std::vector<Variable>();
   }
   std::vector<std::vector<double>> out;

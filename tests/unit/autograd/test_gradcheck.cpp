@@ -1,4 +1,4 @@
-// The table of ops against finite differences, the completeness of the table, and the check itself.
+// Checks the table of ops against finite differences, the completeness of the table, and gradcheck itself.
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -53,7 +53,7 @@ TEST_CASE("every op of the headers has a row in the table", "[gradcheck]") {
 
 namespace {
 
-// x^2, whose vjp forgets the factor 2 at one element.
+// x^2; its vjp lacks the factor 2 at one element.
 Variable wrong_square(const Variable& x) {
   return record("wrong_square", square(x.detach()).value(), {x}, [x](const VjpContext& p) -> Grads {
     Tensor slope = mul(x, 2.0).value().clone();
@@ -62,7 +62,7 @@ Variable wrong_square(const Variable& x) {
   });
 }
 
-// A right gradient that cannot be differentiated again: it takes x as a constant.
+// A correct gradient that cannot be differentiated again, because it treats x as a constant.
 Variable first_order_square(const Variable& x) {
   return record("first_order_square", square(x.detach()).value(), {x},
                 [x](const VjpContext& p) -> Grads { return {mul(p.grad, mul(x.detach(), 2.0))}; });
@@ -152,7 +152,7 @@ TEST_CASE("gradcheck says what it cannot check", "[gradcheck]") {
 }
 
 namespace {
-// y = x * scale * x, whose declared gradient is right unless `wrong`.
+// y = x * scale * x; its declared gradient is right unless `wrong`.
 struct Scaled : Module {
   ParamState weight;
   bool wrong = false;
@@ -187,7 +187,7 @@ TEST_CASE("gradcheck: a module is checked by its input and its parameters", "[gr
 
 namespace {
 
-// The squared norm of d sum(tanh(x * w)) / dx: what a gradient penalty and a physics loss are made of.
+// The squared norm of d sum(tanh(x * w)) / dx, as in a gradient penalty or a physics loss.
 Variable gradient_penalty(const Variable& x, const Variable& w) {
   return sum(square(gradients(sum(tanh(x * w)), {x}, {.create_graph = true})[0]));
 }
@@ -216,7 +216,7 @@ TEST_CASE("gradcheck takes functions that differentiate inside", "[gradcheck]") 
   CHECK_THAT(gradgradcheck(module, x6), Passes());
   CHECK(module.weight["w"].value().values() == w.values());
 
-  // Also where the caller has turned recording off.
+  // It also works if the caller has turned recording off.
   const NoGradGuard off;
   CHECK_THAT(gradcheck(f, {x6, w}), Passes());
   CHECK_THAT(gradgradcheck(f, {x6, w}), Passes());

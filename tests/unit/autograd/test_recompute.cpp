@@ -8,7 +8,7 @@ namespace {
 
 using namespace vg;
 
-/// Batch statistics, a random state and parameters.
+/// A module with batch statistics, a random state and parameters.
 struct Block : Module {
   Conv3d conv{{.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 4, .kernel_size = 3, .padding = 1}};
   BatchNorm3d norm{{.in_size = {dynamic, dynamic, dynamic, 4}}};
@@ -110,7 +110,7 @@ TEST_CASE("a training step takes no memory from the system after the second", "[
 
 TEST_CASE("workspaces of a parallel region are there for all of its threads at once", "[memory][threads]") {
   const vg::test::ThreadsGuard four(4);
-  constexpr std::int64_t elements = 54321;  // a class of its own
+  constexpr std::int64_t elements = 54321;  // no other tensor has this size class
   const auto region = [&](bool all) {
     parallel_for(4, [&](std::int64_t task) {
       if (all || task == 0) memory::Scratch<double> one(elements), two(elements);

@@ -1,4 +1,4 @@
-// Writing to an input after an op: the value is that of the input at the call, and a gradient that needs the old
+// Writes to an input after an op: the op's value is that of the input at the call, and a gradient that needs the old
 // content is refused (framework/base/storage.hpp).
 #include <algorithm>
 #include <catch2/catch.hpp>
@@ -35,8 +35,7 @@ void overwrite(T* pointer, std::int64_t n) {
   std::fill(pointer, pointer + n, static_cast<T>(junk));
 }
 
-/// The ways in which a caller comes to write to the inputs of an op: what it has before the call, and what it does
-/// after it.
+/// A way in which a caller writes to the inputs of an op: what it holds before the call, and what it does afterwards.
 struct Way {
   std::string name;
   bool keeps_tensors, keeps_pointers, keeps_views;
@@ -46,7 +45,7 @@ const std::vector<Way> ways{{"by a tensor that shares the memory", true, false, 
                             {"by a pointer from before the call", false, true, false},
                             {"by a view from before the call", false, false, true}};
 
-/// Inputs, and the means to write to them.
+/// Inputs, and handles with which to write to them.
 class Inputs {
  public:
   Inputs(const std::vector<Tensor>& values, const Way& way, bool requires_grad) {
@@ -76,10 +75,10 @@ class Inputs {
   std::vector<Tensor> tensors_;
 };
 
-/// What is fused is rounded otherwise.
+/// Equal up to rounding, because fused ops round differently.
 bool alike(const Tensor& a, const Tensor& b) { return vg::test::distance(a, b) < 1e-12; }
 
-/// Whether y is an input under another shape or name (reshape, Identity), whose memory it shares by design.
+/// Whether y is an input with another shape or name (reshape, Identity), which shares memory by design.
 bool shares_memory(const Variable& y, const std::vector<Variable>& inputs) {
   return std::any_of(inputs.begin(), inputs.end(),
                      [&](const Variable& in) { return in.value().storage() == y.value().storage(); });
@@ -288,7 +287,7 @@ TEST_CASE("a leaf may be written to and used again, each graph by its own conten
 
 TEST_CASE("a view keeps its memory, and assigns by its own shape", "[tensor]") {
   const auto view = (Variable(Tensor::ones({2, 3})) * 2.0).value().array<float>();
-  std::vector<Tensor> others;  // one would get the block
+  std::vector<Tensor> others;  // one of them reuses the freed block
   for (int i = 0; i < 8; ++i) others.push_back(Tensor::full({2, 3}, 9));
   CHECK(xt::sum(view)() == 12);
   auto copy = Tensor::ones({4}).array<float>();

@@ -1,4 +1,4 @@
-// Tensors that are larger than the memory: what is thrown, and what it says.
+// Tensors that are larger than the memory: exceptions and their messages.
 #include <exception>
 #include <limits>
 #include <new>
@@ -22,7 +22,7 @@ using Catch::StartsWith;
 
 namespace {
 
-// More bytes than there are addresses for (2^47), in floats.
+// A number of floats that needs more than the address space (2^47 bytes).
 constexpr std::int64_t too_many = std::int64_t{1} << 46;
 
 Variable volume(std::int64_t channels = 1) { return Variable(Tensor::ones({1, 1, 1, 1, channels})); }
@@ -61,7 +61,7 @@ TEST_CASE("a MemoryError is a std::bad_alloc and can be copied", "[memory][error
     kept = std::make_exception_ptr(copy);
   }
   CHECK_THROWS_AS(std::rethrow_exception(kept), MemoryError);
-  CHECK(std::string(MemoryError(std::string(2000, 'x')).what()) == std::string(511, 'x'));  // what it has room for
+  CHECK(std::string(MemoryError(std::string(2000, 'x')).what()) == std::string(511, 'x'));  // the message is truncated
 }
 
 TEST_CASE("the op of a workspace is known to the threads of its team", "[memory][errors][threads]") {

@@ -1,5 +1,5 @@
-// Random numbers against JAX 0.10.2 and brainstate 0.5.4 (numbers below and tests/golden/initializers.json), their
-// independence of threads, and what the draws promise.
+// Random numbers: comparison with JAX 0.10.2 and brainstate 0.5.4 (values below and tests/golden/initializers.json),
+// independence of threads, and properties of the draws.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -91,7 +91,7 @@ TEST_CASE("initial weights equal brainstate's for the same seed", "[random][gold
       const Tensor want = golden::tensor(draw, f32);
       const Shape& s = want.shape();
       const random::Key key = generator.next();
-      // Glorot's fans of a kernel (..., in, out), as in SEMANTICS.
+      // Glorot's fans of a kernel (..., in, out).
       const double field = static_cast<double>(s.numel()) / static_cast<double>(s.at(-1) * s.at(-2));
       const double fan = field * static_cast<double>(s.at(-1) + s.at(-2)) / 2;
       const float std_dev = std::sqrt(static_cast<float>(1 / fan));
@@ -169,7 +169,7 @@ TEST_CASE("draws have the range and moments that they promise", "[random]") {
 }
 
 TEST_CASE("normal draws follow erfinv into the tails", "[random]") {
-  // The draw of each element is sqrt2 * erfinv(u): erf of it, in double, must give u back.
+  // Each element is sqrt2 * erfinv(u), so erf of it, in double, must give u.
   const std::int64_t n = 300000;
   const float low = std::nextafter(-1.0f, 0.0f);
   const Tensor u = random::uniform(key7, {n}, low, 1), x = random::normal(key7, {n});
@@ -180,7 +180,7 @@ TEST_CASE("normal draws follow erfinv into the tails", "[random]") {
     if (std::abs(u.value_at(i)) > 0.9999) continue;
     REQUIRE(std::abs(std::erf(v) - u.value_at(i)) < 2e-7);
   }
-  CHECK(worst < 0.05);  // in the last steps before 1, x * x in float32 is coarse: so it is in XLA
+  CHECK(worst < 0.05);  // just below 1, x * x in float32 is coarse, as in XLA
 }
 
 TEST_CASE("the default generator is a stream that seed() restarts and a scope replaces", "[random]") {

@@ -157,7 +157,7 @@ TEST_CASE("the pool aligns, reuses and counts", "[memory]") {
   CHECK(memory::stats().in_use == start.in_use);
   CHECK(memory::stats().cached >= 8000);
   {
-    const Tensor a({990}, f64);  // a little smaller: the same block
+    const Tensor a({990}, f64);  // a little smaller, so it gets the same block
     CHECK(a.raw() == first);
     CHECK(memory::stats().reused == start.reused + 1);
     CHECK(memory::stats().from_system == start.from_system + 1);
@@ -234,7 +234,7 @@ TEST_CASE("parallel_for runs every task once", "[threads]") {
 
 namespace {
 
-/// Whether the condition came true within ten seconds.
+/// Whether the condition becomes true within ten seconds.
 template <class Condition>
 bool wait_for(const Condition& condition) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -255,7 +255,7 @@ TEST_CASE("parallel_for gives a thread the same tasks each time", "[threads]") {
     parallel_for(2, [&](std::int64_t i) {
       now[static_cast<std::size_t>(i)] = std::this_thread::get_id();
       ++begun;
-      if (!wait_for([&] { return begun == 2; })) both = false;  // so that no thread can take both
+      if (!wait_for([&] { return begun == 2; })) both = false;  // so that one thread cannot run both tasks
     });
     REQUIRE(both);
     if (round == 0) ids = now;
@@ -273,7 +273,7 @@ TEST_CASE("a thread gets its own workspace back", "[threads][memory]") {
     std::array<const double*, 2> now{};
     parallel_for(2, [&](std::int64_t i) {
       const auto me = static_cast<std::size_t>(i);
-      // they take and give in turn, another one first each time
+      // the threads allocate and free in turn, in a different order each time
       const auto wait = [&](const std::atomic<int>& count, int turn) {
         if (!wait_for([&] { return count == turn; })) met = false;
       };

@@ -1,4 +1,4 @@
-// Threads and processes: children after fork(), threads that end, threads that change the number of threads.
+// Threads and processes: children after fork(), threads that end, and threads that change the number of threads.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ Tensor convolved() {
   return conv3d(x, w, {.padding = {{{1, 1}, {1, 1}, {1, 1}}}}).value();
 }
 
-// The exit status of `work` in a child, -1 when it does not end within a minute.
+// The exit status of `work` in a child; -1 if it does not end within a minute.
 int in_child(int (*work)()) {
   const pid_t pid = ::fork();
   if (pid == 0) {
@@ -44,7 +44,7 @@ TEST_CASE("a child after fork() computes, with one thread until it sets more", "
   const auto child = [] {
     if (num_threads() != 1) return 1;
     if (convolved().values() != expected) return 2;
-    set_num_threads(3);  // threads of its own
+    set_num_threads(3);  // the child starts its own threads
     std::atomic<int> tasks{0};
     parallel_for(100, [&](std::int64_t) { ++tasks; });
     if (tasks != 100 || convolved().values() != expected) return 3;

@@ -1,4 +1,5 @@
-// Checkpoints: every bit comes back, and what does not fit is listed and changes nothing.
+// Checkpoints: every bit is restored; a file that does not fit is refused with a list of differences and changes
+// nothing.
 #include <bit>
 #include <catch2/catch.hpp>
 #include <clocale>
@@ -39,7 +40,7 @@ TEST_CASE("checkpoint: every float comes back bit for bit") {
   std::mt19937 draw(1);
   std::vector<std::uint32_t> words(std::size_t{1} << 20);
   for (auto& w : words) w = static_cast<std::uint32_t>(draw());
-  for (std::size_t i = 0; i < words.size(); i += 16) words[i] |= 0x7f800000;  // more NaNs than chance gives
+  for (std::size_t i = 0; i < words.size(); i += 16) words[i] |= 0x7f800000;  // more NaNs than random bits have
   round_trip(of_bits<float>(words));
 }
 
@@ -59,7 +60,7 @@ TEST_CASE("checkpoint: every double and integer comes back bit for bit") {
 
 namespace {
 
-// A state of each kind that there is.
+// One state of each kind.
 struct AllKinds : vg::Module {
   vg::State plain;
   vg::ShortTermState brief;
@@ -281,7 +282,7 @@ TEST_CASE("checkpoint: the file is the documented JSON") {
   CHECK(values[0].get<float>() == 0.1f);
   CHECK(values[7].get<float>() == std::numeric_limits<float>::max());
   Holder back(vg::Tensor::zeros({9}));
-  folder.write("ordered.json", ordered.dump());  // other writers' spacing: the sum of the whole no longer fits
+  folder.write("ordered.json", ordered.dump());  // spacing of another writer, so the checksum of the file is wrong
   CHECK_THAT(message([&] { vg::load(back, folder / "ordered.json"); }),
              Contains("at $.crc32: the CRC-32 of all bytes before it is") && Contains("says 2585911596"));
   ordered.erase("crc32");
@@ -301,7 +302,7 @@ TEST_CASE("checkpoint: decimal text is rounded once") {
     folder.write("m.json", before + dtype + R"(", "shape": [1], "values": [)" + values + "]}}}}}}");
     return vg::checkpoint::read(folder / "m.json").model->states[0].second.leaves[0].second;
   };
-  // Just below the middle of two floats: as a double it is the middle, which rounds the other way.
+  // This decimal is just below the midpoint of two floats. As a double it is the midpoint, which rounds the other way.
   CHECK(std::bit_cast<std::uint32_t>(read("1.00000017881393432617187499", "f32").data<float>()[0]) == 0x3f800001);
   CHECK(std::bit_cast<std::uint32_t>(read("-0", "f32").data<float>()[0]) == 0x80000000);
   CHECK(read("1E2", "f32").data<float>()[0] == 100.0f);

@@ -1,5 +1,5 @@
-// Checkpoint files that are broken, and places that cannot be written: refused with the place named, and nothing
-// changed.
+// Broken checkpoint files, and folders that cannot be written: the message names the position or path, and nothing
+// changes.
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ namespace {
 
 const std::string head = R"({"format": "voxgrad-checkpoint", "version": 3)";
 
-// A document with this text as a leaf, as a value of progress, or as the optimizer's bundle.
+// Documents with this text as a leaf, as a value of progress, or as the optimizer's state dict.
 std::string leaf(const std::string& text) {
   return head +
          R"(, "model": {"description": {"kind": "M"}, "states": {"a.w": {"kind": "ParamState", "leaves": {"v": )" +
@@ -234,7 +234,7 @@ TEST_CASE("checkpoint: a broken file never crashes and never changes the model")
   auto before = bits(other);
 
   SECTION("cut at every byte") {
-    for (std::size_t n = 0; n + 1 < whole.size(); ++n) {  // without the last newline it is whole
+    for (std::size_t n = 0; n + 1 < whole.size(); ++n) {  // without the last newline the file is still complete
       folder.write("cut.json", whole.substr(0, n));
       bool refused = false;
       try {
@@ -326,7 +326,7 @@ TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
   vg::save(small, path);
   const std::string old = read_bytes(path);
 
-  SECTION("the disk is full") {  // as far as this process can see: files may have 100 kB
+  SECTION("the disk is full") {  // simulated: this process may write files of 100 kB
     rlimit before{};
     ::getrlimit(RLIMIT_FSIZE, &before);
     const auto handler = std::signal(SIGXFSZ, SIG_IGN);

@@ -1,4 +1,4 @@
-// The reader's JSON against nlohmann's, and that it streams: memory, pieces of the window, pipes.
+// Compares the reader's JSON with nlohmann's, and tests that it streams: memory, edges of the window, growing files.
 #include <malloc.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -32,10 +32,10 @@ using namespace vg::checkpoint;
 
 namespace {
 
-// Takes any JSON and builds nlohmann's document of it.
+// Reads any JSON into a document of nlohmann.
 struct Anything : Level {
   nlohmann::ordered_json& out;
-  static inline bool infinite = false;  // a real past f64's range has come
+  static inline bool infinite = false;  // a real beyond the range of f64 was read
   bool list = false, object = false;
   std::string name;
   explicit Anything(nlohmann::ordered_json& o) : out(o) {}
@@ -65,9 +65,9 @@ struct Anything : Level {
   std::string expected() const override { return "anything"; }
 };
 
-// The document, or nothing.
+// The document; empty after an error.
 std::optional<nlohmann::ordered_json> ours(const std::string& text) {
-  const int file = ::memfd_create("json", 0);  // thousands of files would wait for a disk
+  const int file = ::memfd_create("json", 0);  // thousands of files on a disk would be slow
   REQUIRE(::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()));
   InputFile in("/proc/self/fd/" + std::to_string(file));
   ::close(file);
@@ -113,7 +113,8 @@ TEST_CASE("checkpoint: our JSON is nlohmann's, right and wrong") {
         if (text.empty()) text = "0";
       }
       const auto a = ours(text), b = theirs(text);
-      // Not errors to nlohmann: a key twice (neither here, the walk refuses it). Not to us: a real past f64's range.
+      // A duplicate key is no error for nlohmann, nor here, because the walker refuses it. A real beyond the range of
+      // f64 is an error for nlohmann only.
       if (std::exchange(Anything::infinite, false)) continue;
       if (!a && b && text.find("\"a\"") != text.rfind("\"a\"")) continue;
       if (a != b)
@@ -127,7 +128,7 @@ TEST_CASE("checkpoint: our JSON is nlohmann's, right and wrong") {
 
 TEST_CASE("checkpoint: places of the window's edge do not matter") {
   const TempDir folder;
-  // Values of all lengths, specials among them, moved by one byte at a time past the edges of the 256 KiB window.
+  // Values of all lengths, including special ones, at every position relative to the edges of the 256 KiB window.
   std::vector<std::uint32_t> words(70000);
   std::mt19937 draw(5);
   for (auto& w : words) w = static_cast<std::uint32_t>(draw());
@@ -136,7 +137,7 @@ TEST_CASE("checkpoint: places of the window's edge do not matter") {
   for (const auto encoding : {vg::Encoding::decimal, vg::Encoding::base64}) {
     vg::save(from, folder / "m.json", {.encoding = encoding, .allow_nan = true});
     std::string text = read_bytes(folder / "m.json");
-    text.erase(text.rfind(",\n  \"crc32\""));  // whose place moves
+    text.erase(text.rfind(",\n  \"crc32\""));  // its bytes would change
     text += "}";
     for (int shift = 0; shift < 23; ++shift) {
       text.insert(text.find("\"model\""), 1, " \n"[shift % 2]);
@@ -151,7 +152,7 @@ TEST_CASE("checkpoint: places of the window's edge do not matter") {
 TEST_CASE("checkpoint: a file may grow after it was opened") {
   const TempDir folder;
   const auto path = folder.write("a.json", "abc");
-  InputFile in(path);  // makes a window for a small file
+  InputFile in(path);  // chooses a window for a small file
   std::ofstream(path, std::ios::app) << std::string(200000, 'x');
   in.need(std::size_t{1} << 16);
   CHECK(in.end() - in.begin() >= 1 << 16);
@@ -176,10 +177,10 @@ TEST_CASE("checkpoint: saving and loading take the tensors and little more") {
     vg::save(model, folder / "m.json", {.encoding = encoding});
     CHECK(vg::memory::stats().peak - before == 0);
     vg::load(model, folder / "m.json");
-    CHECK(vg::memory::stats().peak - before <= count * 8 + (2 << 20));  // the pool's blocks are of 2 MiB
-    // What the pool does not see, in a process of its own: the growth of the resident set.
+    CHECK(vg::memory::stats().peak - before <= count * 8 + (2 << 20));  // the pool's blocks have 2 MiB
+    // A child process measures memory outside of the pool by the growth of its resident set.
     vg::memory::release_cached();
-    ::malloc_trim(0);  // what earlier tests of this process freed would not grow again
+    ::malloc_trim(0);  // memory that earlier tests freed would hide the growth
     const pid_t child = ::fork();
     if (child == 0) {
       rusage first{}, last{};
@@ -211,7 +212,7 @@ TEST_CASE("checkpoint: base64 is RFC 4648's") {
     CHECK(std::string(reinterpret_cast<const char*>(back), from.size()) == plain);
   }
   unsigned char back[3];
-  for (int c = 0; c < 256; ++c) {  // every byte at every place
+  for (int c = 0; c < 256; ++c) {  // every byte at every position
     const bool letter = std::isalnum(c) != 0 || c == '+' || c == '/';
     for (std::size_t at = 0; at < 4; ++at) {
       std::string text = "AAAA";
@@ -219,7 +220,7 @@ TEST_CASE("checkpoint: base64 is RFC 4648's") {
       CHECK(decode_base64(text.data(), 1, back) == (letter ? 1 : 0));
     }
   }
-  CHECK_FALSE(decode_base64_tail("Zh==", 1, back));  // a bit that no byte has
+  CHECK_FALSE(decode_base64_tail("Zh==", 1, back));  // a bit that belongs to no byte is set
   CHECK_FALSE(decode_base64_tail("Zm9=", 2, back));
   CHECK_FALSE(decode_base64_tail("Zg==", 2, back));
   CHECK_FALSE(decode_base64_tail("Z===", 1, back));
@@ -264,7 +265,7 @@ TEST_CASE("checkpoint: 2^24 f32 patterns and 2^20 f64 round-trip through decimal
     }
     wrong += bits_of(back) != bits_of(value);
   };
-  for (std::uint64_t i = 0; i < (std::uint64_t{1} << 24); ++i)  // a step that is odd meets patterns of every exponent
+  for (std::uint64_t i = 0; i < (std::uint64_t{1} << 24); ++i)  // an odd step reaches patterns of every exponent
     check(std::bit_cast<float>(static_cast<std::uint32_t>(i * 257)), parse_float,
           [](float v) { return std::bit_cast<std::uint32_t>(v); });
   std::mt19937_64 draw(8);

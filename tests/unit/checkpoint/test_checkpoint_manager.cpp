@@ -1,4 +1,4 @@
-// CheckpointManager: which checkpoints stay, which one a run goes on from, and what it says of the others.
+// CheckpointManager: which checkpoints are kept, from which one a run continues, and the messages about the others.
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
@@ -19,7 +19,7 @@ using Steps = std::vector<std::int64_t>;
 
 namespace {
 
-// A run of one part whose state is its step.
+// A run with one part, whose state is its step.
 struct Run {
   Part part;
   vg::CheckpointManager folder;
@@ -43,7 +43,7 @@ TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_mana
   CHECK_FALSE(resumed);
   CHECK(resumed.step == 0);
   CHECK(resumed.skipped.empty());
-  CHECK(fs::is_directory(folder / "a/b"));  // so that what forbids it is met before the training
+  CHECK(fs::is_directory(folder / "a/b"));  // so that a missing permission is found before the training
   CHECK(run.folder.steps().empty());
   run.save(3);
   CHECK(run.folder.steps() == Steps{3});
@@ -66,7 +66,7 @@ TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_man
   CHECK(best_of(folder) == "step-000000007.json");
   run.reset();
 
-  // The best is part of what is resumed.
+  // The best checkpoint is part of the resumed state.
   Run again(folder / "run", {.keep_last = 2, .best = vg::Best::highest});
   CHECK(again.folder.resume().step == 8);
   CHECK(again.part.step == 8);
@@ -126,7 +126,7 @@ TEST_CASE("checkpoint folder: the newest that can be read, and why not the other
   }
   SECTION("one that does not fit is not passed over") {
     again.folder.clear();
-    again.part.step = -1;  // its check refuses that
+    again.part.step = -1;  // its check refuses this value
     again.folder.save(50);
     again.part.step = 7;
     CHECK_THAT(message([&] { again.folder.resume(); }), Contains("ValueError") && Contains("got a negative one"));
@@ -213,7 +213,7 @@ TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[chec
   std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointManagerOptions{.keep_last = 3});
   for (std::int64_t step = 1; step <= 3; ++step) run->save(step);
   run.reset();
-  Run at_its_end(folder / "run", {.keep_last = 2});  // for which the first is what the last save has not removed
+  Run at_its_end(folder / "run", {.keep_last = 2});  // a kill has prevented the last save from removing the first one
   CHECK(at_its_end.folder.resume().step == 3);
   CHECK(at_its_end.folder.steps() == Steps{2, 3});
 }

@@ -66,7 +66,7 @@ TEST_CASE("several models: a run of two goes on with the same bits") {
     CHECK(vg::test::bits(a.critic) == vg::test::bits(b.critic));
     CHECK(b.of_critic.steps() == a.of_critic.steps());
   }
-  // Beside one without a name.
+  // A named model in addition to one without a name.
   Sequential teacher(Linear({.in_size = {2}, .out_features = 2})), student(Linear({.in_size = {2}, .out_features = 2}));
   Checkpoint().model(student).model("teacher", teacher).save(folder / "both.json");
   CHECK(loaded(Checkpoint().model(student).model("teacher", teacher).load(folder / "both.json")).size() == 4);

@@ -1,4 +1,4 @@
-// Loads of a part of a model: by prefix, by other names, or what fits; and what they report.
+// Partial loads: by prefix, with other names, or whatever fits; and their reports.
 #include <catch2/catch.hpp>
 
 #include "support/checkpoint_run.hpp"
@@ -11,7 +11,7 @@ using Names = std::vector<std::string>;
 
 namespace {
 
-// The leaves of a Layer below a path, in the order of the walk.
+// The leaves of a Layer below a path, in the order of visit().
 Names leaves(const std::string& at) {
   return {at + ".weight.weight", at + ".weight.bias", at + ".stats.mean", at + ".stream.key"};
 }
@@ -112,7 +112,7 @@ TEST_CASE("partial load: what fits, and a report of the rest") {
   const TempDir folder;
   Net net(2);
   vg::save(net, folder / "net.json");
-  Net other(5, 4);  // other sizes: only what has none is loaded
+  Net other(5, 4);  // other sizes, so only tensors without extents are loaded
   other.b.stats.replace("mean", vg::Tensor::scalar(1, vg::f64));
   other.a.weight.add("scale", vg::Tensor::ones({1}));
   other.a.weight.set_grad("scale", vg::Tensor::ones({1}));
@@ -130,7 +130,7 @@ TEST_CASE("partial load: what fits, and a report of the rest") {
   CHECK_THAT(report.str(), Contains("3 loaded, 1 missing, 0 unexpected, 5 mismatched\n  missing: a.weight.scale\n") &&
                                Contains("\n  mismatched: a.weight.bias: the file has f64 (3,)"));
   CHECK(bytes_of(other.a.weight["weight"].value()) == weight);
-  CHECK(other.a.weight["scale"].grad().defined());  // of what is not loaded, nothing is dropped
+  CHECK(other.a.weight["scale"].grad().defined());  // gradients of leaves that are not loaded are kept
   CHECK(bytes_of(other.a.stats["mean"].value()) == bytes_of(net.a.stats["mean"].value()));
 
   Holder holder(vg::Tensor::ones({2}));
@@ -176,7 +176,7 @@ TEST_CASE("partial load: of a whole run") {
   CHECK(part.step == 7);
   CHECK(bits(other) == bits(net));
 
-  optimizer.step = -1;  // which no part takes
+  optimizer.step = -1;  // a value that the part refuses
   all.save(folder / "bad.json");
   vg::Checkpoint again;
   part.step = 1;

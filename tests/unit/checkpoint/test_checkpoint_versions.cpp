@@ -1,4 +1,4 @@
-// Files kept from each version of the format: they must give every bit for ever.
+// Files from each version of the format, which must load to the same bits in all later versions.
 #include <catch2/catch.hpp>
 
 #include "support/checkpoint_versions.hpp"

@@ -1,4 +1,4 @@
-// Runs: what a checkpoint holds without being told, who may use a run's folder, and what a resumed run says.
+// Runs: the default contents of a checkpoint, the lock of a run's folder, and the messages of a resumed run.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A net whose loss depends on the default generator: its Dropout has no seed.
+// A net whose loss depends on the default generator, because its Dropout has no seed.
 struct Dropping {
   vg::Sequential model{vg::Linear({.in_size = {4}, .out_features = 16}), vg::Dropout(),
                        vg::Linear({.out_features = 1})};
@@ -153,10 +153,10 @@ TEST_CASE("a save in the background that failed is told at the next check", "[ru
   run.check();
   fs::create_directory(run.path_of(2));
   run.save_in_background(2);
-  std::string said;  // a loop of steps: it does not wait, and some step throws
+  std::string said;  // a loop of steps that does not wait; one of the checks throws
   while (said.empty() || said == "nothing was thrown") said = message([&] { run.check(); });
   CHECK_THAT(said, Contains("IoError [checkpoint] save: cannot write ") && Contains("step-000000002.json"));
-  run.check();  // said once
+  run.check();  // the error is thrown once only
   fs::remove(run.path_of(2));
   run.save(2);
 
@@ -173,7 +173,7 @@ TEST_CASE("checkpoint folder: one run at a time", "[runs]") {
   int ready[2];
   REQUIRE(::pipe(ready) == 0);
   const pid_t child = ::fork();
-  if (child == 0) {  // a run that is killed later
+  if (child == 0) {  // this run is killed later
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     Part part;
     vg::CheckpointManager run(folder / "run");

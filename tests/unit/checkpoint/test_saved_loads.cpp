@@ -1,4 +1,4 @@
-// What a writer accepts, its reader accepts: a file that was written and cannot be read is lost work.
+// Every file that a writer produces must be accepted by its reader; otherwise the work in it is lost.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -19,14 +19,14 @@ using vg::test::TempDir;
 
 namespace {
 
-/// Texts, values and trees that a program could save, and some that it cannot.
+/// Random strings, values and trees that a program may save, and some that it must not.
 class Some {
  public:
   explicit Some(unsigned seed) : random_(seed) {}
 
   std::size_t below(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
 
-  /// Mostly UTF-8: characters of one to four bytes, controls, quotes, zeros; now and then a byte that is no character.
+  /// Mostly UTF-8: characters of one to four bytes, control characters, quotes, zeros; sometimes an invalid byte.
   std::string text() {
     static const std::vector<std::string> pieces{"a",      "Z9",         ".",
                                                  "/",      "..",         "\\",
@@ -93,7 +93,7 @@ class Some {
   Document document() {
     Document out;
     out.progress = values();
-    // 62 to 65 bundles, each in the "parts" of the one before, are about as deep as a file may be.
+    // 58 to 65 state dicts, each in the "parts" of the previous one, are about as deep as a file may be.
     const int depth = below(8) == 0 ? 58 + static_cast<int>(below(8)) : static_cast<int>(below(3));
     out.parts.emplace_back(text(), bundle(depth));
     return out;
@@ -136,7 +136,7 @@ TEST_CASE("saved files load: any checkpoint", "[io]") {
     }
     ++written;
     const Document back = checkpoint::read(dir / "a.json");
-    checkpoint::write(back, dir / "b.json");  // has every value and type in it
+    checkpoint::write(back, dir / "b.json");  // compares every value and type
     REQUIRE(vg::test::read_bytes(dir / "a.json") == vg::test::read_bytes(dir / "b.json"));
   }
   CHECK(written > 500);
@@ -181,7 +181,7 @@ TEST_CASE("saved files load: names and texts of a checkpoint up to 16 MiB", "[io
   const std::string longest(checkpoint::max_text, 'x'), longer = longest + 'x';
   checkpoint::write(with_text(longest, longest), dir / "m.json");
   CHECK((checkpoint::read(dir / "m.json").progress == with_text(longest, longest).progress));
-  // The limit is on what the string holds, not on how it is written: a quote takes two bytes of the file.
+  // The limit applies to the string itself, not to its bytes in the file, where a quote takes two.
   const std::string quotes(checkpoint::max_text, '"');
   checkpoint::write(with_text("q", quotes), dir / "q.json");
   CHECK((std::get<std::string>(checkpoint::read(dir / "q.json").progress[0].second) == quotes));

@@ -1,4 +1,5 @@
-// Saving: a file is replaced whole, what killed processes left is swept, a save in the background is a save.
+// Saving: a file is replaced atomically, leftovers of killed processes are deleted, and background saves are equal to
+// other saves.
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -69,7 +70,7 @@ TEST_CASE("atomic file: a folder that may be written but not read takes files", 
 TEST_CASE("sweep: what a killed process left goes, what is being written stays", "[saving]") {
   const TempDir folder;
   const std::string dead = std::to_string(dead_process()), own = std::to_string(::getpid());
-  // The own number: in a container each run has the same one.
+  // This process's own id: in a container each run has the same one.
   folder.write("m.json." + dead + "-0.tmp", "half");
   folder.write("m.json." + own + "-999999.tmp", "half");
   folder.write("m.json." + dead + "-0.txt", "no temporary of ours");
@@ -90,7 +91,7 @@ TEST_CASE("sweep: what a killed process left goes, what is being written stays",
   writing.put("whole");
   writing.commit();
   CHECK(read_bytes(folder / "m.json") == "whole");
-  CHECK(vg::sweep_temporaries(folder.path()) == 1);  // the other file's
+  CHECK(vg::sweep_temporaries(folder.path()) == 1);  // that of the other file
   CHECK(vg::sweep_temporaries(folder / "none") == 0);
 }
 
@@ -99,7 +100,7 @@ TEST_CASE("sweep: a living process's temporary stays until it is killed", "[savi
   int ready[2];
   REQUIRE(::pipe(ready) == 0);
   const pid_t child = ::fork();
-  if (child == 0) {  // nothing but what the child needs: it is killed while it writes
+  if (child == 0) {  // the child does only this; it is killed while it writes
     vg::AtomicFile file("[test]", folder / "m.json");
     file.put("half");
     const bool told = ::write(ready[1], "x", 1) == 1;
@@ -113,7 +114,7 @@ TEST_CASE("sweep: a living process's temporary stays until it is killed", "[savi
   ::waitpid(child, nullptr, 0);
   CHECK(folder.names().size() == 1);
   Holder model(vg::Tensor::ones({3}));
-  vg::save(model, folder / "m.json");  // each save sweeps for its own file
+  vg::save(model, folder / "m.json");  // each save deletes the leftovers of its own file
   CHECK(folder.names() == std::vector<std::string>{"m.json"});
   ::close(ready[0]);
   ::close(ready[1]);
@@ -168,7 +169,7 @@ TEST_CASE("background save: errors come at the next call, once, and training goe
   vg::Checkpoint checkpoint;
   checkpoint.model(model);
   vg::AsyncCheckpointWriter saving;
-  saving.wait();  // nothing to wait for
+  saving.wait();  // returns at once
   saving.save(checkpoint, folder / "none/m.json");
   CHECK_THAT(message([&] { saving.save(checkpoint, folder / "m.json"); }),
              Contains("IoError [checkpoint] save: cannot write ") && Contains("none/m.json"));
@@ -196,7 +197,7 @@ TEST_CASE("background save: one at a time, and the destructor waits", "[saving]"
     });
     CHECK(saving.busy());
     hold.unlock();
-    saving.run([&] { order.push_back(2); });  // waits for the first
+    saving.run([&] { order.push_back(2); });  // lets the first one finish
     CHECK_NOTHROW(saving.wait());
     saving.run([&] {
       order.push_back(3);

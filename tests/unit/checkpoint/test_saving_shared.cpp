@@ -1,4 +1,4 @@
-// Saving where others can write too: modes, owners, links and locks; and a limit on the size of files.
+// Saving into folders that other users can write to: modes, owners, links and locks; and the limit on file sizes.
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr uid_t another = 12345;  // a user who is not this one; no such account need exist
+constexpr uid_t another = 12345;  // another user; the account need not exist
 
 mode_t mode_of(const fs::path& path) {
   struct stat s {};
@@ -30,7 +30,7 @@ mode_t mode_of(const fs::path& path) {
   return s.st_mode & 07777;
 }
 
-// The umask of a scope.
+// Sets the umask in a scope.
 class Umask {
  public:
   explicit Umask(mode_t mask) : before_(::umask(mask)) {}
@@ -42,7 +42,7 @@ class Umask {
   mode_t before_;
 };
 
-// Only root can give files away.
+// Whether this process may change the owner of files; only root may.
 bool may_give_away() {
   if (::geteuid() == 0) return true;
   WARN("skipped: only root can make files of other users");
@@ -55,7 +55,7 @@ void write(const fs::path& path, const std::string& text) {
   file.commit();
 }
 
-// The exit status of work() in a child process; 128 + the signal that killed it.
+// The exit status of work() in a child process, or 128 + the signal that killed it.
 int status_of(const std::function<int()>& work) {
   const pid_t child = ::fork();
   if (child == 0) {

@@ -1,4 +1,4 @@
-// StopRequest: a signal is a question; a second one is the end; what was there before comes back.
+// StopRequest: the first signal sets a flag, the second ends the process, and the old handlers are restored.
 #include <sys/wait.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
@@ -11,12 +11,12 @@ namespace {
 volatile std::sig_atomic_t seen = 0;
 void see(int signal) { seen = signal; }
 
-// The wait status of a child that does `work`; children end without running the tests' destructors.
+// The wait status of a child that runs `work`. Children end without running the destructors of the tests.
 template <class Work>
 int status_of(Work work) {
   const pid_t child = ::fork();
   if (child == 0) {
-    std::signal(SIGINT, SIG_DFL);  // a script's background job ignores it
+    std::signal(SIGINT, SIG_DFL);  // a background job of a script ignores it
     work();
     ::_exit(99);
   }
@@ -43,7 +43,7 @@ TEST_CASE("stop request: the first signal is noted, with its exit status", "[sto
     CHECK_THROWS_AS(vg::StopRequest(), vg::ValueError);
   }
   CHECK(seen == 0);
-  std::raise(signal);  // the handler of before
+  std::raise(signal);  // runs the old handler
   CHECK(seen == signal);
   seen = 0;
   const vg::StopRequest next;

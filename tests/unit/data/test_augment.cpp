@@ -17,7 +17,7 @@ using namespace vg::test;
 
 namespace {
 
-/// Runs f on 1, 2 and 3 threads and gives the three results.
+/// Runs f on 1, 2 and 3 threads and returns the three results.
 template <class F>
 auto on_threads(F&& f) {
   std::vector<decltype(f())> out;
@@ -105,7 +105,7 @@ TEST_CASE("augment: x and y move together, and every move is drawn", "[data][aug
   CHECK(flipped.size() == 4);
   CHECK(turned.size() == 4);
   CHECK(same_bits(s.y, numbered({4, 4, 4}, i32)));
-  // Unequal extents: half turns only, so that the shape stays.
+  // With unequal extents only half turns keep the shape.
   for (std::int64_t i = 0; i < 20; ++i)
     CHECK(augment::random_rotate90(random::fold_in(random::key_of(8), i), {numbered({2, 3, 4}), {}}).x.shape() ==
           Shape{2, 3, 4});
@@ -202,8 +202,8 @@ TEST_CASE("shapes: balanced, deterministic, within the grid", "[data][shapes]") 
 }
 
 TEST_CASE("shapes: the kinds differ in volume or inertia, whatever the pose", "[data][shapes]") {
-  // Of each kind: the part of the surrounding ball that it fills, and its smallest and largest principal spread over
-  // the mean spread, here by the trace and determinant of the covariance (no pose changes them).
+  // Two numbers per kind that no pose changes: the fraction of the surrounding ball that the solid fills, and a measure
+  // of how unequal its principal spreads are, from the trace and determinant of the covariance.
   std::vector<std::array<double, 2>> kinds;
   for (std::int64_t kind = 0; kind < shape_kinds; ++kind) {
     const Sample s =

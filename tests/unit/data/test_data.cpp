@@ -1,4 +1,4 @@
-// Volumes, preprocessing, datasets and the loader. Augmentation and the shapes dataset: test_augment.cpp.
+// Volumes, preprocessing, datasets and the loader. test_augment.cpp has augmentation and the shapes dataset.
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
@@ -17,7 +17,7 @@ namespace {
 
 const Affine oblique = {0, 2, 0, -10, 3, 0, 0, 20, 0, 0, -4, 5, 0, 0, 0, 1};
 
-/// n samples: x (2) holds (i, -i), y is i.
+/// n samples: x is (i, -i), y is i.
 TensorDataset counted(std::int64_t n) {
   Tensor x({n, 2});
   Tensor y({n}, i32);
@@ -214,12 +214,12 @@ TEST_CASE("loader: a state saved within an epoch goes on with the same batches",
     return Sample{Tensor::scalar(s.x.value_at(0) + random::uniform(key, {}).item()), s.y};
   };
   const DataLoaderOptions options{.batch_size = 3, .shuffle = true, .seed = 11, .transform = noisy};
-  for (const int done : {0, 1, 2, 3, 4, 7, 8}) {  // 4 batches an epoch
+  for (const int done : {0, 1, 2, 3, 4, 7, 8}) {  // 4 batches per epoch
     DataLoader loader(counted(10), options);
     for (int i = 0; i < done; ++i) loader.next();
     const StateDict state = loader.save_state();
     DataLoaderOptions other = options;
-    other.seed = 99;  // comes from the state
+    other.seed = 99;  // replaced by that of the state
     DataLoader resumed(counted(10), other);
     resumed.next();
     REQUIRE(resumed.check_state(state).empty());
@@ -266,7 +266,7 @@ TEST_CASE("loader: goes on with more data where other settings are allowed", "[d
   CHECK(more.check_state(within).size() == 3);
   more.allow_other_settings();
   CHECK(more.check_state(within).empty());
-  more.load_state(within);  // an epoch of other data cannot be entered where the old one was left
+  more.load_state(within);  // with other data the epoch cannot continue in the middle
   CHECK((more.epoch() == 2 && more.position() == 0));
   CHECK(more.order(2) == DataLoader(counted(12), {.shuffle = true, .seed = 4}).order(2));
 

@@ -1,5 +1,5 @@
-// Metrics and surface distances: MONAI's numbers, plain loops, what batches and threads must not change, and what is
-// refused.
+// Metrics and surface distances: comparison with MONAI and plain loops, independence of batches and threads, and
+// errors.
 #include "voxgrad/evaluation/metrics.hpp"
 
 #include <catch2/catch.hpp>
@@ -26,7 +26,7 @@ constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN(),
 bool close(double a, double b) { return std::isnan(a) ? std::isnan(b) : std::abs(a - b) < 1e-6 * std::max(1.0, b); }
 double number(const nlohmann::json& v) { return v.is_null() ? not_a_number : v.get<double>(); }
 
-// A mask with about one voxel in `rarity` on.
+// A mask in which about one voxel in `rarity` is on.
 Tensor sparse(const Shape& shape, std::uint64_t seed, std::int64_t rarity) {
   vg::test::Dice dice(seed);
   Tensor mask(shape, i32);
@@ -42,7 +42,7 @@ Tensor clumps(const Shape& shape, std::int64_t classes, std::uint64_t seed) {
   return labels;
 }
 
-// Each voxel's distance to the nearest one that is on, by trying all.
+// The distance of each voxel to the nearest one that is on, by brute force.
 Tensor brute_force(const Tensor& mask, const std::array<double, 3>& spacing) {
   return vg::test::build(mask.shape(), [&](const vg::test::Index& a) {
     double nearest = infinity;
@@ -81,7 +81,7 @@ TEST_CASE("distance_transform equals trying all voxels", "[metrics]") {
         INFO(shape.str() << ' ' << rarity);
         const Tensor got = distance_transform(mask, spacing);
         REQUIRE(got.dtype() == f64);
-        // Whole squares are exact.
+        // Distances of integer squares are exact.
         if (spacing[0] == 1) CHECK(got.values() == want.values());
         for (std::int64_t i = 0; i < got.numel(); ++i)
           if (!(got.value_at(i) == want.value_at(i) || std::abs(got.value_at(i) - want.value_at(i)) < 1e-12)) FAIL(i);
@@ -115,7 +115,7 @@ TEST_CASE("hausdorff_distance: known distances, NaN and infinity", "[metrics]") 
   CHECK(std::isnan(hausdorff_distance(a, b, 1)));
   CHECK(hausdorff_distance(a, Tensor::zeros({5, 5, 12}, i32), 2) == infinity);
   CHECK(hausdorff_distance(Tensor::zeros({5, 5, 12}, i32), a, 2) == infinity);
-  // All of class 0 but one voxel: seen from it the way is short, from the far corner it is not.
+  // One voxel differs from class 0: the distance from it is short, that from the far corner is long.
   Tensor point = Tensor::zeros({5, 5, 12}, i32);
   point.data<std::int32_t>()[0] = 1;
   const Tensor ones = Tensor::ones({5, 5, 12}, i32);
@@ -162,7 +162,7 @@ TEST_CASE("Metrics: the numbers of MONAI", "[metrics]") {
 }
 
 TEST_CASE("Metrics: batches, threads and the kind of prediction change nothing", "[metrics]") {
-  const Shape shape{3, 50, 60, 47};  // several tasks a sample
+  const Shape shape{3, 50, 60, 47};  // several tasks per sample
   const Tensor labels = clumps(shape, 4, 1), predicted = clumps(shape, 4, 2);
   const MetricsOptions options{.classes = 4, .ignore_index = 3, .hausdorff = true};
   Metrics whole(options);
@@ -203,7 +203,7 @@ TEST_CASE("Metrics: ignored positions, classification, and nothing seen", "[metr
   CHECK(m.accuracy == Approx(2.0 / 3));
   CHECK(m.confusion.values() == std::vector<double>{1, 0, 0, 0, 1, 0, 1, 0, 0});
   CHECK(m.dice.by_class == std::vector<double>{1, 1, 0});
-  CHECK(m.dice.mean == Approx(2.0 / 3));  // of three samples; the ignored one has no score
+  CHECK(m.dice.mean == Approx(2.0 / 3));  // mean of three samples; the ignored one has no score
   metrics.reset();
   CHECK(metrics.value().samples == 0);
   CHECK(metrics.value().confusion.values() == std::vector<double>(9, 0.0));
@@ -213,7 +213,7 @@ TEST_CASE("Metrics: ignored voxels are on neither surface", "[metrics]") {
   Tensor labels = Tensor::zeros({1, 4, 4, 8}, i32), predicted = labels.clone();
   for (std::int64_t k = 2; k < 4; ++k)
     labels.data<std::int32_t>()[21 * 2 + k] = predicted.data<std::int32_t>()[21 * 2 + k] = 1;
-  predicted.data<std::int32_t>()[0] = 1;  // far off
+  predicted.data<std::int32_t>()[0] = 1;  // far from the others
   const auto distance = [&](std::optional<std::int32_t> ignored) {
     Metrics metrics({.classes = 2, .ignore_index = ignored, .hausdorff = true, .percentile = 100});
     metrics.update(predicted, labels);

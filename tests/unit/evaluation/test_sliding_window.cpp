@@ -1,4 +1,4 @@
-// Sliding windows against MONAI's numbers, what the model sees, flips, memory, and what is refused.
+// Sliding windows: comparison with MONAI, inputs of the model, flips, memory, and errors.
 #include "voxgrad/evaluation/sliding_window.hpp"
 
 #include <catch2/catch.hpp>
@@ -30,7 +30,7 @@ SlidingWindowOptions options_of(const nlohmann::json& c) {
   return o;
 }
 
-// What make_golden_evaluation.py calls predictor: two channels that depend on the place in the window.
+// The predictor of make_golden_evaluation.py: two channels that depend on the position in the window.
 Variable predictor(const Variable& x) {
   const std::vector<std::int64_t> s = x.shape().vec();
   const Tensor place = vg::test::build({1, s[1], s[2], s[3], 1}, [](const vg::test::Index& i) {
@@ -40,7 +40,7 @@ Variable predictor(const Variable& x) {
   return concat({front * Variable(place.to(x.dtype())) + back, (back - mean(x, {1, 2, 3, 4}, true)) * front}, 4);
 }
 
-// A convolution with dropout and batch statistics before it: in training it would give other numbers, and change.
+// A convolution after dropout and batch normalisation: in training mode it would change and give other numbers.
 Sequential small_net() {
   random::seed(3);
   return Sequential(Conv3d({.in_size = {dynamic, dynamic, dynamic, 2}, .out_channels = 3, .kernel_size = 3}),
@@ -56,7 +56,7 @@ TEST_CASE("sliding_window: numbers are MONAI's", "[sliding_window]") {
     for (DType dtype : {f64, f32}) {
       INFO(c["window"] << ' ' << c["overlap"] << ' ' << c["flips"] << ' ' << name_of(dtype));
       const Tensor x = golden::tensor(c["input"], dtype), want = golden::tensor(c["output"], dtype);
-      // MONAI makes its Gaussian in float32.
+      // MONAI computes its Gaussian in float32.
       const double tolerance = dtype == f64 && c["blending"] == "constant" ? 1e-12 : 3e-6;
       for (int threads : {1, 3}) {
         const vg::test::ThreadsGuard scope(threads);
@@ -93,7 +93,7 @@ TEST_CASE("sliding_window: one window is the model itself; a sample needs no bat
 TEST_CASE("sliding_window: evaluation mode, nothing recorded, and all as it was afterwards", "[sliding_window]") {
   Sequential net = small_net();
   net.train();
-  net[1].eval();  // stays as it is
+  net[1].eval();  // must stay in evaluation mode
   const Tensor x = vg::test::numbers({1, 8, 8, 8, 2}, f32, 4);
   const std::vector<double> statistics = net.states().at("layers.1.running_mean")["value"].value().values();
   bool recorded = false, trained = false;
@@ -124,7 +124,7 @@ TEST_CASE("sliding_window: every window comes once, in order, padded in the midd
     CHECK(w.shape() == Shape{w.dim(0), 6, 4, 4, 1});
     seen += w.dim(0);
     most = std::max(most, w.dim(0));
-    // Of 6 rows the middle three are the volume's, 1 before them and 2 behind.
+    // Of 6 rows three belong to the volume; 1 row is before them and 2 are after them.
     for (std::int64_t row = 0; row < 6; ++row)
       CHECK(vg::test::at(w.value(), {0, row, 0, 0, 0}) == (row > 0 && row < 4 ? 1 : -7));
     least = std::min(least, min(w).item());
@@ -137,11 +137,11 @@ TEST_CASE("sliding_window: every window comes once, in order, padded in the midd
                       .overlap = 0.5,
                       .pad_value = -7,
                       .progress = [&](std::int64_t done, std::int64_t all) { told.emplace_back(done, all); }});
-  CHECK(seen == 8);  // starts 0, 2, 4, 6 along W, of two samples
+  CHECK(seen == 8);  // starts 0, 2, 4, 6 along W, for two samples
   CHECK(most == 4);
   CHECK(least == -7);
   CHECK(told == std::vector<std::pair<std::int64_t, std::int64_t>>{{4, 8}, {8, 8}});
-  CHECK(vg::test::distance(y, x) < 1e-6);  // the padding is cut off again
+  CHECK(vg::test::distance(y, x) < 1e-6);  // the padding is removed again
 }
 
 TEST_CASE("sliding_window: what the function gives stays its own, also with flips", "[sliding_window]") {
@@ -149,7 +149,7 @@ TEST_CASE("sliding_window: what the function gives stays its own, also with flip
   const SlidingWindowOptions o{.window = {4, 4, 4}, .overlap = 0.5, .flips = {0, 1, 2}};
   const auto same = [](const Variable& v) { return v; };
   CHECK(vg::test::distance(sliding_window(same, x, o), x) < 1e-6);
-  // Always the same numbers, in the same memory: the mean over flips is symmetric.
+  // The function returns the same tensor each time, so the mean over flips is symmetric.
   const Variable own(vg::test::numbered({1, 4, 4, 4, 1}));
   const auto answer = [&](const Variable&) { return own; };
   const Tensor y = sliding_window(answer, x, o);
@@ -162,7 +162,7 @@ TEST_CASE("sliding_window: memory does not grow with the number of windows", "[s
   const Tensor x = vg::test::numbers({1, 40, 40, 40, 1}, f32, 5);
   const std::int64_t voxel = size_of(f32), window = 16 * 16 * 16 * voxel, batch = 2;
   for (const std::vector<int>& flips : {std::vector<int>{}, std::vector<int>{0, 2}})
-    for (double overlap : {0.25, 0.8}) {  // 27 windows, 729
+    for (double overlap : {0.25, 0.8}) {  // 27 windows and 729
       std::int64_t windows = 0;
       memory::reset_peak();
       const std::int64_t before = memory::stats().in_use;
@@ -173,8 +173,9 @@ TEST_CASE("sliding_window: memory does not grow with the number of windows", "[s
                       .flips = flips,
                       .progress = [&](std::int64_t, std::int64_t all) { windows = all; }});
       CHECK(windows == (overlap == 0.25 ? 27 : 729));
-      // The result (3), the weights' sums (1), a window's weights; of a batch the windows (1, flipped 1) and outputs
-      // (3, each flipped 3, back 3), and what `three` makes on the way (2). The pool rounds up by at most an eighth.
+      // The result (3), the sums of weights (1) and the weights of a window. Per batch there are the windows (1,
+      // flipped 1), the outputs (3, flipped 3, flipped back 3) and the temporaries of `three` (2). The pool rounds up
+      // by at most an eighth.
       const std::int64_t live = flips.empty() ? 1 + 3 + 2 : 2 + 9 + 2;
       const std::int64_t bound = 4 * x.numel() * voxel + window + live * batch * window;
       CHECK(memory::stats().peak - before <= bound + bound / 8);

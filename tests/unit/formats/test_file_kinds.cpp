@@ -1,4 +1,4 @@
-// A reader that was given another kind of file says what that looks like.
+// A reader that gets a file of another kind names that kind.
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -26,7 +26,7 @@ void safetensors_of(const std::filesystem::path& path) { read_safetensors(path);
 void npz_of(const std::filesystem::path& path) { read_npz(path); }
 void nifti_of(const std::filesystem::path& path) { read_nifti(path); }
 
-/// `text` at byte `at` of zeros.
+/// `size` zero bytes with `text` at byte `at`.
 std::string text_at(std::size_t at, std::size_t size, std::string_view text) {
   std::string bytes(size, '\0');
   std::copy(text.begin(), text.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
@@ -80,9 +80,9 @@ TEST_CASE("file kinds: text of a file is escaped where a terminal would obey it"
   using vg::escaped;
   CHECK(escaped("a\x1b[2Jb\n\x7f") == "a\\x1b[2Jb\\x0a\\x7f");
   CHECK(escaped("\u0085\u009b31m") == "\\u0085\\u009b31m");                         // C1: next line, control sequence
-  CHECK(escaped("x\u202etxt.exe\u2066\u200f") == "x\\u202etxt.exe\\u2066\\u200f");  // turn the direction
-  CHECK(escaped("\u00e9\u4e2d\U0001f9e0 \"q\" \\") == "\u00e9\u4e2d\U0001f9e0 \"q\" \\");  // letters stay
-  CHECK(escaped("\xff\xc0\x80 \xed\xa0\x80") == "\\xff\\xc0\\x80 \\xed\\xa0\\x80");        // no characters
+  CHECK(escaped("x\u202etxt.exe\u2066\u200f") == "x\\u202etxt.exe\\u2066\\u200f");  // change the direction
+  CHECK(escaped("\u00e9\u4e2d\U0001f9e0 \"q\" \\") == "\u00e9\u4e2d\U0001f9e0 \"q\" \\");  // letters are unchanged
+  CHECK(escaped("\xff\xc0\x80 \xed\xa0\x80") == "\\xff\\xc0\\x80 \\xed\\xa0\\x80");        // invalid bytes
   CHECK(in_quotes(std::string(59, 'a') + "\u4e2d") == "\"" + std::string(59, 'a') + "...\"");
   CHECK(in_quotes(std::string(60, 'a')) == "\"" + std::string(60, 'a') + "\"");
 }

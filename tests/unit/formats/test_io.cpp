@@ -1,5 +1,5 @@
-// NIfTI: real files against nibabel's numbers, round trips, headers built byte by byte, and every way a file can be
-// broken.
+// NIfTI: comparison of real files with nibabel, round trips, headers built byte by byte, and broken files of every
+// kind.
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -33,7 +33,7 @@ double at(const Volume& v, std::int64_t i, std::int64_t j, std::int64_t k, std::
   return v.data.value_at(((i * v.data.dim(1) + j) * v.data.dim(2) + k) * v.channels() + c);
 }
 
-/// value = 100 i + 10 j + k + 0.5 c for float, without the half for i32.
+/// Values 100 i + 10 j + k + 0.5 c for floats; without the last term for i32.
 Volume ramp(const Shape& shape, DType dtype = f32) {
   Volume v{Tensor(shape, dtype), {2, 0, 0, -10, 0, 3, 0, 5.5, 0, 0, 4, 7, 0, 0, 0, 1}};
   const std::int64_t channels = v.channels();
@@ -57,7 +57,7 @@ std::string gzip(const std::string& bytes, const TempDir& dir) {
   return read_bytes(path);
 }
 
-/// A NIfTI-1 file made by hand: 2 x 3 x 2 voxels of `code`, values 0, 1, 2, ... in the file's order.
+/// A NIfTI-1 file built by hand: 2 x 3 x 2 voxels of type `code` with values 0, 1, 2, ... in the order of the file.
 template <class T>
 std::string raw_file(std::int16_t code, bool swapped = false, float slope = 0, float inter = 0) {
   std::string b(352, '\0');
@@ -79,7 +79,7 @@ std::string raw_file(std::int16_t code, bool swapped = false, float slope = 0, f
   return b;
 }
 
-/// What read_nifti says to a file that it must refuse.
+/// The message of read_nifti for a file that it must refuse.
 std::string refusal(const std::filesystem::path& path, DType dtype = f32) {
   return message_of<IoError>([&] { read_nifti(path, dtype); });
 }
@@ -152,7 +152,7 @@ TEST_CASE("nifti: slope and intercept", "[io]") {
   CHECK_THAT(refusal(path, i32),
              Catch::Contains("voxel (1, 0, 0)") && Catch::Contains("-9.5") && Catch::Contains("v.nii"));
   CHECK(at(read_nifti_labels(dir.write("w.nii", raw_file<std::int16_t>(4, false, 2, 3))), 1, 2, 1) == 25);
-  // A slope of 0 means no scaling, whatever the intercept says.
+  // A slope of 0 means no scaling for any intercept.
   CHECK(at(read_nifti(dir.write("u.nii", raw_file<std::int16_t>(4, false, 0, 3))), 1, 0, 0) == 1);
 }
 
@@ -241,16 +241,16 @@ TEST_CASE("nifti: extreme values, oblique affines, long axes", "[io]") {
   write_nifti(dir / "o.nii", v);
   Volume r = read_nifti(dir / "o.nii");
   for (std::size_t i = 0; i < 16; ++i) CHECK(r.affine[i] == static_cast<double>(static_cast<float>(v.affine[i])));
-  // The qform says the same: without the sform the affine is the same up to float32.
+  // The qform is equivalent: without the sform the affine is the same up to float32.
   std::string b = read_bytes(dir / "o.nii");
   put(b, 254, std::int16_t{0});
   r = read_nifti(dir.write("oq.nii", b));
   for (std::size_t i = 0; i < 16; ++i) CHECK(r.affine[i] == Approx(v.affine[i]).margin(1e-5));
-  v.affine[1] += 1;  // sheared: no qform can say it
+  v.affine[1] += 1;  // sheared: a qform cannot express it
   write_nifti(dir / "h.nii", v);
   CHECK(read_bytes(dir / "h.nii").substr(252, 2) == std::string(2, '\0'));
 
-  // An extent over 32767 takes a NIfTI-2 header, whose affine is in double.
+  // An extent over 32767 needs a NIfTI-2 header, whose affine is in double.
   Volume l{Tensor::arange(40000).reshape(Shape{40000, 1, 1}), v.affine};
   write_nifti(dir / "l.nii.gz", l);
   r = read_nifti(dir / "l.nii.gz");
@@ -289,7 +289,7 @@ TEST_CASE("nifti: files that are not there or are no files", "[io][malformed]") 
   CHECK_THAT(refusal(dir / "none.nii"), Catch::Contains("none.nii") && Catch::Contains("no such file"));
   CHECK_THAT(refusal(dir.path()), Catch::Contains("not a regular file"));
   CHECK_THAT(refusal(dir.write("empty.nii.gz", "")), Catch::Contains("empty.nii.gz") && Catch::Contains("is empty"));
-  REQUIRE(::mkfifo((dir / "pipe.nii").c_str(), 0600) == 0);  // opening it would wait for ever
+  REQUIRE(::mkfifo((dir / "pipe.nii").c_str(), 0600) == 0);  // opening it would block forever
   CHECK_THAT(refusal(dir / "pipe.nii"), Catch::Contains("not a regular file"));
   std::filesystem::permissions(dir.write("closed.nii", "x"), std::filesystem::perms::none);
   const vg::test::PlainUser plain;
@@ -364,7 +364,7 @@ TEST_CASE("nifti: damaged gzip streams", "[io][malformed]") {
   const TempDir dir;
   write_nifti(dir / "v.nii.gz", ramp({9, 8, 7}));
   const std::string good = read_bytes(dir / "v.nii.gz");
-  // Cut anywhere: within the gzip header, the stream, the checksum.
+  // Truncated within the gzip header, the stream or the checksum.
   for (const std::size_t keep :
        {std::size_t{1}, std::size_t{5}, std::size_t{15}, good.size() / 2, good.size() - 9, good.size() - 1}) {
     CAPTURE(keep);
@@ -378,7 +378,7 @@ TEST_CASE("nifti: damaged gzip streams", "[io][malformed]") {
   CHECK_THAT(refusal(dir.write("middle.nii.gz", damaged)), Catch::Contains("middle.nii.gz"));
   CHECK_THAT(refusal(dir.write("noise.nii.gz", "\x1f\x8b\x08 and then nothing of use")),
              Catch::Contains("noise.nii.gz"));
-  // More behind the data is no error: programs append to files.
+  // Bytes after the data are no error, because programs append to files.
   CHECK(read_nifti(dir.write("more.nii", raw_file<std::uint8_t>(2) + "appended")).data.numel() == 12);
 }
 
@@ -419,7 +419,7 @@ TEST_CASE("nifti: what a header declares takes no memory", "[io][malformed]") {
       CHECK_THAT(refusal(dir.write("v.nii", compressed ? gzip(bytes, dir) : bytes), f64),
                  Catch::Contains("truncated, or its header is damaged: the header declares"));
   CHECK(memory::stats().peak - before < 4096);
-  // What the packed bytes might hold is believed, and no more than 1032 times them.
+  // Memory is allocated for at most 1032 times the packed bytes, which they could expand to.
   std::string believed = raw_file<std::uint8_t>(2);
   for (std::size_t i = 1; i < 4; ++i) put(believed, 40 + 2 * i, std::int16_t{40});
   CHECK_THAT(refusal(dir.write("v.nii", gzip(believed, dir))), Catch::Contains("truncated: it ends within its voxels"));

@@ -1,4 +1,4 @@
-// Every way in which a npz file can be broken, by name, with the message that it must give.
+// Every way in which an npz file can be broken, by name, with the expected message.
 #include <zlib.h>
 
 #include <catch2/catch.hpp>
@@ -21,7 +21,7 @@ using vg::test::Zip;
 
 namespace {
 
-/// A .npy file of one header text.
+/// A .npy file with this header text.
 std::string npy(const std::string& header, const std::string& content = "", char major = 1) {
   std::string bytes("\x93NUMPY", 6);
   bytes += major;
@@ -36,7 +36,7 @@ std::string dict(const std::string& descr, const std::string& shape, const std::
 
 /// An archive whose only entry is this .npy file.
 std::string npz(const std::string& content) { return Zip{{{"t.npy", content}}}.bytes(); }
-/// One whose only entry has this header, before four bytes.
+/// An archive whose only entry has this header, followed by four bytes.
 std::string headed(const std::string& header) { return npz(npy(header, std::string(4, '\0'))); }
 
 const std::string plain = npy(dict("'<f4'", "(1,)"), std::string(4, '\0'));
@@ -60,7 +60,7 @@ std::string deflated(const std::string& content) {
   return out;
 }
 
-/// The plain array, deflated, declared to have `size` bytes and followed by `more`.
+/// The plain array, deflated, with a declared size of `size` bytes and followed by `more`.
 std::string packed(std::uint32_t size, const std::string& more = "", std::size_t cut = 0, bool right_crc = true) {
   const std::string stream = deflated(plain);
   const auto crc = crc32(0, reinterpret_cast<const Bytef*>(plain.data()), static_cast<uInt>(plain.size()));

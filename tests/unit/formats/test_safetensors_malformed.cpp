@@ -1,4 +1,4 @@
-// Every way in which a safetensors file can be broken, by name, with the message that it must give.
+// Every way in which a safetensors file can be broken, by name, with the expected message.
 #include <catch2/catch.hpp>
 
 #include "support/broken_file.hpp"
@@ -23,14 +23,14 @@ std::string safetensors(const std::string& header, const std::string& content = 
   return bytes + header + content;
 }
 
-/// One tensor "t" of that dtype, shape and offsets, before `content`.
+/// A file with one tensor "t" of this dtype, shape and offsets, followed by `content`.
 std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets,
                 const std::string& content) {
   return safetensors("{\"t\":{\"dtype\":\"" + dtype + "\",\"shape\":" + shape + ",\"data_offsets\":" + offsets + "}}",
                      content);
 }
 
-/// Two f32 tensors of one element, a and b, at these offsets, before 8 bytes.
+/// A file with two f32 tensors of one element, a and b, at these offsets, followed by 8 bytes.
 std::string two(const std::string& a, const std::string& b) {
   return safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":)" + a +
                          R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + b + "}}",
@@ -140,7 +140,7 @@ TEST_CASE("safetensors: what is not there or no file", "[io][malformed]") {
   CHECK_THROWS_WITH(read_safetensors(dir.path()), Contains("not a regular file"));
 }
 
-// As the format's own package does: it multiplies the extents in their order, so those behind a zero count no more.
+// As in the package of the format, which multiplies the extents in order, so those after a zero do not matter.
 TEST_CASE("safetensors: an empty tensor of any other extents", "[io]") {
   const TempDir dir;
   for (const char* shape : {"[0,4611686018427387904]", "[0,4294967296,4294967296]", "[4611686018427387904,3,0]"}) {

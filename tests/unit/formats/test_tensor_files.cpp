@@ -1,4 +1,4 @@
-// safetensors and npz: files of numpy and of safetensors' own package, byte-exact writing, round trips.
+// safetensors and npz: files of numpy and of the package safetensors, byte-exact writing, round trips.
 #include <bit>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -23,7 +23,7 @@ namespace {
 const float inf = std::numeric_limits<float>::infinity();
 const float nan = std::bit_cast<float>(0x7fc00000);
 
-/// What make.py writes.
+/// The tensors that make.py writes.
 NamedTensors package_tensors() {
   return {{"b.weight", Tensor::of<float>({2, 3}, {1.5f, -0.0f, inf, nan, 1e-42f, 3.4028235e38f})},
           {"a/\u00fc", Tensor::of<double>({3}, {0.1, -2.5e-308, 5e-324})},
@@ -73,7 +73,7 @@ TEST_CASE("safetensors: a file of the format's own package", "[io]") {
   const SafetensorsFile file = read_safetensors(data_file("io/package.safetensors"));
   check_same(file.tensors, package_tensors());
   CHECK(file.metadata == std::vector<std::pair<std::string, std::string>>{{"note", "line\none \"two\" \u00fc"}});
-  CHECK(file.tensors.front().first == "a/\u00fc");  // f64 stands first
+  CHECK(file.tensors.front().first == "a/\u00fc");  // f64 comes first
 }
 
 TEST_CASE("safetensors: written byte for byte as the format's own package does", "[io]") {
@@ -112,7 +112,7 @@ TEST_CASE("safetensors: bf16 becomes f32 bit for bit", "[io]") {
   const auto* p = file.tensors.at(0).second.data<float>();
   CHECK(std::bit_cast<std::uint32_t>(p[0]) == 0x3f800000);
   CHECK(std::bit_cast<std::uint32_t>(p[1]) == 0x80010000);
-  CHECK(std::bit_cast<std::uint32_t>(p[2]) == 0x7f810000);  // a signalling NaN stays one
+  CHECK(std::bit_cast<std::uint32_t>(p[2]) == 0x7f810000);  // a signalling NaN is not changed
 }
 
 TEST_CASE("npz: numpy's archives, stored and deflated", "[io]") {
