@@ -18,7 +18,7 @@
 
 namespace vg::test {
 
-/// The three passes on the set in force.
+/// The three passes with the current kernel set.
 template <class T>
 NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
                 const std::vector<double>& dy) {
@@ -35,7 +35,7 @@ inline bool has_wide_tiles(const Conv3dProblem& p) {
          vg::kernels::winograd::Points(p, vg::kernels::winograd::WinogradTile::f4_complex).has_wide_tiles();
 }
 
-/// On every set that this CPU has, with every algorithm that applies.
+/// Runs f with every kernel set that this CPU has and every algorithm that applies.
 template <class F>
 void each_variant(const Conv3dProblem& p, const F& f) {
   for (const std::string& set : vg::available_kernel_sets())
@@ -50,7 +50,7 @@ void each_variant(const Conv3dProblem& p, const F& f) {
     }
 }
 
-/// To the bit on small integers, but for the algorithm whose points are no halves.
+/// Compares bits on small integers, except for winograd4, whose points make rounding errors.
 template <class T>
 void check_numbers(const NaiveConv3d& got, const NaiveConv3d& want) {
   if (vg::conv3d_algorithm() == "winograd4")
@@ -82,7 +82,7 @@ inline double rms_error(const std::vector<double>& got, const std::vector<double
   return std::sqrt(error / static_cast<double>(want.size()));
 }
 
-/// 3 taps of a dilation in each dimension, and pads that keep the size.
+/// A kernel of 3 taps per dimension with these dilations, and padding that keeps the size.
 inline Conv3dProblem dilated(const Conv3dProblem& p, const std::vector<std::int64_t>& dilation) {
   return with(p, {1, 1, 1}, dilation, {1, 1, 1}, dilation, dilation);
 }

@@ -33,7 +33,7 @@ inline Variable trained(const Shape& shape) {
 }
 
 inline void check(const std::vector<Mistake>& mistakes) {
-  const bool prints = std::getenv("VOXGRAD_PRINT_MISTAKES") != nullptr;  // the table, for reading
+  const bool prints = std::getenv("VOXGRAD_PRINT_MISTAKES") != nullptr;  // prints the table for readers
   for (const Mistake& m : mistakes) {
     std::string message;
     try {

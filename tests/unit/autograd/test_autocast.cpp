@@ -41,7 +41,7 @@ const Conv3dArgs in_bf16{.padding = {{{1, 1}, {1, 1}, {1, 1}}}, .compute = Compu
 
 }  // namespace
 
-TEST_CASE("autocast: a scope, nested, of its thread", "[bf16]") {
+TEST_CASE("autocast: scopes nest and apply to their thread", "[bf16]") {
   CHECK(autocast() == Compute::full);
   {
     const AutocastGuard outer;
@@ -96,7 +96,7 @@ TEST_CASE("autocast: f64 is computed in f64", "[bf16]") {
   for (std::size_t i = 0; i < 3; ++i) CHECK(same_values(got[i], want[i]));
 }
 
-TEST_CASE("autocast: gradients are computed as their op was, wherever they are taken", "[bf16]") {
+TEST_CASE("autocast: gradients are computed like their op, also outside of the scope", "[bf16]") {
   random::Generator g(3);
   const Variable x(normal(g, {1, 4, 5, 6, 6}), true), w(normal(g, {3, 3, 3, 6, 16}), true);
   const Variable seed(normal(g, {1, 4, 5, 6, 16}));

@@ -36,7 +36,7 @@ TEST_CASE("gradients add up over shared subexpressions", "[autograd]") {
   CHECK(twice.grad().item() == 2);
 }
 
-TEST_CASE("a graph of diamonds costs one visit a node", "[autograd]") {
+TEST_CASE("a graph of diamonds costs one visit per node", "[autograd]") {
   const Variable x = leaf(1);
   Variable y = x;
   for (int i = 0; i < 60; ++i) y = (y + y) * 0.5 + y;  // 2^60 paths
@@ -112,7 +112,7 @@ TEST_CASE("create_graph gives derivatives of any order", "[autograd]") {
   Variable(x).zero_grad();  // the graph of the gradient refers to x, which is a cycle until the gradient is dropped
 }
 
-TEST_CASE("gradients with respect to what lies in between", "[autograd]") {
+TEST_CASE("gradients with respect to intermediate values", "[autograd]") {
   const Variable x = leaf(2);
   const Variable middle = x * x;
   const Variable y = middle * middle * 3.0;
@@ -123,7 +123,7 @@ TEST_CASE("gradients with respect to what lies in between", "[autograd]") {
   CHECK(gradients(y, {middle, middle}, {.retain_graph = true})[1].item() == 24);
 }
 
-TEST_CASE("gradients walks only what lies between", "[autograd]") {
+TEST_CASE("gradients visits only the nodes in between", "[autograd]") {
   const Variable x = leaf(2), other = leaf(3);
   int calls = 0;
   const Variable counted = with_vjp(other, [&](const VjpContext& p) -> Grads {
@@ -147,7 +147,7 @@ TEST_CASE("unused inputs are an error unless allowed", "[autograd]") {
   CHECK(gradients(sign(x), {x})[0].item() == 0);  // used, with a zero derivative
 }
 
-TEST_CASE("a pass refuses outputs and seeds that do not fit", "[autograd]") {
+TEST_CASE("a pass refuses outputs and cotangents that do not fit", "[autograd]") {
   const Variable x(Tensor::ones({2}, f64), true), constant(Tensor::ones({}, f64));
   CHECK_THROWS_WITH(constant.backward(), Catch::StartsWith("[backward] output: it depends on nothing"));
   CHECK_THROWS_AS(Variable().backward(), ValueError);
@@ -232,7 +232,7 @@ TEST_CASE("a chain of a million nodes needs no stack", "[autograd][large]") {
   pthread_attr_destroy(&attributes);
 }
 
-TEST_CASE("what ops saved is freed as soon as it is consumed", "[autograd]") {
+TEST_CASE("saved values are freed as soon as they are consumed", "[autograd]") {
   const std::int64_t n = 1 << 18, bytes = n * 8;
   const Variable x(Tensor::ones({n}, f64), true);
   const auto peak_of_backward = [&](int depth, bool retain) {
@@ -253,7 +253,7 @@ TEST_CASE("what ops saved is freed as soon as it is consumed", "[autograd]") {
   CHECK(peak_of_backward(20, true).second >= -bytes);
 }
 
-TEST_CASE("a temporary is destroyed with the expression, not with the graph's end", "[autograd]") {
+TEST_CASE("a temporary is destroyed with its expression, not with the graph", "[autograd]") {
   const std::int64_t before = memory::stats().in_use;
   {
     NoGradGuard off;

@@ -97,7 +97,7 @@ TEST_CASE("fusion: the same bits for any number of threads", "[fusion][threads]"
   }
 }
 
-TEST_CASE("fusion: one op is recorded for what waits and what takes it in", "[fusion]") {
+TEST_CASE("fusion: one op is recorded for a lazy op and the op that absorbs it", "[fusion]") {
   const Variable x(Tensor::ones({1, 2, 2, 2, 4}), true), bias(Tensor::ones({4}), true);
   CHECK(relu(bias_add(x, bias)).op() == "bias_activation");
   CHECK(relu(group_norm(bias_add(x, bias), 2, {}, {}, 1e-5)).op() == "norm_activation");
@@ -117,7 +117,7 @@ TEST_CASE("fusion: one op is recorded for what waits and what takes it in", "[fu
   CHECK(relu(seen).op() == "relu");  // seen was materialized, so there is nothing to fuse
 }
 
-TEST_CASE("fusion: what waits can be asked for by several threads", "[fusion][threads]") {
+TEST_CASE("fusion: several threads may materialize a lazy value", "[fusion][threads]") {
   const Variable x(Tensor::ones({1, 20, 20, 20, 4})), bias(Tensor::ones({4}));
   for (int round = 0; round < 20; ++round) {
     const Variable y = bias_add(x, bias);
@@ -138,7 +138,7 @@ TEST_CASE("fusion: bias_add refuses what does not fit", "[fusion]") {
   CHECK_THROWS_AS(bias_add(Tensor::ones({2, 4}, i32), Tensor::ones({4}, i32)), TypeError);
 }
 
-TEST_CASE("a graph holds what its vjps read, not what passed through", "[autograd][memory]") {
+TEST_CASE("a graph keeps the values that its vjps read, and no others", "[autograd][memory]") {
   const Variable x(Tensor::ones({64, 1024}), true);
   const std::int64_t size = x.value().bytes(), before = memory::stats().in_use;
   Variable y = x + 1.0;
@@ -212,7 +212,7 @@ std::vector<std::vector<double>> joined_conv(const std::vector<std::int64_t>& ch
 
 }  // namespace
 
-TEST_CASE("fusion: a convolution reads the parts of a concatenation where they are", "[fusion]") {
+TEST_CASE("fusion: a convolution reads the parts of a concatenation in place", "[fusion]") {
   for (const std::string& set : vg::available_kernel_sets())
     for (const std::string& algorithm : vg::conv3d_algorithms())
       for (const vg::DType dtype : {vg::f32, vg::f64})
@@ -227,7 +227,7 @@ TEST_CASE("fusion: a convolution reads the parts of a concatenation where they a
         }
 }
 
-TEST_CASE("fusion: no memory is taken for a concatenation that a convolution reads", "[fusion][memory]") {
+TEST_CASE("fusion: a concatenation that a convolution reads is not stored", "[fusion][memory]") {
   using namespace vg;
   const FusionGuard scope(true);
   const NoGradGuard no_grad;
@@ -345,7 +345,7 @@ void check_close(const std::vector<std::vector<double>>& a, const std::vector<st
 
 }  // namespace
 
-TEST_CASE("fusion: a value that was taken in has a gradient like any other", "[fusion]") {
+TEST_CASE("fusion: an absorbed value has a gradient like any other", "[fusion]") {
   for (const auto& [name, chain] : chains) {
     const unsigned values = static_cast<unsigned>(chain(chain_leaves()).size()) - 1;
     for (unsigned asked = 1; asked < 1U << values; ++asked)
@@ -358,7 +358,7 @@ TEST_CASE("fusion: a value that was taken in has a gradient like any other", "[f
   }
 }
 
-TEST_CASE("fusion: gradients of leaves' gradients reach the values taken in", "[fusion]") {
+TEST_CASE("fusion: gradients of the leaves' gradients reach absorbed values", "[fusion]") {
   const auto run = [](bool fuse) {
     const FusionGuard scope(fuse);
     const std::vector<Variable> in = chain_leaves();
@@ -370,7 +370,7 @@ TEST_CASE("fusion: gradients of leaves' gradients reach the values taken in", "[
   check_close(run(true), run(false));
 }
 
-TEST_CASE("fusion: grad and recompute see a value that is taken in within them", "[fusion][recompute]") {
+TEST_CASE("fusion: grad and recompute include a value that is absorbed within them", "[fusion][recompute]") {
   const auto run = [](bool fuse) {
     const FusionGuard scope(fuse);
     const std::vector<Variable> in = chain_leaves();
@@ -384,7 +384,7 @@ TEST_CASE("fusion: grad and recompute see a value that is taken in within them",
   check_close(run(true), run(false));
 }
 
-TEST_CASE("fusion: what a freed graph took in is refused, not forgotten", "[fusion]") {
+TEST_CASE("fusion: a value that a freed graph absorbed is refused, not ignored", "[fusion]") {
   const std::vector<Variable> in = chain_leaves();
   const Variable h1 = bias_add(in[leaf_other], in[leaf_bias]), h2 = group_norm(h1, 2, {}, {}, 1e-5), y = relu(h2);
   sum(h2).backward();

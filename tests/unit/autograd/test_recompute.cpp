@@ -79,7 +79,7 @@ TEST_CASE("recompute: in the bf16 that it ran in", "[recompute]") {
   CHECK(grads(true) == grads(false));
 }
 
-TEST_CASE("recompute: says that a parameter has changed, and takes no empty function", "[recompute]") {
+TEST_CASE("recompute: refuses a parameter that has changed, and an empty function", "[recompute]") {
   random::seed(5);
   Conv3d conv({.in_size = {4, 4, 4, 1}, .out_channels = 2, .kernel_size = 3, .padding = 1});
   const Variable y = sum(recompute(conv, Tensor::ones({1, 4, 4, 4, 1})));
@@ -108,7 +108,7 @@ TEST_CASE("a training step takes no memory from the system after the second", "[
   CHECK(memory::stats().from_system == before);
 }
 
-TEST_CASE("workspaces of a parallel region are there for all of its threads at once", "[memory][threads]") {
+TEST_CASE("all threads of a parallel region have their workspaces at once", "[memory][threads]") {
   const vg::test::ThreadsGuard four(4);
   constexpr std::int64_t elements = 54321;  // no other tensor has this size class
   const auto region = [&](bool all) {
@@ -122,7 +122,7 @@ TEST_CASE("workspaces of a parallel region are there for all of its threads at o
   CHECK(memory::stats().from_system == before);
 }
 
-TEST_CASE("step_bytes: a step's peak to a tenth, and no trace", "[memory]") {
+TEST_CASE("step_bytes: a step's peak to a tenth, without side effects", "[memory]") {
   random::seed(1);
   Sequential net(std::make_shared<Block>(),
                  Conv3d({.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 8, .kernel_size = 3}), ReLU(),

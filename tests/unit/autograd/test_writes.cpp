@@ -92,7 +92,8 @@ Variable call(const vg::test::OpCase& c, const std::vector<Variable>& inputs) {
 
 }  // namespace
 
-TEST_CASE("an op's value is that of its inputs at the call, whoever writes to them before it is read", "[writes]") {
+TEST_CASE("an op's value is that of its inputs at the call, also if they are written to before it is read",
+          "[writes]") {
   for (const vg::test::OpCase& c : vg::test::all_op_cases()) {
     const std::vector<Tensor> values = vg::test::case_inputs(c);
     const Tensor expected = call(c, std::vector<Variable>(values.begin(), values.end())).value().clone();
@@ -107,7 +108,7 @@ TEST_CASE("an op's value is that of its inputs at the call, whoever writes to th
   }
 }
 
-TEST_CASE("a lazy value is right when what it was made of is written to", "[writes]") {
+TEST_CASE("a lazy value is right after a write to its inputs", "[writes]") {
   const Tensor x = random::normal({1, 2}, {1, 4, 5, 6, 4}, 0, 1, f64), bias = random::normal({3, 4}, {4}, 0, 1, f64);
   const auto chain = [&](const std::function<void(const std::vector<Variable>&)>& between) {
     const Variable in(x.clone()), b(bias.clone());
@@ -177,7 +178,7 @@ TEST_CASE("a buffer that a loop fills again gives each volume's own value", "[wr
   for (const Variable& y : outs) CHECK(std::abs(sum(y).item()) < 1e-3);
 }
 
-TEST_CASE("values stay lazy where nobody can write to what they read", "[writes]") {
+TEST_CASE("values stay lazy if their inputs cannot be written to", "[writes]") {
   const Variable x(random::normal({1, 2}, {2, 3, 4, 5, 4}), true);
   CHECK(relu(group_norm(x, 2, {}, {}, 1e-5)).op() == "norm_activation");
   const Variable h = x * x;
@@ -189,7 +190,7 @@ TEST_CASE("values stay lazy where nobody can write to what they read", "[writes]
   CHECK(relu(group_norm(filled, 2, {}, {}, 1e-5)).op() == "relu");
 }
 
-TEST_CASE("the gradient of a value that was written to since is refused, by the op's name", "[writes][autograd]") {
+TEST_CASE("the gradient of a value that was changed later is refused with the op's name", "[writes][autograd]") {
   Tensor t = Tensor::of<float>({1}, {3});
   const Variable v(t, true);
   const Variable y = v * v;
@@ -237,7 +238,7 @@ TEST_CASE("each op's gradient after a write is the old one or an error", "[write
   }
 }
 
-TEST_CASE("labels and indices that were written to since are refused, too", "[writes][autograd]") {
+TEST_CASE("labels and indices that were changed later are refused, too", "[writes][autograd]") {
   const Variable x(random::normal({1, 2}, {2, 3, 4}), true);
   const std::vector<std::function<Variable(const Tensor&)>> ops{
       [&](const Tensor& labels) { return cross_entropy(x, labels); },
@@ -268,7 +269,7 @@ TEST_CASE("a read through a tensor that is not const is no write", "[writes][aut
   CHECK(x.grad().value().values() == std::vector<double>{2, 4});
 }
 
-TEST_CASE("a leaf may be written to and used again, each graph by its own content", "[writes][autograd]") {
+TEST_CASE("a leaf may be written to and used again; each graph uses its own content", "[writes][autograd]") {
   Variable x(Tensor::of<float>({1}, {2}), true);
   for (int i = 1; i <= 40; ++i) {
     x.mutable_value().data<float>()[0] = static_cast<float>(i);
@@ -285,7 +286,7 @@ TEST_CASE("a leaf may be written to and used again, each graph by its own conten
   CHECK(x.grad().item() == 10);
 }
 
-TEST_CASE("a view keeps its memory, and assigns by its own shape", "[tensor]") {
+TEST_CASE("a view keeps its memory, and assignment uses its own shape", "[tensor]") {
   const auto view = (Variable(Tensor::ones({2, 3})) * 2.0).value().array<float>();
   std::vector<Tensor> others;  // one of them reuses the freed block
   for (int i = 0; i < 8; ++i) others.push_back(Tensor::full({2, 3}, 9));

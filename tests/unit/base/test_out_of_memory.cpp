@@ -29,7 +29,7 @@ Variable volume(std::int64_t channels = 1) { return Variable(Tensor::ones({1, 1,
 
 }  // namespace
 
-TEST_CASE("a tensor too large says its op, shape, bytes and what the machine has", "[memory][errors]") {
+TEST_CASE("the error of a too large tensor names its op, shape, bytes and the machine's memory", "[memory][errors]") {
   CHECK_THROWS_WITH(Tensor({too_many}),
                     StartsWith("out of memory: a tensor f32 (70368744177664,) needs 281474976710656 bytes (256.0 TiB); "
                                "the machine has ") &&
@@ -64,7 +64,7 @@ TEST_CASE("a MemoryError is a std::bad_alloc and can be copied", "[memory][error
   CHECK(std::string(MemoryError(std::string(2000, 'x')).what()) == std::string(511, 'x'));  // the message is truncated
 }
 
-TEST_CASE("the op of a workspace is known to the threads of its team", "[memory][errors][threads]") {
+TEST_CASE("the error of a workspace names its op, also from threads of its team", "[memory][errors][threads]") {
   const vg::test::ThreadsGuard scope(4);
   const auto workspaces = [] {
     const OpGuard op("some_op");
@@ -76,7 +76,7 @@ TEST_CASE("the op of a workspace is known to the threads of its team", "[memory]
   CHECK_THROWS_WITH(memory::Scratch<double>(too_many), StartsWith("out of memory: a block of memory needs "));
 }
 
-TEST_CASE("an op that had no memory can be tried again", "[memory][errors]") {
+TEST_CASE("an op that ran out of memory can be tried again", "[memory][errors]") {
   const Variable x = volume(2), w = Variable(Tensor::ones({1, 1, 1, 2, 3}), true);
   constexpr std::int64_t extent = std::int64_t{1} << 16;
   for (int i = 0; i < 3; ++i)

@@ -25,7 +25,7 @@ using List = std::vector<double>;
 std::size_t address(const void* p) { return reinterpret_cast<std::uintptr_t>(p); }
 }  // namespace
 
-TEST_CASE("a shape knows its extents", "[tensor]") {
+TEST_CASE("a shape has its extents", "[tensor]") {
   const Shape s{2, 3, 4};
   CHECK(s.rank() == 3);
   CHECK(s.numel() == 24);
@@ -293,7 +293,7 @@ TEST_CASE("a thread gets its own workspace back", "[threads][memory]") {
   }
 }
 
-TEST_CASE("parallel_for does the tasks of a thread that is late", "[threads]") {
+TEST_CASE("parallel_for runs the tasks of a thread that is late on other threads", "[threads]") {
   const vg::test::ThreadsGuard scope(2);
   std::atomic<int> done{0};
   std::atomic<bool> all{true};
@@ -315,7 +315,7 @@ TEST_CASE("an exception of a task arrives at the caller", "[threads]") {
   }
 }
 
-TEST_CASE("a parallel_for within another runs in its thread", "[threads]") {
+TEST_CASE("a nested parallel_for runs in its own thread", "[threads]") {
   const vg::test::ThreadsGuard scope(4);
   std::atomic<int> same_thread{0};
   parallel_for(8, [&](std::int64_t) {

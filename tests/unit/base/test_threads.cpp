@@ -37,7 +37,7 @@ int in_child(int (*work)()) {
 
 }  // namespace
 
-TEST_CASE("a child after fork() computes, with one thread until it sets more", "[threads][fork]") {
+TEST_CASE("a child after fork() computes with one thread until it sets more", "[threads][fork]") {
   const vg::test::ThreadsGuard scope(2);
   static std::vector<double> expected;
   expected = convolved().values();  // with a team of two
@@ -55,7 +55,8 @@ TEST_CASE("a child after fork() computes, with one thread until it sets more", "
   CHECK(convolved().values() == expected);
 }
 
-TEST_CASE("a child of fork() can allocate whatever other threads did at that moment", "[threads][fork][memory]") {
+TEST_CASE("a child of fork() can allocate, regardless of what other threads did at that moment",
+          "[threads][fork][memory]") {
   std::atomic<bool> stop{false};
   std::thread other([&] {
     while (!stop) memory::Scratch<double> one(1000), two(5000);
@@ -71,7 +72,7 @@ TEST_CASE("a child of fork() can allocate whatever other threads did at that mom
   CHECK(failed == 0);
 }
 
-TEST_CASE("threads have teams of their own, which end with them", "[threads]") {
+TEST_CASE("each thread has its own team, which ends with it", "[threads]") {
   const vg::test::ThreadsGuard scope(3);
   std::atomic<int> tasks{0};
   for (int round = 0; round < 10; ++round) {
@@ -102,7 +103,7 @@ TEST_CASE("the number of threads may change while ops run", "[threads]") {
   CHECK(same == 50);
 }
 
-TEST_CASE("after an exception no further task begins, and the next parallel_for is whole", "[threads]") {
+TEST_CASE("after an exception no further task starts, and the next parallel_for is complete", "[threads]") {
   for (const int threads : {1, 2, 5}) {
     const vg::test::ThreadsGuard scope(threads);
     std::atomic<int> begun{0};

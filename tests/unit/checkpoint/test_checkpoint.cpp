@@ -32,7 +32,7 @@ void round_trip(const vg::Tensor& t) {
 
 }  // namespace
 
-TEST_CASE("checkpoint: every float comes back bit for bit") {
+TEST_CASE("checkpoint: every float is restored bit for bit") {
   std::vector<std::uint32_t> special = {0,          0x80000000, 1,          0x80000001, 0x007fffff, 0x00800000,
                                         0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000,
                                         0x7fc00001, 0x7f800001, 0xff800001, 0x7fffffff, 0x3f800000, 0x3dcccccd};
@@ -44,7 +44,7 @@ TEST_CASE("checkpoint: every float comes back bit for bit") {
   round_trip(of_bits<float>(words));
 }
 
-TEST_CASE("checkpoint: every double and integer comes back bit for bit") {
+TEST_CASE("checkpoint: every double and integer is restored bit for bit") {
   const std::uint64_t sign = std::uint64_t{1} << 63, inf = 0x7ff0000000000000, nan = 0x7ff8000000000000;
   round_trip(of_bits<double>({0, sign, 1, sign | 1, 0x000fffffffffffff, 0x0010000000000000, inf - 1, inf, inf | sign,
                               nan, nan | sign, nan | 5, inf | 1, 0x3fb999999999999a, 0x4340000000000001,
@@ -175,7 +175,7 @@ TEST_CASE("checkpoint: values keep their type and bits") {
   }
 }
 
-TEST_CASE("checkpoint: a whole run is saved and goes on") {
+TEST_CASE("checkpoint: a whole run is saved and continues") {
   const TempDir folder;
   Net net(2);
   Part optimizer, history;
@@ -340,7 +340,7 @@ TEST_CASE("checkpoint: a comma locale changes nothing") {
   std::setlocale(LC_ALL, before.c_str());
 }
 
-TEST_CASE("checkpoint: what does not fit is listed whole and changes nothing") {
+TEST_CASE("checkpoint: all differences are listed, and nothing changes") {
   const TempDir folder;
   Net net(2);
   Part optimizer;

@@ -52,7 +52,7 @@ struct Malformed {
 
 }  // namespace
 
-TEST_CASE("checkpoint: malformed documents are refused with their place") {
+TEST_CASE("checkpoint: malformed documents are refused with their position") {
   const Malformed cases[] = {
       {"", "line 1, byte 0, at $: unexpected end of the file; must be a value"},
       {"[]", "at $: got an array; must be an object"},
@@ -282,7 +282,7 @@ TEST_CASE("checkpoint: a broken file never crashes and never changes the model")
   }
 }
 
-TEST_CASE("checkpoint: a claimed size takes no memory") {
+TEST_CASE("checkpoint: a claimed size allocates no memory") {
   const TempDir folder;
   std::string text = leaf(R"({"dtype": "f64", "shape": [100000000000], "values": [1, 2, 3)");
   const auto path = folder.write("bad.json", text.substr(0, text.find(", 3") + 3));
@@ -290,7 +290,7 @@ TEST_CASE("checkpoint: a claimed size takes no memory") {
              Contains("values[2]") && Contains("unexpected end of the file; must be ',' or ']'"));
 }
 
-TEST_CASE("checkpoint: places in a file of many chunks") {
+TEST_CASE("checkpoint: positions in a file of many chunks") {
   const TempDir folder;
   std::string text = leaf("{\"dtype\": \"i32\", \"shape\": [300000], \"values\": [\n0");
   text.resize(text.find("\n0") + 2);
@@ -361,7 +361,7 @@ TEST_CASE("checkpoint: a failing save leaves the old file and nothing else") {
   CHECK(folder.names() == std::vector<std::string>{"m.json"});
 }
 
-TEST_CASE("checkpoint: what is saved deepest can be read") {
+TEST_CASE("checkpoint: the deepest tree that can be saved can be read") {
   const TempDir folder;
   vg::checkpoint::Document document;
   vg::StateDict* deepest = &document.optimizer.emplace(vg::StateDict{});
@@ -371,7 +371,7 @@ TEST_CASE("checkpoint: what is saved deepest can be read") {
   CHECK(vg::checkpoint::read(folder / "deep.json").optimizer);
 }
 
-TEST_CASE("checkpoint: a save takes the old file's place, mode and link") {
+TEST_CASE("checkpoint: a save replaces the old file and keeps its mode and link") {
   const TempDir folder;
   Holder model(vg::Tensor::ones({2}));
   folder.write("real.json", "old");
@@ -389,7 +389,7 @@ TEST_CASE("checkpoint: a save takes the old file's place, mode and link") {
   CHECK(folder.names().size() == 3);
 }
 
-TEST_CASE("checkpoint: one of each") {
+TEST_CASE("checkpoint: one of each part") {
   Holder model(vg::Tensor::ones({2}));
   Part part;
   vg::random::Generator generator;

@@ -89,7 +89,7 @@ std::optional<nlohmann::ordered_json> theirs(const std::string& text) {
 
 }  // namespace
 
-TEST_CASE("checkpoint: our JSON is nlohmann's, right and wrong") {
+TEST_CASE("checkpoint: our JSON accepts and refuses the same texts as nlohmann's") {
   const std::string seeds[] = {
       R"({"a": [1, -2, 3.5e-7, "x\n\u00e9\ud83d\ude00\\\"", null, true, false, {}], "b": {"c": [[], [0]]}})",
       R"([0, -0, -0.0, 1E5, 1e+5, 18446744073709551615, -9223372036854775808, 123456789012345678901, 0.1])",
@@ -126,7 +126,7 @@ TEST_CASE("checkpoint: our JSON is nlohmann's, right and wrong") {
   CHECK(wrong > 2500);
 }
 
-TEST_CASE("checkpoint: places of the window's edge do not matter") {
+TEST_CASE("checkpoint: the positions of the window's edges do not matter") {
   const TempDir folder;
   // Values of all lengths, including special ones, at every position relative to the edges of the 256 KiB window.
   std::vector<std::uint32_t> words(70000);
@@ -165,7 +165,7 @@ TEST_CASE("checkpoint: a file may grow after it was opened") {
   CHECK(in.at_end());
 }
 
-TEST_CASE("checkpoint: saving and loading take the tensors and little more") {
+TEST_CASE("checkpoint: saving and loading need the memory of the tensors and little more") {
   constexpr std::int64_t count = 3000000;  // 24 MB, as f64
   constexpr std::int64_t room = std::int64_t{16} << 20;
   const TempDir folder;

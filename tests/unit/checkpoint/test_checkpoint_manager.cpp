@@ -36,7 +36,7 @@ std::string best_of(const TempDir& folder) { return fs::read_symlink(folder / "r
 
 }  // namespace
 
-TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: an empty folder is a fresh start", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "a/b");
   const vg::ResumeInfo resumed = run.folder.resume();
@@ -50,7 +50,7 @@ TEST_CASE("checkpoint folder: nothing there is a fresh start", "[checkpoint_mana
   CHECK(fs::exists(folder / "a/b/step-000000003.json"));
 }
 
-TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: the last ones and the best are kept", "[checkpoint_manager]") {
   const TempDir folder;
   std::optional<Run> run(std::in_place, folder / "run",
                          vg::CheckpointManagerOptions{.keep_last = 2, .best = vg::Best::highest});
@@ -76,7 +76,7 @@ TEST_CASE("checkpoint folder: the last ones and the best stay", "[checkpoint_man
   CHECK(again.folder.checkpoint().value<double>("best_metric") == 0.9);
 }
 
-TEST_CASE("checkpoint folder: lowest, and without a best", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: the lowest metric, and no best", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run", {.keep_last = 1, .best = vg::Best::lowest});
   run.save(1, 2.0);
@@ -168,7 +168,7 @@ TEST_CASE("checkpoint folder: in the background", "[checkpoint_manager]") {
   CHECK(again.part.step == 10);
 }
 
-TEST_CASE("checkpoint folder: a save that fails leaves what there was", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: a save that fails keeps the old checkpoints", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run", {.keep_last = 1, .best = vg::Best::highest});
   run.save(1, 0.5);
@@ -208,7 +208,7 @@ TEST_CASE("checkpoint folder: a model that is not finite is not saved", "[checkp
   CHECK(any.steps() == Steps{1, 2});
 }
 
-TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: a kill between a save and its deletions", "[checkpoint_manager]") {
   const TempDir folder;
   std::optional<Run> run(std::in_place, folder / "run", vg::CheckpointManagerOptions{.keep_last = 3});
   for (std::int64_t step = 1; step <= 3; ++step) run->save(step);
@@ -218,7 +218,7 @@ TEST_CASE("checkpoint folder: a kill between a save and what it removes", "[chec
   CHECK(at_its_end.folder.steps() == Steps{2, 3});
 }
 
-TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: leftovers of killed processes are deleted", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run");
   run.save(1);
@@ -228,7 +228,7 @@ TEST_CASE("checkpoint folder: what killed processes left goes", "[checkpoint_man
   CHECK(fs::exists(folder / "run/run.lock"));  // the run's own
 }
 
-TEST_CASE("checkpoint folder: what permissions forbid is said, and nothing is lost", "[checkpoint_manager]") {
+TEST_CASE("checkpoint folder: missing permissions are reported, and nothing is lost", "[checkpoint_manager]") {
   const TempDir folder;
   Run run(folder / "run"), below(folder / "run/none/deep");
   run.save(1);

@@ -48,7 +48,7 @@ std::vector<std::string> loaded(const LoadReport& report) {
 
 }  // namespace
 
-TEST_CASE("several models: a run of two goes on with the same bits") {
+TEST_CASE("several models: a run of two continues with the same bits") {
   const TempDir folder;
   Gan a, b;
   a.step(), a.step();
@@ -89,7 +89,7 @@ TEST_CASE("several models: each by itself") {
   CHECK_THAT(message_of([&] { (void)load_model(folder / "run.json"); }), Contains("name one"));
 }
 
-TEST_CASE("several models: what does not fit is listed by name and changes nothing") {
+TEST_CASE("several models: differences are listed by name, and nothing changes") {
   const TempDir folder;
   Gan a, b;
   a.step();
@@ -119,7 +119,7 @@ TEST_CASE("several models: what does not fit is listed by name and changes nothi
              Contains("optimizer \"critic\": there already is one"));
 }
 
-TEST_CASE("several models: a snapshot is apart from the run") {
+TEST_CASE("several models: a snapshot is independent of the run") {
   const TempDir folder;
   Gan a;
   a.step();

@@ -33,7 +33,7 @@ struct Deep : vg::Module {
 
 }  // namespace
 
-TEST_CASE("partial load: a whole load reports all") {
+TEST_CASE("partial load: a complete load reports all names") {
   const TempDir folder;
   Net net(2), other(5);
   vg::save(net, folder / "m.json");
@@ -60,7 +60,7 @@ TEST_CASE("partial load: below a prefix") {
         Names{"decoder.a.weight.weight", "decoder.a.weight.bias"});
 }
 
-TEST_CASE("partial load: from other names") {
+TEST_CASE("partial load: with other names") {
   const TempDir folder;
   Net net(2);
   Deep deep(5);
@@ -108,7 +108,7 @@ TEST_CASE("partial load: from other names") {
   CHECK(bits(deep.decoder) == before);
 }
 
-TEST_CASE("partial load: what fits, and a report of the rest") {
+TEST_CASE("partial load: whatever fits, and a report of the rest") {
   const TempDir folder;
   Net net(2);
   vg::save(net, folder / "net.json");

@@ -8,7 +8,7 @@
 
 using namespace vg::test;
 
-TEST_CASE("checkpoint: kept files of every version load to the same bits") {
+TEST_CASE("checkpoint: stored files of every version load to the same bits") {
   VersionsRun made;
   for (const std::string name : {"checkpoint-v1.json", "checkpoint-v2.json", "checkpoint-v2-base64.json",
                                   "checkpoint-v3.json", "checkpoint-v3-base64.json"}) {
@@ -34,7 +34,7 @@ TEST_CASE("checkpoint: kept files of every version load to the same bits") {
   }
 }
 
-TEST_CASE("checkpoint: today's file is the kept one") {
+TEST_CASE("checkpoint: the file of this version equals the stored one") {
   const TempDir folder;
   VersionsRun run;
   run.checkpoint.save(folder / "now.json", {.allow_nan = true});

@@ -105,7 +105,7 @@ TEST_CASE("checkpoint: the default generator of the thread that saves and loads"
   }
 }
 
-TEST_CASE("checkpoint: of nothing is refused", "[runs]") {
+TEST_CASE("checkpoint: saving no parts is refused", "[runs]") {
   const TempDir folder;
   vg::CheckpointManager run(folder / "run");
   CHECK_THAT(message([&] { run.save(1); }), Contains("nothing to save"));
@@ -142,7 +142,7 @@ TEST_CASE("checkpoint: NaN in a model is refused", "[runs]") {
   }
 }
 
-TEST_CASE("a save in the background that failed is told at the next check", "[runs]") {
+TEST_CASE("a background save that failed throws at the next check", "[runs]") {
   const TempDir folder;
   Part part;
   vg::CheckpointManager run(folder / "run");
@@ -207,7 +207,7 @@ TEST_CASE("checkpoint folder: one run at a time", "[runs]") {
   ::close(ready[1]);
 }
 
-TEST_CASE("checkpoint folder: two of one process do not share a folder", "[runs]") {
+TEST_CASE("checkpoint folder: two managers of one process cannot share a folder", "[runs]") {
   const TempDir folder;
   Part part;
   vg::CheckpointManager second(folder / "run");

@@ -207,7 +207,7 @@ TEST_CASE("saved files load: up to 10^6 names in an object of a checkpoint", "[i
   CHECK(dir.names() == std::vector<std::string>{"m.json"});
 }
 
-TEST_CASE("npz: names that lead out of the folder are refused", "[io]") {
+TEST_CASE("npz: names that point out of the folder are refused", "[io]") {
   const TempDir dir;
   for (const char* name : {"../x", "a/../../x", "/etc/x", "C:/x", "..\\x", "a\\b"}) {
     INFO(name);

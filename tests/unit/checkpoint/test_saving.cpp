@@ -36,7 +36,7 @@ pid_t dead_process() {
 
 }  // namespace
 
-TEST_CASE("atomic file: two writers of one file are apart, and readers see whole files only", "[saving]") {
+TEST_CASE("atomic file: two writers of one file are independent, and readers see complete files only", "[saving]") {
   const TempDir folder;
   const auto path = folder.write("a.txt", "old");
   {
@@ -53,7 +53,7 @@ TEST_CASE("atomic file: two writers of one file are apart, and readers see whole
   CHECK(folder.names() == std::vector<std::string>{"a.txt"});
 }
 
-TEST_CASE("atomic file: a folder that may be written but not read takes files", "[saving]") {
+TEST_CASE("atomic file: files can be written into a folder that cannot be read", "[saving]") {
   const TempDir folder;
   fs::permissions(folder.path(), fs::perms::owner_write | fs::perms::owner_exec);
   {
@@ -67,7 +67,7 @@ TEST_CASE("atomic file: a folder that may be written but not read takes files", 
   CHECK(read_bytes(folder / "a.txt") == "text");
 }
 
-TEST_CASE("sweep: what a killed process left goes, what is being written stays", "[saving]") {
+TEST_CASE("sweep: leftovers of a killed process are deleted, files in use are not", "[saving]") {
   const TempDir folder;
   const std::string dead = std::to_string(dead_process()), own = std::to_string(::getpid());
   // This process's own id: in a container each run has the same one.
@@ -163,7 +163,7 @@ TEST_CASE("background save: the file is the checkpoint of the moment of the call
   }
 }
 
-TEST_CASE("background save: errors come at the next call, once, and training goes on", "[saving]") {
+TEST_CASE("background save: the next call throws the error once, and training continues", "[saving]") {
   const TempDir folder;
   Holder model(vg::Tensor::ones({3}));
   vg::Checkpoint checkpoint;
@@ -185,7 +185,7 @@ TEST_CASE("background save: errors come at the next call, once, and training goe
   CHECK_THAT(message([&] { saving.wait(); }), Contains("ValueError [checkpoint] save: ") && Contains("UTF-8"));
 }
 
-TEST_CASE("background save: one at a time, and the destructor waits", "[saving]") {
+TEST_CASE("background save: only one at a time, and the destructor waits", "[saving]") {
   std::mutex held;
   std::unique_lock hold(held);
   std::vector<int> order;
@@ -207,7 +207,7 @@ TEST_CASE("background save: one at a time, and the destructor waits", "[saving]"
   CHECK(order == std::vector<int>{1, 2, 3});
 }
 
-TEST_CASE("finite: the first NaN or infinity and its place", "[saving]") {
+TEST_CASE("finite: the first NaN or infinity and its position", "[saving]") {
   const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
   vg::Tensor t = vg::Tensor::full({3, 50, 70}, 3e38);
   CHECK_FALSE(vg::find_non_finite(t));

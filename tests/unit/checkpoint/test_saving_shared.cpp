@@ -73,7 +73,7 @@ int status_of(const std::function<int()>& work) {
 
 }  // namespace
 
-TEST_CASE("atomic file: nobody else can read what is being written", "[saving]") {
+TEST_CASE("atomic file: no other user can read the temporary file", "[saving]") {
   const TempDir folder;
   const Umask mask(0);
   const auto path = folder / "a.txt";
@@ -101,7 +101,7 @@ TEST_CASE("atomic file: a new file has the mode that any new file has", "[saving
   CHECK(folder.names().size() == 4);
 }
 
-TEST_CASE("atomic file: of an old file only the permissions are kept, and only of an own one", "[saving]") {
+TEST_CASE("atomic file: only the permissions of an old file are kept, and only if it is this user's", "[saving]") {
   const TempDir folder;
   const Umask mask(022);
   const auto path = folder.write("a.txt", "old");

@@ -63,7 +63,7 @@ TEST_CASE("stop request: the second signal ends the process", "[stop_request]") 
   CHECK(WTERMSIG(status) == second);
 }
 
-TEST_CASE("stop request: what was ignored stays ignored", "[stop_request]") {
+TEST_CASE("stop request: an ignored signal stays ignored", "[stop_request]") {
   const int status = status_of([] {
     std::signal(SIGINT, SIG_IGN);
     const vg::StopRequest stop;

@@ -131,7 +131,7 @@ TEST_CASE("augment: labels without space pass, wrong arguments do not", "[data][
   CHECK_THROWS_AS(augment::random_noise(key, {}, 1), ValueError);
 }
 
-TEST_CASE("augment: noise and intensity have the statistics asked for", "[data][augment]") {
+TEST_CASE("augment: noise and intensity have the requested statistics", "[data][augment]") {
   const Tensor x = Tensor::full({40, 50, 50}, 2);
   for (const DType dtype : {f32, f64}) {
     const auto values = augment::noise(random::key_of(3), x.to(dtype), 0.5).values();
@@ -201,7 +201,7 @@ TEST_CASE("shapes: balanced, deterministic, within the grid", "[data][shapes]") 
   CHECK(std::sqrt(difference / static_cast<double>(noisy.x.numel())) == Approx(0.1).epsilon(0.05));
 }
 
-TEST_CASE("shapes: the kinds differ in volume or inertia, whatever the pose", "[data][shapes]") {
+TEST_CASE("shapes: the kinds differ in volume or inertia in any pose", "[data][shapes]") {
   // Two numbers per kind that no pose changes: the fraction of the surrounding ball that the solid fills, and a measure
   // of how unequal its principal spreads are, from the trace and determinant of the covariance.
   std::vector<std::array<double, 2>> kinds;

@@ -158,7 +158,7 @@ TEST_CASE("dataset: tensors, samples, functions, subsets", "[data]") {
   CHECK(SampleDataset({{Tensor::scalar(5), {}}}).get(0).x.item() == 5);
 }
 
-TEST_CASE("loader: every epoch covers each sample once, in an order of its own", "[data]") {
+TEST_CASE("loader: every epoch covers each sample once, each in a different order", "[data]") {
   DataLoader loader(counted(23), {.batch_size = 4, .shuffle = true, .seed = 5});
   CHECK(loader.batches_per_epoch() == 6);
   std::set<std::vector<std::int64_t>> orders;
@@ -209,7 +209,7 @@ TEST_CASE("loader: in order, drop_last, endless next", "[data]") {
   CHECK_THROWS_AS(DataLoader(std::shared_ptr<const Dataset>(), {}), ValueError);
 }
 
-TEST_CASE("loader: a state saved within an epoch goes on with the same batches", "[data]") {
+TEST_CASE("loader: a state saved within an epoch continues with the same batches", "[data]") {
   const auto noisy = [](const Sample& s, const random::Key& key) {
     return Sample{Tensor::scalar(s.x.value_at(0) + random::uniform(key, {}).item()), s.y};
   };
@@ -233,7 +233,7 @@ TEST_CASE("loader: a state saved within an epoch goes on with the same batches",
   }
 }
 
-TEST_CASE("loader: a state that does not fit is told, and changes nothing", "[data]") {
+TEST_CASE("loader: a state that does not fit is refused and changes nothing", "[data]") {
   DataLoader loader(counted(10), {.batch_size = 3, .shuffle = true});
   const StateDict good = loader.save_state();
   const auto with = [&](const std::string& name, const Value& value) {
@@ -256,7 +256,7 @@ TEST_CASE("loader: a state that does not fit is told, and changes nothing", "[da
   CHECK(loader.position() == 0);
 }
 
-TEST_CASE("loader: goes on with more data where other settings are allowed", "[data]") {
+TEST_CASE("loader: continues with more data if other settings are allowed", "[data]") {
   DataLoader few(counted(10), {.batch_size = 3, .shuffle = true, .seed = 4});
   for (int i = 0; i < 5; ++i) few.next();
   const StateDict within = few.save_state();
@@ -302,7 +302,7 @@ TEST_CASE("loader: transforms depend on seed, epoch and sample only", "[data]") 
   CHECK(std::set<std::vector<double>>(reference.begin(), reference.end()).size() == 6);
 }
 
-TEST_CASE("loader: a transform that writes in place leaves the data set as it is", "[data]") {
+TEST_CASE("loader: a transform that writes in place does not change the data set", "[data]") {
   const Tensor x = Tensor::full({1}, 1), y = Tensor::full({1}, 3);
   DataLoader loader(SampleDataset({{x, y}, {x, {}}}), {.transform = [](const Sample& sample, const random::Key&) {
                       Sample s = sample;
@@ -320,7 +320,7 @@ TEST_CASE("loader: a transform that writes in place leaves the data set as it is
   CHECK(y.item() == 3);
 }
 
-TEST_CASE("loader: a sample that is nobody else's is given to the transform without a copy", "[data]") {
+TEST_CASE("loader: a sample without other handles is passed to the transform without a copy", "[data]") {
   const void* made = nullptr;
   const void* seen = nullptr;
   DataLoader loader(FunctionDataset(1,

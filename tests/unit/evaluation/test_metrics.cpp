@@ -90,7 +90,7 @@ TEST_CASE("distance_transform equals trying all voxels", "[metrics]") {
       }
 }
 
-TEST_CASE("distance_transform: nowhere on, and what it refuses", "[metrics]") {
+TEST_CASE("distance_transform: an empty mask, and bad arguments", "[metrics]") {
   for (double d : distance_transform(Tensor::zeros({3, 4, 5})).values()) CHECK(d == infinity);
   CHECK(distance_transform(Tensor({3, 0, 5})).numel() == 0);
   CHECK_THROWS_WITH(distance_transform(Tensor::ones({3, 4})), Contains("mask: got shape (3, 4); must be of rank 3"));
@@ -224,7 +224,7 @@ TEST_CASE("Metrics: ignored voxels are on neither surface", "[metrics]") {
   CHECK(distance(255) == 0);
 }
 
-TEST_CASE("Metrics: what it refuses, and that nothing is counted then", "[metrics]") {
+TEST_CASE("Metrics: bad arguments are refused, and nothing is counted then", "[metrics]") {
   const auto made_with = [](const MetricsOptions& o) { return ::test::message_of([&] { Metrics metrics(o); }); };
   CHECK_THAT(made_with({}), Contains("[metrics] classes: got 0; must be in [1, 4096]"));
   CHECK_THAT(made_with({.classes = 5000}), Contains("got 5000"));

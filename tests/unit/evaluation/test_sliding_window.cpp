@@ -90,7 +90,7 @@ TEST_CASE("sliding_window: one window is the model itself; a sample needs no bat
   CHECK(vg::test::distance(y.reshape({1, 9, 8, 7, 3}), want) < 1e-12);
 }
 
-TEST_CASE("sliding_window: evaluation mode, nothing recorded, and all as it was afterwards", "[sliding_window]") {
+TEST_CASE("sliding_window: evaluation mode, nothing is recorded, and the old modes are restored", "[sliding_window]") {
   Sequential net = small_net();
   net.train();
   net[1].eval();  // must stay in evaluation mode
@@ -144,7 +144,7 @@ TEST_CASE("sliding_window: every window comes once, in order, padded in the midd
   CHECK(vg::test::distance(y, x) < 1e-6);  // the padding is removed again
 }
 
-TEST_CASE("sliding_window: what the function gives stays its own, also with flips", "[sliding_window]") {
+TEST_CASE("sliding_window: the results of the function are not changed, also with flips", "[sliding_window]") {
   const Tensor x = vg::test::numbers({1, 6, 5, 4, 1}, f32, 6);
   const SlidingWindowOptions o{.window = {4, 4, 4}, .overlap = 0.5, .flips = {0, 1, 2}};
   const auto same = [](const Variable& v) { return v; };
@@ -182,7 +182,7 @@ TEST_CASE("sliding_window: memory does not grow with the number of windows", "[s
     }
 }
 
-TEST_CASE("sliding_window: what it refuses", "[sliding_window]") {
+TEST_CASE("sliding_window: bad arguments are refused", "[sliding_window]") {
   const Tensor x = Tensor::ones({1, 4, 4, 4, 1});
   const auto same = [](const Variable& v) { return v; };
   const auto message = [&](const SlidingWindowOptions& o) {

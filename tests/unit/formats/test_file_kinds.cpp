@@ -35,7 +35,7 @@ std::string text_at(std::size_t at, std::size_t size, std::string_view text) {
 
 }  // namespace
 
-TEST_CASE("file kinds: every reader says what another format looks like", "[io]") {
+TEST_CASE("file kinds: every reader names the kind of a file of another format", "[io]") {
   const TempDir dir;
   const Volume volume{Tensor::ones({2, 3, 4}), identity_affine};
   write_nifti(dir / "v.nii", volume);
@@ -61,7 +61,7 @@ TEST_CASE("file kinds: every reader says what another format looks like", "[io]"
   CHECK_THAT(refusal(nifti_of, archive), Contains("it looks like a zip archive: numpy's .npz"));
 }
 
-TEST_CASE("file kinds: known by their first bytes", "[io]") {
+TEST_CASE("file kinds: recognised by their first bytes", "[io]") {
   using namespace std::string_literals;
   using detail::looks_like;
   const std::pair<std::string, const char*> cases[] = {
@@ -76,7 +76,7 @@ TEST_CASE("file kinds: known by their first bytes", "[io]") {
   CHECK(looks_like(std::string(600, '\0')).empty());
 }
 
-TEST_CASE("file kinds: text of a file is escaped where a terminal would obey it", "[io]") {
+TEST_CASE("file kinds: control sequences in text of a file are escaped", "[io]") {
   using vg::escaped;
   CHECK(escaped("a\x1b[2Jb\n\x7f") == "a\\x1b[2Jb\\x0a\\x7f");
   CHECK(escaped("\u0085\u009b31m") == "\\u0085\\u009b31m");                         // C1: next line, control sequence

@@ -203,7 +203,7 @@ TEST_CASE("nifti: fewer and more than three dimensions", "[io]") {
   CHECK(dims({7, 1, 1, 1, 3, 2, 2, 1}).data.shape() == Shape{1, 1, 1, 12});
 }
 
-TEST_CASE("nifti: what is written is read back", "[io]") {
+TEST_CASE("nifti: written volumes are read back", "[io]") {
   const TempDir dir;
   for (const Shape& shape : {Shape{5, 4, 3}, Shape{2, 3, 4, 3}, Shape{1, 1, 1}, Shape{3, 2, 40}, Shape{2, 2, 2, 1}})
     for (const DType dtype : {f32, f64, i32})
@@ -259,7 +259,7 @@ TEST_CASE("nifti: extreme values, oblique affines, long axes", "[io]") {
   CHECK(r.affine == l.affine);
 }
 
-TEST_CASE("nifti: writing refuses what it cannot keep and leaves nothing behind", "[io]") {
+TEST_CASE("nifti: writing refuses values that it cannot store and leaves no file behind", "[io]") {
   const TempDir dir;
   Volume v = ramp({2, 2, 2});
   write_nifti(dir / "keep.nii", v);
@@ -284,7 +284,7 @@ TEST_CASE("nifti: writing refuses what it cannot keep and leaves nothing behind"
   CHECK(dir.names() == std::vector<std::string>{"keep.nii"});
 }
 
-TEST_CASE("nifti: files that are not there or are no files", "[io][malformed]") {
+TEST_CASE("nifti: missing files and paths that are no files", "[io][malformed]") {
   const TempDir dir;
   CHECK_THAT(refusal(dir / "none.nii"), Catch::Contains("none.nii") && Catch::Contains("no such file"));
   CHECK_THAT(refusal(dir.path()), Catch::Contains("not a regular file"));
@@ -382,7 +382,7 @@ TEST_CASE("nifti: damaged gzip streams", "[io][malformed]") {
   CHECK(read_nifti(dir.write("more.nii", raw_file<std::uint8_t>(2) + "appended")).data.numel() == 12);
 }
 
-TEST_CASE("nifti: one byte changed anywhere in a header is either read or refused", "[io][malformed]") {
+TEST_CASE("nifti: a header with one changed byte is either read or refused", "[io][malformed]") {
   const TempDir dir;
   const std::string good = raw_file<std::int16_t>(4, false, 1, 0);
   int accepted = 0;
@@ -406,7 +406,7 @@ TEST_CASE("nifti: one byte changed anywhere in a header is either read or refuse
   CHECK(refused > 50);
 }
 
-TEST_CASE("nifti: what a header declares takes no memory", "[io][malformed]") {
+TEST_CASE("nifti: declared sizes allocate no memory", "[io][malformed]") {
   const TempDir dir;
   std::string huge = raw_file<std::uint8_t>(2);  // 400 bytes that declare 18 GB
   for (std::size_t i = 1; i < 4; ++i) put(huge, 40 + 2 * i, std::int16_t{2600});

@@ -226,14 +226,14 @@ TEST_CASE("npz: malformed archives and arrays", "[io][malformed]") {
   SECTION("array") { check_cases(npy_cases(), refused, "[read_npz]"); }
 }
 
-TEST_CASE("npz: what is not there or no file", "[io][malformed]") {
+TEST_CASE("npz: missing files and paths that are no files", "[io][malformed]") {
   const TempDir dir;
   using Catch::Contains;
   CHECK_THROWS_WITH(read_npz(dir / "none"), Contains("[read_npz]") && Contains("none: there is no such file"));
   CHECK_THROWS_WITH(read_npz(dir.path()), Contains("not a regular file"));
 }
 
-TEST_CASE("npz: what a file declares takes no memory", "[io][malformed]") {
+TEST_CASE("npz: declared sizes allocate no memory", "[io][malformed]") {
   const std::int64_t before = (memory::reset_peak(), memory::stats().in_use);
   for (const std::string& bytes : {headed(dict("'<f4'", "(4611686018,)")), packed(1u << 30)}) {
     const detail::RandomAccessFile source("[memory]", "broken",

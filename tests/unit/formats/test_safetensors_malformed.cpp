@@ -132,7 +132,7 @@ TEST_CASE("safetensors: malformed files", "[io][malformed]") {
       "[read_safetensors]");
 }
 
-TEST_CASE("safetensors: what is not there or no file", "[io][malformed]") {
+TEST_CASE("safetensors: missing files and paths that are no files", "[io][malformed]") {
   const TempDir dir;
   using Catch::Contains;
   CHECK_THROWS_WITH(read_safetensors(dir / "none"),
@@ -151,7 +151,7 @@ TEST_CASE("safetensors: an empty tensor of any other extents", "[io]") {
   }
 }
 
-TEST_CASE("safetensors: what a file declares takes no memory", "[io][malformed]") {
+TEST_CASE("safetensors: declared sizes allocate no memory", "[io][malformed]") {
   const std::int64_t before = (memory::reset_peak(), memory::stats().in_use);
   for (const std::string& bytes : {one("F32", "[4611686018]", "[0,18446744072]", ""),
                                    one("U8", "[9000000000000000000]", "[0,9000000000000000000]", "")}) {

@@ -69,14 +69,14 @@ void check_others(const NamedTensors& t) {
 
 }  // namespace
 
-TEST_CASE("safetensors: a file of the format's own package", "[io]") {
+TEST_CASE("safetensors: a file of the package safetensors", "[io]") {
   const SafetensorsFile file = read_safetensors(data_file("io/package.safetensors"));
   check_same(file.tensors, package_tensors());
   CHECK(file.metadata == std::vector<std::pair<std::string, std::string>>{{"note", "line\none \"two\" \u00fc"}});
   CHECK(file.tensors.front().first == "a/\u00fc");  // f64 comes first
 }
 
-TEST_CASE("safetensors: written byte for byte as the format's own package does", "[io]") {
+TEST_CASE("safetensors: written byte for byte as by the package safetensors", "[io]") {
   const TempDir dir;
   write_safetensors(dir / "w.safetensors", package_tensors(), {{"note", "line\none \"two\" \u00fc"}});
   CHECK(read_bytes(dir / "w.safetensors") == read_bytes(data_file("io/package.safetensors")));
@@ -157,7 +157,7 @@ TEST_CASE("npz: an array's header and data are numpy's byte for byte", "[io]") {
   CHECK(unpacked(dir / "w.npz") == unpacked(data_file("io/numpy.npz")));
 }
 
-TEST_CASE("tensor files: what is written is read back", "[io]") {
+TEST_CASE("tensor files: written tensors are read back", "[io]") {
   const TempDir dir;
   NamedTensors tensors = package_tensors();
   tensors.emplace_back("rank8", Tensor::arange(256, i32).reshape(Shape{2, 2, 2, 2, 2, 2, 2, 2}));
@@ -201,7 +201,7 @@ TEST_CASE("npz: zip64 records where sizes or offsets pass the limit", "[io]") {
     }
 }
 
-TEST_CASE("tensor files: writing refuses what the formats cannot hold and leaves nothing behind", "[io]") {
+TEST_CASE("tensor files: writing refuses tensors that a format cannot store and leaves no file behind", "[io]") {
   const TempDir dir;
   const Tensor t = Tensor::zeros({2});
   const auto path = dir / "w";

@@ -1,4 +1,5 @@
-// kernels_amx.cpp's machine code, on an emulator where the CPU has no AMX, against the same body on plain C++ tiles.
+// Compares the machine code of kernels_amx.cpp with the same microkernel on plain C++ tiles. An emulator runs it if the
+// CPU has no AMX.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <random>
@@ -25,7 +26,7 @@ std::vector<Bf16Pair> pairs(std::size_t n, std::uint64_t seed) {
   return v;
 }
 
-/// A convolution of rows of `depth` outputs, with 2 x 3 taps, by a kernel for tiles.
+/// A convolution of rows of `depth` outputs with 2 x 3 taps, computed by a tile kernel.
 std::vector<float> convolve(vg::kernels::IgemmKernel<Bf16Pair> kernel, int64_t rows, int64_t depth, int64_t stride,
                             int64_t ci, int64_t co) {
   const int64_t in_depth = (depth - 1) * stride + 3, blocks = (co + 15) / 16 * 16, taps = 6;
@@ -46,10 +47,10 @@ std::vector<float> convolve(vg::kernels::IgemmKernel<Bf16Pair> kernel, int64_t r
 
 }  // namespace
 
-TEST_CASE("AMX: its instructions do what the plain tiles do", "[bf16][kernels]") {
+TEST_CASE("AMX: its instructions compute the same as plain tiles", "[bf16][kernels]") {
   const auto amx = vg::kernels::amx_igemm_tiles, plain = vg::kernels::portable_bf16_kernels->igemm_tiles;
   if (amx == nullptr) return;        // not compiled in
-  vg::available_bf16_kernel_sets();  // where the CPU has AMX, the system lets a process use it that has asked
+  vg::available_bf16_kernel_sets();  // if the CPU has AMX, this call requests the permission to use it
   const vg::test::AmxEmulator emulator;
   for (const int64_t depth : {1, 2, 15, 16, 17, 33, 70})
     for (const int64_t stride : {1, 2})

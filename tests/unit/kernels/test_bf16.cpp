@@ -1,5 +1,5 @@
-// bf16: its conversion, and Conv3d's passes in it on every bf16 kernel set, against the naive loop on rounded operands.
-// VOXGRAD_CONV3D_CASE="line" (as a failure prints it) runs that problem alone in the random test.
+// bf16: the conversion, and the passes of Conv3d with every bf16 kernel set, compared with the naive loop on rounded
+// operands. With VOXGRAD_CONV3D_CASE="line", as a failure prints it, the random test runs that problem alone.
 #include <algorithm>
 #include <bit>
 #include <catch2/catch.hpp>
@@ -28,14 +28,14 @@ using std::int64_t;
 using vg::kernels::from_bf16;
 using vg::kernels::to_bf16;
 
-/// The three passes on the set in force.
+/// The three passes with the current kernel set.
 NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
                 const std::vector<double>& dy) {
   return run_passes<float>(p, x, w, dy, vg::kernels::conv3d_forward_bf16, vg::kernels::conv3d_grad_input_bf16,
                            vg::kernels::conv3d_grad_weight_bf16);
 }
 
-/// Emulated sums are f32's, which are exact by the direct algorithm only.
+/// The emulated set uses f32's algorithms, of which only the direct one sums exactly.
 template <class F>
 void on_each_set(const Conv3dProblem& p, const F& f) {
   const vg::Conv3dAlgorithmGuard direct("direct");
@@ -46,7 +46,7 @@ void on_each_set(const Conv3dProblem& p, const F& f) {
   }
 }
 
-/// On integers over 8, which bf16 holds, every set equals the naive loop.
+/// On eighths of integers, which bf16 represents exactly, every set equals the naive loop.
 void check_problem(const Conv3dProblem& p, std::uint64_t seed = 1) {
   const auto x = small_integers(x_size(p), seed), w = small_integers(w_size(p), seed + 1),
              dy = small_integers(y_size(p), seed + 2);
@@ -64,7 +64,7 @@ std::vector<double> magnitudes(std::vector<double> v) {
   return v;
 }
 
-/// The largest difference, as a share of the sum of the products' magnitudes.
+/// The largest difference, divided by the sum of the magnitudes of the products.
 double error(const std::vector<double>& got, const std::vector<double>& want, const std::vector<double>& magnitude) {
   double most = 0;
   for (std::size_t i = 0; i < got.size(); ++i)
@@ -85,7 +85,7 @@ void check_reals(const Conv3dProblem& p, std::uint64_t seed = 1) {
   });
 }
 
-/// One of each class that the driver tells apart.
+/// One problem of each class that the driver treats differently.
 std::vector<Conv3dProblem> classes() {
   return {cubic(1, {4, 6, 16}, 16, 16, 3, 1, 1),    cubic(1, {4, 5, 7}, 32, 64, 3, 2, 1),
           cubic(2, {5, 6, 19}, 5, 7, 3, 1, 1),      cubic(1, {5, 6, 18}, 1, 16, 3, 1, 1),
@@ -107,19 +107,19 @@ TEST_CASE("bf16: rounding to nearest even", "[bf16]") {
       continue;
     }
     REQUIRE(to_bf16(number(0)) == bits);
-    if (std::isinf(from_bf16(bits))) continue;             // with lower bits it is a NaN
-    const auto up = static_cast<std::uint16_t>(high + 1);  // past the largest number: an infinity
+    if (std::isinf(from_bf16(bits))) continue;             // other lower bits would make it a NaN
+    const auto up = static_cast<std::uint16_t>(high + 1);  // beyond the largest number this is an infinity
     REQUIRE(to_bf16(number(1)) == bits);
     REQUIRE(to_bf16(number(0x7fff)) == bits);
     REQUIRE(to_bf16(number(0x8000)) == (high % 2 == 0 ? bits : up));
     REQUIRE(to_bf16(number(0x8001)) == up);
     REQUIRE(to_bf16(number(0xffff)) == up);
   }
-  CHECK(std::isnan(from_bf16(to_bf16(std::bit_cast<float>(0x7f800001U)))));  // its payload is in the lower half
+  CHECK(std::isnan(from_bf16(to_bf16(std::bit_cast<float>(0x7f800001U)))));  // all of its payload is in the lower half
 }
 
 TEST_CASE("bf16: each set rounds its operands like that", "[bf16][kernels]") {
-  // y = x * 1 by a 1x1x1 convolution of one channel to one, and of pairs of channels
+  // y = x * 1 by a 1x1x1 convolution from one channel to one, and of pairs of channels
   std::vector<double> x;
   for (std::uint32_t high = 0; high < 65536; high += 3)
     for (const std::uint32_t low : {0U, 1U, 0x7fffU, 0x8000U, 0x8001U, 0xffffU}) {
@@ -140,7 +140,7 @@ TEST_CASE("bf16: each set rounds its operands like that", "[bf16][kernels]") {
   }
 }
 
-TEST_CASE("bf16: small integers are exact, whatever the shape", "[bf16][kernels]") {
+TEST_CASE("bf16: small integers are exact for any shape", "[bf16][kernels]") {
   for (const Conv3dProblem& p : classes()) check_problem(p);
   for (const auto& [ci, co] :
        std::vector<std::pair<int64_t, int64_t>>{{2, 16}, {3, 5}, {17, 16}, {33, 17}, {48, 40}, {66, 31}})
@@ -164,7 +164,7 @@ TEST_CASE("bf16: dilations, strides, odd pads and empty sizes", "[bf16][kernels]
     check_problem(with(q, {1, 3, 2}, {2, 1, 3}, {3, 2, 1}, {3, 0, -1}, {3, 2, 4}));
     check_problem(with(q, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {9, 8, 7}, {10, 8, 9}));     // beyond the kernel
     check_problem(with(q, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 0, -1}));  // crops
-    check_problem(with(q, {4, 4, 4}, {2, 2, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}));      // outputs that meet nothing
+    check_problem(with(q, {4, 4, 4}, {2, 2, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}));      // outputs without an input
     check_problem(with(q, {1, 1, 1}, {100, 9, 50}, {1, 1, 1}, {100, 9, 50}, {100, 9, 50}));
     check_problem(with(q, {1, 1, 1}, {1, 1, 1}, {5, 7, 9}, {0, 0, 0}, {0, 0, 0}));  // stride beyond the kernel
     check_problem(with(q, {1, 1, 1}, {2, 4, 6}, {4, 5, 6}, {2, 4, 6}, {2, 4, 6}));  // as long as the axis
@@ -207,10 +207,10 @@ TEST_CASE("bf16: the same bits for any number of threads", "[bf16][kernels][thre
   }
 }
 
-TEST_CASE("bf16: a NaN or an infinity reaches what it meets and nothing else", "[bf16][kernels]") {
+TEST_CASE("bf16: a NaN or an infinity reaches exactly the outputs that depend on it", "[bf16][kernels]") {
   for (const double special : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()})
     for (const Conv3dProblem& p : classes())
-      for (const int where : {0, 1}) {  // in the middle; at the edge, where pairs have a half outside
+      for (const int where : {0, 1}) {  // in the middle, and at the edge, where half of a pair is outside
         auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
         if (where == 0) {
           x[x.size() / 2] = dy[dy.size() / 2] = special;
@@ -225,7 +225,7 @@ TEST_CASE("bf16: a NaN or an infinity reaches what it meets and nothing else", "
       }
 }
 
-TEST_CASE("bf16 kernel sets: what is forced is what runs", "[bf16][kernels]") {
+TEST_CASE("bf16 kernel sets: a forced set is used", "[bf16][kernels]") {
   const auto available = vg::available_bf16_kernel_sets();
   CHECK(std::count(available.begin(), available.end(), "emulated") == 1);
   CHECK(std::count(available.begin(), available.end(), "portable") == 1);
@@ -248,8 +248,8 @@ TEST_CASE("bf16 kernel sets: what is forced is what runs", "[bf16][kernels]") {
   CHECK_THROWS_WITH(vg::use_bf16_kernel_set("bf17"), Catch::Contains("bf17") && Catch::Contains("emulated"));
 }
 
-// Run by the next test in a process of its own: the environment counts at the first use.
-TEST_CASE("bf16 kernel sets: print the set in force", "[.bf16-kernel-set-of-environment]") {
+// The next test runs this in a new process, because the environment is read at the first use.
+TEST_CASE("bf16 kernel sets: print the current set", "[.bf16-kernel-set-of-environment]") {
   try {
     std::printf("<%s>\n", vg::bf16_kernel_set().c_str());
   } catch (const vg::ValueError& e) {

@@ -1,4 +1,4 @@
-// How an algorithm is chosen for Conv3d, and plans that are kept.
+// The choice of an algorithm for Conv3d, and the cache of indirections.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -52,7 +52,7 @@ TEST_CASE("conv3d choice: the chosen algorithm applies to the problem", "[conv3d
       }
 }
 
-TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
+TEST_CASE("conv3d choice: a forced algorithm is used", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {7, 7, 7}, 8, 8, 3, 1, 1);
   const vg::Conv3dAlgorithmGuard automatic("auto");
   CHECK(vg::kernels::may_choose(p));
@@ -67,7 +67,7 @@ TEST_CASE("conv3d choice: what is forced counts", "[conv3d][choice]") {
   CHECK(!vg::kernels::use_winograd(cubic(1, {32, 32, 32}, 64, 64, 3, 1, 1), 16));
 }
 
-TEST_CASE("conv3d tune: the faster way is measured once", "[conv3d][choice]") {
+TEST_CASE("conv3d tune: the faster algorithm is measured once", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {3, 5, 17}, 8, 8, 3, 1, 1);
   int slow = 0, fast = 0;
   const auto slow_run = [&] { ++slow, std::this_thread::sleep_for(std::chrono::milliseconds(20)); };
@@ -76,14 +76,14 @@ TEST_CASE("conv3d tune: the faster way is measured once", "[conv3d][choice]") {
   CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, slow_run, fast_run));
   CHECK(slow == 2);
   CHECK(fast == 2);
-  CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, fast_run, slow_run));  // remembered: nothing runs
+  CHECK(vg::kernels::faster_is_second(p, Pass::forward, 4, fast_run, slow_run));  // remembered, so nothing runs
   CHECK(slow == 2);
   CHECK(!vg::kernels::faster_is_second(p, Pass::grad_input, 4, fast_run, slow_run));  // another pass
   CHECK(!vg::kernels::faster_is_second(p, Pass::forward, 8, fast_run, slow_run));     // another dtype
 }
 
-// Run by the next test in processes of their own: the environment counts at the first use.
-TEST_CASE("conv3d choice: print what the environment makes of it", "[.conv3d-environment]") {
+// The next test runs this in new processes, because the environment is read at the first use.
+TEST_CASE("conv3d choice: print the effect of the environment", "[.conv3d-environment]") {
   try {
     std::printf("<%s, %s>\n", vg::conv3d_algorithm().c_str(), vg::kernels::is_tuning() ? "tuning" : "estimating");
     const Conv3dProblem p = cubic(1, {8, 8, 8}, 16, 16, 3, 1, 1);
@@ -111,7 +111,7 @@ TEST_CASE("conv3d choice: VOXGRAD_CONV3D and VOXGRAD_TUNE", "[conv3d][choice]") 
              Catch::Contains("<ValueError: ") && Catch::Contains("fft") && Catch::Contains("direct"));
 }
 
-TEST_CASE("conv3d plans: made once for a shape", "[conv3d][choice]") {
+TEST_CASE("conv3d indirection: built once per shape", "[conv3d][choice]") {
   const Conv3dProblem p = cubic(1, {5, 6, 7}, 3, 4, 3, 1, 1);
   const auto plan = vg::kernels::indirection_of(p, 128);
   CHECK(vg::kernels::indirection_of(p, 128) == plan);
@@ -119,20 +119,20 @@ TEST_CASE("conv3d plans: made once for a shape", "[conv3d][choice]") {
   CHECK(vg::kernels::indirection_of(cubic(2, {5, 6, 7}, 3, 4, 3, 1, 1), 128) != plan);
   for (int64_t n = 1; n <= 70; ++n) vg::kernels::indirection_of(cubic(n, {3, 3, 3}, 1, 1, 1, 1, 0), 128);
   const auto again =
-      vg::kernels::indirection_of(p, 128);  // forgotten meanwhile; the old one lives as long as it is held
+      vg::kernels::indirection_of(p, 128);  // evicts p's indirection; the old one exists while it is referenced
   CHECK(again != plan);
   CHECK(again->boxes() == plan->boxes());
 }
 
-/// A tensor of more than 2^31 elements: x and y of 8.6 GB each, so behind a flag: voxgrad_tests "[.huge]". All is zero
-/// but a few elements at the far end, so that each result is known.
+/// Tensors of more than 2^31 elements. x and y have 8.6 GB each, so the test is hidden: voxgrad_tests "[.huge]" runs
+/// it. All elements are zero except a few at the end, so the results are known.
 TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
   const int64_t channels = 8, h = 640, w = 640, d = 656, voxels = h * w * d, n = voxels * channels;
   REQUIRE(n > int64_t{1} << 31);
   const Conv3dProblem p = cubic(1, {h, w, d}, channels, channels, 3, 1, 1);
   vg::memory::Scratch<float> x(n), y(n), weights(27 * channels * channels), dw(27 * channels * channels);
   for (int64_t i = 0; i < 27 * channels * channels; ++i) weights.data()[i] = static_cast<float>(i % 61 - 30);
-  const int64_t far = ((h - 2) * w + w - 2) * d + d - 2;  // the voxel whose neighbours are the last
+  const int64_t far = ((h - 2) * w + w - 2) * d + d - 2;  // the voxel whose neighbours are the last ones
   for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
     const vg::Conv3dAlgorithmGuard scope(algorithm);
     INFO(algorithm);
@@ -144,7 +144,7 @@ TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
     };
     const auto check_neighbours = [&](const float* out, bool forward) {
       int wrong = 0;
-      for (int64_t tap = 0; tap < 27; ++tap)  // input i meets output i + 1 - k
+      for (int64_t tap = 0; tap < 27; ++tap)  // input i contributes to output i + 1 - k
         for (int64_t c = 0; c < channels; ++c) {
           const int64_t k[3] = {tap / 9 - 1, tap / 3 % 3 - 1, tap % 3 - 1};
           const int64_t at = far + (forward ? -1 : 1) * ((k[0] * w + k[1]) * d + k[2]);
@@ -157,7 +157,7 @@ TEST_CASE("conv3d kernels: more than 2^31 elements", "[.huge]") {
     vg::kernels::conv3d_grad_input<float>(p, x.data(), weights.data(), y.data());
     check_neighbours(y.data(), false);
     std::fill_n(y.data(), n, 0.0F);
-    y.data()[(far + 1) * channels + 5] = 3;  // meets x at tap k = i - o + 1 = 0 along D
+    y.data()[(far + 1) * channels + 5] = 3;  // uses x with tap k = i - o + 1 = 0 along D
     vg::kernels::conv3d_grad_weight<float>(p, x.data(), y.data(), dw.data());
     for (int64_t i = 0; i < 27 * channels * channels; ++i)
       if (!(std::abs(dw.data()[i] - (i == (12 * channels + 3) * channels + 5 ? 6.0F : 0.0F)) <= most))

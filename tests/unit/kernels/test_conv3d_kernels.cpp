@@ -1,5 +1,5 @@
-// Every pass of the Conv3d kernels on every kernel set that this CPU has, against the naive loop.
-// VOXGRAD_CONV3D_CASE="line" (as a failure prints it) runs that problem alone in the random test.
+// Compares every pass of the Conv3d kernels, with every kernel set that this CPU has, with the naive loop. With
+// VOXGRAD_CONV3D_CASE="line", as a failure prints it, the random test runs that problem alone.
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
@@ -37,7 +37,8 @@ TEST_CASE("conv3d kernels: the shapes of a U-Net, in small", "[conv3d][kernels]"
   check_problem(cubic(1, {2, 3, 1300}, 2, 3, 3, 2, 1));
 }
 
-// Runs of a few rows, whose grad_weight takes several taps a tile: the padding cuts the kernel to every smaller number.
+// Short runs of weight rows, for which grad_weight puts several taps into a tile; the padding cuts the kernel to every
+// smaller number of taps.
 TEST_CASE("conv3d kernels: short runs, around every edge of a block", "[conv3d][kernels]") {
   for (const int64_t co : {1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 40, 41, 64, 72}) {
     check_problem(cubic(1, {4, 4, 5}, 1, co, 3, 1, 1));
@@ -48,9 +49,9 @@ TEST_CASE("conv3d kernels: short runs, around every edge of a block", "[conv3d][
     set_out_size(p, 0, 33);
     check_problem(p);
   }
-  for (const int64_t ci : {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 28, 29, 57})  // where runs begin to be long
+  for (const int64_t ci : {1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17, 28, 29, 57})  // short runs and long ones
     for (const int64_t co : {8, 16, 32}) check_problem(cubic(1, {3, 2, 3}, ci, co, 3, 1, 1));
-  for (const int64_t co : {33, 40}) check_problem(cubic(1, {20, 20, 30}, 1, co, 3, 1, 1));  // positions in pieces
+  for (const int64_t co : {33, 40}) check_problem(cubic(1, {20, 20, 30}, 1, co, 3, 1, 1));  // several pieces
   for (const int64_t co : {3, 8, 24}) {
     const Conv3dProblem p = cubic(2, {5, 4, 9}, 1, co, 3, 1, 1);
     check_problem(with(p, {1, 1, 1}, {2, 1, 2}, {1, 2, 3}, {2, 1, 2}, {2, 0, 1}));
@@ -81,10 +82,10 @@ TEST_CASE("conv3d kernels: groups and depthwise", "[conv3d][kernels]") {
 TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a block", "[conv3d][kernels]") {
   for (const int64_t depth : {1, 2, 3, 7, 8, 9, 15, 16, 17, 33})  // tiles along D
     check_problem(cubic(1, {3, 4, depth}, 20, 20, 3, 1, 1, 20));
-  for (const int64_t k : {1, 2, 4, 5, 6, 7, 8})  // each number of taps has its own kernels; 8 is beyond them
+  for (const int64_t k : {1, 2, 4, 5, 6, 7, 8})  // each number of taps has its own kernel; 8 taps have none
     for (const int64_t depth : {6, 19})
       check_problem(with_kernel(cubic(1, {4, 5, depth}, 17, 17, 3, 1, 1, 17), {3, 3, k}));
-  for (const int64_t channels : {2, 5, 15, 16, 31, 64, 65, 130})  // vectors, and vectors of a task
+  for (const int64_t channels : {2, 5, 15, 16, 31, 64, 65, 130})  // numbers of vectors, and of vectors per task
     check_problem(cubic(1, {3, 4, 5}, channels, channels, 3, 1, 1, channels));
   for (const int64_t multiplier : {2, 3, 8, 17})
     for (const int64_t channels : {2, 9, 24})
@@ -101,7 +102,7 @@ TEST_CASE("conv3d kernels: lanes over groups at stride 1, around every edge of a
       with(cubic(1, {5, 6, 7}, 6, 12, 3, 1, 1, 6), {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 3, -1}));
 }
 
-// From 12 MiB on.
+// Outputs from 12 MiB on.
 TEST_CASE("conv3d kernels: outputs stored non-temporally", "[conv3d][kernels][large]") {
   check_problem(cubic(1, {40, 50, 61}, 1, 32, 3, 1, 1));
   for (const int64_t along : {1, 2, 5})
@@ -119,7 +120,7 @@ TEST_CASE("conv3d kernels: dilations, strides and odd pads", "[conv3d][kernels]"
   check_problem(with(p, {2, 3, 2}, {2, 1, 3}, {3, 2, 1}, {3, 0, -1}, {3, 2, 4}));
   check_problem(with(p, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {9, 8, 7}, {10, 8, 9}));     // beyond the kernel
   check_problem(with(p, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {-1, -2, -1}, {0, 0, -1}));  // crops
-  check_problem(with(p, {4, 4, 4}, {2, 2, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}));      // outputs that meet nothing
+  check_problem(with(p, {4, 4, 4}, {2, 2, 2}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}));      // outputs without an input
   check_problem(with(p, {1, 1, 1}, {100, 9, 50}, {1, 1, 1}, {100, 9, 50}, {100, 9, 50}));
   check_problem(with(p, {1, 1, 1}, {1, 1, 1}, {5, 7, 9}, {0, 0, 0}, {0, 0, 0}));  // stride beyond the kernel
 }
@@ -150,8 +151,8 @@ TEST_CASE("conv3d kernels: random problems", "[conv3d][kernels]") {
   }
 }
 
-// A fuzzer's finding: 2^30 phases of an output that has no elements took half a minute and gigabytes to be listed.
-TEST_CASE("conv3d kernels: without a sample nothing is planned", "[conv3d][kernels]") {
+// Found by a fuzzer: listing 2^30 phases of an output without elements took half a minute and gigabytes.
+TEST_CASE("conv3d kernels: without a sample no indirection is built", "[conv3d][kernels]") {
   constexpr int64_t huge = int64_t{1} << 30;
   Conv3dProblem p = cubic(0, {4, 4, 4}, 2, 2, 1, 1, 0);
   p.lhs_dilation[0] = huge;
@@ -164,7 +165,7 @@ TEST_CASE("conv3d kernels: without a sample nothing is planned", "[conv3d][kerne
   CHECK(dw == std::vector<float>(4));
 }
 
-TEST_CASE("conv3d algorithms: what is forced is what runs", "[conv3d][kernels]") {
+TEST_CASE("conv3d algorithms: a forced algorithm is used", "[conv3d][kernels]") {
   const std::string before = vg::conv3d_algorithm();
   for (const std::string& name : vg::conv3d_algorithms()) {
     const vg::Conv3dAlgorithmGuard scope(name);
@@ -210,7 +211,7 @@ TEST_CASE("conv3d kernels: the same bits for any number of threads", "[conv3d][k
   }
 }
 
-TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv3d][kernels]") {
+TEST_CASE("conv3d kernels: a NaN reaches exactly the outputs that depend on it", "[conv3d][kernels]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const Conv3dProblem& p : {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(1, {5, 6, 9}, 20, 3, 3, 2, 1),
                                  cubic(1, {5, 6, 9}, 20, 20, 3, 1, 1, 20), cubic(1, {5, 6, 9}, 6, 9, 3, 1, 1, 3),
@@ -228,7 +229,7 @@ TEST_CASE("conv3d kernels: a NaN reaches what it meets and nothing else", "[conv
     x[x.size() / 2] = dy[dy.size() / 2] = nan;
     check_sets();
     x[x.size() / 2] = dy[dy.size() / 2] = 1;
-    dy[0] = w[0] = nan;  // what the padding would multiply
+    dy[0] = w[0] = nan;  // the padding would be multiplied with these
     check_sets();
   }
 }

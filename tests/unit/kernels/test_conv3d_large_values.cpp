@@ -1,5 +1,5 @@
-// A finite value of any size reaches only the outputs that meet it: to within 10 times the error of the direct kernels,
-// with every algorithm on every set.
+// A finite value of any size reaches only the outputs that depend on it. The error of all others stays within 10 times
+// that of the direct kernels, with every algorithm and kernel set.
 #include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
@@ -40,7 +40,7 @@ Operands normal_operands(const Conv3dProblem& p) {
   return {normal(x_size(p), 1), normal(w_size(p), 2), normal(y_size(p), 3)};
 }
 
-/// The three passes in T by the algorithm and the set in force.
+/// The three passes in T with the current algorithm and kernel set.
 template <class T>
 NaiveConv3d run(const Conv3dProblem& p, const Operands& of) {
   return run_passes<T>(p, of.x, of.w, of.dy, vg::kernels::conv3d_forward<T>, vg::kernels::conv3d_grad_input<T>,
@@ -53,7 +53,7 @@ NaiveConv3d run_directly(const Conv3dProblem& p, const Operands& of) {
   return run<T>(p, of);
 }
 
-/// f(voxel's place along each axis, its first element) for each voxel.
+/// Calls f(position along each axis, index of the first element) for each voxel.
 template <class F>
 void each_voxel(int64_t batch, const int64_t (&size)[3], int64_t channels, const F& f) {
   std::size_t at = 0;
@@ -64,7 +64,7 @@ void each_voxel(int64_t batch, const int64_t (&size)[3], int64_t channels, const
           f(std::array<int64_t, 3>{h, w, d}, at);
 }
 
-/// Which voxels have the large value.
+/// The voxels that have the large value.
 struct Region {
   const char* name;
   bool (*has)(const std::array<int64_t, 3>& at, const int64_t (&size)[3]);
@@ -99,7 +99,7 @@ std::vector<double> filled(std::vector<double> v, const std::vector<double>& mas
 
 std::vector<double> ones(int64_t n) { return std::vector<double>(static_cast<std::size_t>(n), 1.0); }
 
-/// Largest errors where nothing of the mask was met.
+/// The largest errors of the results that do not depend on the mask.
 struct Errors {
   double algorithm = 0, direct = 0, rms = 0;
   std::size_t count = 0;
@@ -115,11 +115,12 @@ struct Errors {
     }
     rms = std::sqrt(rms / static_cast<double>(std::max<std::size_t>(count, 1)));
   }
-  /// Of few outputs the direct kernels' own largest error is small by chance: at least three roundings of the rms.
+  /// With few outputs the largest error of the direct kernels may be small by chance, so the bound is at least three
+  /// roundings of the rms.
   bool are_small() const { return count == 0 || algorithm <= 10 * std::max(direct, 1.8e-7 * rms); }
 };
 
-/// What each pass's outputs meet of the masked elements of x and dy.
+/// For each output of each pass, how many masked elements of x or dy it depends on.
 NaiveConv3d met_by(const Conv3dProblem& p, const std::vector<double>& x_mask, const std::vector<double>& dy_mask) {
   return {run_directly<double>(p, {x_mask, ones(w_size(p)), ones(y_size(p))}).y,
           run_directly<double>(p, {ones(x_size(p)), ones(w_size(p)), dy_mask}).dx,
@@ -128,10 +129,11 @@ NaiveConv3d met_by(const Conv3dProblem& p, const std::vector<double>& x_mask, co
 
 bool is_strided(const Conv3dProblem& p) { return vg::kernels::winograd::is_strided(p, Pass::forward); }
 
-/// By name.
+/// The results of the passes by name.
 using Results = std::vector<std::pair<std::string, std::vector<double>>>;
 
-/// f(direct, got) with what run_one() gives on every set, by the direct kernels and every other algorithm.
+/// Calls f(direct, got) with the results of run_one() by the direct kernels and by every other algorithm, for every
+/// kernel set.
 template <class Run, class F>
 void each_variant(const Conv3dProblem& p, const Run& run_one, const F& f) {
   using vg::kernels::winograd::Points;
@@ -153,8 +155,8 @@ void each_variant(const Conv3dProblem& p, const Run& run_one, const F& f) {
   }
 }
 
-/// Forward and grad_input with a large value in a region of x, and of dy; grad_weight where no product has the value,
-/// for dy is zero there, and, of the border, where padding alone separates some taps from it.
+/// Checks forward and grad_input with a large value in a region of x and of dy. Checks grad_weight where no product has
+/// the value, because dy is zero there or, at the border, because only padding separates some taps from it.
 void check_region(const Conv3dProblem& p, const Operands& normal, const Region& region, double value) {
   const auto x_mask = mask_of(region, p.batch, p.in_size, p.in_channels),
              dy_mask = mask_of(region, p.batch, p.out_size, p.out_channels);
@@ -192,7 +194,7 @@ void check_region(const Conv3dProblem& p, const Operands& normal, const Region& 
 
 const double large_values[] = {-1000, -32768, 1e6, 1e20, 1e37};
 
-/// `every`: with each value in each region; else each value in one region.
+/// With `every`, checks each value in each region, otherwise each value in one region.
 void check_large_values(const Conv3dProblem& p, bool every = false) {
   const Operands normal = normal_operands(p);
   std::size_t next = std::size(regions) - 1;
@@ -206,7 +208,8 @@ void check_large_values(const Conv3dProblem& p, bool every = false) {
 
 }  // namespace
 
-TEST_CASE("conv3d: a large value reaches what it meets and nothing else", "[conv3d][kernels][winograd][large-values]") {
+TEST_CASE("conv3d: a large value reaches exactly the outputs that depend on it",
+          "[conv3d][kernels][winograd][large-values]") {
   const Conv3dProblem dense = cubic(1, {7, 10, 9}, 8, 8, 3, 1, 1);
   check_large_values(dense, true);
   check_large_values(cubic(2, {6, 10, 9}, 16, 24, 3, 1, 0));                               // VALID
@@ -215,7 +218,7 @@ TEST_CASE("conv3d: a large value reaches what it meets and nothing else", "[conv
   check_large_values(with_kernel(dense, std::array<int64_t, 3>{1, 3, 3}));                 // planes
 }
 
-TEST_CASE("conv3d: a large value reaches what it meets: five taps, strides, transposes, few tiles",
+TEST_CASE("conv3d: a large value reaches exactly its outputs: five taps, strides, transposes, few tiles",
           "[conv3d][kernels][winograd][large-values]") {
   const Conv3dProblem five = cubic(1, {6, 7, 11}, 8, 8, 5, 1, 2);
   check_large_values(five);

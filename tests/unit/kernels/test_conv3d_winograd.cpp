@@ -28,7 +28,7 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
     REQUIRE(vg::kernels::winograd::applies(p));
     check_problem(p, seed);
   }
-  // blocks that end within a run, a strip, a sample; more channels than a part of grad_weight's; lanes +- 1
+  // blocks that end within a run, a strip or a sample; more channels than one part of grad_weight; lanes +- 1
   check_problem(cubic(3, {4, 4, 4}, 33, 17, 3, 1, 1));
   check_problem(cubic(1, {13, 9, 70}, 3, 5, 3, 1, 1));
   check_problem(cubic(1, {3, 37, 6}, 15, 16, 3, 1, 1));
@@ -36,8 +36,9 @@ TEST_CASE("conv3d kernels: random problems for Winograd", "[conv3d][kernels][win
   check_problem(cubic(2, {4, 9, 2}, 100, 97, 3, 1, 1));
 }
 
-// One or two outputs left along H or W are a short wide tile. All slices at once or by passes; blocks of each kind.
-TEST_CASE("conv3d kernels: short tiles of Winograd", "[conv3d][kernels][winograd]") {
+// One or two outputs left along H or W make a remainder tile. All slices at once or in stages; blocks of each edge
+// region.
+TEST_CASE("conv3d kernels: remainder tiles of Winograd", "[conv3d][kernels][winograd]") {
   for (const std::int64_t h : {2, 4, 5, 6, 7})
     for (const std::int64_t w : {1, 4, 6, 7})
       for (const std::int64_t channels : {8, 24}) check_problem(cubic(2, {h, w, 5}, channels, 9, 3, 1, 1));
@@ -55,16 +56,17 @@ TEST_CASE("conv3d kernels: strides of 2 for Winograd", "[conv3d][kernels][winogr
     check_problem(p, seed);
   }
   check_problem(cubic(1, {6, 5, 150}, 17, 33, 3, 2, 1));   // parts of D
-  check_problem(cubic(5, {14, 14, 14}, 16, 32, 3, 2, 1));  // several slabs
+  check_problem(cubic(5, {14, 14, 14}, 16, 32, 3, 2, 1));  // several partial sums
   check_problem(cubic(1, {4, 5, 6}, 130, 200, 3, 2, 1));   // more weights than volume
   check_problem(cubic(2, {3, 4, 5}, 3, 5, 3, 2, 0));       // VALID
   check_problem(cubic(1, {9, 33, 6}, 33, 16, 3, 2, 1));
 }
 
-TEST_CASE("conv3d kernels: strides of 2 for Winograd keep a NaN to what meets it", "[conv3d][kernels][winograd]") {
+TEST_CASE("conv3d kernels: strides of 2 for Winograd keep a NaN to the outputs that depend on it",
+          "[conv3d][kernels][winograd]") {
   const vg::Conv3dAlgorithmGuard algorithm("winograd");
   const Conv3dProblem p = cubic(1, {9, 8, 13}, 5, 17, 3, 2, 1);
-  for (std::int64_t at = 0; at < 8; ++at) {  // each place in a tile
+  for (std::int64_t at = 0; at < 8; ++at) {  // each position in a tile
     auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
     const auto voxel = [at](const int64_t* size, int64_t channels) {
       const int64_t h = 2 + at / 4, ww = 2 + at / 2 % 2, d = 2 + at % 2;
@@ -83,8 +85,8 @@ TEST_CASE("conv3d kernels: strides of 2 for Winograd keep a NaN to what meets it
   }
 }
 
-// F(2, 2)'s points are differences of inputs, but no output is one: nearly the error of the chains. grad_weight: as
-// above, where the direct kernels' chains are as short as a small volume's.
+// The points of F(2, 2) are differences of inputs, and no output is a difference, so the error is nearly that of the
+// chains. For grad_weight the bound is that of above if the chains of the direct kernels are short.
 TEST_CASE("conv3d kernels: strides of 2 by Winograd are as accurate as chains of products",
           "[conv3d][kernels][winograd][large]") {
   for (const Conv3dProblem& p : {cubic(2, {24, 24, 24}, 16, 32, 3, 2, 1), cubic(1, {20, 20, 20}, 64, 48, 3, 2, 1),
@@ -123,11 +125,11 @@ TEST_CASE("conv3d kernels: groups for Winograd", "[conv3d][kernels][winograd]") 
   const std::vector<int64_t> ones{1, 1, 1};
   check_problem(cubic(1, {9, 7, 13}, 32, 32, 3, 1, 1, 4));   // groups of 8: half vectors of AVX-512
   check_problem(cubic(2, {5, 6, 37}, 64, 32, 3, 1, 1, 4));   // 16 -> 8
-  check_problem(cubic(1, {6, 5, 9}, 32, 64, 3, 1, 1, 2));    // 16 -> 32: two vectors of a group
+  check_problem(cubic(1, {6, 5, 9}, 32, 64, 3, 1, 1, 2));    // 16 -> 32: two vectors per group
   check_problem(cubic(1, {6, 5, 9}, 24, 72, 3, 1, 1, 3));    // 8 -> 24: a whole and a half vector
   check_problem(cubic(1, {4, 3, 11}, 15, 21, 3, 1, 1, 3));   // 5 -> 7: every store is masked
   check_problem(cubic(1, {4, 3, 11}, 34, 38, 3, 1, 1, 2));   // 17 -> 19
-  check_problem(cubic(1, {4, 3, 11}, 16, 16, 3, 1, 1, 16));  // depthwise: a vector of u passes the last column
+  check_problem(cubic(1, {4, 3, 11}, 16, 16, 3, 1, 1, 16));  // depthwise: a vector exceeds the last column
   check_problem(cubic(1, {5, 4, 6}, 8, 8, 3, 1, 1));         // one group of half vectors
   check_problem(cubic(1, {5, 4, 6}, 20, 7, 3, 1, 1));
   const Conv3dProblem p = cubic(1, {6, 7, 12}, 16, 16, 3, 1, 1, 2);
@@ -146,8 +148,8 @@ TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][win
   check_problem(dilated(p, {2, 2, 2}));
   check_problem(dilated(p, {4, 4, 4}));
   check_problem(dilated(p, {2, 1, 4}));
-  check_problem(dilated(p, {8, 6, 12}));                                      // most phases are one output
-  check_problem(dilated(p, {10, 50, 14}));                                    // the centre alone is inside
+  check_problem(dilated(p, {8, 6, 12}));                                      // most phases have one output
+  check_problem(dilated(p, {10, 50, 14}));                                    // only the centre tap is inside
   check_problem(with(p, ones, {4, 3, 2}, ones, {0, 0, 0}, {0, 0, 0}));        // phases of different lengths
   check_problem(with(p, ones, {3, 2, 4}, ones, {11, 9, 17}, {12, 8, 19}));    // pads beyond the kernel
   check_problem(with(p, ones, {2, 2, 3}, ones, {-1, -2, -5}, {-2, 1, 0}));    // crops
@@ -156,12 +158,12 @@ TEST_CASE("conv3d kernels: dilated kernels for Winograd", "[conv3d][kernels][win
   check_problem(dilated(cubic(1, {3, 4, 5}, 130, 200, 3, 1, 1), {2, 3, 2}));  // few tiles
   check_problem(dilated(cubic(1, {3, 4, 2}, 5, 19, 3, 1, 1), {1, 2, 3}));     // a phase has no inputs
   Conv3dProblem one_tap = dilated(p, {2, 3, 2});
-  one_tap.kernel_size[0] = 1;  // its dilation means nothing
+  one_tap.kernel_size[0] = 1;  // its dilation does not matter
   set_out_size(one_tap, 0, 2);
   check_problem(one_tap);
 }
 
-// Volumes beyond the caches are stored past them: nothing else may differ. The samples alone are small enough.
+// Volumes that exceed the caches use non-temporal stores, and the samples alone do not. The results must be the same.
 TEST_CASE("conv3d kernels: large outputs of Winograd are those of their samples",
           "[conv3d][kernels][winograd][large]") {
   const std::string name = GENERATE("winograd", "winograd4", "winograd4x4x4");
@@ -215,10 +217,10 @@ TEST_CASE("conv3d kernels: Winograd applies where it is defined", "[conv3d][kern
   CHECK(!vg::kernels::winograd::applies(with(p, {1, 1, 2}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1})));
 }
 
-// Forward and grad_input: chains of Cin terms instead of 27 Cin. grad_weight: two thirds of a dimension's taps are
-// differences of larger sums (2.15 times the error of a chain in all; wide tiles' are no worse), which shorter chains
-// make up for where the direct kernels' are long; in small volumes and with the small tiles of 16 registers these are
-// as short (128 positions).
+// Forward and grad_input have chains of Cin terms instead of 27 Cin. In grad_weight two thirds of the taps along a
+// dimension are differences of larger sums, which makes 2.15 times the error of a chain in all (f4_complex tiles are no
+// worse). Shorter chains compensate for this if those of the direct kernels are long. In small volumes, and with the
+// small register tiles of 16 registers, those are equally short (128 positions).
 TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[conv3d][kernels][winograd][large]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {24, 24, 24}, 16, 16, 5, 1, 2)}) {
@@ -246,15 +248,17 @@ TEST_CASE("conv3d kernels: Winograd is as accurate as the direct kernels", "[con
         }
         INFO(set << ": " << name << " " << winograd[2] << " of an rms of "
                  << rms_error(exact.dw, std::vector<double>(exact.dw.size())));
-        CHECK(winograd[2] < 5e-7 * rms_error(exact.dw, std::vector<double>(exact.dw.size())));  // whatever the chains
+        CHECK(winograd[2] < 5e-7 * rms_error(exact.dw, std::vector<double>(exact.dw.size())));  // always
       }
     }
   }
 }
 
-// Where "auto" takes them: chains of at least 350 products, and sums over at least 2^15 outputs. PyTorch 2.15's
-// grad_weight of the last problem is wrong by 4.4e-6 of its rms (1.0e-6 in channels_last), its forward by 3.7e-7.
-TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of products", "[conv3d][kernels][large]") {
+// The problems for which "auto" chooses f4_depth tiles: chains of at least 350 products, and sums over at least 2^15
+// outputs. For the last problem the error of PyTorch 2.15 is 4.4e-6 of the rms in grad_weight (1.0e-6 in channels_last)
+// and 3.7e-7 in forward.
+TEST_CASE("conv3d kernels: Winograd's f4_depth tiles are as accurate as chains of products",
+          "[conv3d][kernels][large]") {
   for (const Conv3dProblem& p : {cubic(1, {16, 16, 16}, 16, 16, 3, 1, 1), cubic(1, {12, 12, 12}, 64, 48, 3, 1, 1),
                                  cubic(1, {32, 32, 32}, 16, 16, 3, 1, 1), cubic(1, {40, 40, 40}, 32, 32, 3, 1, 1)}) {
     const auto x = reals(x_size(p), 1), w = reals(w_size(p), 2), dy = reals(y_size(p), 3);
@@ -277,14 +281,14 @@ TEST_CASE("conv3d kernels: Winograd's long tiles are as accurate as chains of pr
   }
 }
 
-TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[conv3d][kernels][winograd]") {
+TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that depend on it", "[conv3d][kernels][winograd]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   const std::string name =
-      GENERATE("winograd", "winograd4", "winograd4x4x4");  // the others compute a tile again, by the first
+      GENERATE("winograd", "winograd4", "winograd4x4x4");  // the other tiles are recomputed with the first
   const vg::Conv3dAlgorithmGuard algorithm(name);
   for (const Conv3dProblem& p :
        {cubic(1, {5, 6, 20}, 5, 7, 3, 1, 1), cubic(2, {4, 7, 9}, 20, 17, 3, 1, 1), cubic(1, {5, 6, 20}, 5, 7, 5, 1, 2)})
-    for (std::int64_t at = 0; at < 32; ++at) {  // each place in a tile, in the first and between the last two
+    for (std::int64_t at = 0; at < 32; ++at) {  // each position in the first tile and between the last two
       auto x = small_integers(x_size(p), 1), w = small_integers(w_size(p), 2), dy = small_integers(y_size(p), 3);
       const std::int64_t row = p.in_size[2], plane = p.in_size[1] * row;
       const bool last = at >= 16;
@@ -297,15 +301,15 @@ TEST_CASE("conv3d kernels: Winograd keeps a NaN to the outputs that meet it", "[
         const vg::KernelSetGuard scope(set);
         INFO(set << " " << name << " " << to_line(p) << " voxel " << voxel);
         const NaiveConv3d got = run<float>(p, x, w, dy);
-        const double tolerance = name == "winograd4" ? 1e-5 : 0;  // as check_numbers: only the NaN's tiles are square
+        const double tolerance = name == "winograd4" ? 1e-5 : 0;  // as in check_numbers; F(2, 3) for the NaN's tiles
         CHECK(is_close(got.y, want.y, tolerance));
         CHECK(is_close(got.dx, want.dx, tolerance));
       }
     }
 }
 
-// Inside the volume: Winograd multiplies the zeros of the border, and a NaN by zero is NaN.
-TEST_CASE("conv3d kernels: with Winograd a NaN reaches what it meets", "[conv3d][kernels][winograd]") {
+// Inside of the volume only, because Winograd multiplies the zeros of the padding, and NaN times zero is NaN.
+TEST_CASE("conv3d kernels: with Winograd a NaN reaches the outputs that depend on it", "[conv3d][kernels][winograd]") {
   const Conv3dProblem dense = cubic(1, {7, 8, 21}, 20, 17, 3, 1, 1);
   for (const Conv3dProblem& p :
        {dense, dilated(dense, {2, 2, 2}), dilated(dense, {1, 3, 4}), cubic(1, {4, 4, 4}, 130, 150, 3, 1, 1)}) {

@@ -1,5 +1,5 @@
-// What is done to a convolution's outputs where they are computed (framework/kernels/common/epilogue.hpp), against the
-// same in a pass of its own; and convolutions that wait for it.
+// Compares epilogues of convolutions (framework/kernels/common/epilogue.hpp) with the same work in a separate pass, and
+// tests lazy convolutions, which use them.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <vector>
@@ -28,7 +28,7 @@ std::vector<T> normal(int64_t n, std::uint32_t seed, double mean = 0) {
   return std::vector<T>(t.data<double>(), t.data<double>() + n);
 }
 
-/// A problem's operands, and y by each way.
+/// A problem with its operands; run() computes y with an epilogue.
 template <class T>
 struct Case {
   Conv3dProblem p;
@@ -52,7 +52,7 @@ struct Case {
   }
 };
 
-/// Each sample's mean and sum of squares about it, channel by channel.
+/// The mean per sample and channel, and the sum of squares about it.
 struct Sums {
   std::vector<double> means, squares;
 };
@@ -77,7 +77,7 @@ Sums sums_of(const Conv3dProblem& p, const std::vector<T>& y) {
   return s;
 }
 
-/// The same from the pieces, by Chan's formula.
+/// The same sums from the chunks, combined with Chan's formula.
 Sums sums_of(const Conv3dProblem& p, const Moments& moments) {
   const auto n = static_cast<std::size_t>(p.batch * p.out_channels),
              channels = static_cast<std::size_t>(p.out_channels);
@@ -116,7 +116,7 @@ void check(const Conv3dProblem& p) {
   CHECK(worst < 1e-13);
 }
 
-/// On every set that this CPU has, with every algorithm.
+/// Runs f with every kernel set that this CPU has and every algorithm.
 template <class F>
 void each_variant(const F& f) {
   for (const std::string& set : vg::available_kernel_sets())
@@ -134,7 +134,7 @@ std::vector<Conv3dProblem> problems() {
                                  cubic(2, {6, 7, 8}, 1, 16, 3, 1, 1),
                                  cubic(2, {5, 5, 6}, 4, 3, 3, 1, 1),  // a stem, a head
                                  cubic(3, {5, 6, 7}, 12, 20, 3, 2, 1),
-                                 cubic(5, {3, 2, 3}, 6, 24, 1, 1, 0),  // samples within a row
+                                 cubic(5, {3, 2, 3}, 6, 24, 1, 1, 0),  // rows that contain several samples
                                  cubic(2, {6, 5, 9}, 16, 16, 3, 1, 1, 16),
                                  cubic(2, {6, 5, 9}, 96, 96, 3, 1, 1, 96),
                                  cubic(2, {6, 5, 9}, 16, 32, 3, 1, 1, 4),
@@ -154,7 +154,7 @@ std::vector<Conv3dProblem> problems() {
     }
     all.push_back(up);
   }
-  Conv3dProblem sparse = with_kernel(cubic(2, {3, 4, 5}, 8, 16, 1, 1, 0), {1, 3, 3});  // most outputs meet no tap
+  Conv3dProblem sparse = with_kernel(cubic(2, {3, 4, 5}, 8, 16, 1, 1, 0), {1, 3, 3});  // most outputs have no tap
   sparse.lhs_dilation[0] = 4;
   set_out_size(sparse, 0, 0);
   all.push_back(sparse);
@@ -173,7 +173,7 @@ TEST_CASE("epilogue: a map and sums are those of a pass by itself", "[kernels][e
   }
 }
 
-// What goes by non-temporal stores is in L2 or in its place when the epilogue has it.
+// With non-temporal stores the epilogue is applied while the outputs are in L2, or after they are stored.
 TEST_CASE("epilogue: large volumes", "[kernels][epilogue][large]") {
   for (const auto& [in, out, groups, k] :
        {std::array<int64_t, 4>{16, 16, 1, 3}, {1, 16, 1, 3}, {32, 32, 32, 3}, {16, 32, 1, 1}}) {
@@ -183,7 +183,7 @@ TEST_CASE("epilogue: large volumes", "[kernels][epilogue][large]") {
   }
 }
 
-TEST_CASE("epilogue: the same pieces for any number of threads", "[kernels][epilogue][threads]") {
+TEST_CASE("epilogue: the same chunks for any number of threads", "[kernels][epilogue][threads]") {
   for (const Conv3dProblem& p : problems()) {
     std::vector<std::vector<double>> pieces;
     for (const int threads : {1, 2, 3, 8}) {
@@ -229,7 +229,7 @@ double distance(const Variable& a, const Variable& b) { return max(abs(a - b)).i
 
 }  // namespace
 
-TEST_CASE("a convolution waits, unless its input may change", "[fusion]") {
+TEST_CASE("a convolution is lazy, unless its input may change", "[fusion]") {
   const Variable w = weights(1, false);
   CHECK(lazy_op_of(conv3d(volume(1, false), w, same)) != nullptr);
   CHECK(lazy_op_of(conv3d(volume(1, true) + 1.0, w, same)) != nullptr);
@@ -240,10 +240,10 @@ TEST_CASE("a convolution waits, unless its input may change", "[fusion]") {
   memory.data<float>()[0] = 100;
   CHECK(y.value().values() == want.value().values());
 
-  const Conv3dArgs huge{.padding = {{{1 << 29, 1 << 29}, {1 << 19, 1 << 19}, {1, 1}}}};  // no memory holds that
+  const Conv3dArgs huge{.padding = {{{1 << 29, 1 << 29}, {1 << 19, 1 << 19}, {1, 1}}}};  // larger than any memory
   CHECK_THROWS_AS(conv3d(volume(1, false), w, huge), std::bad_alloc);
 
-  Variable chain = volume(2, false);  // one waits, not all
+  Variable chain = volume(2, false);  // only the last convolution is lazy
   const Variable square_weights(random::normal({3, 3}, {1, 1, 1, 4, 4}));
   for (int i = 0; i < 20000; ++i) chain = conv3d(chain, square_weights * 0.0);
   CHECK(max(abs(chain)).item() == 0);
@@ -273,7 +273,7 @@ TEST_CASE("fusion: statistics, biases and activations in the convolution's pass"
   check_equal(
       [&](auto x, auto w) { return normalize(bias_add(conv3d(x, w, same), bias), mean, var, scale, {}, 1e-5) * 1.0; },
       1e-6);
-  // values that are asked for twice
+  // values that are used twice
   check_equal(
       [&](auto x, auto w) {
         const Variable y = conv3d(x, w, same);
@@ -294,7 +294,7 @@ TEST_CASE("fusion: statistics, biases and activations in the convolution's pass"
       1e-6);
 }
 
-TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs comes about", "[fusion][memory]") {
+TEST_CASE("fusion: in Sequential, only the activated outputs of a convolution are stored", "[fusion][memory]") {
   const bool constant = GENERATE(false, true);
   Sequential net(Conv3d({.in_size = {16, 16, 16, 4}, .out_channels = 4, .kernel_size = 1}), ReLU(),
                  Conv3d({.out_channels = 16, .kernel_size = 3, .b_init = init::Normal(0.5)}));
@@ -302,7 +302,7 @@ TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs 
   net.push_back(std::make_shared<LeakyReLU>());
   const Variable x(random::normal({1, 1}, {8, 16, 16, 16, 4}));
   const NoGradGuard no_grad;
-  const Conv3dAlgorithmGuard direct("direct");  // takes no memory for tiles
+  const Conv3dAlgorithmGuard direct("direct");  // needs no memory for tiles
   const auto peak = [&](bool fuse) {
     const FusionGuard scope(fuse);
     net(x).value();
@@ -312,7 +312,7 @@ TEST_CASE("fusion: in Sequential, nothing but a convolution's activated outputs 
     return memory::stats().peak - before;
   };
   const std::int64_t bytes = 8 * 16 * 16 * 16 * 16 * 4;
-  CHECK(peak(true) < bytes * 7 / 4);  // y and its quarter of an input
+  CHECK(peak(true) < bytes * 7 / 4);  // y and an input of a quarter of its size
   CHECK(peak(false) > bytes * 2);
 }
 
@@ -338,11 +338,11 @@ TEST_CASE("fusion: Sequential pools before it activates, to the same bits", "[fu
   CHECK(fused[0] == plain[0]);
   CHECK(fused[1] == plain[1]);
   REQUIRE(fused.size() == 4);
-  CHECK(fused[2] == plain[2]);  // of the weights; the bias' sum is over other numbers
+  CHECK(fused[2] == plain[2]);  // gradient of the weights; that of the bias sums other numbers
   for (std::size_t i = 0; i < plain[3].size(); ++i) CHECK(fused[3][i] == Approx(plain[3][i]).epsilon(1e-5));
 }
 
-TEST_CASE("fusion: max_pool3d pools before a bias that nobody else has, to the same bits", "[fusion]") {
+TEST_CASE("fusion: max_pool3d pools before a donated bias sum, to the same bits", "[fusion]") {
   const Pool3dArgs overlapping{.kernel_size = {3, 3, 3}, .stride = {2, 2, 2}, .padding = {{{1, 1}, {1, 1}, {1, 1}}}};
   for (const Pool3dArgs& args : {Pool3dArgs{}, overlapping}) {
     const Variable x(random::normal({1, 1}, {2, 4, 5, 6, 3}), true), b(random::normal({1, 2}, {3}), true);
@@ -360,13 +360,13 @@ TEST_CASE("fusion: max_pool3d pools before a bias that nobody else has, to the s
     CHECK(fused[2].value().values() == plain[2].value().values());
     for (std::int64_t i = 0; i < 3; ++i)
       CHECK(fused[1].value().value_at(i) == Approx(plain[1].value().value_at(i)).epsilon(1e-5));
-    const Variable sum = bias_add(x, b), kept = max_pool3d(sum, args);  // the caller may ask for its gradient
+    const Variable sum = bias_add(x, b), kept = max_pool3d(sum, args);  // the caller has a handle of sum
     CHECK(kept.op() == "max_pool3d");
     CHECK(gradients(kept, {sum}, seed)[0].value().values() == plain[0].value().values());
   }
 }
 
-TEST_CASE("fusion: gelu takes a bias in that nobody else has, to the same bits", "[fusion]") {
+TEST_CASE("fusion: gelu absorbs a donated bias sum, to the same bits", "[fusion]") {
   for (const DType dtype : {f32, f64}) {
     const auto draw = [&](std::uint32_t key, const Shape& shape) {
       return Variable(random::normal({3, key}, shape.vec()).to(dtype), true);
@@ -385,7 +385,7 @@ TEST_CASE("fusion: gelu takes a bias in that nobody else has, to the same bits",
       for (std::size_t i = 0; i < 2; ++i) CHECK(distance(fused[i], plain[i]) == 0);
       CHECK(distance(fused[2], plain[2]) <= (dtype == f32 ? 1e-6 : 1e-13));
     }
-    const Variable sum_of = bias_add(x, draw(4, {4})), y = gelu(sum_of);  // the caller may ask for its gradient
+    const Variable sum_of = bias_add(x, draw(4, {4})), y = gelu(sum_of);  // the caller has a handle of sum_of
     CHECK(y.op() == "gelu");
     CHECK(gradients(sum(y), {sum_of})[0].shape() == x.shape());
   }

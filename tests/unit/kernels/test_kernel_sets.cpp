@@ -11,7 +11,7 @@
 
 using namespace vg::test;
 
-TEST_CASE("kernel sets: what is forced is what runs", "[kernels]") {
+TEST_CASE("kernel sets: a forced set is used", "[kernels]") {
   const auto compiled = vg::compiled_kernel_sets(), available = vg::available_kernel_sets();
   REQUIRE(compiled.back() == "portable");
   REQUIRE(available.back() == "portable");
@@ -34,8 +34,8 @@ TEST_CASE("kernel sets: what is forced is what runs", "[kernels]") {
   CHECK(vg::kernel_set() == before);
 }
 
-// Run by the next test in a process of its own: the environment counts at the first use.
-TEST_CASE("kernel sets: print the set in force", "[.kernel-set-of-environment]") {
+// The next test runs this in a new process, because the environment is read at the first use.
+TEST_CASE("kernel sets: print the current set", "[.kernel-set-of-environment]") {
   try {
     std::printf("<%s>\n", vg::kernel_set().c_str());
   } catch (const vg::ValueError& e) {

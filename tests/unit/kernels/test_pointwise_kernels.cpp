@@ -1,4 +1,5 @@
-// The pointwise and per-channel kernels on every kernel set that this CPU has, against plain loops in long double.
+// Compares the pointwise and per-channel kernels, with every kernel set that this CPU has, with plain loops in long
+// double.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -95,7 +96,7 @@ void check_maps(int64_t rows, int64_t channels) {
       const std::size_t c = i % n;
       sum_g[c] -= at(masked, i), sum_gx[c] -= at(masked, i) * at(x, i);
       const double centred = at(x, i) - at(centre, c), v = centred * at(factor, c) + at(shift, c);
-      if (std::abs(v) < 1e-4) continue;  // either side of the kink
+      if (std::abs(v) < 1e-4) continue;  // too near to the kink
       compare(plain[i], activated(a, v));
       compare(sum[i], activated(a, v + at(r, i)));
       compare(biased[i], activated(a, at(x, i) + at(shift, c)));
@@ -122,7 +123,8 @@ void check_pointwise(int64_t n) {
   CHECK(same);
 }
 
-/// Gradients by the result y: kept to the bit, and summed up whether they are kept (in the caches or past them) or not.
+/// Gradients that read the sign from the result y: the same bits and sums whether they are stored (also with
+/// non-temporal stores) or not.
 template <class T>
 void check_activated_dots(int64_t rows, int64_t channels) {
   const auto n = static_cast<std::size_t>(channels);
@@ -230,7 +232,7 @@ TEST_CASE("per-channel kernels", "[kernels][pointwise]") {
           check_channels<double>(rows, channels, mean);
         }
       }
-    for (const int64_t channels : {1024, 2500, 4100}) {  // rows that are cut
+    for (const int64_t channels : {1024, 2500, 4100}) {  // rows that are divided
       check_maps<float>(3, channels);
       check_maps<double>(3, channels);
       check_activated_dots<float>(3, channels);

@@ -1,5 +1,5 @@
-// Max pooling on every kernel set, against the definition: whole vectors of channels, halves and single ones; windows
-// that tile the volume, overlap, leave voxels out and reach into the padding; ties and NaN.
+// Compares max pooling, with every kernel set, with the definition: channels in whole vectors, half vectors and single
+// ones; windows that tile the volume, overlap, leave voxels out and reach into the padding; ties and NaN.
 #include <array>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -77,8 +77,8 @@ TEST_CASE("max_pool3d: every kernel set gives the first maximum of each window",
           REQUIRE(got.size() == want.dx.size());
           double worst = 0;
           for (std::size_t i = 0; i < got.size(); ++i) worst = std::max(worst, std::abs(got[i] - want.dx[i]));
-          CHECK(worst <= 1e-6);       // shared voxels are summed in another order
-          const NoGradGuard no_grad;  // without places
+          CHECK(worst <= 1e-6);       // gradients of shared voxels are summed in another order
+          const NoGradGuard no_grad;  // does not store the positions of maxima
           CHECK(same(max_pool3d(Variable(x), args).value().values(), want.y));
         }
     }

@@ -1,4 +1,4 @@
-// Blocks and the layers beside them: sizes, parameter counts of their PyTorch twins, use in Sequential, and errors.
+// Blocks and related layers: sizes, parameter counts of their PyTorch twins, use in Sequential, and errors.
 #include <catch2/catch.hpp>
 
 #include "support/golden.hpp"
@@ -40,7 +40,7 @@ TEST_CASE("residual blocks: sizes and the parameters of torchvision's blocks", "
   net.train();
   net.build({4, 4, 4, 2});
   CHECK(net.out_size() == Size{8});
-  CHECK(net.get<ResidualBlock3d>(0).main->at(1)->training());  // though it was made after train()
+  CHECK(net.get<ResidualBlock3d>(0).main->at(1)->training());  // although it was built after train()
   CHECK(net.states().has("layers.0.main.layers.0.weight"));
   CHECK(net.states().has("layers.0.shortcut.layers.1.running_mean"));
   CHECK(net(numbers({2, 4, 4, 4, 2})).shape() == Shape{2, 8});
@@ -75,7 +75,7 @@ TEST_CASE("residual blocks and squeeze-and-excite say what is wrong", "[blocks]"
   CHECK_THAT(message_of([] { BottleneckBlock3d({.channels = 2, .expansion = -1}); }), Contains("expansion: got -1"));
   CHECK_THAT(message_of([] { SqueezeExcite3d({.reduction = 0}); }), Contains("[SqueezeExcite3d] reduction: got 0"));
   SqueezeExcite3d excite({.in_size = {2, 2, 2, 4}});
-  CHECK(count(excite) == 4 + 1 + 4 + 4);  // one hidden feature at least
+  CHECK(count(excite) == 4 + 1 + 4 + 4);  // at least one hidden feature
   CHECK_THAT(message_of([&] { excite(numbers({2, 2, 2, 3})); }), Contains("[SqueezeExcite3d] input: got (2, 2, 2, 3)"));
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("WeightNormConv3d: starts as its direction, and follows its magnitude"
   CHECK(golden::error(y, same_kernel(x).value()) < 1e-5);
   conv.weight.set("magnitude", (conv.weight["magnitude"] * 2.0).value());
   CHECK(golden::error(conv(x).value(), mul(Variable(y), 2.0).value()) < 1e-5);
-  conv.weight.set("direction", (conv.weight["direction"] * 5.0).value());  // its length is of no matter
+  conv.weight.set("direction", (conv.weight["direction"] * 5.0).value());  // its length does not matter
   CHECK(golden::error(conv(x).value(), mul(Variable(y), 2.0).value()) < 1e-5);
   CHECK_THAT(message_of([] {
                WeightNormConv3d({.in_size = {4, 4, 4, 2}, .kernel_size = 3});

@@ -1,4 +1,4 @@
-// Conv3d as its users see it: the arguments of brainstate.nn.Conv3d, its shapes, its numbers, its errors.
+// The layer Conv3d: the arguments of brainstate.nn.Conv3d, its shapes, numbers and errors.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -78,7 +78,7 @@ TEST_CASE("Conv3d: bad arguments are errors that say what is wrong, legal ones a
       return conv.out_size();
     };
     const json& config = c.at("config");
-    // Where brainstate lets nonsense through and we do not.
+    // brainstate accepts these invalid arguments, and voxgrad does not.
     const bool stricter = config.at("kernel_size") == 0 || config.value("stride", json(1)) == 0 ||
                           config.value("stride", json(1)) == -1 || config.at("out_channels") == 0 ||
                           config.at("in_size")[0] == 0 || config.at("kernel_size") == 9;
@@ -98,7 +98,7 @@ TEST_CASE("Conv3d: bad arguments are errors that say what is wrong, legal ones a
   }
 }
 
-TEST_CASE("Conv3d: errors name the argument, the value and what is allowed") {
+TEST_CASE("Conv3d: errors name the argument, the value and the allowed values") {
   const auto message = [](Conv3dOptions o) {
     if (o.in_size.empty()) o.in_size = {8, 8, 8, 4};
     if (!o.kernel_size.given()) o.kernel_size = 3;
@@ -149,7 +149,7 @@ TEST_CASE("Conv3d: errors name the argument, the value and what is allowed") {
   CHECK_THROWS_AS(conv(Variable()), ValueError);
 }
 
-TEST_CASE("Conv3d: a batch of none, and one sample") {
+TEST_CASE("Conv3d: an empty batch, and one sample") {
   Conv3d conv({.in_size = {4, 4, 4, 2}, .out_channels = 3, .kernel_size = 3, .b_init = init::Constant(1)});
   const Variable y = conv(ones({0, 4, 4, 4, 2}));
   CHECK(y.shape() == Shape{0, 4, 4, 4, 3});
@@ -177,7 +177,7 @@ TEST_CASE("Conv3d: arrays as initial values, masks and biases that broadcast, dt
   const Tensor g = conv.weight["weight"].grad().value();
   for (std::int64_t i = 0; i < g.numel(); ++i) CHECK((g.value_at(i) == 0) == (i % 2 == 1));
 
-  // The user's array is not written to when the layer's value is.
+  // A write to the layer's value does not change the user's array.
   conv.weight.writable("weight").data<double>()[0] = 99;
   CHECK(w.value_at(0) != 99);
   conv.to(f32);
@@ -221,7 +221,7 @@ TEST_CASE("Conv3d: extents that are not fixed") {
   Conv3d valid({.in_size = {dynamic, dynamic, dynamic, 1}, .out_channels = 1, .kernel_size = 3, .padding = "VALID"});
   CHECK(valid.out_size() == Size{dynamic, dynamic, dynamic, 1});
   CHECK_THAT(message_of([&] { valid(ones({2, 3, 3, 1})); }), Contains("output: would be empty"));
-  // A fixed twin computes the same.
+  // A layer with fixed extents computes the same.
   Conv3d fixed({.in_size = {5, 6, 7, 1},
                 .out_channels = 1,
                 .kernel_size = 3,
@@ -231,7 +231,7 @@ TEST_CASE("Conv3d: extents that are not fixed") {
   CHECK(golden::error(valid(x).value(), fixed(x).value()) == 0);
 }
 
-TEST_CASE("Conv3d: made first, built later") {
+TEST_CASE("Conv3d: constructed first, built later") {
   Conv3d conv({.out_channels = 3, .kernel_size = 3});
   CHECK(conv.in_size().empty());
   CHECK_THAT(message_of([&] {

@@ -1,4 +1,4 @@
-// docs/layers.md lists every option of every layer, with the defaults that the headers have.
+// docs/layers.md lists every option of every layer with the defaults of the headers.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <map>
@@ -19,7 +19,7 @@ namespace {
 
 struct Options {
   std::string cell;             // "`in_size`, **`out_channels`**, `stride = 1`": required ones are bold
-  std::set<std::string> names;  // of the members
+  std::set<std::string> names;  // names of the members
 };
 
 // The options aggregates of layers/*.hpp by name. A member is one line: "type name = default;  ///< comment".
@@ -65,7 +65,7 @@ TEST_CASE("docs/layers.md: the options of each layer are those of the headers") 
   CHECK(options.size() == 27);
   for (const auto& [name, o] : options) {
     const std::string line = line_of("| `" + name + "` | ");
-    const std::string end = " | " + o.cell + " |";  // what the line must end with
+    const std::string end = " | " + o.cell + " |";  // the expected end of the line
     CHECK_THAT(line, EndsWith(end));
     for (const std::string& member : o.names) CHECK_THAT(line_of("| `" + member + "` | "), StartsWith("| `"));
   }
@@ -73,7 +73,7 @@ TEST_CASE("docs/layers.md: the options of each layer are those of the headers") 
     CHECK_THAT(page, Catch::Matchers::Matches("[^]*\\b" + kind + "\\b[^]*"));
 }
 
-TEST_CASE("short forms: one number is the one option that says all") {
+TEST_CASE("short forms: one number sets the main option") {
   using namespace vg;
   const auto same = [](const Module& a, const Module& b) { return a.kind() == b.kind() && a.options() == b.options(); };
   CHECK(same(MaxPool3d(2), MaxPool3d({.kernel_size = 2})));
@@ -86,7 +86,7 @@ TEST_CASE("short forms: one number is the one option that says all") {
   CHECK(same(ELU(0.5), ELU({.alpha = 0.5})));
   CHECK_THROWS_WITH(MaxPool3d(0), Catch::Matchers::Contains("[MaxPool3d] kernel_size"));
   CHECK_THROWS_WITH(Linear(-1), Catch::Matchers::Contains("[Linear] out_features: got -1"));
-  // A number alone would mean one thing in brainstate and another in PyTorch.
+  // A single number would have different meanings in brainstate and in PyTorch.
   CHECK_FALSE(std::is_constructible_v<AvgPool3d, int>);
   CHECK_FALSE(std::is_constructible_v<Dropout, double>);
   CHECK_FALSE(std::is_constructible_v<GroupNorm, int>);

@@ -1,4 +1,4 @@
-// Initializers draw what brainstate draws for the same seed.
+// Initializers draw the values of brainstate for the same seed.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -38,7 +38,7 @@ double deviation(const Tensor& t) {
   return std::sqrt(sum / static_cast<double>(t.numel()));
 }
 
-// |got - want| in units of the distribution's scale.
+// The largest difference in units of the distribution's scale.
 double scaled_error(const Tensor& got, const Tensor& want) {
   const double scale = deviation(want);
   return golden::error(got, want, Tensor::full(want.shape(), scale > 0 ? scale : 1, f64));
@@ -46,7 +46,7 @@ double scaled_error(const Tensor& got, const Tensor& want) {
 
 }  // namespace
 
-TEST_CASE("initializers draw brainstate's numbers, one key a call") {
+TEST_CASE("initializers draw brainstate's numbers, with one key per call") {
   const json file = golden::read(golden::path_of("initializers.json"));
   for (const json& c : file.at("cases")) {
     if (!c.contains("initializer")) continue;
@@ -84,7 +84,7 @@ TEST_CASE("an orthogonal matrix is orthogonal, for any axis and side") {
     const Tensor w = init::Orthogonal(2, axis)(shape);
     REQUIRE(w.shape() == shape);
     const int at = axis < 0 ? axis + 3 : axis;
-    // Slices along the axis are the rows: fewer rows than columns here, so they are orthogonal, of length 2.
+    // Slices along the axis are the rows. There are fewer rows than columns, so the rows are orthogonal with length 2.
     const std::int64_t rows = shape.at(at);
     for (std::int64_t r = 0; r < rows; ++r)
       for (std::int64_t s = 0; s < rows; ++s) {
@@ -106,7 +106,7 @@ TEST_CASE("an orthogonal matrix is orthogonal, for any axis and side") {
   CHECK_THROWS_AS(init::Orthogonal()({2, 0}), ValueError);
 }
 
-TEST_CASE("a delta-orthogonal kernel is zero but in its middle") {
+TEST_CASE("a delta-orthogonal kernel is zero except in its middle") {
   random::seed(3);
   const Tensor w = init::DeltaOrthogonal()({3, 3, 3, 2, 4});
   double inside = 0, all = 0;
@@ -120,7 +120,7 @@ TEST_CASE("a delta-orthogonal kernel is zero but in its middle") {
   CHECK_THROWS_AS(init::DeltaOrthogonal()({4, 4}), ValueError);
 }
 
-TEST_CASE("a truncated normal stays within its bounds, which are values") {
+TEST_CASE("a truncated normal stays within its bounds") {
   random::seed(1);
   const Tensor w = init::TruncatedNormal(1, 0.5, 0.8, 1.1)({1000});
   double sum = 0;

@@ -1,4 +1,4 @@
-// What layers say to inputs of another dtype or layout, where a user has two or three ways out.
+// Messages of layers for inputs of another dtype or layout, which offer two or three solutions.
 #include <catch2/catch.hpp>
 #include <memory>
 
@@ -72,7 +72,7 @@ TEST_CASE("a channels-first input to a channels-last layer: the message says so,
         "W, D, C): permute it with vg::transpose(x, {0, 2, 3, 4, 1})";
     CHECK_THAT(message_of([&] { layer(ones({3, 2, 4, 4, 4})); }), Contains("[" + kind + "] input: got (3, 2, 4, 4"));
     CHECK_THAT(message_of([&] { layer(ones({3, 2, 4, 4, 4})); }), Contains(says));
-    // Any other wrong shape is not taken for one.
+    // Any other wrong shape is not reported as channels-first.
     CHECK_THAT(message_of([&] { layer(ones({3, 4, 4, 3, 2})); }), !Contains("channels-first"));
     CHECK_THAT(message_of([&] { layer(ones({3, 5, 4, 4, 4})); }), !Contains("channels-first"));
   }
@@ -109,14 +109,14 @@ TEST_CASE("branches whose extents differ by a voxel: the message says how a U-Ne
     CHECK_THAT(message, Contains("an odd extent was halved on the way down: use extents that are multiples of 2^levels "
                                  "for a U-Net of that many levels, or pad the input with vg::pad and crop the output"));
   }
-  // Shapes that differ otherwise get no such advice.
+  // Other differences of shapes give no such advice.
   Branches other({}, Identity(), GlobalAvgPool3d());
   CHECK_THAT(message_of([&] { other(ones({1, 4, 4, 4, 2})); }), !Contains("2^levels"));
 }
 
-TEST_CASE("BatchNorm3d refuses one value for each channel in training mode", "[messages]") {
+TEST_CASE("BatchNorm3d refuses one value per channel in training mode", "[messages]") {
   BatchNorm3d norm({.in_size = {dynamic, dynamic, dynamic, 2}});
-  CHECK(norm(ones({1, 1, 1, 1, 2})).shape() == Shape{1, 1, 1, 1, 2});  // evaluation takes it
+  CHECK(norm(ones({1, 1, 1, 1, 2})).shape() == Shape{1, 1, 1, 1, 2});  // evaluation mode accepts it
   norm.train();
   const Tensor before = norm.running_mean["value"].value().clone();
   for (const Shape& shape : {Shape{1, 1, 1, 1, 2}, Shape{1, 1, 1, 2}})
@@ -128,7 +128,7 @@ TEST_CASE("BatchNorm3d refuses one value for each channel in training mode", "[m
   CHECK(norm(ones({1, 1, 2, 1, 2})).shape() == Shape{1, 1, 2, 1, 2});
 }
 
-TEST_CASE("padding that crops more than there is: layers refuse it when built, open extents at the call",
+TEST_CASE("padding that crops more than an axis has: layers refuse it when built, with open extents at the call",
           "[messages]") {
   const std::vector<Pads> crop{{-2, 5}, {0, 0}, {0, 0}};
   const auto says = [](const std::string& kind) { return "[" + kind + "] padding: got (-2, 5) along H, of extent 1"; };
@@ -145,7 +145,7 @@ TEST_CASE("padding that crops more than there is: layers refuse it when built, o
   CHECK_THAT(message_of([&] { open(ones({1, 1, 4, 4, 2})); }), Contains(says("Conv3d")));
 }
 
-TEST_CASE("layers refuse extents past 2^31 of a batch of none", "[messages]") {
+TEST_CASE("layers refuse extents past 2^31 of an empty batch", "[messages]") {
   const Variable none(Tensor({0, INT64_MAX, 4, 4, 2}));
   MaxPool3d pool({.kernel_size = 3, .stride = 2, .padding = "SAME"});
   CHECK_THAT(message_of([&] { pool(none); }), Contains("[MaxPool3d] input: got spatial extents (9223372036854775807"));

@@ -1,4 +1,4 @@
-// The layers against the reference files, against differences, and as they are used: sizes, modes, Sequential, errors.
+// The layers: comparison with the reference files and with finite differences, sizes, modes, Sequential, errors.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -55,7 +55,7 @@ void replay(const json& record, Module& m, DType dtype, double allowed) {
   }
 }
 
-// Parameters are moved off their starting values, so that a scale of ones hides nothing.
+// Parameters are changed first, because initial values such as a scale of ones would hide mistakes.
 void check_gradients(Module& m, const Shape& shape) {
   m.to(f64);
   std::vector<Variable> leaves;
@@ -175,7 +175,7 @@ TEST_CASE("BatchNorm3d: modes, running statistics, sizes") {
   const Tensor before = norm.running_mean["value"].value();
   const Variable y = norm(x);
   CHECK(mean(y).item() == Approx(0).margin(1e-5));
-  CHECK(before.value_at(0) == 0);  // the old value is not written to
+  CHECK(before.value_at(0) == 0);  // the old value is not overwritten
   CHECK(norm.running_mean["value"].value().value_at(0) == Approx(0.05).margin(0.02));
   CHECK(norm(reshape(slice(x, 0, {0, 1}), {2, 2, 2, 3})).shape() == Shape{2, 2, 2, 3});
   CHECK_THROWS_AS(norm(ones({4, 2, 2, 3, 3})), ValueError);
@@ -188,7 +188,7 @@ TEST_CASE("BatchNorm3d: modes, running statistics, sizes") {
   CHECK_THAT(message_of([] { BatchNorm3d()(ones({1, 2, 2, 2, 3})); }), Contains("[BatchNorm3d] in_size: not given"));
 }
 
-TEST_CASE("GroupNorm, InstanceNorm3d, LayerNorm: what they refuse") {
+TEST_CASE("GroupNorm, InstanceNorm3d, LayerNorm: bad arguments are refused") {
   CHECK_THAT(message_of([] { GroupNorm({.in_size = {6}}); }),
              Contains("num_groups: got 32; must divide the channels, 6"));
   CHECK_THAT(message_of([] { GroupNorm({.num_groups = 2, .group_size = 3}); }), Contains("got both"));
@@ -263,7 +263,7 @@ TEST_CASE("Dropout: keeps with probability keep_prob; its own stream, or the def
   Dropout own({.keep_prob = 0.8, .seed = 42});
   const Variable x = ones({3, 2, 2, 2, 5});
   CHECK(own(x).is(x));
-  CHECK(own.random->key() == random::key_of(42));  // evaluation draws nothing
+  CHECK(own.random->key() == random::key_of(42));  // evaluation mode draws nothing
   own.train();
   const json record = golden::read(golden::path_of("layers/dropout_keep_0_8.json"));
   for (const char* mask : {"keep_mask", "second_call_keep_mask"}) {
@@ -283,7 +283,7 @@ TEST_CASE("Dropout: keeps with probability keep_prob; its own stream, or the def
   for (double bad : {0.0, -0.5, 1.5, std::nan("")}) CHECK_THROWS_AS(Dropout({.keep_prob = bad}), ValueError);
 }
 
-TEST_CASE("Sequential: infers sizes, names its children, refuses what does not fit") {
+TEST_CASE("Sequential: infers sizes, names its children, refuses modules that do not fit") {
   Sequential net(Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3, .stride = 2}), BatchNorm3d(),
                  ReLU(), MaxPool3d({.kernel_size = 2}), Dropout(), Flatten(), Linear({.out_features = 2}));
   CHECK(net.in_size() == Size{8, 8, 8, 1});
@@ -317,7 +317,7 @@ TEST_CASE("Sequential: infers sizes, names its children, refuses what does not f
   CHECK(nested.states().has("layers.0.layers.0.weight"));
 }
 
-TEST_CASE("every layer says its options by name, and none twice") {
+TEST_CASE("every layer lists its options by name, and none twice") {
   const std::vector<std::shared_ptr<Module>> layers{
       std::make_shared<Conv3d>(Conv3dOptions{.in_size = {4, 4, 4, 2}, .out_channels = 2, .kernel_size = 3}),
       std::make_shared<ConvTranspose3d>(

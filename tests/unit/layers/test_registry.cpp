@@ -1,4 +1,4 @@
-// load_model: every layer comes back from its description with the same bits, and nothing else comes.
+// load_model: every layer is made again from its description with the same bits, and anything else is refused.
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <regex>
@@ -64,7 +64,7 @@ TEST_CASE("registry: every layer comes back with the same bits") {
       if (c.model->parameters().empty()) break;
     }
   }
-  // The table has every layer that the headers declare, and a case here.
+  // The table has every layer that the headers declare, and each has a case here.
   std::set<std::string> declared;
   const std::regex kind("std::string kind\\(\\) const override \\{ return \"(\\w+)\"; \\}");
   for (const auto& entry : std::filesystem::recursive_directory_iterator(vg::test::source_folder() / "layers")) {

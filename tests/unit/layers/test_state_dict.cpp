@@ -1,4 +1,4 @@
-// state_dict and load_state_dict: PyTorch's file of a net gives PyTorch's numbers, and is written again bit for bit.
+// state_dict and load_state_dict: a net from PyTorch's file gives PyTorch's outputs and is written again bit for bit.
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -20,7 +20,7 @@ using vg::test::same_bits;
 
 namespace {
 
-// make_golden_state_dict.py has the same in PyTorch.
+// make_golden_state_dict.py has the same net in PyTorch.
 Sequential make_net() {
   const Initializer bias = init::ZeroInit();
   return Sequential(
@@ -64,7 +64,7 @@ std::vector<std::string> names_of(const NamedTensors& tensors) {
   return names;
 }
 
-// Fills every floating tensor with numbers of its own.
+// Fills every floating-point tensor with different numbers.
 void fill(Module& m) {
   std::uint64_t seed = 0;
   for (const auto& [path, state] : m.states())
@@ -81,7 +81,7 @@ TEST_CASE("state_dict: PyTorch's file gives PyTorch's numbers and is written aga
   const NamedTensors file = torch_file("net");
   const LoadReport report = load_state_dict(net, file, torch_layout);
   CHECK(report.complete());
-  CHECK(report.loaded.size() == file.size() - 1);  // all but num_batches_tracked
+  CHECK(report.loaded.size() == file.size() - 1);  // all except num_batches_tracked
   check_same(state_dict(net, torch_layout), file);
 
   const TempDir dir;
@@ -194,7 +194,7 @@ TEST_CASE("state_dict: rename, prefix and partial loads work on the layout's nam
   CHECK_THROWS_WITH(renamed({{"a", Tensor::ones({1})}}, {{"a", ""}}), Contains("empty name"));
 }
 
-TEST_CASE("state_dict: what does not fit is listed with what to do, and nothing has changed") {
+TEST_CASE("state_dict: all differences are listed with advice, and nothing has changed") {
   Sequential net(small(), ReLU(), Linear(2));
   fill(net);
   const NamedTensors before = state_dict(net);
@@ -219,7 +219,7 @@ TEST_CASE("state_dict: what does not fit is listed with what to do, and nothing 
   CHECK_THROWS_WITH(load_state_dict(unbuilt, before), Contains("has no tensors yet"));
 }
 
-TEST_CASE("state_dict: loaded values are copies, gradients go, what is frozen stays so") {
+TEST_CASE("state_dict: loaded values are copies, gradients are dropped, frozen leaves stay frozen") {
   Linear from = small(), to = small();
   NamedTensors tensors = state_dict(from);
   const Tensor before = tensors[0].second.clone();
@@ -247,7 +247,7 @@ TEST_CASE("state_dict: a shared state is written under each of its names in PyTo
                     Contains("2.weight: is the same state as an earlier name"));
 }
 
-TEST_CASE("state_dict: what PyTorch's layout cannot hold is refused by name") {
+TEST_CASE("state_dict: tensors that PyTorch's layout cannot express are refused by name") {
   const auto message = [](Module& m) { return message_of([&] { state_dict(m, torch_layout); }); };
   Sequential masked(
       Conv3d({.in_size = {4, 4, 4, 1}, .out_channels = 2, .kernel_size = 1, .w_mask = init::Constant(0)}));

@@ -1,4 +1,4 @@
-// The model zoo: published parameter counts, shapes, a step on a tiny volume, and back from a checkpoint without the
+// The model zoo: published parameter counts, shapes, a step on a tiny volume, and loading from a checkpoint without the
 // zoo.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -23,7 +23,7 @@ namespace {
 
 const Initializer zeros = init::ZeroInit();
 
-// Trains one step's worth, and comes back from its description with the same bits.
+// Trains one step, and makes the net again from its description with the same bits.
 void check_net(Sequential net, const Shape& input, const Shape& output) {
   INFO(net.description().children.size() << " modules, input " << input.str());
   const Variable x(random::normal(random::key_of(3), input), true);

@@ -1,4 +1,4 @@
-// vg::clone: a second module with states of its own, for layers, nets and modules of one's own.
+// vg::clone: an independent copy of layers, nets and users' modules.
 #include <catch2/catch.hpp>
 
 #include "support/checkpoint_run.hpp"
@@ -16,7 +16,7 @@ namespace {
 
 Linear linear(std::int64_t in = 2, std::int64_t out = 2) { return Linear({.in_size = {in}, .out_features = out}); }
 
-// Everything of a model that a copy must have: bits, modes, frozen flags, description.
+// Checks that a copy has everything of the model: bits, modes, frozen flags, description.
 void check_same(Module& a, Module& b) {
   CHECK(a.kind() == b.kind());
   CHECK(vg::test::bits(a) == vg::test::bits(b));
@@ -43,7 +43,7 @@ void check_same(Module& a, Module& b) {
   compare(a.description(), b.description());
 }
 
-// A module of one's own with all that it may hold; not made by default, and registered nowhere.
+// A user's module with all kinds of members; it has no default constructor and is not registered.
 struct Stem : Module {
   ParamState scale{"stem"};
   double power;
@@ -88,8 +88,8 @@ const Variable x(Tensor::ones({1, 2}));
 
 }  // namespace
 
-TEST_CASE("clone: a module of one's own by value, with all that it holds") {
-  register_clone<Stem>();  // held in a Sequential and by a pointer
+TEST_CASE("clone: a user's module by value, with everything that it contains") {
+  register_clone<Stem>();  // Net has one in a Sequential and one by pointer
   Net net(1.5);
   net.train();
   net.body[0].eval();
@@ -105,10 +105,10 @@ TEST_CASE("clone: a module of one's own by value, with all that it holds") {
   CHECK(teacher.held != net.held);
   CHECK(teacher.held->power == 2.5);
   CHECK_FALSE(teacher.stem.scale["value"].grad().defined());
-  // The same random stream, from where it is.
+  // The same random stream at the same position.
   CHECK(vg::test::bytes_of(teacher(x).value()) == vg::test::bytes_of(net(x).value()));
 
-  // Training one leaves the other.
+  // Training one does not change the other.
   const auto before = vg::test::bits(teacher);
   SGD optimizer(net.parameters(), {.lr = 0.1});
   sum(net(x)).backward();
@@ -131,7 +131,7 @@ TEST_CASE("clone: through a reference to Module, and in a Sequential") {
   CHECK_THAT(message_of([&] { (void)clone(holds); }),
              Contains("[clone] \"layers.1\" (Net): its type is not registered"));
   register_clone<Net>();
-  register_clone<Stem>();  // Net's body and pointer hold one
+  register_clone<Stem>();  // Net has one in its body and one by pointer
   register_clone<Stem>();
   const std::unique_ptr<Module> copy = clone(any_net);
   REQUIRE(dynamic_cast<Net*>(copy.get()) != nullptr);
@@ -172,7 +172,7 @@ TEST_CASE("clone: layers and nets of the zoo") {
   }
 }
 
-TEST_CASE("clone: what is shared in the original is shared in the copy, and only there") {
+TEST_CASE("clone: parts that the original shares are shared within the copy only") {
   Sequential tied(linear(), Tanh(), linear());
   tied.get<Linear>(2).weight = tied.get<Linear>(0).weight;
   Sequential copy = clone(tied);
@@ -185,8 +185,8 @@ TEST_CASE("clone: what is shared in the original is shared in the copy, and only
   CHECK(again.at(0) != layer);
 }
 
-TEST_CASE("clone: what cannot be copied says so, and a plain copy is refused") {
-  // A raw pointer to what is the original's.
+TEST_CASE("clone: a module that cannot be copied says so, and a plain copy is refused") {
+  // A raw pointer into the original.
   struct Points : Module {
     Linear own = linear();
     Linear* other = &own;
@@ -208,7 +208,7 @@ TEST_CASE("clone: what cannot be copied says so, and a plain copy is refused") {
   const Linear plain = linear();
   CHECK_THAT(message_of([&] { const Linear copy(plain); }),
              Contains("[Linear] copy: a module is not copied") && Contains("vg::clone"));
-  std::vector<Linear> grows;  // moves
+  std::vector<Linear> grows;  // moves its elements
   for (int i = 0; i < 5; ++i) grows.push_back(linear());
   static_assert(
       std::is_nothrow_move_constructible_v<Conv3d> && std::is_nothrow_move_constructible_v<Linear> &&

@@ -70,7 +70,7 @@ TEST_CASE("path patterns: an element, many elements, prefixes") {
   }
 }
 
-TEST_CASE("freeze: what is frozen takes no gradient and no step, and its statistics stand still") {
+TEST_CASE("freeze: a frozen leaf has no gradient and takes no step, and its statistics do not change") {
   Sequential model = net();
   model.train();
   SGD optimizer(model.parameters(), {.lr = 0.1, .momentum = 0.9, .weight_decay = 0.1});
@@ -81,7 +81,7 @@ TEST_CASE("freeze: what is frozen takes no gradient and no step, and its statist
   const auto before = vg::test::bits(model);
   Sequential& body = model.get<Sequential>(0);
   for (int i = 0; i < 3; ++i) {
-    CHECK_FALSE(body(volume()).requires_grad());  // a constant: nothing of it is recorded
+    CHECK_FALSE(body(volume()).requires_grad());  // a constant, because nothing is recorded
     sum(square(model(volume()))).backward();
     for (const auto& [path, state] : body.parameters())
       for (const std::string& leaf : state.leaves()) CHECK_FALSE(state[leaf].grad().defined());
@@ -110,7 +110,7 @@ TEST_CASE("freeze: gradients of a frozen body cost nothing") {
   model.freeze("layers.0");
   const std::int64_t head = backward_cost();
   CHECK(all > 10 * head);
-  // The gradient of an input is there all the same.
+  // The input still has a gradient.
   const Variable x(volume().value(), true);
   sum(square(model(x))).backward();
   CHECK(x.grad().defined());
@@ -145,7 +145,7 @@ TEST_CASE("freeze: by pattern, by leaf, and back") {
   CHECK_THAT(message_of([&] { not_built.freeze("layers.0.weight.bias"); }), Contains("in_size"));
   not_built.freeze("layers.0");
   not_built.build({3});
-  CHECK(frozen_leaves(not_built).size() == 2);  // leaves that come later, too
+  CHECK(frozen_leaves(not_built).size() == 2);  // also for leaves that are built later
 }
 
 TEST_CASE("freeze: a state that two paths lead to is frozen by either") {
@@ -155,7 +155,7 @@ TEST_CASE("freeze: a state that two paths lead to is frozen by either") {
   CHECK(model.get<Linear>(0).weight.frozen());
 }
 
-TEST_CASE("freeze: an optimizer skips what is frozen, and begins anew when it is unfrozen") {
+TEST_CASE("freeze: an optimizer skips frozen leaves, and starts anew when they are unfrozen") {
   const auto train = [](Module& model, Optimizer& optimizer, int steps) {
     for (int i = 0; i < steps; ++i) {
       sum(square(model(volume()))).backward();
@@ -170,7 +170,7 @@ TEST_CASE("freeze: an optimizer skips what is frozen, and begins anew when it is
   a.freeze("layers.0");
   train(a, before, 2);
   a.unfreeze();
-  for (const auto& [path, state] : a.states())  // b: as a is now, with a new optimizer for the body
+  for (const auto& [path, state] : a.states())  // b becomes equal to a, with a new optimizer for the body
     for (const std::string& leaf : state.leaves()) State(b.states().at(path)).set(leaf, state[leaf].value());
   Adam fresh(b.get<Sequential>(0).parameters(), {.lr = 0.01});
   sum(square(a(volume()))).backward();
@@ -179,7 +179,7 @@ TEST_CASE("freeze: an optimizer skips what is frozen, and begins anew when it is
   fresh.step();
   CHECK(vg::test::bits(a.get<Sequential>(0)) == vg::test::bits(b.get<Sequential>(0)));
 
-  // Made while the body is frozen: the same paths, for later; nothing is kept of them until then.
+  // An optimizer made while the body is frozen has the same paths, without moments of the body until it is unfrozen.
   Sequential c = net();
   c.train();
   c.freeze("layers.0");
@@ -193,7 +193,7 @@ TEST_CASE("freeze: an optimizer skips what is frozen, and begins anew when it is
   train(c, during, 1);
   CHECK(vg::test::bits(c.get<Sequential>(0)) != of_c);
 
-  // Gradients from vg::grad have no frozen leaves; given ones are left.
+  // Gradients from vg::grad have no frozen leaves; update() ignores given ones.
   c.freeze("layers.0");
   auto step = vg::grad([&](const Args& args) { return sum(square(c(args[0]))); }, c.parameters());
   const GradResult result = step({volume()});
@@ -238,7 +238,7 @@ TEST_CASE("freeze: averages, conversions, recomputed blocks and in-place writes 
   CHECK(weight["weight"].grad().defined());
 }
 
-TEST_CASE("freeze: summary counts what is trained and what is frozen") {
+TEST_CASE("freeze: summary counts trained and frozen parameters") {
   Sequential model = net();
   CHECK_THAT(model.summary({1, 4, 4, 4, 2}), Contains("total: 179 parameters, "));
   model.freeze("layers.0");
@@ -255,7 +255,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
   Sequential model = net(), plain = net();
   plain.train();
   save(plain, folder / "plain.json");
-  CHECK(vg::test::read_bytes(folder / "plain.json").find("frozen") == std::string::npos);  // as before there was freezing
+  CHECK(vg::test::read_bytes(folder / "plain.json").find("frozen") == std::string::npos);  // as in old files
   model.freeze("layers.0");
   model.freeze("layers.2.weight.bias");
   const Names frozen = frozen_leaves(model);
@@ -269,7 +269,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
   CHECK_THAT(vg::test::read_bytes(folder / "m.json"), Contains("\"frozen\": [\"weight\", \"bias\"]"));
   load(model, folder / "plain.json");
   CHECK(frozen_leaves(model).empty());
-  // A part of a file is numbers for another model: what is frozen there stays so.
+  // A partial load takes values only: frozen leaves stay frozen.
   plain.freeze("layers.2");
   load(plain, folder / "m.json", {.strict = false});
   CHECK(frozen_leaves(plain) == Names{"layers.2.weight.weight", "layers.2.weight.bias"});
@@ -285,7 +285,7 @@ TEST_CASE("freeze: a checkpoint keeps it, and an old file has nothing frozen") {
   CHECK(frozen_leaves(model).size() == 6);
 }
 
-TEST_CASE("freeze: a file that freezes what is not there is refused") {
+TEST_CASE("freeze: a file that freezes a missing leaf is refused") {
   const TempDir folder;
   Sequential model(Linear({.in_size = {1}, .out_features = 1}));
   model.freeze();
@@ -306,7 +306,7 @@ TEST_CASE("freeze: a file that freezes what is not there is refused") {
   }
 }
 
-TEST_CASE("freeze: a net of the zoo but for its last layer") {
+TEST_CASE("freeze: a net of the zoo except its last layer") {
   Sequential model = zoo::ResNet3d(
       {.in_size = {8, 8, 8, 1}, .classes = 2, .blocks = {1, 1}, .widths = {4, 6}, .stem_kernel = 3, .stem_stride = 1});
   const std::string last = "layers." + std::to_string(model.size() - 1);

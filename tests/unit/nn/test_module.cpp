@@ -1,4 +1,4 @@
-// Module and State: the walk, paths, tied weights, modes, summary, description; grad() with respect to states.
+// Module and State: visit(), paths, tied weights, modes, summary, description; grad() with respect to states.
 #include <catch2/catch.hpp>
 
 #include "voxgrad/framework/base/error.hpp"
@@ -87,7 +87,7 @@ TEST_CASE("a state or module that is reachable twice appears once, and its gradi
   CHECK(twice(x).shape() == Shape{2, 3});
 }
 
-TEST_CASE("to() converts everything that floats, and only that") {
+TEST_CASE("to() converts all floating-point tensors, and only them") {
   Net net;
   net.to(f64);
   for (const auto& [path, state] : net.states())
@@ -171,7 +171,7 @@ TEST_CASE("State: leaves, set, replace, writable") {
   state.add("count", Tensor::ones({1}, i32));
   CHECK_FALSE(state["count"].requires_grad());
 
-  // A recorded graph keeps the value it was recorded with.
+  // A recorded graph keeps the value at the time of the recording.
   const Variable y = sum(square(state["weight"]));
   state.writable("weight").data<double>()[0] = 5;
   CHECK(state["weight"].value().value_at(0) == 5);
@@ -207,7 +207,7 @@ TEST_CASE("description: kind, options and children of the tree") {
   CHECK(d.children[3].second.options[0].first == "keep_prob");
 }
 
-TEST_CASE("summary: a row a call, with shapes, parameters and multiply-adds") {
+TEST_CASE("summary: one row per call, with shapes, parameters and multiply-adds") {
   Sequential net(Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3}), ReLU(), Flatten(),
                  Linear({.out_features = 2}));
   const std::string text = net.summary({2, 8, 8, 8, 1});
@@ -222,7 +222,7 @@ TEST_CASE("summary: a row a call, with shapes, parameters and multiply-adds") {
   CHECK_NOTHROW(net.summary({1, 8, 8, 8, 1}));
 }
 
-TEST_CASE("grad: gradients, value, aux, in the structure asked for") {
+TEST_CASE("grad: gradients, value, aux, in the requested structure") {
   Net net;
   const auto f = [&](const Args& a) { return ValueAux(sum(square(net(a[0]))), {a[0] * 2.0}); };
   const Variable x = numbers({2, 4, 4, 4, 1});

@@ -1,4 +1,4 @@
-// What a module says when something is wrong: where in the net, what was moved from, what visit() does not name, and a
+// Error messages of modules: the position in the net, moved-from modules, submodules that visit() does not name, and a
 // model that was never in training mode.
 #include <catch2/catch.hpp>
 
@@ -55,18 +55,18 @@ struct Special : ValueError {
 
 }  // namespace
 
-TEST_CASE("errors: an exception within a call says where in the net, and keeps its type") {
+TEST_CASE("errors: an exception within a call names the position in the net and keeps its type") {
   const std::string in = "in layers.1.branches.0.layers.1 (Throws): ";
   Sequential value = nested([] { throw ValueError("[op] a: got b"); });
   CHECK(caught<ValueError>([&] { value(x); }) == in + "[op] a: got b");
-  CHECK(caught<ValueError>([&] { value(x); }) == in + "[op] a: got b");  // each time once
+  CHECK(caught<ValueError>([&] { value(x); }) == in + "[op] a: got b");  // the position is added once
   Sequential type = nested([] { throw TypeError("[op] a: got b"); });
   CHECK(caught<TypeError>([&] { type(x); }) == in + "[op] a: got b");
   Sequential io = nested([] { throw IoError("cannot read"); });
   CHECK(caught<IoError>([&] { io(x); }) == in + "cannot read");
   Sequential special = nested([] { throw Special("[op] a: got b"); });
   CHECK(caught<Special>([&] { special(x); }) == in + "[op] a: got b");
-  // Others' exceptions pass as they are.
+  // Exceptions of other types pass unchanged.
   Sequential others = nested([] { throw std::out_of_range("beyond"); });
   CHECK(caught<std::out_of_range>([&] { others(x); }) == "beyond");
   Sequential number = nested([] { throw 3; });
@@ -75,11 +75,11 @@ TEST_CASE("errors: an exception within a call says where in the net, and keeps i
   CHECK_THROWS_AS(memory(x), std::bad_alloc);
 }
 
-TEST_CASE("errors: the place of ops, of a lone layer, and of a module of one's own") {
+TEST_CASE("errors: the position of ops, of a single layer, and of a user's module") {
   Sequential net(linear(), Sequential(ReLU(), linear()));
   net.get<Sequential>(1).get<Linear>(1).weight.replace("weight", Tensor::ones({3, 2}));
   CHECK_THAT(message_of([&] { net(x); }), StartsWith("in layers.1.layers.1 (Linear): [matmul]"));
-  // A layer by itself: its message says already what it is.
+  // A single layer: its message names it already.
   Linear alone = linear();
   CHECK_THAT(message_of([&] { alone(Variable(Tensor::ones({1, 3}))); }), StartsWith("[Linear] input: got (1, 3)"));
   // The model's own update.
@@ -87,7 +87,7 @@ TEST_CASE("errors: the place of ops, of a lone layer, and of a module of one's o
     Variable update(const Variable& v) override { return v + Tensor::ones({1, 3}); }
   } own;
   CHECK_THAT(message_of([&] { own(x); }), Contains("Own: [add]"));
-  // An exception that is caught and thrown again later keeps what it said first.
+  // An exception that is caught and thrown again later keeps its first message.
   std::exception_ptr kept;
   try {
     net(x);
@@ -96,7 +96,7 @@ TEST_CASE("errors: the place of ops, of a lone layer, and of a module of one's o
   }
   Sequential other(Throws([&] { std::rethrow_exception(kept); }));
   CHECK_THAT(message_of([&] { other(x); }), StartsWith("in layers.0 (Throws): [matmul]"));
-  // A submodule that visit() does not name: the one that calls it is named.
+  // For a submodule that visit() does not name, the message names its caller.
   struct Hides : Module {
     Linear inner = linear(3, 3);
     Variable update(const Variable& v) override { return inner(v); }
@@ -106,7 +106,7 @@ TEST_CASE("errors: the place of ops, of a lone layer, and of a module of one's o
   CHECK_THAT(message_of([&] { hiding(x); }), StartsWith("in layers.1 (Hides): [Linear] input: got (1, 2)"));
 }
 
-TEST_CASE("errors: what was moved from says so") {
+TEST_CASE("errors: a moved-from module says so") {
   ParamState state;
   state.add("a", Tensor::ones({2}));
   const ParamState taken = std::move(state);
@@ -132,11 +132,11 @@ TEST_CASE("errors: what was moved from says so") {
     CHECK_THAT(caught<ValueError>(use), Contains("a.weight: it was moved from"));
   CHECK_THROWS_AS(net(x), ValueError);
   CHECK_NOTHROW(other(x));
-  net = std::move(other);  // and back
+  net = std::move(other);  // and back again
   CHECK(net.parameters().numel() == 6);
 }
 
-TEST_CASE("errors: a module that visits itself, or what holds it") {
+TEST_CASE("errors: a module that visits itself or its parent") {
   struct Selfish : Module {
     Linear a = linear();
     std::shared_ptr<Module> inner;
@@ -161,7 +161,7 @@ TEST_CASE("errors: a module that visits itself, or what holds it") {
   inner->inner = innermost;
   CHECK_THAT(caught<ValueError>([&] { save(module, folder / "m.json"); }),
              Contains("\"inner.inner.layers.0\" is \"inner\" itself"));
-  CHECK(module.states().size() == 2);  // each once
+  CHECK(module.states().size() == 2);  // each state once
   inner->inner = nullptr;
 }
 
@@ -182,7 +182,7 @@ TEST_CASE("errors: a module without kind() is refused when it is saved") {
 
 namespace {
 
-// Names only the first of its two layers.
+// A module whose visit() names only the first of its two layers.
 template <class Second>
 struct Half : Module {
   Linear first = linear();
@@ -213,23 +213,23 @@ TEST_CASE("traps: a submodule that is called and not named is an error in traini
   CHECK_THAT(caught<ValueError>([&] { net(x); }),
              StartsWith("in layers.1: ") || StartsWith("in layers.1 (Half): [Half] visit: it calls a Linear"));
 
-  Half drops(Dropout({.keep_prob = 0.5}));  // would never drop
+  Half drops(Dropout({.keep_prob = 0.5}));  // it would never drop
   drops.train();
   CHECK_THAT(caught<ValueError>([&] { drops(x); }), Contains("it calls a Dropout"));
   Half plain((ReLU()));  // nothing to train, nothing to save
   plain.train();
   CHECK_NOTHROW(plain(x));
-  // A loss that is a module, called outside of the model.
+  // A loss module that is called outside of the model.
   Linear loss = linear();
   CHECK_NOTHROW(loss(plain(x)));
 }
 
-TEST_CASE("traps: a part that is named and deliberately evaluates is none") {
+TEST_CASE("traps: a submodule that is named and deliberately in evaluation mode is no error") {
   Sequential net(linear(), Sequential(Dropout({.keep_prob = 0.5}), linear()));
   net.train();
   net[1].eval();
   for (int i = 0; i < 3; ++i) CHECK_NOTHROW(net(x));
-  // Named by what holds the caller.
+  // The message names the module that holds the caller.
   struct Shares : Module {
     std::shared_ptr<Linear> inner;
     explicit Shares(std::shared_ptr<Linear> m) : inner(std::move(m)) {}
@@ -255,15 +255,15 @@ TEST_CASE("traps: a step on a model that was never in training mode says what to
                  Contains("model.train()"));
   CHECK(net.get<Linear>(0).weight["weight"].value().value_at(0) == before.value_at(0));
   CHECK(optimizer.steps() == 0);
-  (void)net.summary({1, 2});  // leaves no trace
+  (void)net.summary({1, 2});  // has no side effect
   CHECK_THROWS_AS(step(net, optimizer), ValueError);
   {
     const FitGuard fit(net);
     CHECK_NOTHROW(step(net, optimizer));
   }
-  CHECK_NOTHROW(step(net, optimizer));  // once in its life
+  CHECK_NOTHROW(step(net, optimizer));  // training mode once is enough
 
-  // In evaluation mode on purpose; and models that have no mode.
+  // Evaluation mode by choice, and models without modes.
   Sequential chosen(linear(), Dropout({.keep_prob = 0.5}));
   chosen.train();
   chosen.eval();

@@ -1,4 +1,4 @@
-// Modules of several inputs or outputs: called, watched, summarised, saved and loaded like others.
+// Modules with several inputs or outputs are called, observed, summarised, saved and loaded like others.
 #include <catch2/catch.hpp>
 
 #include "support/checkpoint_run.hpp"
@@ -20,7 +20,7 @@ namespace {
 
 Linear linear(std::int64_t in, std::int64_t out) { return Linear({.in_size = {in}, .out_features = out}); }
 
-// A variational autoencoder of one input and three outputs.
+// A variational autoencoder with one input and three outputs.
 struct Vae : MultiModule {
   Linear encoder = linear(4, 6), decoder = linear(3, 4);
   RandomState noise{7};
@@ -37,7 +37,7 @@ struct Vae : MultiModule {
   std::string kind() const override { return "Vae"; }
 };
 
-// Features scaled by a condition, in a net that holds it.
+// A module that scales features by a condition, and a net that contains it.
 struct Film : MultiModule {
   Linear scale = linear(2, 4);
   Variables update_all(Variables in) override {
@@ -99,7 +99,7 @@ TEST_CASE("several inputs: called by call(), also one within another; one in and
              Contains("[Linear] call: got 2 inputs; must be 1") && Contains("MultiModule"));
   CHECK_THROWS_AS(plain.call({}), ValueError);
 
-  struct One : MultiModule {  // of one each: fits where any module does
+  struct One : MultiModule {  // one input and one output, so it can be used like any module
     Linear inner = linear(4, 4);
     Variables update_all(Variables in) override { return {inner(in.at(0))}; }
     void visit(Visitor& v) override { v("inner", inner); }

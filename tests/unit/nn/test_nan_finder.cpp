@@ -1,4 +1,4 @@
-// NanFinder: the first NaN or infinity is named by op, layer and step, in the value and in the gradient.
+// NanFinder names the op, layer and step of the first NaN or infinity, in values and in gradients.
 #include <catch2/catch.hpp>
 
 #include <cmath>
@@ -41,7 +41,7 @@ vg::NonFiniteError thrown(F f) {
 
 }  // namespace
 
-TEST_CASE("nan finder: a NaN made in the value", "[nan_finder]") {
+TEST_CASE("nan finder: a NaN that an op makes", "[nan_finder]") {
   vg::Sequential model = three([](const vg::Variable& x) { return vg::log(x - 2.0); });
   vg::NanFinder finder(model);
   finder.step(7);
@@ -51,7 +51,7 @@ TEST_CASE("nan finder: a NaN made in the value", "[nan_finder]") {
   CHECK(e.layer == "layers.2");
   CHECK(e.step == 7);
   CHECK_FALSE(e.in_gradient);
-  // Also where nothing is recorded, and after an exception the places are right.
+  // It also works while nothing is recorded, and after an exception the positions are right.
   const vg::NoGradGuard no_grad;
   finder.step(8);
   CHECK_THAT(thrown([&] { model(input()); }).what(), Contains("step 8: op log in layers.2 (Apply) made nan"));
@@ -70,7 +70,7 @@ TEST_CASE("nan finder: an infinity by overflow", "[nan_finder]") {
   CHECK_THAT(thrown([&] { vg::exp(input(1000)) * 0.0; }).what(), Contains("op mul made nan"));
 }
 
-TEST_CASE("nan finder: a NaN and an infinity made in a gradient", "[nan_finder]") {
+TEST_CASE("nan finder: a NaN and an infinity in a gradient", "[nan_finder]") {
   // sqrt at 0: the gradient is 1 / 0, times 0 it is a NaN.
   const double factor = GENERATE(1.0, 0.0);
   vg::Sequential model = three([&](const vg::Variable& x) { return vg::sqrt(x * 0.0) * factor; });
@@ -85,7 +85,7 @@ TEST_CASE("nan finder: a NaN and an infinity made in a gradient", "[nan_finder]"
   CHECK(e.in_gradient);
   for (const auto& [path, state] : model.parameters()) CHECK_FALSE(state[state.leaves()[0]].grad().defined());
   const vg::Variable x(vg::Tensor::ones({2, 3}), true);
-  CHECK_NOTHROW(vg::sum(vg::square(x)).backward());  // the places are right after that
+  CHECK_NOTHROW(vg::sum(vg::square(x)).backward());  // the positions are right after that
 }
 
 TEST_CASE("nan finder: gradients that overflow where they are added up", "[nan_finder]") {
@@ -100,7 +100,7 @@ TEST_CASE("nan finder: gradients that overflow where they are added up", "[nan_f
              Contains("the gradient of the result of op square, summed up or given as the cotangent, is nan"));
 }
 
-TEST_CASE("nan finder: a NaN that came in", "[nan_finder]") {
+TEST_CASE("nan finder: a NaN in the input", "[nan_finder]") {
   vg::Sequential model = three([](const vg::Variable& x) { return x * 1.0; });
   vg::NanFinder finder(model);
   CHECK_THAT(thrown([&] { model(input(not_a_number)); }).what(),
@@ -108,7 +108,7 @@ TEST_CASE("nan finder: a NaN that came in", "[nan_finder]") {
                  Contains(" in layers.0 (Linear) is nan at (0, 0) of f32 (2, 3): no op made it: it is an input"));
 }
 
-TEST_CASE("nan finder: a parameter that holds one already", "[nan_finder]") {
+TEST_CASE("nan finder: a parameter that already has one", "[nan_finder]") {
   vg::Sequential model = three([](const vg::Variable& x) { return x * 1.0; });
   const std::string leaf = GENERATE("weight", "bias");
   for (auto [path, state] : model.parameters())
@@ -120,7 +120,7 @@ TEST_CASE("nan finder: a parameter that holds one already", "[nan_finder]") {
                            Contains("ParamState layers.3.weight, leaf " + leaf + ", holds it already"));
 }
 
-TEST_CASE("nan finder: ends with its scope, and a value of before is told from a leaf", "[nan_finder]") {
+TEST_CASE("nan finder: ends with its scope, and distinguishes an earlier value from a leaf", "[nan_finder]") {
   vg::Sequential model = three([](const vg::Variable& x) { return vg::log(x - 2.0); });
   const vg::Variable x(vg::Tensor::full({2, 3}, -1.0), true);
   const vg::Variable before = vg::log(x);

@@ -1,4 +1,4 @@
-// What a convolution takes of memory beside its operands, and the slabs that keep copies small.
+// The memory that a convolution needs besides its operands, and the row chunks that keep copies small.
 #include <catch2/catch.hpp>
 
 #include "tests/support/conv3d_cases.hpp"
@@ -19,7 +19,7 @@ using namespace vg::test;
 using std::int64_t;
 using vg::kernels::RowChunk;
 
-/// RowChunk by slab by f32's direct kernels.
+/// The passes in f32, one row chunk after the other; `slabs` becomes the number of chunks.
 NaiveConv3d by_slabs(const Conv3dProblem& p, int64_t elements, const std::vector<double>& x,
                      const std::vector<double>& w, const std::vector<double>& dy, int& slabs) {
   const auto floats = [](const std::vector<double>& v) { return std::vector<float>(v.begin(), v.end()); };
@@ -36,7 +36,7 @@ NaiveConv3d by_slabs(const Conv3dProblem& p, int64_t elements, const std::vector
   return {doubles(y), {}, doubles(dw)};
 }
 
-/// Beside the operands, in bytes: the most at a time in the three passes.
+/// The peak memory of the three passes besides the operands, in bytes.
 template <class Forward, class GradInput, class GradWeight>
 int64_t most_memory(const Conv3dProblem& p, const Forward& forward, const GradInput& grad_input,
                     const GradWeight& grad_weight) {
@@ -54,7 +54,7 @@ int64_t most_memory(const Conv3dProblem& p, const Forward& forward, const GradIn
 
 }  // namespace
 
-TEST_CASE("conv3d slabs: slab by slab is the whole", "[conv3d][kernels]") {
+TEST_CASE("conv3d row chunks: chunk by chunk gives the whole", "[conv3d][kernels]") {
   const vg::Conv3dAlgorithmGuard direct("direct");
   int most = 0;
   for (std::uint64_t seed = 1; seed <= 150; ++seed) {
@@ -76,7 +76,7 @@ TEST_CASE("conv3d slabs: slab by slab is the whole", "[conv3d][kernels]") {
   CHECK(most >= 10);
 }
 
-TEST_CASE("conv3d slabs: are as large as asked for", "[conv3d][kernels]") {
+TEST_CASE("conv3d row chunks: have at most the given size", "[conv3d][kernels]") {
   const Conv3dProblem p = cubic(2, {64, 64, 64}, 32, 32, 3, 1, 1);
   const int64_t elements = int64_t{4} << 20;
   int64_t planes = 0;
@@ -85,10 +85,10 @@ TEST_CASE("conv3d slabs: are as large as asked for", "[conv3d][kernels]") {
     planes += s.p.out_size[0];
   });
   CHECK(planes == 2 * 64);
-  CHECK(vg::kernels::chunk_planes(p, elements) == 15);  // and 17 of the input: 32 x 64 x 64 x 32 elements
+  CHECK(vg::kernels::chunk_planes(p, elements) == 15);  // with input: 32 x 64 x 64 x 32 elements
 }
 
-// 16 MiB a thread and the weights as they are wanted, whatever the volume.
+// The limit is 16 MiB per thread and the transformed weights, for any volume.
 TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][kernels][large]") {
   const int64_t limit = (int64_t{16} << 20) * vg::num_threads();
   std::vector<Conv3dProblem> problems = {
@@ -97,7 +97,7 @@ TEST_CASE("conv3d kernels: workspace does not grow with the volume", "[conv3d][k
       cubic(2, {48, 48, 48}, 16, 32, 3, 2, 1),    cubic(1, {40, 40, 40}, 16, 16, 5, 1, 2),
       cubic(1, {48, 48, 48}, 32, 32, 3, 1, 1, 4), with_kernel(cubic(1, {48, 48, 48}, 32, 32, 3, 1, 1), {1, 3, 3})};
   for (const Conv3dProblem& p : problems) {
-    const int64_t weights = 20 * w_size(p) * int64_t{sizeof(float)};  // by point, in some slabs
+    const int64_t weights = 20 * w_size(p) * int64_t{sizeof(float)};  // transformed weights in several partial sums
     INFO("VOXGRAD_CONV3D_CASE=\"" << to_line(p) << "\"");
     for (const std::string algorithm : {"direct", "winograd", "winograd4", "winograd4x4x4"}) {
       const vg::Conv3dAlgorithmGuard scope(algorithm);

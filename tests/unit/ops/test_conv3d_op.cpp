@@ -1,5 +1,5 @@
-// The convolution ops: against plain loops, against brainstate's transposed convolutions, their bilinearity, and what
-// they refuse.
+// The convolution ops: comparison with plain loops and with brainstate's transposed convolutions, bilinearity, and
+// errors.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -21,7 +21,7 @@ using Pads = std::array<std::pair<std::int64_t, std::int64_t>, 3>;
 
 namespace {
 
-// Small integers: every product and sum is exact in either dtype, so results must be equal.
+// Small integers: every product and sum is exact in both dtypes, so results must be equal.
 Tensor integers(random::Generator& g, const Shape& shape, DType dtype = f64) {
   return random::randint(g.next(), shape, -3, 4).to(dtype);
 }
@@ -52,7 +52,7 @@ double dot(const Tensor& a, const Tensor& b) {
   return total;
 }
 
-// ConvTranspose3d by its definition: dilate, pad, flip, convolve with stride 1, a group at a time.
+// ConvTranspose3d by its definition: dilate, pad, flip, and convolve with stride 1, one group at a time.
 Tensor plain_transpose(const Tensor& x, const Tensor& w, const ConvTranspose3dArgs& a) {
   const std::int64_t c = x.dim(4) / a.groups, o = w.dim(3) / a.groups;
   std::vector<Variable> parts;
@@ -73,7 +73,7 @@ std::vector<std::int64_t> three(const json& config, const std::string& key, std:
   return v.size() == 3 ? v : std::vector<std::int64_t>(3, v.at(0));
 }
 
-// The padding of SEMANTICS.md.
+// The padding of brainstate's transposed convolution.
 Pads transpose_padding(const json& config, const std::vector<std::int64_t>& k, const std::vector<std::int64_t>& s) {
   Pads pads;
   const json padding = config.contains("padding") ? config.at("padding") : json("SAME");
@@ -147,7 +147,7 @@ TEST_CASE("the three passes equal plain loops, for any arguments", "[conv3d]") {
   CHECK(tried == 120);
 }
 
-TEST_CASE("outputs of no elements are legal, and the weight's gradient is then zero", "[conv3d]") {
+TEST_CASE("outputs without elements are legal, and the weight's gradient is then zero", "[conv3d]") {
   const Variable w(Tensor::ones({3, 3, 3, 2, 4}), true);
   for (const Shape& x : {Shape{0, 5, 5, 5, 2}, Shape{2, 2, 5, 5, 2}}) {
     w.backward(Variable(Tensor::zeros(w.shape())));
@@ -179,7 +179,7 @@ TEST_CASE("conv_transpose3d equals brainstate's", "[conv3d][golden]") {
   for (const auto& file : golden::files_in(golden::path_of("conv"))) {
     if (file.filename().string().rfind("transpose_", 0) != 0) continue;
     const json record = golden::read(file), &config = record.at("config");
-    if (config.value("channel_first", false)) continue;  // the layer's business
+    if (config.value("channel_first", false)) continue;  // only the layer has this option
     const auto k = three(config, "kernel_size", 1), s = three(config, "stride", 1),
                r = three(config, "rhs_dilation", 1);
     std::vector<std::int64_t> reach;
@@ -219,7 +219,7 @@ TEST_CASE("conv_transpose3d equals its definition, with groups too, and its grad
     }
     const Shape x{pick(1, 2), pick(1, 3), pick(1, 3), pick(1, 3), a.groups * pick(1, 2)};
     const Shape w{pick(1, 3), pick(1, 3), pick(1, 3), a.groups * pick(1, 3), x[4] / a.groups};
-    for (std::size_t i = 0; i < 3; ++i)  // there is only one to crop
+    for (std::size_t i = 0; i < 3; ++i)  // there is only one element to crop
       if (x[i + 1] == 1 && a.padding[i].first + a.padding[i].second < -1) a.padding[i].second = 0;
     const Variable xv(integers(g, x), true), wv(integers(g, w), true);
     const Variable y = conv_transpose3d(xv, wv, a);
@@ -296,7 +296,7 @@ TEST_CASE("padding that crops more than an axis has is refused by every convolut
       conv3d_grad_weight(x(1), Variable(Tensor::ones({1, 4, 4, 4, 3})), {1, 1, 1}, {.padding = pads(-2, 5)}),
       ValueError);
   CHECK_THROWS_WITH(conv_transpose3d(x(1), wt, {.padding = pads(-2, 5)}), Contains("[conv_transpose3d] " + says));
-  // All of it may be cropped, and an axis is as long as its dilation makes it.
+  // An axis may be cropped completely; its extent includes the dilation.
   CHECK(conv3d(x(2), w, {.padding = pads(-2, 3)}).shape() == Shape{1, 4, 3, 4, 3});
   CHECK(conv3d(x(2), w, {.padding = pads(-2, 0)}).shape() == Shape{1, 4, 0, 4, 3});
   CHECK(conv3d(x(2), w, {.padding = pads(-4, 5), .lhs_dilation = {1, 3, 1}}).shape() == Shape{1, 4, 5, 4, 3});
@@ -324,7 +324,7 @@ TEST_CASE("convolutions refuse numbers whose sums and products would overflow", 
   }
   CHECK_THROWS_WITH(conv3d_grad_input(x, Variable(Tensor::ones({1, 1, 1, 2, 1})), {2, 2, 2}, {.groups = most}),
                     Contains("[conv3d_grad_input] groups: got 9223372036854775807"));
-  // A batch of none may have any extents.
+  // An empty batch may have any extents.
   constexpr std::int64_t huge = std::int64_t{1} << 62;
   const Variable none(Tensor({0, huge, 2, 2, 1}));
   CHECK_THROWS_WITH(conv3d(none, w), Contains("[conv3d] in_size: got (4611686018427387904, 2, 2)"));

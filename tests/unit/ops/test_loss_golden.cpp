@@ -1,4 +1,5 @@
-// The losses against PyTorch and MONAI: every file tests/golden/layers/loss_*.json, value and gradient, in f64 and f32.
+// Compares the losses with PyTorch and MONAI: value and gradient of every file tests/golden/layers/loss_*.json, in f64
+// and f32.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -137,7 +138,7 @@ TEST_CASE("focal and Tversky losses: NaN, ignored positions and far logits", "[l
       CHECK(std::isnan(grads_of({1, nan, 0, 0, 0.5, 0}, tversky).back()));
       CHECK(std::isnan(grads_of({1, nan, 0, 0, 0.5, 0}, tversky)[0]));
     }
-    // The first is wrong by 2e4, the last right without doubt.
+    // The first logits are wrong by 2e4, the last are right by 2e4.
     const std::vector<double> far = grads_of({-1e4, 1e4, 0, 0, -1e4, 1e4}, false);
     CHECK(far.back() == Approx(2e4 / 4));
     CHECK(far[0] == Approx(-0.25));
@@ -149,7 +150,7 @@ TEST_CASE("focal and Tversky losses: NaN, ignored positions and far logits", "[l
       vg::focal_loss(vg::Tensor::ones({1, 2}), vg::Tensor::full({1}, -1, vg::i32), {.ignore_index = -1}).item()));
 }
 
-TEST_CASE("focal and Tversky losses: what they refuse", "[loss]") {
+TEST_CASE("focal and Tversky losses: bad arguments are refused", "[loss]") {
   const vg::Tensor z = vg::Tensor::zeros({2, 3}), y = vg::Tensor::zeros({2}, vg::i32);
   CHECK_THROWS_WITH(vg::focal_loss(z, y, {.gamma = -1}), Catch::Contains("[focal_loss] gamma: got -1"));
   CHECK_THROWS_WITH(vg::focal_loss(z, y, {.alpha = {1, 2}}),

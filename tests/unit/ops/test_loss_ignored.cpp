@@ -1,4 +1,4 @@
-// Losses over class volumes where labels are ignored: recorded gradients against plain ones.
+// Losses over class volumes with ignored labels: compares recorded gradients with plain ones.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
@@ -9,7 +9,7 @@
 
 using namespace vg;
 
-TEST_CASE("losses: where every label is ignored, a recorded gradient is 0 as the plain one", "[loss]") {
+TEST_CASE("losses: if every label is ignored, a recorded gradient is 0, like the plain one", "[loss]") {
   static constexpr std::int32_t out = -1;
   using Loss = std::function<Variable(const Variable&, const Tensor&)>;
   const std::vector<std::pair<std::string, Loss>> losses{
@@ -41,16 +41,16 @@ TEST_CASE("losses: where every label is ignored, a recorded gradient is 0 as the
     }
 }
 
-TEST_CASE("losses: an ignored NaN leaves recorded gradients alone, too", "[loss]") {
+TEST_CASE("losses: an ignored NaN does not reach recorded gradients, either", "[loss]") {
   const Tensor labels = Tensor::of<std::int32_t>({2, 4}, {0, 2, -1, 1, -1, -1, -1, -1});
   Tensor z = vg::test::numbers({2, 4, 3}, f64, 3);
-  for (const int at : {6, 13}) z.data<double>()[at] = std::nan("");  // of ignored positions
+  for (const int at : {6, 13}) z.data<double>()[at] = std::nan("");  // at ignored positions
   const std::vector<std::function<Variable(const Variable&)>> losses{
       [&](auto& x) { return cross_entropy(x, labels, {.ignore_index = -1, .label_smoothing = 0.1}); },
       [&](auto& x) { return dice_cross_entropy(x, labels, {.ignore_index = -1}); },
       [&](auto& x) { return focal_loss(x, labels, {.ignore_index = -1}); },
       [&](auto& x) { return tversky_loss(x, labels, {.ignore_index = -1}); },
-      // the second sample counts for nothing
+      // the second sample has no weight
       [&](auto& x) { return tversky_loss(x, labels, {.smooth_dr = 1e-300, .batch = false, .ignore_index = -1}); }};
   for (std::size_t i = 0; i < losses.size(); ++i) {
     INFO(i);

@@ -1,4 +1,4 @@
-// Elementwise ops: values against plain index loops and xtensor, corner cases, bad arguments.
+// Elementwise ops: comparison with plain index loops and xtensor, corner cases, bad arguments.
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -21,8 +21,8 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 const double nan_value = std::nan("");
 
-// Pairs that take every path: same shape, numbers, channels (few and many), rows, both sides broadcast, small and
-// threaded.
+// Pairs of shapes that take every path: equal shapes, scalars, channels (few and many), rows, broadcasting on both
+// sides, small and threaded.
 const std::vector<std::pair<Shape, Shape>> shape_pairs{
     {{2, 3}, {2, 3}},
     {{}, {}},
@@ -188,7 +188,7 @@ TEST_CASE("the fast float functions are good to 2 ulp everywhere", "[ops]") {
   CHECK(vg::tanh(odd).value().value_at(2) == -1);
 }
 
-TEST_CASE("ops and xtensor speak of the same arrays", "[ops]") {
+TEST_CASE("ops and xtensor share the same arrays", "[ops]") {
   const Tensor a = numbers({3, 4}, f64, 1), b = numbers({4}, f64, 2);
   const auto xa = a.array<double>();
   const auto xb = b.array<double>();
@@ -259,7 +259,7 @@ TEST_CASE("cast converts, and carries gradients between floats", "[ops]") {
   CHECK(cast(x, f64).is(x));
 }
 
-TEST_CASE("add_in_place adds, in the memory that it is given", "[ops]") {
+TEST_CASE("add_in_place adds in the given memory", "[ops]") {
   Tensor a = numbers({70001}, f32, 1);
   const Tensor alias = a, before = a.clone(), b = numbers({70001}, f32, 2);
   add_in_place(a, b);
@@ -327,7 +327,7 @@ TEST_CASE("elementwise ops refuse bad arguments and say why", "[ops]") {
   CHECK_THROWS_AS(where(n, a, b), ValueError);
 }
 
-TEST_CASE("gradients at NaN are what the headers say", "[ops]") {
+TEST_CASE("gradients at NaN are as the headers describe", "[ops]") {
   const double nan = std::nan("");
   const Variable one(Tensor::ones({1}, f64));
   const auto slope = [&](const std::function<Variable(const Variable&)>& f, bool create_graph = false) {
@@ -346,7 +346,7 @@ TEST_CASE("gradients at NaN are what the headers say", "[ops]") {
     CHECK(std::isnan(slope([](auto& x) { return elu(x); }, create)));
     CHECK(slope([&](auto& x) { return maximum(x, one); }, create) == 0);
     CHECK(slope([&](auto& x) { return minimum(one, x); }, create) == 1);
-    // where the activation runs in the pass that adds a bias
+    // an activation in the pass that adds a bias
     CHECK(slope([](auto& x) { return relu(bias_add(x, Tensor::ones({1}, f64))); }, create) == 0);
     CHECK(slope([](auto& x) { return leaky_relu(bias_add(x, Tensor::ones({1}, f64)), 0.25); }, create) == 0.25);
   }

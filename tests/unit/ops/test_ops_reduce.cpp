@@ -1,4 +1,4 @@
-// Reductions and matrix products: values against plain loops, accuracy, corner cases, bad arguments.
+// Reductions and matrix products: comparison with plain loops, accuracy, corner cases, bad arguments.
 #include <cmath>
 #include <limits>
 
@@ -19,7 +19,7 @@ namespace {
 constexpr double inf = std::numeric_limits<double>::infinity();
 const double nan_value = std::nan("");
 
-// Folds x over the axes by an index loop; keepdims.
+// Folds x over the axes with an index loop; the axes are kept with extent 1.
 Tensor plain_fold(const Tensor& x, const std::vector<bool>& folded, double start,
                   const std::function<double(double, double)>& f) {
   Shape shape;
@@ -63,7 +63,7 @@ TEST_CASE("reductions over any axes equal a plain index loop", "[ops][reduce]") 
                        plain_fold(x, folded, -inf, [](double a, double b) { return std::max(a, b); })) == 0);
         CHECK(distance(min(x, axes, true).value(),
                        plain_fold(x, folded, inf, [](double a, double b) { return std::min(a, b); })) == 0);
-        if (dtype == i32 || x.numel() > 1000) continue;  // the rest is made of the ops above
+        if (dtype == i32 || x.numel() > 1000) continue;  // the others are composed of the ops above
         const double n = static_cast<double>(x.numel()) / static_cast<double>(total.numel());
         const Tensor average = build(total.shape(), [&](const Index& i) { return at(total, i) / n; });
         CHECK(distance(mean(x, axes, true).value(), average) <= tolerance);
@@ -77,9 +77,9 @@ TEST_CASE("reductions over any axes equal a plain index loop", "[ops][reduce]") 
       }
 }
 
-TEST_CASE("an f32 sum of a large volume is as good as f32 can say", "[ops][reduce]") {
+TEST_CASE("an f32 sum of a large volume is as accurate as f32 allows", "[ops][reduce]") {
   const std::int64_t n = 1 << 24;
-  const Tensor x = Tensor::full({n}, 0.1f);  // one by one in f32 this comes to 2.09e6 instead of 1.68e6
+  const Tensor x = Tensor::full({n}, 0.1f);  // adding one by one in f32 gives 2.09e6 instead of 1.68e6
   const double exact = static_cast<double>(0.1f) * static_cast<double>(n);
   CHECK(std::abs(sum(x).item() - exact) / exact < 1e-7);
   CHECK(std::abs(mean(x).item() - 0.1f) < 1e-8);

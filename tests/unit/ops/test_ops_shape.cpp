@@ -1,4 +1,4 @@
-// Ops that move elements, against plain index loops.
+// Compares ops that move elements with plain index loops.
 #include <catch2/catch.hpp>
 
 #include "support/plain.hpp"
@@ -141,7 +141,7 @@ TEST_CASE("pad surrounds and crops", "[ops][shape]") {
   CHECK_THROWS_AS(pad(cast(x, i32), {{1, 1}}, 0.5), ValueError);
 }
 
-TEST_CASE("concat joins, and its gradient takes apart", "[ops][shape]") {
+TEST_CASE("concat joins, and its gradient splits", "[ops][shape]") {
   const Variable a(values({2, 1, 3}, 1), true), b(values({2, 4, 3}, 2), true), none(values({2, 0, 3}, 3));
   const Variable y = concat({a, none, b, a}, -2);
   REQUIRE(y.shape() == Shape{2, 6, 3});
@@ -157,7 +157,7 @@ TEST_CASE("concat joins, and its gradient takes apart", "[ops][shape]") {
   CHECK_THROWS_AS(concat({a}, 3), ValueError);
 }
 
-TEST_CASE("gather takes, and scatter_add is its adjoint", "[ops][shape]") {
+TEST_CASE("gather selects, and scatter_add is its adjoint", "[ops][shape]") {
   Dice dice(6);
   for (const Shape& shape : shapes)
     for (int axis = 0; axis < shape.rank(); ++axis)
@@ -231,8 +231,8 @@ TEST_CASE("flip and roll", "[ops][shape]") {
   CHECK_THROWS_AS(roll(x, {1}, {2}), ValueError);
 }
 
-// A fuzzer's finding: the product of the other extents overflowed.
-TEST_CASE("transpose: no elements, whatever the other extents", "[ops][shape]") {
+// Found by a fuzzer: the product of the other extents overflowed.
+TEST_CASE("transpose: no elements, with any other extents", "[ops][shape]") {
   constexpr std::int64_t huge = std::int64_t{1} << 33;
   const vg::Variable x(vg::Tensor::zeros({0, huge, huge, 3}, vg::f32));
   CHECK(vg::transpose(x, {0, 3, 1, 2}).shape() == vg::Shape({0, 3, huge, huge}));

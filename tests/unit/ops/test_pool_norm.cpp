@@ -1,5 +1,5 @@
-// Pools, normalisations, softmax and dropout: against plain loops in double and PyTorch's numbers, in both
-// dtypes, for several numbers of threads; fused backward passes against the composed ones; and what the ops refuse.
+// Pools, normalisations, softmax and dropout: comparison with plain loops in double and with PyTorch, in both
+// dtypes and for several numbers of threads; comparison of fused backward passes with composed ones; and errors.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -26,7 +26,7 @@ namespace {
 const Variable none;
 constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-// The gradients of <f(inputs), fixed numbers>, by the fused loops or by the ops on Variables.
+// The gradients of <f(inputs), fixed numbers>, computed by the fused loops or by ops on Variables.
 std::vector<Tensor> slopes(const Variable& y, const std::vector<Variable>& inputs, bool create_graph) {
   std::vector<Tensor> all;
   const Variable seed(vg::test::numbers(y.shape(), y.dtype(), 99));
@@ -43,7 +43,7 @@ struct Case {
 
 const Shape volume{2, 6, 5, 4, 6};
 
-// Large enough for several tasks and blocks, and of awkward sizes.
+// Shapes that are large enough for several tasks and blocks, with awkward sizes.
 std::vector<Case> parallel_cases() {
   const Shape big{2, 13, 17, 19, 6}, params{6};
   const Tensor labels = labels_for({2, 13, 17, 19}, 6), some = labels_for({2, 13, 17, 19}, 6, -7, true);

@@ -1,4 +1,4 @@
-// Resampling, adaptive pools, PReLU and channel dropout: threads, dtypes, known values, and what they refuse.
+// Resampling, adaptive pools, PReLU and channel dropout: threads, dtypes, known values, and errors.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -77,7 +77,7 @@ TEST_CASE("resampling and its relatives: the same bits for any number of threads
   }
 }
 
-TEST_CASE("trilinear upsampling: a linear field stays one, corners keep their values", "[resample]") {
+TEST_CASE("trilinear upsampling: a linear field stays linear, corners keep their values", "[resample]") {
   const auto field = [](double h, double w, double d) { return 1 + 2 * h - 3 * w + 0.5 * d; };
   const Variable x(vg::test::build({1, 3, 4, 5, 1}, [&](const Index& i) {
     return field(static_cast<double>(i[1]), static_cast<double>(i[2]), static_cast<double>(i[3]));
@@ -89,7 +89,7 @@ TEST_CASE("trilinear upsampling: a linear field stays one, corners keep their va
               .margin(1e-12));
   });
   CHECK(vg::test::same_bits(upsample_trilinear3d(x, {3, 4, 5}).value(), x.value()));
-  // A constant stays one, and the adjoint keeps the sum.
+  // A constant stays constant, and the adjoint keeps the sum.
   const Variable ones(Tensor::ones({2, 3, 1, 4, 2}, f64), true);
   const Variable y = upsample_trilinear3d(ones, {7, 3, 2});
   CHECK(vg::test::distance(y.value(), Tensor::ones(y.shape(), f64)) < 1e-15);
@@ -101,7 +101,7 @@ TEST_CASE("trilinear upsampling: a linear field stays one, corners keep their va
   CHECK(adaptive_max_pool3d(empty, {1, 1, 1}).shape() == Shape{0, 1, 1, 1, 3});
 }
 
-TEST_CASE("adaptive pools where the size divides are plain pools, and NaN wins the maximum", "[pool]") {
+TEST_CASE("adaptive pools equal plain pools if the size is a multiple, and NaN wins the maximum", "[pool]") {
   const Variable x(vg::test::numbers({2, 4, 6, 8, 3}, f64, 5), true);
   const Pool3dArgs args{{2, 2, 2}, {2, 2, 2}, {}};
   CHECK(vg::test::distance(adaptive_avg_pool3d(x, {2, 3, 4}).value(), avg_pool3d(x, args).value()) < 1e-15);
@@ -159,21 +159,21 @@ TEST_CASE("prelu of a number has gradients of any order", "[gradcheck]") {
   }
 }
 
-// PyTorch: aten/src/ATen/native/UpSample.h, compute_source_index_and_lambda: "if (output_size == input_size)
-// // scale_factor = 1, simply copy", whatever the scale that was given; else 1 / scale_factor is the step.
-TEST_CASE("a factor that keeps an axis' extent copies it, as PyTorch's scale_factor", "[resample]") {
+// From PyTorch's compute_source_index_and_lambda (aten/src/ATen/native/UpSample.h): if output_size == input_size, it
+// copies, for any given scale; otherwise the step is 1 / scale_factor.
+TEST_CASE("a factor that keeps the extent of an axis copies it, as PyTorch's scale_factor does", "[resample]") {
   const Variable x(vg::test::numbers({2, 3, 4, 5, 2}, f64, 1), true);
   for (const bool corners : {false, true}) {
     INFO(corners);
     CHECK(vg::test::same_bits(rescale_trilinear3d(x, {1.3, 1.2, 1.1}, corners).value(), x.value()));
-    // An axis of the three: the others are resampled as if alone.
+    // One axis of the three is copied; the others are resampled as without it.
     CHECK(vg::test::same_bits(rescale_trilinear3d(x, {1.3, 2, 1.1}, corners).value(),
                               rescale_trilinear3d(x, {1, 2, 1}, corners).value()));
   }
   const Variable seed(vg::test::numbers(x.shape(), f64, 2));
   CHECK(vg::test::same_bits(gradients(rescale_trilinear3d(x, {1.3, 1.2, 1.1}) * 1.0, {x}, seed)[0].value(),
                             seed.value()));
-  // Where the extent changes, the factor is the map: output o of 4 at (o + 0.5) / 1.45 - 0.5.
+  // If the extent changes, the factor defines the positions: output o of 4 is at (o + 0.5) / 1.45 - 0.5.
   const Variable line(Tensor::of<double>({1, 3, 1, 1, 1}, {0, 1, 2}));
   const Tensor y = rescale_trilinear3d(line, {1.45, 1, 1}).value();
   for (int o = 0; o < 4; ++o)
@@ -186,7 +186,7 @@ TEST_CASE("adaptive pools refuse too few sizes, and name them", "[pool]") {
   CHECK_THROWS_WITH(adaptive_max_pool3d(x, {2}), Contains("[adaptive_max_pool3d] size: got (2, 0, 0)"));
 }
 
-TEST_CASE("pools and resampling of nothing take no memory for their tables, and refuse extents past 2^31", "[pool]") {
+TEST_CASE("pools and resampling of empty volumes allocate no tables, and refuse extents past 2^31", "[pool]") {
   constexpr std::int64_t most = 2147483647, huge = std::int64_t{1} << 62;
   const Variable none(Tensor({0, most, most, most, 1})), past(Tensor({0, huge, 4, 4, 1}));
   const Pool3dArgs wide{{most, most, most}, {1, 1, 1}, {{{most - 1, most - 1}, {most - 1, 0}, {0, most - 1}}}};

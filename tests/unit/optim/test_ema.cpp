@@ -1,4 +1,4 @@
-// Ema against PyTorch's AveragedModel (golden/ema.json), its scope, and its place in a checkpoint.
+// Ema: comparison with PyTorch's AveragedModel (golden/ema.json), its guard, and checkpoints.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -85,14 +85,14 @@ TEST_CASE("ema: a scope in which the model has the averages", "[ema]") {
     CHECK(w["weight"].value().values() == std::vector<double>(4, 2));
     CHECK(w["weight"].requires_grad());
     CHECK_FALSE(w["weight"].grad().defined());
-    w.writable("weight").data<float>()[0] = 77;  // a copy: the average stays
+    w.writable("weight").data<float>()[0] = 77;  // writes to a copy, so the average does not change
   }
   CHECK(w["weight"].is(own));
   CHECK(w["weight"].grad().value().values() == std::vector<double>(4, 6));
   CHECK(ema.average("w", "weight").values() == std::vector<double>(4, 2));
 }
 
-TEST_CASE("ema: part of a checkpoint, which keeps what it was", "[ema]") {
+TEST_CASE("ema: a checkpoint saves and restores it", "[ema]") {
   const vg::test::TempDir folder;
   const vg::States states = states_of(vg::Tensor::full({4}, 1), vg::Tensor::full({2}, 1));
   vg::Ema ema(states, {.decay = 0.75});
@@ -112,7 +112,7 @@ TEST_CASE("ema: part of a checkpoint, which keeps what it was", "[ema]") {
   again.part("ema", other).load(folder / "c.json");
   CHECK(other.updates() == 2);
   CHECK(other.average("w", "weight").values() == std::vector<double>(4, 4));
-  other.update();  // goes on as the first did
+  other.update();  // continues like the first
   CHECK(bytes_of(other.average("w", "weight")) == bytes_of(ema.average("w", "weight")));
 
   vg::Ema slower(states, {.decay = 0.9});
@@ -149,7 +149,7 @@ TEST_CASE("ema: settings and leaves that do not fit", "[ema]") {
   CHECK_THROWS_AS(w.exchange("weight", undefined), vg::ValueError);
 }
 
-TEST_CASE("ema: a leaf that is no float is taken over", "[ema]") {
+TEST_CASE("ema: a leaf that is not a float is copied", "[ema]") {
   vg::BatchState counts;
   counts.add("mean", vg::Tensor::ones({1}));
   counts.add("count", vg::Tensor::zeros({1}, vg::i32));

@@ -1,5 +1,5 @@
-// Optimizers, schedules and clipping: small cases checked by hand, and what must hold of any of them: saving in the
-// middle, groups, shared states, retained graphs, bad settings. PyTorch's numbers: test_optim_golden.cpp.
+// Optimizers, schedules and clipping: small cases computed by hand, and properties of every optimizer: saving in the
+// middle, groups, shared states, retained graphs, bad settings. test_optim_golden.cpp compares with PyTorch.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <limits>
@@ -31,7 +31,7 @@ Tensor f64(std::initializer_list<double> values) {
 
 }  // namespace
 
-TEST_CASE("optim: by hand", "[optim]") {
+TEST_CASE("optim: steps computed by hand", "[optim]") {
   vg::ParamState w = param("w", f64({1, -2}));
   vg::States states;
   states.insert("w", w);
@@ -118,14 +118,14 @@ TEST_CASE("optim: schedules at and past their ends", "[optim]") {
 }
 
 namespace {
-struct Sawtooth {  // a schedule of the user's own
+struct Sawtooth {  // a user's schedule
   double top = 1.0;
   double at(std::int64_t step) const { return top / static_cast<double>(1 + step % 2); }
   vg::ModuleConfig description() const { return {"Sawtooth", {{"top", top}}, {}}; }
 };
 }  // namespace
 
-TEST_CASE("optim: a schedule of one's own", "[optim]") {
+TEST_CASE("optim: a user's schedule", "[optim]") {
   Toy toy;
   vg::SGD optimizer(toy.states, {.lr = Sawtooth{}});
   CHECK(optimizer.lr() == 1.0);
@@ -173,7 +173,7 @@ TEST_CASE("optim: update() equals step(), f32 stays near f64, threads change no 
   }
 }
 
-TEST_CASE("optim: saved in the middle, the run goes on with the same bits", "[optim]") {
+TEST_CASE("optim: a run that is saved in the middle continues with the same bits", "[optim]") {
   for (const auto dtype : {vg::f32, vg::f64})
     for (const auto& [name, make] : optimizer_kinds()) {
       INFO(name);
@@ -191,7 +191,7 @@ TEST_CASE("optim: saved in the middle, the run goes on with the same bits", "[op
       const vg::StateDict saved = b->save_state();
       Toy resumed(dtype);
       resumed.copy(half);
-      for (int t = 5; t < 7; ++t) {  // the bundle is not changed by going on
+      for (int t = 5; t < 7; ++t) {  // continuing does not change the saved state dict
         half.set_grads(t);
         b->step();
       }
@@ -207,7 +207,7 @@ TEST_CASE("optim: saved in the middle, the run goes on with the same bits", "[op
     }
 }
 
-TEST_CASE("optim: check_state lists what does not fit and changes nothing", "[optim]") {
+TEST_CASE("optim: check_state lists all differences and changes nothing", "[optim]") {
   Toy toy;
   vg::Adam optimizer(toy.states, {.lr = 0.1});
   toy.set_grads(0);
@@ -328,7 +328,7 @@ TEST_CASE("optim: a retained graph keeps the old value", "[optim]") {
   const void* buffer = toy.body["weight"].value().raw();
   vg::sum(vg::square(toy.body["weight"])).backward();
   optimizer.step();
-  CHECK(toy.body["weight"].value().raw() == buffer);  // nobody else holds it: in place
+  CHECK(toy.body["weight"].value().raw() == buffer);  // no other handle exists, so it is changed in place
 }
 
 TEST_CASE("optim: clipping functions", "[optim]") {

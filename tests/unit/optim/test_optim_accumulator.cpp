@@ -1,4 +1,4 @@
-// GradAccumulator: n small batches are one large one, and a run may be saved between them.
+// GradAccumulator: n small batches are equal to one large batch, and a run can be saved between them.
 #include <catch2/catch.hpp>
 
 #include "support/optim_toys.hpp"
@@ -26,7 +26,7 @@ vg::Linear model(vg::DType dtype = vg::f64) {
   return linear;
 }
 
-// The loss of `n` small batches' rows from number `first` on.
+// The loss of the rows of `n` small batches from number `first` on.
 vg::Variable loss(vg::Linear& linear, std::int64_t first, std::int64_t n = 1) {
   const Tensor all = Toy::numbers({64 * rows, features + 3}, 9, linear.states().at("weight")["weight"].dtype());
   const vg::Variable part = vg::slice(vg::Variable(all), 0, {first * rows, (first + n) * rows});
@@ -43,7 +43,7 @@ double distance(vg::Linear& a, vg::Linear& b) {
 
 }  // namespace
 
-TEST_CASE("accumulator: small batches are one large one", "[optim]") {
+TEST_CASE("accumulator: small batches equal one large batch", "[optim]") {
   vg::Linear small = model(), large = model(), start = model();
   const auto run = [&](auto make, std::int64_t n, int steps) {
     auto a = make(small.parameters()), b = make(large.parameters());
@@ -111,7 +111,7 @@ TEST_CASE("accumulator: a parameter without a gradient in some passes has 0 ther
   CHECK(toy.equals(mean));
 }
 
-TEST_CASE("accumulator: a run saved between two steps goes on to the same bits", "[optim]") {
+TEST_CASE("accumulator: a run saved between two steps continues to the same bits", "[optim]") {
   const vg::test::TempDir folder;
   for (const auto dtype : {vg::f64, vg::f32}) {
     struct Run {
@@ -142,9 +142,9 @@ TEST_CASE("accumulator: a run saved between two steps goes on to the same bits",
       half.checkpoint().save(folder / "c.json");
       const vg::Snapshot held = half.checkpoint().snapshot();
       half.passes(stop, 14);
-      held.save(folder / "d.json");  // which going on has not changed
+      held.save(folder / "d.json");  // continuing has not changed it
       CHECK(vg::test::read_bytes(folder / "c.json") == vg::test::read_bytes(folder / "d.json"));
-      resumed.passes(0, 3);  // replaced
+      resumed.passes(0, 3);  // replaced by the load
       resumed.checkpoint().load(folder / "c.json");
       CHECK(resumed.accumulator.count() == stop % 4);
       resumed.passes(stop, 14);
@@ -157,7 +157,7 @@ TEST_CASE("accumulator: a run saved between two steps goes on to the same bits",
   }
 }
 
-TEST_CASE("accumulator: what it refuses", "[optim]") {
+TEST_CASE("accumulator: bad calls are refused", "[optim]") {
   Toy toy;
   vg::SGD optimizer(toy.states);
   CHECK_THROWS_WITH(vg::GradAccumulator(optimizer, 0), Contains("[GradAccumulator] every: got 0; must be at least 1"));
@@ -182,7 +182,7 @@ TEST_CASE("accumulator: what it refuses", "[optim]") {
              Contains("\"body.0.weight\", leaf \"weight\": is f32 (2,); must be f64 (3, 4)") &&
                  Contains("\"head.weight\", leaf \"scale\": the optimizer has no such parameter"));
 
-  // A step that is refused leaves the count and the gradients.
+  // A step that is refused does not change the count and the gradients.
   vg::SGD heavy(toy.states, {.momentum = 0.5});
   vg::GradAccumulator one(heavy, 1);
   one.step();

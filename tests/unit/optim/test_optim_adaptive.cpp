@@ -1,5 +1,5 @@
-// Adagrad, Adamax, NAdam, RAdam, Lion and LAMB: first steps by hand, what they keep, and what they refuse. The numbers
-// of whole runs: test_optim_golden.cpp; what must hold of every optimizer: test_optim.cpp.
+// Adagrad, Adamax, NAdam, RAdam, Lion and LAMB: first steps computed by hand, their state, and errors.
+// test_optim_golden.cpp compares whole runs; test_optim.cpp tests properties of every optimizer.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -40,7 +40,7 @@ void close(const std::vector<double>& got, const std::vector<double>& want) {
 
 }  // namespace
 
-TEST_CASE("optim: the relatives of Adam by hand", "[optim]") {
+TEST_CASE("optim: the relatives of Adam equal steps computed by hand", "[optim]") {
   One one;
   SECTION("Adagrad: g / sqrt(sum of squares), and the rate falls by count") {
     vg::Adagrad optimizer(one.states, {.lr = 1.0, .lr_decay = 1.0, .eps = 0});
@@ -84,7 +84,7 @@ TEST_CASE("optim: the relatives of Adam by hand", "[optim]") {
 
 namespace {
 
-// What the base class gives, with this kind and its default betas.
+// Tests of the features of the base class with this kind and its default betas.
 template <class O, class Options>
 void check_common_options() {
   const auto after = [](const Options& options, auto prepare) {
@@ -122,7 +122,7 @@ void check_common_options() {
   CHECK(vg::test::same_bits(half.body["weight"].value(), after(plain, as_they_are).body["weight"].value()));
   CHECK(distance(decayed, after(plain, as_they_are)) > 1e-3);
 
-  // Rates 0.05, 0.025, 0: the third step moves nothing.
+  // The rates are 0.05, 0.025 and 0, so the third step changes nothing.
   const auto two = after(with([](Options& o) { o.lr = vg::Polynomial({.lr = 0.05, .total_steps = 2}); }), as_they_are);
   Toy by_hand;
   vg::ReduceOnPlateau rate({.lr = 0.05, .factor = 0.5, .patience = 0});
@@ -131,7 +131,7 @@ void check_common_options() {
     by_hand.set_grads(t);
     optimizer.step();
     rate.observe(1);
-    rate.observe(1);  // no better
+    rate.observe(1);  // no improvement
   }
   CHECK(two.equals(by_hand));
 }
@@ -169,7 +169,7 @@ TEST_CASE("optim: NAdam keeps the product of its momenta", "[optim]") {
   for (int t = 0; t < 4; ++t) {
     product *= optimizer.scheduled_momentum().value() * (1 - 0.5 * std::pow(0.96, 0.5 * (t + 1)));
     toy.set_grads(t);
-    if (t == 3) toy.head.set_grad("weight", {});  // this one has had one factor less
+    if (t == 3) toy.head.set_grad("weight", {});  // its product has one factor less
     optimizer.step();
   }
   vg::StateDict saved = optimizer.save_state();
@@ -193,7 +193,7 @@ TEST_CASE("optim: NAdam keeps the product of its momenta", "[optim]") {
   CHECK_THROWS_AS(optimizer.load_state(saved), vg::IoError);
 }
 
-TEST_CASE("optim: what the relatives of Adam refuse", "[optim]") {
+TEST_CASE("optim: the relatives of Adam refuse bad options", "[optim]") {
   Toy toy;
   const auto& s = toy.states;
   const double nan_value = std::numeric_limits<double>::quiet_NaN();

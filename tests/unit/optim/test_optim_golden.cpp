@@ -1,4 +1,4 @@
-// Optimizers, schedules and clipping against PyTorch's numbers (golden/optim; the schema is in golden/README.md).
+// Compares optimizers, schedules and clipping with PyTorch (golden/optim; golden/README.md has the schema).
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
@@ -53,7 +53,7 @@ vg::Schedule schedule_of(const json& record) {
 
 using Make = std::function<std::unique_ptr<vg::Optimizer>(const vg::States&, const json&)>;
 
-// Sets what the kind's own options are called in the file.
+// Sets the options of this kind from their names in the file.
 template <class O, class Options>
 Make make(std::function<void(Options&, const json&)> own) {
   return [own](const vg::States& states, const json& record) {
@@ -113,7 +113,7 @@ const std::map<std::string, Make>& optimizers() {
   return all;
 }
 
-// The largest error of a whole golden trajectory, with the parameters in that dtype.
+// The largest error of a whole golden trajectory with parameters of that dtype.
 double trajectory_error(const json& record, vg::DType dtype) {
   const json &initial = record.at("initial"), &grads = record.at("gradients"), &wanted = record.at("parameters");
   vg::States states;

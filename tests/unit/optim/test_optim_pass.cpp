@@ -1,5 +1,5 @@
-// The one pass over all leaves: it gives each leaf what a step of that leaf alone gives it, for any number of threads,
-// and takes no memory of its own.
+// The one pass over all leaves: each leaf gets the same result as in a step of that leaf alone, for any number of
+// threads, and the pass allocates nothing.
 #include <catch2/catch.hpp>
 
 #include "support/optim_toys.hpp"
@@ -19,7 +19,7 @@ using vg::test::Toy;
 
 namespace {
 
-// Small, odd and large leaves between each other; one is longer than two pieces.
+// Small, odd and large leaves in mixed order; one is longer than two pieces.
 struct Leaves {
   std::vector<vg::ParamState> all;
   vg::States states;
@@ -39,7 +39,7 @@ struct Leaves {
   static std::string path(std::size_t k) { return k == 1 ? "head" : "leaf" + std::to_string(k); }
   const Tensor& value(std::size_t k) const { return all[k]["weight"].value(); }
 
-  // Small enough that the limits of optimizer_kinds() on the norm, of one leaf and of all, change nothing.
+  // The gradients are so small that the clipping limits of optimizer_kinds() have no effect, for one leaf or for all.
   vg::StateGrads grads(int step) const {
     vg::StateGrads every;
     for (std::size_t k = 0; k < all.size(); ++k) {
@@ -105,7 +105,7 @@ TEST_CASE("optim: a pass covers each element once and adds up each leaf's sums i
   const std::vector<std::int64_t> sizes{3, 0, piece + 1, vg::detail::task_grain, 1, 3 * piece, 2};
   const ThreadsGuard scope(3);
   vg::detail::FusedStep pass;
-  for (int round = 0; round < 2; ++round) {  // the second in the same memory
+  for (int round = 0; round < 2; ++round) {  // the second round reuses the memory
     pass.clear();
     std::vector<std::vector<int>> seen;
     for (const std::int64_t n : sizes) {

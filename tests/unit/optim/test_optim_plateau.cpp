@@ -1,4 +1,4 @@
-// ReduceOnPlateau in an optimizer and in a checkpoint. PyTorch's numbers: test_optim_golden.cpp.
+// ReduceOnPlateau in an optimizer and in a checkpoint. test_optim_golden.cpp compares with PyTorch.
 #include <catch2/catch.hpp>
 #include <limits>
 
@@ -14,7 +14,7 @@ using vg::test::Toy;
 namespace {
 
 const vg::ReduceOnPlateauOptions eager{.lr = 0.5, .factor = 0.5, .patience = 1, .cooldown = 2};
-constexpr double metrics[] = {3, 2, 2, 2.5, 2, 2, 2, 1, 2, 2, 2, 2};  // two falls, the second after a cooldown
+constexpr double metrics[] = {3, 2, 2, 2.5, 2, 2, 2, 1, 2, 2, 2, 2};  // reduced twice, once after a cooldown
 
 std::string problems_of(const vg::Stateful& s, const vg::StateDict& b) {
   std::string all;
@@ -24,7 +24,7 @@ std::string problems_of(const vg::Stateful& s, const vg::StateDict& b) {
 
 }  // namespace
 
-TEST_CASE("plateau: the optimizer that was given a copy follows", "[optim]") {
+TEST_CASE("plateau: the optimizer that has a copy of the schedule follows it", "[optim]") {
   Toy toy;
   vg::ReduceOnPlateau plateau(eager);
   vg::SGD optimizer(toy.states, {.lr = plateau, .groups = {{.path = "head", .lr_scale = 0.1}}});
@@ -32,7 +32,7 @@ TEST_CASE("plateau: the optimizer that was given a copy follows", "[optim]") {
   CHECK_FALSE(plateau.observe(1));
   CHECK_FALSE(plateau.observe(1));
   CHECK(optimizer.lr() == 0.5);
-  CHECK(plateau.observe(std::numeric_limits<double>::quiet_NaN()));  // no improvement, either
+  CHECK(plateau.observe(std::numeric_limits<double>::quiet_NaN()));  // also no improvement
   CHECK(optimizer.lr() == 0.25);
   CHECK(optimizer.lr("head.weight", "weight") == 0.025);
   optimizer.step();
@@ -61,7 +61,7 @@ TEST_CASE("plateau: a run saved in the middle goes on with the same rates and bi
     vg::AdamW optimizer(half.states, {.lr = first});
     for (int t = 0; t < stop; ++t) step(half, optimizer, first, t);
     vg::Checkpoint().optimizer(optimizer).save(folder / "c.json");
-    c.observe(-1);  // what is there is replaced
+    c.observe(-1);  // replaced by the load
     resumed.copy(half);
     vg::Checkpoint().optimizer(resumed_run).load(folder / "c.json");
     CHECK(c.lr() == first.lr());
@@ -72,7 +72,7 @@ TEST_CASE("plateau: a run saved in the middle goes on with the same rates and bi
   }
 }
 
-TEST_CASE("plateau: a group's is saved, too, and what does not fit is named", "[optim]") {
+TEST_CASE("plateau: that of a group is saved, too, and differences are named", "[optim]") {
   Toy toy;
   vg::ReduceOnPlateau mine(eager), other(eager), slower({.lr = 0.25, .factor = 0.5, .patience = 1, .cooldown = 2});
   const auto with = [&](const vg::Schedule& lr) {
@@ -117,7 +117,7 @@ TEST_CASE("plateau: a group's is saved, too, and what does not fit is named", "[
   CHECK_THAT(problems_of(vg::SGD(toy.states), saved.save_state()), Contains("settings.groups.0: in the state"));
 }
 
-TEST_CASE("plateau: what it refuses", "[optim]") {
+TEST_CASE("plateau: bad options are refused", "[optim]") {
   const auto with = [](auto change) {
     vg::ReduceOnPlateauOptions o{.lr = 0.1};
     change(o);

@@ -1,4 +1,4 @@
-// Schedules at and past their ends, and their descriptions: by those a run that goes on can tell another schedule.
+// Schedules at and past their ends, and their descriptions, by which a resumed run recognises another schedule.
 #include <catch2/catch.hpp>
 #include <limits>
 

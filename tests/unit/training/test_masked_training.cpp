@@ -1,5 +1,5 @@
-// Training where half of the volume holds a fill value and the loss is taken where no output sees it: the losses are
-// those of the direct kernels, whatever the fill.
+// Half of the volume has a fill value, and the loss is computed where no output depends on it. The losses are those of
+// the direct kernels for any fill value.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <string>
@@ -49,7 +49,8 @@ std::vector<double> losses_with(const std::string& algorithm, double fill, int s
 
 }  // namespace
 
-TEST_CASE("masked training: losses are the direct kernels' whatever the masked half holds", "[conv3d][large-values]") {
+TEST_CASE("masked training: losses are those of the direct kernels for any values in the masked half",
+          "[conv3d][large-values]") {
   const double fill = GENERATE(1e20, 9.97e36);
   const std::vector<double> direct = losses_with("direct", fill, 200);
   CHECK(direct.back() < direct.front());

@@ -10,7 +10,7 @@ using namespace vg::test;
 
 namespace {
 
-/// A module of a user's own, as the mistakes need it.
+/// A user's module for the mistakes.
 struct OwnNet : Module {
   Linear first{{.in_size = {2}, .out_features = 2}}, second{{.in_size = {2}, .out_features = 2}};
   bool names_second = true, names_itself = false;
@@ -90,7 +90,7 @@ const std::vector<Mistake> vg::test::module_mistakes{
 
 namespace {
 
-/// Mistakes with files, each in a folder of its own.
+/// Mistakes with files in this folder.
 std::vector<Mistake> files(const std::filesystem::path& folder) {
   const auto path = [folder](const char* name) { return folder / name; };
   const auto write = [](const std::filesystem::path& p, const std::string& bytes) {
@@ -155,7 +155,7 @@ std::vector<Mistake> files(const std::filesystem::path& folder) {
   };
 }
 
-/// What stays silent, here as in PyTorch, because it is also something that users want.
+/// Calls that cause no error, here and in PyTorch, because they are also useful.
 struct Silent {
   std::string what, reason;
   std::function<void()> make;
@@ -201,7 +201,7 @@ TEST_CASE("mistakes: files", "[mistakes]") {
   check(files(folder / ""));
 }
 
-TEST_CASE("mistakes: what is silent is what PyTorch leaves silent", "[mistakes]") {
+TEST_CASE("mistakes: calls without an error are those that PyTorch accepts, too", "[mistakes]") {
   for (const Silent& s : silent) {
     INFO(s.what << ": " << s.reason);
     CHECK_NOTHROW(s.make());

@@ -1,4 +1,4 @@
-// Whole training runs against the Python twin (tests/golden/make_golden_training.py): a small conv net in f64.
+// Compares whole training runs with the Python twin (tests/golden/make_golden_training.py): a small conv net in f64.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -26,7 +26,7 @@ struct Net : vg::Module {
   void visit(vg::Visitor& v) override { v("conv1", conv1), v("conv2", conv2), v("norm", norm), v("linear", linear); }
 };
 
-// Golden names are "layer.leaf"; each layer here has one trained state.
+// Golden names are "layer.leaf"; each layer of voxgrad has one trained state.
 void load_initial(Net& net, const nlohmann::json& initial) {
   net.to(vg::f64);
   std::size_t loaded = 0;
