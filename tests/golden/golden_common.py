@@ -1,7 +1,7 @@
-"""What the make_golden_*.py scripts share: JAX in float64 on CPU, and golden_format.py."""
+"""Code that the make_golden_*.py scripts share: JAX in float64 on CPU, and golden_format.py."""
 import json, os
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "--xla_disable_hlo_passes=algsimp")   # jaxlib 0.10.2 aborts in it on some vjps
+os.environ.setdefault("XLA_FLAGS", "--xla_disable_hlo_passes=algsimp")   # jaxlib 0.10.2 aborts in this pass on some vjps
 import numpy as np, jax, jax.numpy as jnp, brainstate, torch
 from golden_format import first, last, pack, save, values
 jax.config.update("jax_enable_x64", True)
@@ -22,6 +22,6 @@ def difference(a, b):
 
 
 def same_padding(size, kernel, stride):
-    """SAME padding of one dimension: (before, after), the odd one after."""
+    """SAME padding of one dimension: (before, after); an odd one goes after."""
     pad = max(0, (-(-size // stride) - 1) * stride + kernel - size)
     return pad // 2, pad - pad // 2

@@ -1,10 +1,10 @@
-"""The array format of the golden files, {"shape", "data"[, "dtype"]}, and channels last to first: what needs no JAX."""
+"""The array format of the golden files, {"shape", "data"[, "dtype"]}, and conversions between channels-last and channels-first. Needs no JAX."""
 import json, os
 import numpy as np, torch
 
 
 def values(rng, shape, scale=1.0, step=1 / 1024):
-    """Normal values on a coarse grid: exact in float32, short in text."""
+    """Normal values on a coarse grid: exact in float32 and short as text."""
     return np.round(rng.standard_normal(shape) * scale / step) * step
 
 

@@ -1,4 +1,4 @@
-"""Write reference cases for layers that PyTorch has or is enough to write (float64): layers/*.json beside make_golden_layers.py's.
+"""Write reference cases for layers that PyTorch has, or that are written with its ops (float64): layers/*.json, in addition to make_golden_layers.py's.
 
 usage: make_golden_blocks.py [OUT_DIR=layers]     (needs what make_golden_layers.py needs; CPU)
 The schema is in README.md.
@@ -12,7 +12,7 @@ rng = np.random.default_rng(20261124)
 
 
 def case(name, layer, config, x, p, f, mode=None):
-    """f(x, p) in channels-last tensors; p: the states by our names."""
+    """f(x, p) on channels-last tensors; p has the states by voxgrad's names."""
     xt = torch.tensor(x, requires_grad=True)
     pt = {k: torch.tensor(v, requires_grad=True) for k, v in p.items()}
     y = f(xt, pt)
@@ -84,7 +84,7 @@ def norm(kind, x, p, at, groups):
 
 
 def residual(kernels, stride_at, stride, kind, groups, act):
-    """conv, norm (, act): layers 0, 1 (, 2) of `main`, again for each kernel; `shortcut`: conv, norm."""
+    """conv, norm (, act): layers 0, 1 (, 2) of `main`, repeated for each kernel; `shortcut`: conv, norm."""
     def f(x, p):
         y = x
         for i in range(len(kernels)):
@@ -119,7 +119,7 @@ for name, layer, widths, c in [
     case(name, layer, dict(in_size=[4, 5, 3, 4], channels=widths[1], out_channels=widths[-1], **c), x, residual_states(kernels, widths, c["norm"], shortcut),
          residual(kernels, stride_at, c["stride"], c["norm"], c.get("num_groups", 8), act), "train")
 
-# ---- trilinear upsampling by factors that are no whole numbers
+# ---- trilinear upsampling by factors that are not integers
 
 for name, factor in {"": [1.5, 2.5, 0.7], "_whole": [2.0, 1.0, 3.0]}.items():
     case(f"upsample_trilinear_factor{name}", "Upsample", dict(scale_factor=factor, mode="trilinear", align_corners=False), values(rng, (2, 3, 2, 4, 3)), {},

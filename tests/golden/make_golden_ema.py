@@ -19,7 +19,7 @@ for decay in (0.0, 0.3, 0.5, 0.9, 0.999):
         values = {k: draw(p) for k, p in model.named_parameters()}
         with torch.no_grad():
             for k, p in model.named_parameters(): p.copy_(values[k])
-        if ema is None: ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))   # a copy of the first values
+        if ema is None: ema = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))   # starts with a copy of the first values
         else: ema.update_parameters(model)
         path.append({"values": {k: pack(v) for k, v in values.items()},
                      "averages": {k: pack(p) for k, p in ema.module.named_parameters()}})

@@ -1,4 +1,4 @@
-"""Write reference cases for sliding windows, metrics and the losses beside them, with MONAI: evaluation/*.json and
+"""Write reference cases for sliding windows, metrics and some losses, with MONAI: evaluation/*.json and
 layers/loss_focal*.json, loss_sigmoid_focal*.json, loss_tversky*.json."""
 import os
 import monai, numpy as np, torch
@@ -17,7 +17,7 @@ MONAI = f"monai {monai.__version__}, torch {torch.__version__.split('+')[0]}"
 # ---- sliding windows
 
 def predictor(x):
-    """(n, C, h, w, d) to (n, 2, h, w, d): depends on the place in the window, so that blending shows."""
+    """(n, C, h, w, d) to (n, 2, h, w, d): depends on the position in the window, so that blending has an effect."""
     n, c, h, w, d = x.shape
     i, j, k = torch.meshgrid(torch.arange(h), torch.arange(w), torch.arange(d), indexing="ij")
     place = 1 + i + 2 * j + 3 * k
@@ -37,8 +37,8 @@ for shape, window, batch, overlap, mode, sigma, cval, flips in [
     ((2, 9, 8, 11, 1), (4, 5, 6), 3, 0.25, "constant", 0.125, 0.0, []),
     ((2, 7, 6, 5, 2), (4, 4, 4), 4, 0.5, "gaussian", 0.125, 0.0, []),
     ((1, 3, 9, 4, 1), (6, 4, 7), 2, 0.5, "gaussian", 0.25, -0.5, []),     # smaller than the window along H and D
-    ((1, 3, 2, 2, 1), (6, 5, 7), 2, 0.75, "constant", 0.125, 0.0, []),    # and along all
-    ((1, 10, 6, 6, 1), (10, 3, -1), 2, 0.9, "gaussian", 0.1, 0.0, []),    # an interval of int(0.99...) = 0: 1
+    ((1, 3, 2, 2, 1), (6, 5, 7), 2, 0.75, "constant", 0.125, 0.0, []),    # and along all axes
+    ((1, 10, 6, 6, 1), (10, 3, -1), 2, 0.9, "gaussian", 0.1, 0.0, []),    # the interval int(0.99...) is 0, which becomes 1
     ((1, 13, 5, 5, 1), (4, 5, 5), 1, 0.0, "gaussian", 0.125, 0.0, []),
     ((1, 8, 7, 6, 1), (4, 4, 4), 2, 0.5, "gaussian", 0.125, 0.0, [0]),
     ((2, 6, 7, 6, 1), (4, 4, 4), 2, 0.25, "gaussian", 0.125, 0.0, [0, 1, 2]),
@@ -78,8 +78,8 @@ guess = blobs((3, 12, 10, 9), 4, shift=0.8, seed=1)
 noise = rng.random(guess.shape) < 0.03
 guess[noise] = rng.integers(0, 4, noise.sum())
 truth[0][truth[0] == 3] = 0                          # a class in the prediction only
-guess[1][guess[1] == 2] = 1                          # in the labels only
-truth[2][truth[2] == 1] = 0; guess[2][guess[2] == 1] = 0   # in neither
+guess[1][guess[1] == 2] = 1                          # a class in the labels only
+truth[2][truth[2] == 1] = 0; guess[2][guess[2] == 1] = 0   # a class in neither
 guess[2] = np.where(guess[2] == 2, 0, guess[2]); guess[2, 5, 5, 2:7] = 2   # one voxel thick
 cases = []
 for background in [False, True]:

@@ -37,7 +37,7 @@ def torch_case(name, layer, config, x, p, f, mode=None):
 # ---- brainstate layers
 
 def brainstate_case(name, layer, config, reference, x=X, mode=None, fixed=(), make=None, **arrays):
-    """`arrays` replace parameters at random; `fixed` are arrays that are no parameters (masks); `reference` is the same in PyTorch."""
+    """`arrays` replace parameters at random; `fixed` are arrays that are not parameters (masks); `reference` computes the same in PyTorch."""
     x = values(rng, x) if isinstance(x, tuple) else x
     module = make() if make else getattr(nn, layer)(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}, **dict(fixed))
     states = list(module.states().values()) if isinstance(module, nn.Module) else []
@@ -122,7 +122,7 @@ def pool(kind, k, s, padding):
 V = (2, 5, 4, 5, 2)
 for kind, short in (("MaxPool3d", "max_pool"), ("AvgPool3d", "avg_pool")):
     for name, c, k, s, pad in [
-            ("default_stride", dict(kernel_size=2), 2, 2 if short == "max_pool" else 1, "VALID"),     # AvgPool3d's default stride is 1
+            ("default_stride", dict(kernel_size=2), 2, 2 if short == "max_pool" else 1, "VALID"),     # the default stride of AvgPool3d is 1
             ("k2", dict(kernel_size=2, stride=2), 2, 2, "VALID"), ("k3_s2", dict(kernel_size=3, stride=2), 3, 2, "VALID"),
             ("k3_s1_same", dict(kernel_size=3, stride=1, padding="SAME"), 3, 1, "SAME"), ("k3_s2_same", dict(kernel_size=3, stride=2, padding="SAME"), 3, 2, "SAME"),
             ("k2_same", dict(kernel_size=2, stride=2, padding="SAME"), 2, 2, "SAME"), ("k3_s2_pad1", dict(kernel_size=3, stride=2, padding=1), 3, 2, [(1, 1)] * 3),
@@ -132,7 +132,7 @@ for kind, short in (("MaxPool3d", "max_pool"), ("AvgPool3d", "avg_pool")):
         kw = {a: tuple(tuple(e) if isinstance(e, list) else e for e in v) if isinstance(v, list) else v for a, v in c.items()}
         brainstate_case(f"{short}_{name}", kind, c, pool(kind, k, s, pad), V, make=lambda: getattr(nn, kind)(**kw))
 brainstate_case("max_pool_ties", "MaxPool3d", dict(kernel_size=3, stride=2), pool("MaxPool3d", (3,) * 3, (2,) * 3, "VALID"),
-                rng.integers(-1, 2, (2, 5, 4, 5, 2)).astype(float))     # many equal maxima: the gradient goes to the first in row-major order
+                rng.integers(-1, 2, (2, 5, 4, 5, 2)).astype(float))     # many equal maxima; the gradient goes to the first in row-major order
 
 
 def scaled_ws(groups, eps, stride, padding, mask):
@@ -239,7 +239,7 @@ loss_case("loss_bce_soft_large", "binary_cross_entropy_with_logits", dict(reduct
 loss_case("loss_bce_pos_weight", "binary_cross_entropy_with_logits", dict(reduction="mean"), "x", {"x": logits, "target": (targets > .5) * 1.0, "pos_weight": np.array([.5, 1., 2., 3., 1.5])}, bce)
 for name, f in {"mse": F.mse_loss, "l1": F.l1_loss}.items():
     y = values(rng, logits.shape)
-    y.ravel()[:3] = logits.ravel()[:3]              # equal: the gradient of |0| is 0
+    y.ravel()[:3] = logits.ravel()[:3]              # equal values, because the gradient of |0| is 0
     loss_case(f"loss_{name}", name, dict(reduction="mean"), "x", {"x": logits, "target": y}, lambda x, target: f(x, target))
 
 
@@ -257,7 +257,7 @@ for bg in (False, True):
     loss_case(f"loss_dice_cross_entropy{end}", "dice_cross_entropy", c, "x", {"x": logits, "labels": labels}, lambda x, labels: dice(x, labels, bg) + F.cross_entropy(first(x), labels))
 loss_case("loss_dice_absent_class", "dice", dict(include_background=False, eps=1e-5), "x", {"x": logits, "labels": absent}, lambda x, labels: dice(x, labels, False))
 
-# ---- dropout: the mask is drawn as brainstate does by default (float32), the arithmetic is in float64
+# ---- dropout: the mask is drawn as in brainstate by default (float32); the arithmetic is in float64
 
 def key(words): return jax.random.wrap_key_data(jnp.array(words, jnp.uint32))
 
@@ -266,7 +266,7 @@ for name, layer, seed, prob in [("dropout", "Dropout", 0, .5), ("dropout_keep_0_
     x = values(rng, (3, 3, 2, 4, 5) if layer == "Dropout3d" else (3, 2, 2, 2, 5))
     shape = (3, 1, 1, 1, 5) if layer == "Dropout3d" else x.shape
     state, masks, masks_x64 = key([0, seed]), [], []
-    for _ in range(2):                               # two calls one after another
+    for _ in range(2):                               # two successive calls
         state, use = jax.random.split(state)
         masks.append(np.asarray(jax.random.uniform(use, shape, jnp.float32) < np.float32(prob)))
         masks_x64.append(np.asarray(jax.random.bernoulli(use, prob, shape)))

@@ -13,7 +13,7 @@ SHAPES, STEPS = {"w": (2, 3, 2), "b": (5,)}, 24
 
 
 def beside(mine, theirs, key, **more):
-    """What braintools does: its largest difference, and its own numbers when it differs."""
+    """Compares with braintools: the largest difference, and the parameters of braintools if they differ."""
     worst = max(difference(a, b) for a, b in zip(mine, theirs))
     agrees = worst < 1e-12
     return dict(oracle=BRAINTOOLS, agrees=agrees, braintools_max_abs_difference=float(f"{worst:.1e}"), **more,
@@ -26,7 +26,7 @@ def problem(seed):
     grads = [{k: values(rng, s, 2.0 ** rng.integers(-3, 2)) for k, s in SHAPES.items()} for _ in range(STEPS)]
     for i, g in enumerate(grads):
         g["b"][1] = 0                        # a parameter that never gets a gradient
-        if i % 4: g["w"][0, 0, 0] = 0        # and one that rarely does
+        if i % 4: g["w"][0, 0, 0] = 0        # and one that rarely gets one
     return start, grads
 
 
@@ -74,7 +74,7 @@ trajectory("sgd_nesterov", "SGD", dict(lr=.1, momentum=.9, nesterov=True), "SGD"
 trajectory("sgd_nesterov_l2", "SGD", dict(lr=.1, momentum=.9, nesterov=True, weight_decay=.05), "MomentumNesterov", dict(lr=.1, momentum=.9, weight_decay=.05))
 trajectory("adam", "Adam", dict(lr=.05), "Adam")
 trajectory("adam_l2", "Adam", dict(lr=.05, weight_decay=.1), "Adam")
-trajectory("adam_options", "Adam", dict(lr=.05, betas=(.8, .95), eps=1e-2), "Adam")        # a large eps: it is outside the root
+trajectory("adam_options", "Adam", dict(lr=.05, betas=(.8, .95), eps=1e-2), "Adam")        # a large eps, because it is outside of the root
 trajectory("adamw", "AdamW", dict(lr=.05, weight_decay=.01), "AdamW")
 trajectory("adamw_decay", "AdamW", dict(lr=.05, weight_decay=.3, betas=(.8, .95)), "AdamW")
 trajectory("rmsprop", "RMSprop", dict(lr=.01), "RMSprop")
@@ -87,7 +87,7 @@ trajectory("adam_l2_clip_value", "Adam", dict(lr=.05, weight_decay=.1), "Adam", 
 trajectory("adamw_one_cycle", "AdamW", dict(lr=3e-3), one_cycle=dict(max_lr=1e-2, total_steps=STEPS))    # as in segment_brain_torch.py: the momentum (beta1) is cycled
 trajectory("sgd_momentum_one_cycle", "SGD", dict(lr=.1, momentum=.9), one_cycle=dict(max_lr=.1, total_steps=STEPS))
 
-# Without an oracle in PyTorch: written from their papers. A parameter's norms are its own, as in the papers' layers.
+# These have no reference in PyTorch and are written from their papers. Each parameter has its own norms, as each layer in the papers.
 
 class Lion(torch.optim.Optimizer):
     oracle = "from the paper, in torch's float64: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms, algorithm 2"
@@ -101,7 +101,7 @@ class Lion(torch.optim.Optimizer):
             for p in group["params"]:
                 m = self.state[p].setdefault("m", torch.zeros_like(p))
                 c = beta1 * m + (1 - beta1) * p.grad
-                assert ((c == 0) | (c.abs() > 1e-6)).all()      # float32 has the same signs
+                assert ((c == 0) | (c.abs() > 1e-6)).all()      # so float32 has the same signs
                 p.sub_(lr * (torch.sign(c) + decay * p))
                 m.copy_(beta2 * m + (1 - beta2) * p.grad)
 
@@ -145,7 +145,7 @@ trajectory("lion_decay_one_cycle", "Lion", dict(lr=.01, betas=(.8, .95), weight_
 trajectory("lamb", "LAMB", dict(lr=.05), optimizer=LAMB, **TWELVE)
 trajectory("lamb_options_clip_norm", "LAMB", dict(lr=.05, betas=(.8, .95), eps=1e-2, weight_decay=.3), clip_norm=1.0, optimizer=LAMB, **TWELVE)
 
-# ---- schedules: lr[i] is what step i (from 0) uses
+# ---- schedules: step i (from 0) uses lr[i]
 
 def schedule(name, kind, config, formula, make, braintools_make=None, n=30, lr=.1):
     p = torch.nn.Parameter(torch.zeros(1))
@@ -179,7 +179,7 @@ for name, w in (("schedule_cosine", 0), ("schedule_cosine_warmup", 6)):
     schedule(name, "WarmupCosine", dict(lr=.1, warmup_steps=w, total_steps=T, warmup_start_lr=start, eta_min=low),
              "t < warmup_steps: start + (lr - start) * t / warmup_steps; else eta_min + (lr - eta_min) * (1 + cos(pi * min(1, (t - warmup_steps) / (total_steps - warmup_steps)))) / 2",
              lambda o: L.LambdaLR(o, lambda t: warm_cosine(t) / .1), lambda: bt.WarmupCosineSchedule(.1, w, T, start, low))
-    two = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], .1)      # the same from PyTorch's own schedules
+    two = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], .1)      # the same, from schedules of PyTorch
     s = L.SequentialLR(two, [L.LinearLR(two, start / .1, 1.0, w), L.CosineAnnealingLR(two, T - w, low)], [w]) if w else L.CosineAnnealingLR(two, T, low)
     for t in range(T + 1):
         assert abs(two.param_groups[0]["lr"] - warm_cosine(t)) < 1e-12, (name, t)
@@ -199,7 +199,7 @@ for name, c in {"schedule_one_cycle": dict(max_lr=.1, total_steps=30), "schedule
     full = dict(pct_start=.3, div_factor=25., final_div_factor=1e4, base_momentum=.85, max_momentum=.95, anneal_strategy="cos", cycle_momentum=True) | c
     schedule(name, "OneCycle", full, ONE, lambda o: L.OneCycleLR(o, **full), lambda: bt.OneCycleLR(**{k: v for k, v in full.items() if "momentum" not in k}), c["total_steps"])
 
-# ---- a schedule fed by a metric: lr[i] is the rate after observing metrics[i]
+# ---- a schedule that observes a metric: lr[i] is the rate after observing metrics[i]
 
 def plateau(name, config, metrics):
     opt = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], config["lr"])

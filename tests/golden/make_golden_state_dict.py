@@ -1,4 +1,4 @@
-"""Write a net's state dict and its values as PyTorch has them: state_dict/net.safetensors, state_dict/values.safetensors.
+"""Write the state dict of a net in PyTorch, and its inputs and outputs: state_dict/net.safetensors, state_dict/values.safetensors.
 
 usage: make_golden_state_dict.py [OUT_DIR=state_dict]     (needs: torch, numpy, safetensors; CPU)
        make_golden_state_dict.py --check FILE             loads FILE, which voxgrad wrote, with strict=True and compares values and bits

@@ -1,4 +1,4 @@
-"""Write reference cases for the model zoo (float64): zoo/*.json, the schema of layers/*.json.
+"""Write reference cases for the model zoo (float64): zoo/*.json, with the schema of layers/*.json.
 
 usage: make_golden_zoo.py [OUT_DIR=zoo]     (needs what make_golden_layers.py needs, and monai; CPU)
 SegResNet and MedNeXt are MONAI's modules. UNet3d, ResNet3d and R2Plus1D18 are written here in PyTorch's functions, after nnU-Net's PlainConvUNet and
@@ -15,7 +15,7 @@ rng = np.random.default_rng(20261125)
 
 
 class States(dict):
-    """Draws a state when it is first asked for."""
+    """Draws a state when it is first used."""
 
     def draw(self, name, shape, scale, shift=0.0):
         if name not in self:
@@ -119,7 +119,7 @@ case("r2plus1d", "R2Plus1D18", dict(in_size=[4, 8, 8, 1], classes=3, blocks=[1, 
 
 
 def monai_case(name, net, config, module, pairs):
-    """`pairs`: our module, MONAI's. Kernels: (kh, kw, kd, in, out) from (out, in, ...); of transposed ones (kh, kw, kd, out, in) from (in, out, ...)."""
+    """`pairs` of voxgrad's and MONAI's modules. Kernels: (kh, kw, kd, in, out) from (out, in, ...); of transposed ones (kh, kw, kd, out, in) from (in, out, ...)."""
     module = module.double().train()
     theirs = dict(module.named_modules())
     p = {}
@@ -132,7 +132,7 @@ def monai_case(name, net, config, module, pairs):
         if norm:
             p[ours + ".scale"], p[ours + ".bias"] = m.weight, m.bias
             continue
-        as_conv = transposed and name_there == "out_0.conv_out"      # of 1 x 1 x 1: the same as a convolution
+        as_conv = transposed and name_there == "out_0.conv_out"      # a 1 x 1 x 1 kernel, which is the same as a convolution
         order = (2, 3, 4, 0, 1) if as_conv or (transposed and m.groups > 1) else (2, 3, 4, 1, 0)
         p[ours + ".weight"] = (m.weight, order)
         if m.bias is not None: p[ours + ".bias"] = m.bias

@@ -1,5 +1,5 @@
-# Makes the files of this folder with numpy and safetensors' own package: python make.py. Made with numpy 2.4.6 and
-# safetensors 0.8.0; the tests repeat the values.
+# Makes the files of this folder with numpy and the package safetensors: python make.py. The files were made with numpy
+# 2.4.6 and safetensors 0.8.0; the tests repeat the values.
 import os
 
 import numpy as np
@@ -11,13 +11,13 @@ f64 = np.array([0.1, -2.5e-308, 5e-324], np.float64)
 i32 = np.array([[[-2147483648], [2147483647]]], np.int32)
 half = np.array([1.0, -0.0, 65504.0, 6e-8, np.inf, -1 / 3], np.float16)
 
-# Written by both; voxgrad must write the same bytes.
+# Both libraries write these; voxgrad must write the same bytes.
 ours = {"b.weight": f32, "a/ü": f64, "c \"quoted\"\n": i32, "scalar": np.array(7, np.float32), "empty": np.zeros((0, 3), np.float32)}
 save_file(ours, "package.safetensors", {"note": "line\none \"two\" ü"})
 np.savez("numpy.npz", **{k: v for k, v in ours.items() if '"' not in k})
 np.savez_compressed("numpy_deflated.npz", ramp=np.arange(3000, dtype=np.float32).reshape(3, 1000), few=i32)
 
-# What is converted.
+# Types that voxgrad converts.
 others = {"half": half, "u8": np.array([0, 255], np.uint8), "i8": np.array([-128, 127], np.int8), "u16": np.array([65535], np.uint16),
           "i16": np.array([-32768], np.int16), "u32": np.array([2147483647], np.uint32), "i64": np.array([-2147483648, 5], np.int64),
           "u64": np.array([9], np.uint64), "flags": np.array([True, False, True])}
