@@ -13,6 +13,7 @@ function(voxgrad_sanitized_library name)
   voxgrad_sanitizers(${name})
 endfunction()
 voxgrad_sanitized_library(voxgrad_sanitized ${VOXGRAD_SOURCES})
+voxgrad_unity(voxgrad_sanitized ${VOXGRAD_SOURCES})
 voxgrad_kernels(voxgrad_sanitized ON)  # because its tests use the portable set's Winograd
 # With AddressSanitizer's checks as calls instead of inline code, g++ takes half the time. The kernels run most of the
 # checks, so they have them inline: their tests take a quarter of the time. There the search for uses of a variable

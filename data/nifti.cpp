@@ -32,7 +32,7 @@ using Bytes = std::vector<unsigned char>;
 
 constexpr std::int64_t planes_a_block = 16;  // of one channel: 16 adjacent values fill a cache line of the result
 constexpr std::int64_t bytes_a_block = std::int64_t{1} << 23;
-constexpr std::int64_t largest_step = std::int64_t{1} << 26;  // zlib counts in unsigned int
+constexpr std::int64_t largest_read = std::int64_t{1} << 26;  // zlib counts in unsigned int
 constexpr std::int64_t deflate_limit = 1032;                  // deflate never expands more than this
 
 /// Calls f with a value of the C++ type of a stored voxel.
@@ -81,7 +81,7 @@ class Reader {
   void read(void* to, std::int64_t bytes, const char* what) {
     auto* out = static_cast<unsigned char*>(to);
     while (bytes > 0) {
-      const int got = gzread(file_.get(), out, static_cast<unsigned>(std::min(bytes, largest_step)));
+      const int got = gzread(file_.get(), out, static_cast<unsigned>(std::min(bytes, largest_read)));
       if (got <= 0) fail_read(what);
       out += got;
       bytes -= got;
@@ -237,7 +237,7 @@ class Writer {
   void write(const void* from, std::int64_t bytes) {
     const auto* in = static_cast<const unsigned char*>(from);
     while (bytes > 0) {
-      const int put = gzwrite(file_, in, static_cast<unsigned>(std::min(bytes, largest_step)));
+      const int put = gzwrite(file_, in, static_cast<unsigned>(std::min(bytes, largest_read)));
       if (put <= 0) target_.fail(errno);
       in += put;
       bytes -= put;

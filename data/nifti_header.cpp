@@ -212,7 +212,8 @@ std::string make(const Volume& volume, NiftiType type, std::string_view magic) {
   for (std::size_t i = 0; i < 8; ++i) h.pixdim[i] = 1;
   fill_affine(h, volume.affine, volume.spacing());
   std::string out(reinterpret_cast<const char*>(&h), sizeof(h));
-  return out + std::string(4, '\0');
+  out.append(4, '\0');
+  return out;
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ namespace {
 using Spacing = std::array<double, 3>;
 constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Below this number of voxels, waking threads takes longer than it saves.
-constexpr std::int64_t few = 32768;
+constexpr std::int64_t fewest_voxels = 32768;
 
 /// The lower envelope of the parabolas (x - x_q)^2 + f[q] at the positions x_q = q * step. It adds one axis to squared
 /// distances. Squares of whole numbers stay exact.
@@ -86,7 +86,7 @@ void envelopes(double* squares, std::int64_t outer, std::int64_t n, std::int64_t
         for (std::int64_t q = 0; q < n; ++q)
           for (std::int64_t i = 0; i < lines; ++i) corner[q * inner + i] = turned[i * n + q];
       },
-      outer * n * inner < few);
+      outer * n * inner < fewest_voxels);
 }
 
 /// Computes squared distances along the last axis from a mask, in a forward and a backward sweep.
@@ -120,13 +120,13 @@ void check_spacing(const char* where, const Spacing& spacing) {
 }
 
 /// A part of a volume: [begin, begin + extent) along each axis.
-struct Box {
+struct BoundingBox {
   Triple begin{}, extent{};
   std::int64_t voxels() const { return extent[0] * extent[1] * extent[2]; }
 };
 
 /// The smallest box that contains the voxels with that label in either volume; empty if there are none.
-Box box_of(const std::int32_t* a, const std::int32_t* b, const Triple& e, std::int32_t label) {
+BoundingBox box_of(const std::int32_t* a, const std::int32_t* b, const Triple& e, std::int32_t label) {
   Triple low = e, high{-1, -1, -1};
   for (std::int64_t i = 0, at = 0; i < e[0]; ++i)
     for (std::int64_t j = 0; j < e[1]; ++j, at += e[2]) {
@@ -146,7 +146,7 @@ Box box_of(const std::int32_t* a, const std::int32_t* b, const Triple& e, std::i
 
 using Mask = std::vector<std::uint8_t>;
 
-Mask mask_of(const std::int32_t* labels, const Triple& e, const Box& box, std::int32_t label) {
+Mask mask_of(const std::int32_t* labels, const Triple& e, const BoundingBox& box, std::int32_t label) {
   Mask mask(static_cast<std::size_t>(box.voxels()));
   std::uint8_t* to = mask.data();
   for (std::int64_t i = 0; i < box.extent[0]; ++i)
@@ -174,7 +174,7 @@ Mask surface_of(const Mask& mask, const Triple& e) {
             surface[static_cast<std::size_t>(at)] = on(at) && !within;
           }
       },
-      e[0] * e[1] * e[2] < few);
+      e[0] * e[1] * e[2] < fewest_voxels);
   return surface;
 }
 
@@ -189,7 +189,7 @@ double percentile_of(std::vector<double>& values, double percentile) {
 }
 
 /// The percentile of the distances from surface `a` to surface `b`; neither may be empty.
-double one_way(const Mask& a, const Mask& b, const Box& box, const HausdorffOptions& options) {
+double one_way(const Mask& a, const Mask& b, const BoundingBox& box, const HausdorffOptions& options) {
   memory::Scratch<double> squares(box.voxels());
   squared_distances(b.data(), box.extent, options.spacing, squares.data());
   std::vector<double> distances;
@@ -212,7 +212,7 @@ void check_hausdorff(const char* where, const HausdorffOptions& options) {
 
 double hausdorff(const std::int32_t* predicted, const std::int32_t* labels, const Triple& extent, std::int32_t label,
                  const HausdorffOptions& options) {
-  const Box box = box_of(predicted, labels, extent, label);
+  const BoundingBox box = box_of(predicted, labels, extent, label);
   if (box.voxels() == 0) return std::numeric_limits<double>::quiet_NaN();
   const Mask a = surface_of(mask_of(predicted, extent, box, label), box.extent);
   const Mask b = surface_of(mask_of(labels, extent, box, label), box.extent);

@@ -9,11 +9,7 @@
 
 namespace vg {
 
-namespace {
-
-std::string form(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
-
-}  // namespace
+namespace {}  // namespace
 
 GradAccumulator::GradAccumulator(Optimizer& optimizer, std::int64_t every) : optimizer_(optimizer), every_(every) {
   detail::require(every >= 1, "GradAccumulator", "every", every, "at least 1");
@@ -58,8 +54,9 @@ std::vector<std::string> GradAccumulator::check_state(const StateDict& state) co
         continue;
       }
       const Tensor& value = slot->state[slot->leaf].value();
-      if (form(sum) != form(value))
-        problems.push_back(fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", path, leaf, form(sum), form(value)));
+      if (detail::form(sum) != detail::form(value))
+        problems.push_back(
+            fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", path, leaf, detail::form(sum), detail::form(value)));
     }
   return problems;
 }

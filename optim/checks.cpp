@@ -33,4 +33,6 @@ void require_positive(std::string_view where, std::string_view argument, double 
   require(std::isfinite(value) && value > 0, where, argument, value, "finite and above 0");
 }
 
+std::string form(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
+
 }  // namespace vg::detail

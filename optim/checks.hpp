@@ -3,7 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <string>
 #include <string_view>
+
+#include "voxgrad/framework/base/tensor.hpp"
 
 namespace vg::detail {
 
@@ -19,5 +22,8 @@ void require_decay(std::string_view where, std::string_view argument, double val
 void require_betas(std::string_view where, const std::array<double, 2>& betas);
 /// Requires a finite value above 0.
 void require_positive(std::string_view where, std::string_view argument, double value);
+
+/// "f32 (2, 3)", for messages.
+std::string form(const Tensor& t);
 
 }  // namespace vg::detail

@@ -30,8 +30,6 @@ ParamLoop average_in(Tensor& average, const Tensor& value, double weight) {
 
 bool fits(const Tensor& a, const Tensor& b) { return a.shape() == b.shape() && a.dtype() == b.dtype(); }
 
-std::string form(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
-
 const StateDict* part_of(const StateDict& state, const std::string& name) {
   for (const auto& [key, part] : state.parts)
     if (key == name) return &part;
@@ -52,7 +50,7 @@ void Ema::check_leaves(std::string_view where) const {
   for (const Slot& s : slots_)
     if (const Tensor& value = s.state[s.leaf].value(); !fits(value, s.average))
       throw ValueError(fmt::format("[Ema] {}: {}, leaf {}, is {}; its average is {}", where, s.path, s.leaf,
-                                   form(value), form(s.average)));
+                                   detail::form(value), detail::form(s.average)));
 }
 
 void Ema::update() {
@@ -105,8 +103,8 @@ std::vector<std::string> Ema::check_state(const StateDict& state) const {
     }
     ++known;
     if (const Tensor& t = part->tensor(s.leaf); !fits(t, s.average))
-      problems.push_back(
-          fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", s.path, s.leaf, form(t), form(s.average)));
+      problems.push_back(fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", s.path, s.leaf, detail::form(t),
+                                     detail::form(s.average)));
   }
   for (const auto& [path, part] : state.parts) held += part.tensors.size();
   if (held > known) problems.push_back(fmt::format("{} averages of leaves that are not here", held - known));

@@ -77,6 +77,8 @@ Shape ShapeArg::broadcast_from(std::string_view where, const Shape& from) const 
   return shape;
 }
 
+std::string detail::str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
+
 Shape broadcast_shapes(std::string_view where, const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
   std::vector<std::int64_t> out(static_cast<std::size_t>(rank));

@@ -78,6 +78,11 @@ class ShapeArg {
   std::size_t rank_;
 };
 
+namespace detail {
+/// "(2, 3, 4)"
+std::string str(const Triple& t);
+}  // namespace detail
+
 /// Numpy's broadcast of two shapes. Throws ValueError, beginning with [where], when they are incompatible.
 Shape broadcast_shapes(std::string_view where, const Shape& a, const Shape& b);
 /// Converts an axis in [-rank, rank) to one in [0, rank). Throws ValueError, beginning with [where], otherwise.

@@ -8,13 +8,13 @@ namespace vg::detail {
 
 namespace {
 constexpr std::int64_t least = std::int64_t{1} << 20;
-constexpr std::int64_t piece = std::int64_t{1} << 18;
+constexpr std::int64_t most_bytes = std::int64_t{1} << 18;
 }  // namespace
 
 ClaimedBytes::ClaimedBytes(NextBytes next, std::int64_t claimed) : next_(std::move(next)) {
   if (claimed < least) return;
-  for (std::int64_t left = claimed / 8; left > 0; left -= piece) {
-    const std::int64_t bytes = std::min(left, piece);
+  for (std::int64_t left = claimed / 8; left > 0; left -= most_bytes) {
+    const std::int64_t bytes = std::min(left, most_bytes);
     next_(pieces_.emplace_back(static_cast<std::size_t>(bytes)).data(), bytes);
   }
 }

@@ -30,7 +30,7 @@ using detail::ZipEntry;
 using detail::ZipStream;
 
 constexpr std::string_view suffix = ".npy";
-constexpr const char* write_where = "[write_npz]";
+constexpr const char* where_written = "[write_npz]";
 
 NpyHeader read_header(ZipStream& stream) {
   std::array<char, detail::npy_prefix_bytes> prefix{};
@@ -101,14 +101,14 @@ bool leads_out(std::string_view name) {
 void check_name(const std::string& name, const Tensor& tensor, std::set<std::string_view>& names) {
   if (name.empty() || name.size() > 65000 || name.find('\0') != std::string::npos || !is_utf8(name))
     throw ValueError(fmt::format("{} tensors: got the name {}; it must be UTF-8 of 1 to 65000 bytes, none of them zero",
-                                 write_where, in_quotes(name)));
+                                 where_written, in_quotes(name)));
   // Such a name is refused rather than changed: two names could become one, and readers look for the original name.
   if (leads_out(name))
     throw ValueError(
         fmt::format("{} tensors: got the name {}, which leads out of the folder that the archive is unpacked into; it "
                     "must not begin with / or a drive (C:/), have .. before a slash, or a backslash",
-                    write_where, in_quotes(name)));
-  detail::check_written(write_where, name, tensor, names);
+                    where_written, in_quotes(name)));
+  detail::check_written(where_written, name, tensor, names);
 }
 
 }  // namespace
@@ -135,7 +135,7 @@ NamedTensors read_npz(const std::filesystem::path& path) {
 void write_npz(const std::filesystem::path& path, const NamedTensors& tensors, const NpzOptions& options) {
   std::set<std::string_view> names;
   for (const auto& [name, tensor] : tensors) check_name(name, tensor, names);
-  AtomicFile file(write_where, path);
+  AtomicFile file(where_written, path);
   detail::ZipWriter zip(file, options.compress);
   for (const auto& [name, tensor] : tensors) {
     const std::string header = detail::make_npy_header(tensor);

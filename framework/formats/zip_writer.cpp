@@ -11,7 +11,7 @@ namespace vg::detail {
 
 namespace {
 
-constexpr std::size_t largest_step = std::size_t{1} << 26;  // zlib counts in unsigned int
+constexpr std::size_t largest_write = std::size_t{1} << 26;  // zlib counts in unsigned int
 constexpr std::uint64_t ones = 0xffffffff;
 
 template <class T>
@@ -19,11 +19,11 @@ void put(std::string& to, T value) {
   for (std::size_t i = 0; i < sizeof(T); ++i) to += static_cast<char>(value >> (8 * i) & 0xff);
 }
 
-/// Calls f(bytes, count) for pieces of at most largest_step bytes.
+/// Calls f(bytes, count) for pieces of at most largest_write bytes.
 template <class F>
 void in_steps(std::string_view bytes, F&& f) {
-  for (std::size_t at = 0; at < bytes.size(); at += largest_step) {
-    const std::string_view step = bytes.substr(at, largest_step);
+  for (std::size_t at = 0; at < bytes.size(); at += largest_write) {
+    const std::string_view step = bytes.substr(at, largest_write);
     f(reinterpret_cast<const Bytef*>(step.data()), static_cast<uInt>(step.size()));
   }
 }

@@ -64,7 +64,7 @@ struct Count {
   }
 };
 
-struct Names : Visitor {
+struct NamesAndCounts : Visitor {
   void state(std::string_view, State& s) override { parameters[current].add(s); }
   void module(std::string_view name, Module& m) override {
     if (path.count(&m)) return;
@@ -186,7 +186,7 @@ std::int64_t Module::step_bytes(const std::vector<Shape>& inputs) const {
 
 std::string Module::summary(const std::vector<Shape>& inputs) const {
   Module& module = detail::visited(*this);
-  Names names;
+  NamesAndCounts names;
   names.path[this] = "";
   names.current = this;
   module.visit(names);

@@ -19,12 +19,11 @@ using kernels::Conv3dProblem;
 // The limit of an extent, stride, dilation or pad, which keeps their products and sums of those in 64 bits.
 constexpr std::int64_t largest = 2147483647;
 
-std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
-
 void check_positive(std::string_view where, std::string_view name, const Triple& t) {
   for (auto v : t)
     if (v < 1 || v > largest)
-      throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, {}]", where, name, str(t), largest));
+      throw ValueError(
+          fmt::format("[{}] {}: got {}; every entry must be in [1, {}]", where, name, detail::str(t), largest));
 }
 
 void check_args(std::string_view where, const Conv3dArgs& args) {
@@ -68,7 +67,7 @@ std::int64_t padded_extent(std::string_view where, std::size_t i, const Triple& 
                            const std::pair<std::int64_t, std::int64_t>& pads) {
   if (in[i] < 0 || in[i] > largest + 1)  // layers pass 2^31 for an extent that is not fixed
     throw ValueError(
-        fmt::format("[{}] in_size: got {}; every entry must be at least 0, and at most 2^31", where, str(in)));
+        fmt::format("[{}] in_size: got {}; every entry must be at least 0, and at most 2^31", where, detail::str(in)));
   const std::int64_t extent = dilated(in[i], dilation);
   const auto [lo, hi] = pads;
   if (extent + std::min(lo, hi) < 0 || extent + lo + hi < 0)
@@ -115,7 +114,7 @@ void check_out(std::string_view where, const Triple& got, const Triple& wanted, 
   if (got != wanted || got_channels != wanted_channels)
     throw ValueError(
         fmt::format("[{}] grad: got spatial size {} and {} channels; must be {} and {}, the output of the convolution",
-                    where, str(got), got_channels, str(wanted), wanted_channels));
+                    where, detail::str(got), got_channels, detail::str(wanted), wanted_channels));
 }
 
 Convolution convolution(const Conv3dProblem& p, Compute compute, DType dtype) {

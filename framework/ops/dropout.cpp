@@ -12,7 +12,7 @@ namespace vg {
 
 namespace {
 
-constexpr std::int64_t grain = 1 << 14;
+constexpr std::int64_t draws_per_task = 1 << 14;
 constexpr std::int64_t chunk = 1 << 10;
 
 template <class T>
@@ -20,7 +20,7 @@ void mask_and_scale(const T* x, std::int64_t n, double keep, const random::Key& 
   // uniform(key)[i] < keep in integers: the uniform value is (bits >> 9) * 2^-23.
   const auto limit = static_cast<std::int32_t>(std::ceil(static_cast<double>(static_cast<float>(keep)) * 8388608.0));
   const T by = static_cast<T>(keep);
-  parallel_ranges(n, grain, [&](std::int64_t begin, std::int64_t end) {
+  parallel_ranges(n, draws_per_task, [&](std::int64_t begin, std::int64_t end) {
     std::uint32_t raw[chunk];
     for (std::int64_t i = begin; i < end; i += chunk) {
       const std::int64_t m = std::min(chunk, end - i);
@@ -48,7 +48,7 @@ void scale_channels(const T* x, const Shape& shape, const T* ones, double keep, 
             y[v * c + i] = kept[i] != 0 ? scaled : T{0};
           }
       },
-      planes * row * c < grain);
+      planes * row * c < draws_per_task);
 }
 
 void check(std::string_view op, const Variable& x, double keep) {

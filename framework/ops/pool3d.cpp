@@ -16,8 +16,6 @@ namespace {
 
 using detail::Pool3dGeometry;
 
-std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
-
 void check_volume(std::string_view where, const Variable& x) {
   if (x.rank() != 5)
     throw ValueError(fmt::format("[{}] x: got shape {}; must be of rank 5, (batch, height, width, depth, channels)",
@@ -28,7 +26,8 @@ void check_volume(std::string_view where, const Variable& x) {
 void check_positive(std::string_view where, std::string_view name, const Triple& t) {
   for (auto v : t)
     if (v < 1 || v > INT32_MAX)
-      throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", where, name, str(t)));
+      throw ValueError(
+          fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", where, name, detail::str(t)));
 }
 
 // Limits the extents (memory does not, if the batch is empty), so that sums of positions and strides fit in 64 bits.
@@ -36,7 +35,7 @@ void check_extents(std::string_view where, const Pool3dGeometry& g) {
   for (const std::int64_t extent : g.in)
     if (extent < 1 || extent > INT32_MAX)
       throw ValueError(fmt::format("[{}] x: got spatial size {}; every extent must be at least 1 (and below 2^31)",
-                                   where, str(g.in)));
+                                   where, detail::str(g.in)));
 }
 
 Pool3dGeometry geometry_of(std::string_view where, const Variable& x, const Pool3dArgs& args) {
@@ -122,7 +121,7 @@ namespace {
 Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
   if (!g.empty() && g.in_voxels() > INT32_MAX)
     throw ValueError(
-        fmt::format("[{}] x: got spatial size {}; a sample may have at most 2147483647 voxels", op, str(g.in)));
+        fmt::format("[{}] x: got spatial size {}; a sample may have at most 2147483647 voxels", op, detail::str(g.in)));
   const OpGuard scope(op);
   Tensor y(out_shape(g), x.dtype());
   const bool keep = will_record({x});

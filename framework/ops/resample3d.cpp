@@ -126,8 +126,6 @@ Variable along(std::string_view op, const Variable& x, int axis, const Shared& m
       SaveOutput::no);
 }
 
-std::string str(const Triple& t) { return fmt::format("({}, {}, {})", t[0], t[1], t[2]); }
-
 void check(std::string_view op, std::string_view name, const Variable& x, const Triple& size) {
   if (x.rank() != 5)
     throw ValueError(fmt::format("[{}] x: got shape {}; must be of rank 5, (batch, height, width, depth, channels)", op,
@@ -135,7 +133,8 @@ void check(std::string_view op, std::string_view name, const Variable& x, const 
   if (!is_float(x.dtype())) throw_not_float(op, x.dtype());
   for (std::size_t i = 0; i < 3; ++i) {
     if (size[i] < 1 || size[i] > INT32_MAX)
-      throw ValueError(fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", op, name, str(size)));
+      throw ValueError(
+          fmt::format("[{}] {}: got {}; every entry must be in [1, 2147483647]", op, name, detail::str(size)));
     if (const std::int64_t extent = x.dim(static_cast<int>(i) + 1); extent < 1 || extent > INT32_MAX)
       throw ValueError(fmt::format("[{}] x: got shape {}; every spatial extent must be at least 1 (and below 2^31)", op,
                                    x.shape().str()));
@@ -172,7 +171,7 @@ void check_fits(std::string_view op, const Variable& x, const Triple& size, cons
     throw ValueError(
         fmt::format("[{}] size: got {} for x {}: the result and the intermediate results need {:.0f} bytes; must be at "
                     "most {:.0f}, the memory of this machine or process",
-                    op, str(size), from.str(), bytes, most));
+                    op, detail::str(size), from.str(), bytes, most));
 }
 
 // PyTorch's positions. With align_corners, the first and last voxels keep their places. Otherwise voxels are cuboids

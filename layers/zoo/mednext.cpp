@@ -11,7 +11,7 @@ namespace {
 
 enum class Step : std::uint8_t { same, down, up };
 
-struct Builder {
+struct MedNeXtBuilder {
   const MedNeXtOptions& o;
   // A transposed convolution maps n voxels to 2 n - 1, as PyTorch's does with padding k / 2.
   template <class Conv, class Options>
@@ -67,7 +67,7 @@ Sequential MedNeXtS(const MedNeXtOptions& o) {
   if (o.kernel_size < 1 || o.kernel_size % 2 == 0)
     throw ValueError(fmt::format("[MedNeXtS] kernel_size: got {}; must be odd and at least 1", o.kernel_size));
   require_divisible("MedNeXtS", o.in_size, o.blocks.size() - 1);
-  const Builder add{o};
+  const MedNeXtBuilder add{o};
   Sequential net;
   add.conv(net, o.init_filters, 1);
   add.level(net, 0);

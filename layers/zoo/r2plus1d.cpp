@@ -9,7 +9,7 @@ namespace vg::zoo {
 
 namespace {
 
-struct Builder {
+struct R2Plus1DBuilder {
   const R2Plus1DOptions& o;
 
   // Adds a convolution, padded to keep the extents at stride 1, and its BatchNorm.
@@ -49,7 +49,7 @@ Sequential R2Plus1D18(const R2Plus1DOptions& o) {
   if (o.blocks.size() != o.widths.size())
     throw ValueError(fmt::format("[R2Plus1D18] blocks, widths: got {} and {} entries; must be as many, one per stage",
                                  o.blocks.size(), o.widths.size()));
-  const Builder add{o};
+  const R2Plus1DBuilder add{o};
   Sequential net;
   add.conv(net, 45, {1, 7, 7}, {1, 2, 2});
   net.push_back(ReLU());

@@ -9,7 +9,7 @@ namespace vg::zoo {
 
 namespace {
 
-struct Builder {
+struct SegResNetBuilder {
   const SegResNetOptions& o;
 
   Conv3d conv(std::int64_t channels, std::int64_t kernel, std::int64_t stride = 1) const {
@@ -45,7 +45,7 @@ Sequential SegResNet(const SegResNetOptions& o) {
     throw ValueError(fmt::format("[SegResNet] blocks_up: got {} entries; must be {}, one fewer than blocks_down",
                                  o.blocks_up.size(), o.blocks_down.size() - 1));
   require_divisible("SegResNet", o.in_size, o.blocks_down.size() - 1);
-  const Builder add{o};
+  const SegResNetBuilder add{o};
   Sequential net(add.conv(o.init_filters, 3));
   add.level(net, 0);
   net.push_back(add.norm());

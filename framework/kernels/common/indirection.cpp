@@ -9,7 +9,7 @@ namespace vg::kernels {
 
 namespace {
 
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }  // b > 0, any a
+std::int64_t ceil_div_signed(std::int64_t a, std::int64_t b) { return a / b + (a % b > 0 ? 1 : 0); }  // b > 0, any a
 
 struct TapRange {
   std::int64_t k, i0, begin, end;  // inputs i0 + t * in_step are inside for begin <= t < end
@@ -37,14 +37,14 @@ Axis make_axis(const Conv3dProblem& p, int a) {
   Axis axis{L / g, S / g, {}, {}};
   std::vector<TapRange> ranges;
   for (std::int64_t r = 0; r < std::min(axis.out_step, out); ++r) {
-    const std::int64_t count = ceil_div(out - r, axis.out_step);
+    const std::int64_t count = ceil_div_signed(out - r, axis.out_step);
     ranges.clear();
     for (std::int64_t k = 0; k < p.kernel_size[a]; ++k) {
       const std::int64_t at = r * S - P + k * R;
       if (at % L != 0) continue;
       const std::int64_t i0 = at / L;
-      const std::int64_t begin = i0 >= 0 ? 0 : ceil_div(-i0, axis.in_step);
-      const std::int64_t end = std::min(count, i0 >= in ? 0 : ceil_div(in - i0, axis.in_step));
+      const std::int64_t begin = i0 >= 0 ? 0 : ceil_div_signed(-i0, axis.in_step);
+      const std::int64_t end = std::min(count, i0 >= in ? 0 : ceil_div_signed(in - i0, axis.in_step));
       if (begin < end) ranges.push_back({k, i0, begin, end});
     }
     add_phase(axis, r, count, ranges);
@@ -56,7 +56,7 @@ Axis make_axis(const Conv3dProblem& p, int a) {
 std::vector<Chunk> cut(const Axis& axis, std::int64_t most) {
   std::vector<Chunk> chunks;
   for (std::size_t s = 0; s < axis.segments.size(); ++s) {
-    const std::int64_t count = axis.segments[s].count, pieces = ceil_div(count, most);
+    const std::int64_t count = axis.segments[s].count, pieces = ceil_div_signed(count, most);
     for (std::int64_t i = 0, begin = 0; i < pieces; ++i) {
       const std::int64_t size = (count - begin) / (pieces - i);
       chunks.push_back({static_cast<std::int64_t>(s), begin, size});
@@ -83,7 +83,7 @@ Indirection::Indirection(const Conv3dProblem& p, std::int64_t positions) : p_(p)
   const std::int64_t rows = std::max<std::int64_t>(1, positions / depth);
   std::int64_t height = 1;
   while ((height + 1) * (height + 1) <= rows) ++height;
-  height = std::max<std::int64_t>(1, std::min(height, ceil_div(p.out_size[0], axes_[0].out_step)));
+  height = std::max<std::int64_t>(1, std::min(height, ceil_div_signed(p.out_size[0], axes_[0].out_step)));
   const std::int64_t width = std::max<std::int64_t>(1, rows / height);
   chunks_[0] = cut(axes_[0], height);
   chunks_[1] = cut(axes_[1], width);

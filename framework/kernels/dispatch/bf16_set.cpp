@@ -63,26 +63,26 @@ const Tables& tables() {
 }
 #endif
 
-struct Set {
+struct Bf16Set {
   const char* name;
   bool (*available)();
   const Bf16Kernels* (*kernels)();
 };
 
 // Best first. The automatic choice takes "emulated" at the latest, so "portable" runs only if it is forced.
-constexpr Set sets[] = {
+constexpr Bf16Set bf16_sets[] = {
 #ifdef VOXGRAD_HAS_AVX512
     {"amx", [] { return tables().amx; }, [] { return &tables().amx_kernels; }},
     {"avx512bf16", [] { return tables().avx512; }, [] { return kernels::avx512_bf16_kernels; }},
 #endif
     {"emulated", [] { return true; }, []() -> const Bf16Kernels* { return nullptr; }},
     {"portable", [] { return true; }, [] { return kernels::portable_bf16_kernels; }}};
-constexpr const Set* emulated = std::end(sets) - 2;
+constexpr const Bf16Set* emulated = std::end(bf16_sets) - 2;
 
-const Set* find(const char* where, std::string_view name) {
+const Bf16Set* find_bf16_set(const char* where, std::string_view name) {
   if (name.empty()) return nullptr;
   std::string names;
-  for (const Set& set : sets) {
+  for (const Bf16Set& set : bf16_sets) {
     if (!set.available()) continue;
     if (name == set.name) return &set;
     names += (names.empty() ? "" : ", ") + std::string(set.name);
@@ -91,26 +91,27 @@ const Set* find(const char* where, std::string_view name) {
 }
 
 std::atomic<bool> decided{false};
-std::atomic<const Set*> forced_set{nullptr};  // null if none is forced
+std::atomic<const Bf16Set*> forced_bf16_set{nullptr};  // null if none is forced
 
 // The first use reads VOXGRAD_BF16_KERNELS. A set there that cannot run throws at every use until a set is forced.
-const Set* forced() {
+const Bf16Set* forced_bf16() {
   if (!decided.load(std::memory_order_acquire)) {
     static std::mutex mutex;
     const std::lock_guard lock(mutex);
     if (!decided.load(std::memory_order_acquire)) {
       const char* const name = std::getenv("VOXGRAD_BF16_KERNELS");
-      if (name != nullptr) forced_set.store(find("VOXGRAD_BF16_KERNELS", name), std::memory_order_release);
+      if (name != nullptr)
+        forced_bf16_set.store(find_bf16_set("VOXGRAD_BF16_KERNELS", name), std::memory_order_release);
       decided.store(true, std::memory_order_release);
     }
   }
-  return forced_set.load(std::memory_order_acquire);
+  return forced_bf16_set.load(std::memory_order_acquire);
 }
 
-const Set& current_set() {
-  if (const Set* set = forced()) return *set;
+const Bf16Set& current_bf16_set() {
+  if (const Bf16Set* set = forced_bf16()) return *set;
   if (kernel_set() != "avx512") return *emulated;
-  const Set* set = sets;
+  const Bf16Set* set = bf16_sets;
   while (!set->available()) ++set;
   return *set;
 }
@@ -119,25 +120,25 @@ const Set& current_set() {
 
 std::vector<std::string> available_bf16_kernel_sets() {
   std::vector<std::string> names;
-  for (const Set& set : sets)
+  for (const Bf16Set& set : bf16_sets)
     if (set.available()) names.emplace_back(set.name);
   return names;
 }
 
-std::string bf16_kernel_set() { return current_set().name; }
+std::string bf16_kernel_set() { return current_bf16_set().name; }
 
 void use_bf16_kernel_set(std::string_view name) {
-  const Set* const set = find("use_bf16_kernel_set", name);
-  forced_set.store(set, std::memory_order_release);
+  const Bf16Set* const set = find_bf16_set("use_bf16_kernel_set", name);
+  forced_bf16_set.store(set, std::memory_order_release);
   decided.store(true, std::memory_order_release);
 }
 
 Bf16KernelSetGuard::Bf16KernelSetGuard(std::string_view name) {
-  if (const Set* set = forced()) before_ = set->name;
+  if (const Bf16Set* set = forced_bf16()) before_ = set->name;
   use_bf16_kernel_set(name);
 }
 Bf16KernelSetGuard::~Bf16KernelSetGuard() { use_bf16_kernel_set(before_); }
 
-const kernels::Bf16Kernels* kernels::current_bf16_kernels() { return current_set().kernels(); }
+const kernels::Bf16Kernels* kernels::current_bf16_kernels() { return current_bf16_set().kernels(); }
 
 }  // namespace vg

@@ -11,7 +11,7 @@ using std::int64_t;
 namespace {
 
 /// The largest sum may be so many times the smallest tap. For ordinary values both have about the same size.
-constexpr double even = 8;
+constexpr double largest_excess = 8;
 /// The largest value of a voxel may be so many times that of another voxel.
 constexpr double even_voxels = 64;
 
@@ -122,7 +122,7 @@ bool SumsCheck<T>::are_even() const {
       if (!std::isfinite(most_taps_[at])) return false;
       most = std::max(most, most_taps_[at]);
     }
-    if (meets_[static_cast<std::size_t>(tap)] && !(sums <= T(even) * most)) return false;
+    if (meets_[static_cast<std::size_t>(tap)] && !(sums <= T(largest_excess) * most)) return false;
   }
   return true;
 }

@@ -18,7 +18,7 @@ namespace {
 /// A tile is even if its largest output is at most so many times its smallest; the size of an output is the largest of
 /// a voxel within a group of channels. Errors that reach other outputs through a wide tile are then at most 10 times
 /// those of the direct kernels.
-constexpr double even = 64;
+constexpr double largest_ratio = 64;
 /// The root of the sum of squares of a tile's outputs in one channel (at most 64 outputs) may be so many times an
 /// ordinary output.
 constexpr double ordinary = 128;
@@ -79,7 +79,7 @@ class OutputLevels {
   void each_low(int64_t tile, int64_t group, T most, const F& f) const {
     const T* const level = levels_.data() + index(tile, group, 0);
     for (int64_t i = 0; i < outputs_; ++i)
-      if (most > T(even) * level[i] && level[i] != none) f(i);
+      if (most > T(largest_ratio) * level[i] && level[i] != none) f(i);
   }
 
  private:

@@ -81,8 +81,9 @@ void softmax_sum(std::int64_t classes, T* z, T* e, T* total) {
 /// Runs body(first position, count) over blocks of W positions, many blocks per task, with one make_body() per task.
 template <std::int64_t W, class F>
 void softmax_blocks(const SoftmaxLayout& l, F&& make_body) {
-  const std::int64_t grain = W * std::max<std::int64_t>(1, 32768 / (W * std::max<std::int64_t>(1, l.classes)));
-  parallel_ranges(l.positions(), grain, [&](std::int64_t begin, std::int64_t end) {
+  const std::int64_t positions_per_task =
+      W * std::max<std::int64_t>(1, 32768 / (W * std::max<std::int64_t>(1, l.classes)));
+  parallel_ranges(l.positions(), positions_per_task, [&](std::int64_t begin, std::int64_t end) {
     auto body = make_body();
     for (std::int64_t p = begin; p < end; p += W) body(p, std::min(W, end - p));
   });
