@@ -46,7 +46,7 @@ assert not broken(lambda d, t: None)
 assert not broken(lambda d, t: d["model"]["states"][weight].update(frozen=["weight"]))
 assert not broken(lambda d, t: d.update(models={"a": d.pop("model")}, optimizers={"a": d.pop("optimizer")}))
 for change in [
-    lambda d, t: d.update(format="other"), lambda d, t: d.update(version=3), lambda d, t: d.update(version=1),
+    lambda d, t: d.update(format="other"), lambda d, t: d.update(version=4), lambda d, t: d.update(version=1),
     lambda d, t: d.update(extra=1), lambda d, t: d.pop("version"), lambda d, t: d.update(crc32=-1),
     lambda d, t: d.update(crc32=2**32), lambda d, t: d["generator"].update(key=[1]),
     lambda d, t: d["model"].pop("description"), lambda d, t: d["progress"].update(x=None),
