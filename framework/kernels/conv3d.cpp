@@ -26,7 +26,8 @@ template <class T, class Direct, class Winograd>
 void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd& winograd) {
   const std::int64_t lanes = current_table<T>().lanes;
   const bool measured = is_tuning() && may_choose(p, pass);
-  const Algorithm chosen = measured ? cost_of(p, lanes, pass).best_winograd() : algorithm_of(p, lanes, pass);
+  const Algorithm chosen =
+      measured ? cost_of(p, lanes, pass, sizeof(T)).best_winograd() : algorithm_of(p, lanes, pass, sizeof(T));
   const auto by_tiles = [&] { winograd(tiles_of(chosen)); };
   if (measured ? faster_is_second(p, pass, sizeof(T), direct, by_tiles) : chosen != Algorithm::direct)
     by_tiles();
@@ -38,7 +39,7 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
 /// epilogue was applied.
 template <class T>
 bool data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
-                     const Epilogue<T>& epilogue) {
+                        const Epilogue<T>& epilogue) {
   if (depthwise::applies<T>(p, false))
     if (const auto done = depthwise::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
   return direct::data_pass(p, transpose, x, w, y, epilogue);
@@ -110,7 +111,7 @@ bool conv3d_supports_concat(const Conv3dProblem& p, Pass pass, const std::int64_
   const std::int64_t lanes = current_table<T>().lanes;
   if (count > std::size_t{ConcatView<T>::most} || outputs(q) == 0 || is_tuning()) return false;
   if (!std::all_of(channels, channels + count, [&](std::int64_t c) { return c % lanes == 0; })) return false;
-  const Algorithm algorithm = algorithm_of(q, lanes, pass);
+  const Algorithm algorithm = algorithm_of(q, lanes, pass, sizeof(T));
   return algorithm != Algorithm::direct && winograd::supports_concat<T>(q, tiles_of(algorithm));
 }
 

@@ -142,7 +142,7 @@ Cost strided_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
 
 }  // namespace
 
-Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
+Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass, std::int64_t element) {
   double a_pair = static_cast<double>(p.in_channels) * direct_vectors(p, lanes);
   if (pass != Pass::grad_weight && p.groups == 1) a_pair *= std::min(1.0, direct::igemm_narrow_share(p, lanes));
   constexpr double never = std::numeric_limits<double>::infinity();
@@ -160,14 +160,15 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
       wide(p, winograd::WinogradTile::f4_complex);
   return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, square, lanes, pass),
           may_take_long_tiles(p, pass) ? winograd_cost(p, long_d, lanes, pass) : never,
-          may_take_wide_tiles(p, pass) ? winograd_cost(p, wide, lanes, pass) : never};
+          element == sizeof(float) && may_take_wide_tiles(p, pass) ? winograd_cost(p, wide, lanes, pass) : never};
 }
 
-Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
-  const Algorithm forced = current_algorithm();
+Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass, std::int64_t element) {
+  Algorithm forced = current_algorithm();
+  if (forced == Algorithm::winograd4x4x4 && element != sizeof(float)) forced = Algorithm::winograd;
   if (forced != Algorithm::automatic) return winograd::applies(p, pass) ? forced : Algorithm::direct;
   if (std::min(p.in_channels, p.out_channels) / p.groups < fewest_channels) return Algorithm::direct;
-  const Cost cost = cost_of(p, lanes, pass);
+  const Cost cost = cost_of(p, lanes, pass, element);
   return cost.least_winograd() < cost.direct ? cost.best_winograd() : Algorithm::direct;
 }
 

@@ -18,11 +18,15 @@ struct Cost {
   }
   double least_winograd() const { return std::min({winograd, winograd4, winograd4x4x4}); }
 };
-Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
+/// `element`: bytes per element. winograd4x4x4 is for f32 only.
+Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward,
+             std::int64_t element = sizeof(float));
 
 /// The algorithm for a pass; p is the problem of the data pass or of grad_weight. A forced one (algorithm.hpp) is taken
 /// where it applies, else `direct`; without one, the cheapest by estimate is taken. Never `automatic`.
-Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);
+/// In f64, `winograd` runs in place of a forced `winograd4x4x4`.
+Algorithm algorithm_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward,
+                       std::int64_t element = sizeof(float));
 
 /// Whether algorithm_of returns a Winograd algorithm.
 bool use_winograd(const Conv3dProblem& p, std::int64_t lanes, Pass pass = Pass::forward);

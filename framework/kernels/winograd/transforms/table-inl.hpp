@@ -17,6 +17,10 @@
 namespace vg::kernels {
 namespace {
 
+/// In f64, F(4, 3) in all dimensions takes 1.2 to 1.5 times the time of F(4, 3) along D (AVX-512).
+template <class T>
+constexpr bool has_wide_tiles = sizeof(T) == sizeof(float);
+
 constexpr int taps_of(int points) { return points == 1 ? 1 : 3; }
 
 template <class T, int P, class V>
@@ -115,7 +119,8 @@ void weights_slice(const WeightTransformArgs<T, const T>& a, T sign_of_middle) {
 
 template <class T>
 void winograd_weights(const WeightTransformArgs<T, const T>& a) {
-  if (a.points[0] == 6) return wide_weights(a);
+  if constexpr (has_wide_tiles<T>)
+    if (a.points[0] == 6) return wide_weights(a);
   with_points(a.points, [&](auto w, auto d) {
     constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
     switch (a.slice) {
@@ -182,7 +187,8 @@ inline __attribute__((always_inline)) void taps_of_plane(const WeightTransformAr
 /// The points of a row (16 KB at 64 channels) are still in L1 for the second and third plane.
 template <class T>
 void winograd_taps(const WeightTransformArgs<const T, T>& a) {
-  if (a.points[0] == 6) return wide_taps(a);
+  if constexpr (has_wide_tiles<T>)
+    if (a.points[0] == 6) return wide_taps(a);
   with_points(a.points, [&](auto w, auto d) {
     constexpr int PW = decltype(w)::value, PD = decltype(d)::value;
     for (std::int64_t r = 0; r < a.rows; ++r) {
@@ -302,13 +308,12 @@ constexpr WinogradTable<T> make_data_pass_table() {
   t.tiles[1][0] = make_tiles<Sums, T, 4, 1>();
   t.tiles[1][1] = make_tiles<Sums, T, 4, 4>();
   t.tiles[1][2] = make_tiles<Sums, T, 4, 6>();
-  t.wide.input = wide_points<T, 6>;
-  t.wide.output = wide_output<T>;
+  if constexpr (has_wide_tiles<T>) t.wide = {wide_points<T, 6>, nullptr, wide_output<T>};
   t.weights = winograd_weights<T>;
   t.transpose = transpose_block<T>;
   t.largest = largest<T>;
   t.groups = winograd_groups<T>;
-  if constexpr (folds<T>) t.fold = winograd_fold<T>;
+  if constexpr (has_wide_tiles<T> && folds<T>) t.fold = winograd_fold<T>;
   t.stream = stream_lines<T>;
   t.stream_end = stream_end;
   return t;
@@ -317,9 +322,9 @@ constexpr WinogradTable<T> make_data_pass_table() {
 template <class T>
 constexpr WinogradTable<T> make_winograd_table() {
   WinogradTable<T> t = make_data_pass_table<true, T>();
-  t.wide.gradient = wide_points<T, 4>;
+  if constexpr (has_wide_tiles<T>) t.wide.gradient = wide_points<T, 4>;
   t.taps = winograd_taps<T>;
-  if constexpr (folds<T>) t.fold_sums = winograd_fold_sums<T>;
+  if constexpr (has_wide_tiles<T> && folds<T>) t.fold_sums = winograd_fold_sums<T>;
   t.strided = {strided_points<StridedInput, T>,
                strided_points<StridedGradient, T>,
                strided_points<DilatedInput, T>,
