@@ -42,18 +42,6 @@ struct Options {
 // A time or an error with its significant digits only.
 double rounded(double value) { return std::stod(fmt::format("{:.5g}", value)); }
 
-// Uniform in [-1, 1).
-template <class T>
-void fill(T* values, std::int64_t n, std::uint64_t seed) {
-  vg::parallel_ranges(n, 1 << 20, [&](std::int64_t begin, std::int64_t end) {
-    std::uint64_t state = (seed << 40) + static_cast<std::uint64_t>(begin);
-    for (std::int64_t i = begin; i < end; ++i) {
-      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-      values[i] = static_cast<T>(static_cast<double>(state >> 11) * 0x1p-52 - 1.0);
-    }
-  });
-}
-
 // Rounds to values that bf16 represents exactly, so that the check can use them unchanged.
 void round_to_bf16(float* values, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) values[i] = vg::kernels::from_bf16(vg::kernels::to_bf16(values[i]));
@@ -90,9 +78,9 @@ class Run {
  public:
   Run(const vg::kernels::Conv3dProblem& p, const Options& options)
       : p_(p), options_(options), x_(x_size(p)), w_(w_size(p)), dy_(y_size(p)) {
-    fill(x_.data(), x_size(p), 1);
-    fill(w_.data(), w_size(p), 2);
-    fill(dy_.data(), y_size(p), 3);
+    bench::fill(x_.data(), x_size(p), 1);
+    bench::fill(w_.data(), w_size(p), 2);
+    bench::fill(dy_.data(), y_size(p), 3);
     Compute::prepare(x_.data(), x_size(p));
     Compute::prepare(w_.data(), w_size(p));
     Compute::prepare(dy_.data(), y_size(p));

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "voxgrad/framework/base/threads.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace bench {
@@ -28,6 +29,18 @@ inline std::int64_t w_size(const vg::kernels::Conv3dProblem& p) {
 }
 inline std::int64_t y_size(const vg::kernels::Conv3dProblem& p) {
   return p.batch * p.out_size[0] * p.out_size[1] * p.out_size[2] * p.out_channels;
+}
+
+/// Uniform values in [-1, 1), a function of seed and position.
+template <class T>
+void fill(T* values, std::int64_t n, std::uint64_t seed) {
+  vg::parallel_ranges(n, 1 << 20, [&](std::int64_t begin, std::int64_t end) {
+    std::uint64_t state = (seed << 40) + static_cast<std::uint64_t>(begin);
+    for (std::int64_t i = begin; i < end; ++i) {
+      state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+      values[i] = static_cast<T>(static_cast<double>(state >> 11) * 0x1p-52 - 1.0);
+    }
+  });
 }
 
 }  // namespace bench

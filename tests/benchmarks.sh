@@ -49,6 +49,10 @@ refuses 'must be f32, f64 or bf16' "{$sizes, \"out_channels\": 4, \"kernel_size\
 "$programs/conv3d_bench" --problems "$work/none.jsonl" >"$work/error.txt" 2>&1
 expect 'a missing file is named' "[ $? != 0 ] && grep -q none.jsonl '$work/error.txt'"
 
+"$programs/choice_bench" --problems "$work/three.jsonl" --rounds 1 >"$work/choice.txt" 2>&1
+expect 'choice_bench ends with 0' "[ $? = 0 ]"
+expect 'choice_bench compares the choice with each algorithm' "python3 -c 'import json,sys; r = [json.loads(l) for l in open(sys.argv[1])]; assert len(r) == 9 and all(l[\"chosen\"] in l[\"ms\"] and l[\"ratio\"] >= 1 for l in r)' '$work/choice.txt'"
+
 "$programs/roofline" --seconds 0.001 >"$work/roofline.txt" 2>&1
 expect 'roofline ends with 0' "[ $? = 0 ]"
 expect 'roofline writes rates' "python3 -c 'import json,sys; r = json.load(open(sys.argv[1])); assert \"fma_gflops\" in r or \"avx\" not in open(\"/proc/cpuinfo\").read(); assert r[\"read_gb_s\"][\"1\"] > 0 and r[\"triad_gb_s\"][\"1\"] > 0' '$work/roofline.txt'"

@@ -324,3 +324,18 @@ TEST_CASE("a nested parallel_for runs in its own thread", "[threads]") {
   });
   CHECK(same_thread == 64);
 }
+
+TEST_CASE("one handler catches every exception of voxgrad", "[tensor]") {
+  const auto caught = [](const auto& f) {
+    try {
+      f();
+    } catch (const vg::Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(caught([] { Tensor::zeros({-1}); }) == "[Shape] extent of axis 0: got -1; must be at least 0");
+  CHECK(!caught([] { Tensor::ones({2}).data<double>(); }).empty());  // TypeError
+  CHECK(caught([] { throw IoError("a file"); }) == "a file");
+  CHECK(!caught([] { Tensor({std::int64_t{1} << 46}); }).empty());  // MemoryError
+}

@@ -11,7 +11,7 @@ using namespace vg::test;
 TEST_CASE("checkpoint: stored files of every version load to the same bits") {
   VersionsRun made;
   for (const std::string name : {"checkpoint-v1.json", "checkpoint-v2.json", "checkpoint-v2-base64.json",
-                                  "checkpoint-v3.json", "checkpoint-v3-base64.json"}) {
+                                 "checkpoint-v3.json", "checkpoint-v3-base64.json"}) {
     INFO(name);
     const std::filesystem::path path = data_file(name);
     VersionsRun run;
@@ -24,6 +24,9 @@ TEST_CASE("checkpoint: stored files of every version load to the same bits") {
     run.checkpoint.progress.clear();
     run.checkpoint.load(path);
     CHECK(bits(run.model) == bits(made.model));
+    const auto copy = vg::load_model(path);  // options of older versions under their new names
+    CHECK(bits(*copy) == bits(made.model));
+    CHECK(copy->description().children[3].second.options[0] == std::pair<std::string, vg::Value>("keep_prob", 0.75));
     CHECK(run.optimizer.step == 12);
     CHECK(bytes_of(run.optimizer.momentum) == bytes_of(made.optimizer.momentum));
     CHECK(run.generator.key() == made.generator.key());

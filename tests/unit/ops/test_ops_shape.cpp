@@ -71,6 +71,8 @@ TEST_CASE("broadcast_to repeats", "[ops][shape]") {
     CHECK(distance(broadcast_to(x, to).value(), build(to, [&](const Index& i) { return at(x, i); })) == 0);
   }
   CHECK_THROWS_WITH(broadcast_to(values({2}, 1), {3}), Catch::StartsWith("[broadcast_to]"));
+  CHECK(broadcast_to(values({2, 1}, 1), {3, -1, 4}).shape() == Shape{3, 2, 4});  // -1 keeps the extent
+  CHECK_THROWS_WITH(broadcast_to(values({2}, 1), {-1, 2}), Catch::Contains("extent of axis 0: got -1"));
   CHECK_THROWS_AS(broadcast_to(values({3}, 1), {1}), ValueError);
   CHECK_THROWS_AS(broadcast_to(values({1, 3}, 1), {3}), ValueError);
 }
