@@ -51,7 +51,7 @@ struct Weights : vg::Module {
       state.add(fmt::format("w{}", i / each), vg::random::normal(generator.next(), {n}, 0, 0.05, dtype));
     }
   }
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   std::string kind() const override { return "Weights"; }
   void visit(vg::Visitor& v) override { v("state", state); }
 };

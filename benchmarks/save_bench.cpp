@@ -27,7 +27,7 @@ struct Net : vg::Module {
     for (int i = 0; i < count; ++i)
       layers.push_back(std::make_shared<vg::Linear>(vg::LinearOptions{.in_size = {width}, .out_features = width}));
   }
-  vg::Variable update(const vg::Variable& x) override {
+  vg::Variable update(vg::Variable x) override {
     vg::Variable y = x;
     for (const auto& layer : layers) y = vg::tanh((*layer)(y));
     return y;

@@ -59,7 +59,7 @@ class UNet : public vg::Module {
         join1(unet_block(2 * a, a)),
         head(conv(a, classes, {.kernel = 1})) {}
 
-  vg::Variable update(const vg::Variable& x) override {
+  vg::Variable update(vg::Variable x) override {
     const vg::Variable fine = down1(x), middle = down2(fine);
     const vg::Variable coarse = join2(vg::concat({up2(bottom(middle)), middle}, -1));
     return head(join1(vg::concat({up1(coarse), fine}, -1)));
@@ -91,7 +91,7 @@ class Residual : public vg::Module {
     if (stride == 1 && in == out) return;
     skip.emplace(conv(in, out, {.kernel = 1, .stride = stride, .bias = false}), batch_norm());
   }
-  vg::Variable update(const vg::Variable& x) override { return vg::relu(body(x) + (skip ? (*skip)(x) : x)); }
+  vg::Variable update(vg::Variable x) override { return vg::relu(body(x) + (skip ? (*skip)(x) : x)); }
   void visit(vg::Visitor& v) override { v("body", body), v("skip", skip); }
   std::string kind() const override { return "Residual"; }
 
@@ -110,9 +110,7 @@ class ResNet : public vg::Module {
         block2(16, 32, 2),
         block3(32, 64, 2),
         head({.in_size = {64}, .out_features = classes, .w_init = weights()}) {}
-  vg::Variable update(const vg::Variable& x) override {
-    return head(vg::global_avg_pool3d(block3(block2(block1(stem(x))))));
-  }
+  vg::Variable update(vg::Variable x) override { return head(vg::global_avg_pool3d(block3(block2(block1(stem(x)))))); }
   void visit(vg::Visitor& v) override {
     v("stem", stem), v("block1", block1), v("block2", block2), v("block3", block3), v("head", head);
   }
@@ -140,7 +138,7 @@ class MedNeXtBlock : public vg::Module {
         body(conv(channels, channels, {.groups = channels}), vg::GroupNorm({.num_groups = channels, .epsilon = 1e-5}),
              conv(channels, 4 * channels, {.kernel = 1}), vg::GELU(), conv(4 * channels, channels, {.kernel = 1})),
         head(conv(channels, classes, {.kernel = 1})) {}
-  vg::Variable update(const vg::Variable& x) override {
+  vg::Variable update(vg::Variable x) override {
     const vg::Variable y = stem(x);
     return head(y + body(y));
   }

@@ -7,7 +7,7 @@
 class Swish : public vg::Module {
  public:
   explicit Swish(std::int64_t channels) { beta.add("beta", vg::Tensor::full({channels}, 1.5)); }
-  vg::Variable update(const vg::Variable& x) override { return x * vg::sigmoid(beta["beta"] * x); }
+  vg::Variable update(vg::Variable x) override { return x * vg::sigmoid(beta["beta"] * x); }
   void visit(vg::Visitor& v) override { v("beta", beta); }
   std::string kind() const override { return "Swish"; }
 

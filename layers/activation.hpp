@@ -12,8 +12,7 @@ namespace vg {
 
 /// max(x, 0).
 struct ReLU : Module {
-  Variable update(const Variable& x) override { return relu(x); }
-  Variable update_last(Variable x) override { return relu(std::move(x)); }
+  Variable update(Variable x) override { return relu(std::move(x)); }
   std::string kind() const override { return "ReLU"; }
 };
 
@@ -25,8 +24,7 @@ struct LeakyReLU : Module {
   explicit LeakyReLU(LeakyReLUOptions options = {}) : options_(options) {}
   /// Makes a layer with this negative_slope.
   explicit LeakyReLU(std::floating_point auto negative_slope) : options_{static_cast<double>(negative_slope)} {}
-  Variable update(const Variable& x) override { return leaky_relu(x, options_.negative_slope); }
-  Variable update_last(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
+  Variable update(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
   double negative_slope() const { return options_.negative_slope; }
   std::string kind() const override { return "LeakyReLU"; }
   Attributes options() const override { return {{"negative_slope", options_.negative_slope}}; }
@@ -41,8 +39,7 @@ struct GELUOptions {
 /// x * Phi(x), where Phi is the normal distribution function.
 struct GELU : Module {
   explicit GELU(GELUOptions options = {}) : options_(options) {}
-  Variable update(const Variable& x) override { return gelu(x, options_.approximate); }
-  Variable update_last(Variable x) override { return gelu(std::move(x), options_.approximate); }
+  Variable update(Variable x) override { return gelu(std::move(x), options_.approximate); }
   std::string kind() const override { return "GELU"; }
   Attributes options() const override { return {{"approximate", options_.approximate}}; }
 
@@ -52,18 +49,18 @@ struct GELU : Module {
 
 /// x * sigmoid(x).
 struct SiLU : Module {
-  Variable update(const Variable& x) override { return silu(x); }
+  Variable update(Variable x) override { return silu(x); }
   std::string kind() const override { return "SiLU"; }
 };
 
 /// 1 / (1 + e^-x).
 struct Sigmoid : Module {
-  Variable update(const Variable& x) override { return sigmoid(x); }
+  Variable update(Variable x) override { return sigmoid(x); }
   std::string kind() const override { return "Sigmoid"; }
 };
 
 struct Tanh : Module {
-  Variable update(const Variable& x) override { return tanh(x); }
+  Variable update(Variable x) override { return tanh(x); }
   std::string kind() const override { return "Tanh"; }
 };
 
@@ -73,7 +70,7 @@ struct SoftmaxOptions {
 /// e^x / sum(e^x) along an axis. The call throws ValueError for an axis that the input does not have.
 struct Softmax : Module {
   explicit Softmax(SoftmaxOptions options = {}) : options_(options) {}
-  Variable update(const Variable& x) override { return softmax(x, options_.axis); }
+  Variable update(Variable x) override { return softmax(x, options_.axis); }
   std::string kind() const override { return "Softmax"; }
   Attributes options() const override { return {{"axis", std::int64_t{options_.axis}}}; }
 
@@ -83,7 +80,7 @@ struct Softmax : Module {
 
 /// Returns x.
 struct Identity : Module {
-  Variable update(const Variable& x) override { return x; }
+  Variable update(Variable x) override { return x; }
   std::string kind() const override { return "Identity"; }
 };
 

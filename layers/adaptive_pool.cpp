@@ -13,7 +13,7 @@ void AdaptivePoolLayer3d::build(const Size& in_size) {
   set_sizes(in_size, {output_size_[0], output_size_[1], output_size_[2], in_size[3]});
 }
 
-Variable AdaptivePoolLayer3d::update(const Variable& x) {
+Variable AdaptivePoolLayer3d::update(Variable x) {
   const bool batch = is_batch_of_volumes(x);
   const Variable y = pool(batch ? x : detail::with_batch(x), output_size_);
   return batch ? y : detail::without_batch(y);

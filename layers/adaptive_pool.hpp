@@ -16,7 +16,7 @@ struct AdaptivePool3dOptions {
 /// floor(o * in / out) to ceil((o + 1) * in / out).
 class AdaptivePoolLayer3d : public Layer {
  public:
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   Attributes options() const override;
 

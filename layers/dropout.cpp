@@ -15,7 +15,7 @@ void DropoutLayer::start(const DropoutOptions& options) {
   if (options.seed) random.emplace(*options.seed);
 }
 
-Variable DropoutLayer::update(const Variable& x) {
+Variable DropoutLayer::update(Variable x) {
   if (!training() || keep_prob_ == 1) return x;
   return drop(x, keep_prob_, random ? random->next() : random::default_generator().next());
 }

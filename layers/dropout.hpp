@@ -19,7 +19,7 @@ class DropoutLayer : public Layer {
  public:
   std::optional<RandomState> random;  ///< leaf "key"; present only with a seed
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override;
   Attributes options() const override;
   bool has_training_mode() const override { return keep_prob_ != 1; }

@@ -41,7 +41,7 @@ void Linear::build(const Size& in_size) {
   set_sizes(in_size, out);
 }
 
-Variable Linear::update(const Variable& x) {
+Variable Linear::update(Variable x) {
   require_trailing(x);
   Variable w = weight["weight"];
   if (x.dtype() != w.dtype()) detail::refuse_dtype(where(), x.dtype(), w.dtype());

@@ -25,7 +25,7 @@ class Linear : public Layer {
       : Linear(LinearOptions{.out_features = static_cast<std::int64_t>(out_features)}) {}
   ParamState weight;  ///< leaf "weight", and "bias" unless b_init is None
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override { v("weight", weight); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Linear"; }

@@ -95,7 +95,7 @@ void BatchNorm3d::visit(Visitor& v) {
   v("running_var", running_var);
 }
 
-Variable BatchNorm3d::update(const Variable& x) {
+Variable BatchNorm3d::update(Variable x) {
   const bool batch = has_batch(x);
   require_dtype(x);
   const Variable v = batch ? x : detail::with_batch(x);
@@ -156,7 +156,7 @@ void GroupNorm::build(const Size& in_size) {
   set_sizes(in_size, in_size);
 }
 
-Variable GroupNorm::update(const Variable& x) {
+Variable GroupNorm::update(Variable x) {
   require_trailing(x);
   return in_groups(x, num_groups_ ? *num_groups_ : x.dim(-1) / *group_size_);
 }
@@ -182,7 +182,7 @@ void InstanceNorm3d::build(const Size& in_size) {
   set_sizes(in_size, in_size);
 }
 
-Variable InstanceNorm3d::update(const Variable& x) {
+Variable InstanceNorm3d::update(Variable x) {
   require_trailing(x);
   if (in_size().size() == 1 && x.rank() != 5)
     throw ValueError(
@@ -235,7 +235,7 @@ void LayerNorm::build(const Size& in_size) {
   set_sizes(in_size, in_size);
 }
 
-Variable LayerNorm::update(const Variable& x) {
+Variable LayerNorm::update(Variable x) {
   require_trailing(x);
   require_dtype(x);
   const auto count = static_cast<int>(reduction_axes_.size());

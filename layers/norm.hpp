@@ -54,7 +54,7 @@ class BatchNorm3d : public NormLayer {
   explicit BatchNorm3d(BatchNorm3dOptions options = {});
   BatchState running_mean, running_var;  ///< leaf "value", (1, 1, 1, C); the initial values are 0 and 1
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "BatchNorm3d"; }
@@ -83,7 +83,7 @@ struct GroupNormOptions {
 class GroupNorm : public NormLayer {
  public:
   explicit GroupNorm(GroupNormOptions options = {});
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "GroupNorm"; }
   Attributes options() const override;
@@ -104,7 +104,7 @@ struct InstanceNorm3dOptions {
 class InstanceNorm3d : public NormLayer {
  public:
   explicit InstanceNorm3d(InstanceNorm3dOptions options = {});
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "InstanceNorm3d"; }
   Attributes options() const override;
@@ -129,7 +129,7 @@ struct LayerNormOptions {
 class LayerNorm : public NormLayer {
  public:
   explicit LayerNorm(LayerNormOptions options = {});
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "LayerNorm"; }
   Attributes options() const override;

@@ -53,7 +53,7 @@ void PoolLayer3d::build(const Size& in_size) {
   set_sizes(in_size, {out[0], out[1], out[2], in_size[3]});
 }
 
-Variable PoolLayer3d::update_last(Variable x) {
+Variable PoolLayer3d::update(Variable x) {
   const bool batch = is_batch_of_volumes(x);
   Variable v = batch ? std::move(x) : detail::with_batch(x);
   const Triple in{v.dim(1), v.dim(2), v.dim(3)};
@@ -87,7 +87,7 @@ void GlobalAvgPool3d::build(const Size& in_size) {
   set_sizes(in_size, {in_size.back()});
 }
 
-Variable GlobalAvgPool3d::update(const Variable& x) {
+Variable GlobalAvgPool3d::update(Variable x) {
   const bool batch = is_batch_of_volumes(x);
   return batch ? global_avg_pool3d(x) : detail::without_batch(global_avg_pool3d(detail::with_batch(x)));
 }

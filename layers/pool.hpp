@@ -28,8 +28,7 @@ struct AvgPool3dOptions {
 /// must be in [0, kernel_size). Throws ValueError if the output would be empty.
 class PoolLayer3d : public Layer {
  public:
-  Variable update(const Variable& x) override { return update_last(x); }
-  Variable update_last(Variable x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   Attributes options() const override;
 
@@ -79,7 +78,7 @@ struct GlobalAvgPool3dOptions {
 class GlobalAvgPool3d : public Layer {
  public:
   explicit GlobalAvgPool3d(GlobalAvgPool3dOptions options = {});
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "GlobalAvgPool3d"; }
   Attributes options() const override { return {{"in_size", in_size()}, {"name", name()}}; }

@@ -26,7 +26,7 @@ void PReLU::build(const Size& in_size) {
   set_sizes(in_size, in_size);
 }
 
-Variable PReLU::update(const Variable& x) {
+Variable PReLU::update(Variable x) {
   if (per_channel_ || built()) require_trailing(x);
   return prelu(x, weight["slope"]);
 }

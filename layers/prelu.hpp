@@ -21,7 +21,7 @@ class PReLU : public Layer {
   explicit PReLU(PReLUOptions options = {});
   ParamState weight;  ///< leaf "slope", (1,) or (C,)
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override { v("weight", weight); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "PReLU"; }
@@ -41,7 +41,7 @@ class ELU : public Module {
   explicit ELU(ELUOptions options = {});
   /// Makes a layer with this alpha.
   explicit ELU(std::floating_point auto alpha) : ELU(ELUOptions{.alpha = static_cast<double>(alpha)}) {}
-  Variable update(const Variable& x) override { return elu(x, options_.alpha); }
+  Variable update(Variable x) override { return elu(x, options_.alpha); }
   std::string kind() const override { return "ELU"; }
   Attributes options() const override { return {{"alpha", options_.alpha}}; }
 
@@ -57,7 +57,7 @@ struct SoftplusOptions {
 class Softplus : public Module {
  public:
   explicit Softplus(SoftplusOptions options = {});
-  Variable update(const Variable& x) override { return softplus(x, options_.beta, options_.threshold); }
+  Variable update(Variable x) override { return softplus(x, options_.beta, options_.threshold); }
   std::string kind() const override { return "Softplus"; }
   Attributes options() const override { return {{"beta", options_.beta}, {"threshold", options_.threshold}}; }
 

@@ -41,7 +41,7 @@ void Flatten::build(const Size& in_size) {
   set_sizes(in_size, joined(in_size, static_cast<std::size_t>(first), static_cast<std::size_t>(last)));
 }
 
-Variable Flatten::update(const Variable& x) {
+Variable Flatten::update(Variable x) {
   require_trailing(x);
   const auto rank = static_cast<int>(in_size().size());
   const std::size_t before = x.shape().size() - in_size().size();
@@ -104,7 +104,7 @@ void Upsample::build(const Size& in_size) {
   set_sizes(in_size, out);
 }
 
-Variable Upsample::update(const Variable& x) {
+Variable Upsample::update(Variable x) {
   const bool batch = is_batch_of_volumes(x);
   const Variable v = batch ? x : detail::with_batch(x);
   Variable y;

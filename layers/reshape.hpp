@@ -19,7 +19,7 @@ struct FlattenOptions {
 class Flatten : public Layer {
  public:
   explicit Flatten(FlattenOptions options = {});
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Flatten"; }
   Attributes options() const override;
@@ -47,7 +47,7 @@ class Upsample : public Layer {
   explicit Upsample(UpsampleOptions options = {});
   /// Makes a nearest-neighbour layer with this scale.
   explicit Upsample(Integer auto scale) : Upsample(UpsampleOptions{.scale = scale}) {}
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Upsample"; }
   Attributes options() const override;

@@ -28,7 +28,7 @@ void ZeroPad3d::build(const Size& in_size) {
   set_sizes(in_size, out);
 }
 
-Variable ZeroPad3d::update(const Variable& x) {
+Variable ZeroPad3d::update(Variable x) {
   std::vector<Pads> widths;
   if (is_batch_of_volumes(x)) widths.emplace_back(0, 0);
   for (const Pads& side : padding_.explicit_pads()) widths.push_back(side);

@@ -17,7 +17,7 @@ class ZeroPad3d : public Layer {
   explicit ZeroPad3d(ZeroPad3dOptions options);
   /// Makes a layer with the same padding on all sides.
   explicit ZeroPad3d(Integer auto padding) : ZeroPad3d(ZeroPad3dOptions{.padding = padding}) {}
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "ZeroPad3d"; }
   Attributes options() const override;

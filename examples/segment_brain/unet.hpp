@@ -8,7 +8,7 @@ class Block : public vg::Module {
  public:
   Block(std::int64_t in, std::int64_t out, int stride = 1)
       : conv1(conv(in, out, stride)), norm1(norm(out)), conv2(conv(out, out, 1)), norm2(norm(out)) {}
-  vg::Variable update(const vg::Variable& x) override { return vg::relu(norm2(conv2(vg::relu(norm1(conv1(x)))))); }
+  vg::Variable update(vg::Variable x) override { return vg::relu(norm2(conv2(vg::relu(norm1(conv1(x)))))); }
   void visit(vg::Visitor& v) override { v("conv1", conv1), v("norm1", norm1), v("conv2", conv2), v("norm2", norm2); }
   std::string kind() const override { return "Block"; }
 
@@ -46,7 +46,7 @@ class UNet : public vg::Module {
               .kernel_size = 1,
               .b_init = vg::init::ZeroInit()}) {}
 
-  vg::Variable update(const vg::Variable& x) override {
+  vg::Variable update(vg::Variable x) override {
     const vg::Variable fine = down1(x), middle = down2(fine);
     const vg::Variable coarse = join2(vg::concat({up2(bottom(middle)), middle}, -1));
     return head(join1(vg::concat({up1(coarse), fine}, -1)));

@@ -172,7 +172,7 @@ auto Module::called(F&& f) {
 }
 
 Variable Module::operator()(Variable x) {
-  return called([&] { return update_last(std::move(x)); });
+  return called([&] { return update(std::move(x)); });
 }
 
 Variables Module::call(Variables inputs) {
@@ -184,12 +184,14 @@ Variables Module::update_all(Variables inputs) {
     throw ValueError(fmt::format("[{}] call: got {} inputs; must be 1 (a vg::MultiModule takes several)",
                                  kind_or_type(*this), inputs.size()));
   Variables outputs;
-  outputs.push_back(update_last(std::move(inputs[0])));
+  outputs.push_back(update(std::move(inputs[0])));
   return outputs;
 }
 
-Variable MultiModule::update(const Variable& x) {
-  Variables outputs = update_all({x});
+Variable MultiModule::update(Variable x) {
+  Variables inputs;
+  inputs.push_back(std::move(x));
+  Variables outputs = update_all(std::move(inputs));
   if (outputs.size() != 1)
     throw ValueError(fmt::format("[{}] update: it gives {} outputs; vg::Module::call returns all of them",
                                  kind_or_type(*this), outputs.size()));

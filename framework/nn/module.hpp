@@ -4,7 +4,7 @@
 //   struct Net : vg::Module {
 //     vg::Conv3d conv{{.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3}};
 //     vg::Linear head{{.in_size = {4}, .out_features = 2}};
-//     vg::Variable update(const vg::Variable& x) override { return head(vg::global_avg_pool3d(conv(x))); }
+//     vg::Variable update(vg::Variable x) override { return head(vg::global_avg_pool3d(conv(x))); }
 //     void visit(vg::Visitor& v) override { v("conv", conv); v("head", head); }
 //   };
 //
@@ -85,14 +85,14 @@ class Module {
   Module& operator=(Module&&) = default;
   virtual ~Module() = default;
 
-  /// Calls update() through update_last(). In training mode, calling a submodule that visit() does not name is a
+  /// Calls update(). In training mode, calling a submodule that visit() does not name is a
   /// ValueError if the submodule has trainable states or a training mode.
   Variable operator()(Variable x);
   /// For several inputs or outputs: calls update_all(). For a module with one of each, it is the same as (*this)(x).
   Variables call(Variables inputs);
-  virtual Variable update(const Variable& x) = 0;
-  /// The same for an x that may be the last handle of its value, which lets some layers save a pass over memory.
-  virtual Variable update_last(Variable x) { return update(x); }
+  /// Computes the output. x may be the last handle of its value: a layer that moves it into an op donates it, which
+  /// saves a pass over memory where the op can fuse it (docs/fusion.md).
+  virtual Variable update(Variable x) = 0;
   /// Computes call(). Unless overridden (MultiModule), it is update() of the one input; ValueError for another number.
   virtual Variables update_all(Variables inputs);
   /// Names every state and submodule, always in the same order.
@@ -191,7 +191,7 @@ class MultiModule : public Module {
  public:
   Variables update_all(Variables inputs) override = 0;
   /// For one input and one output. Throws ValueError if update_all() returns another number.
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
 };
 
 namespace detail {

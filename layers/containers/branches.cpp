@@ -80,7 +80,7 @@ std::string odd_extent_hint(const Shape& a, const Shape& b, bool concat) {
 
 }  // namespace
 
-Variable Branches::update(const Variable& x) {
+Variable Branches::update(Variable x) {
   require_some("update");
   std::vector<Variable> parts;
   for (const auto& branch : branches_) parts.push_back((*branch)(x));

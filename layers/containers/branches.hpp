@@ -41,7 +41,7 @@ class Branches : public Layer {
   void push_back(std::shared_ptr<Module> module);
   std::size_t size() const { return branches_.size(); }
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override { v("branches", branches_); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Branches"; }

@@ -55,7 +55,7 @@ void ResidualLayer3d::build(const Size& in_size) {
   if (training()) train();  // also put the new modules into training mode
 }
 
-Variable ResidualLayer3d::update(const Variable& x) {
+Variable ResidualLayer3d::update(Variable x) {
   require_built();
   const Variable y = (*main)(x);
   return (*activation)(y + (shortcut ? (*shortcut)(x) : x));

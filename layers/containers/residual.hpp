@@ -17,7 +17,7 @@ class ResidualLayer3d : public Layer {
   std::optional<Sequential> main, shortcut;  ///< set once the layer is built; without a shortcut x itself is used
   std::shared_ptr<Module> activation;
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
 

@@ -51,7 +51,7 @@ bool should_pool_first(const Module& layer, const Module& next) {
 
 }  // namespace
 
-Variable Sequential::update(const Variable& x) {
+Variable Sequential::update(Variable x) {
   if (layers_.empty()) throw ValueError(fmt::format("[{}] update: there are no modules", where()));
   Variable y = x;
   const bool reorders = fuses() && !observed();

@@ -46,7 +46,7 @@ class Sequential : public Layer {
     throw_other_type(i);
   }
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override { v("layers", layers_); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Sequential"; }

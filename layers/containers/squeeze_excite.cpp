@@ -28,7 +28,7 @@ void SqueezeExcite3d::build(const Size& in_size) {
   set_sizes(in_size, in_size);
 }
 
-Variable SqueezeExcite3d::update(const Variable& x) {
+Variable SqueezeExcite3d::update(Variable x) {
   const bool batch = has_batch(x);
   const Variable v = batch ? x : detail::with_batch(x);
   const Variable factors = sigmoid((*excite)(relu((*squeeze)(global_avg_pool3d(v)))));

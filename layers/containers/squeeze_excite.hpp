@@ -23,7 +23,7 @@ class SqueezeExcite3d : public Layer {
   explicit SqueezeExcite3d(SqueezeExcite3dOptions options = {});
   std::optional<Linear> squeeze, excite;  ///< set once the layer is built; both have a bias
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "SqueezeExcite3d"; }

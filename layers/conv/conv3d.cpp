@@ -135,7 +135,7 @@ void DepthwiseSeparableConv3d::build(const Size& in_size) {
   pointwise.emplace(std::move(across));
 }
 
-Variable DepthwiseSeparableConv3d::update(const Variable& x) {
+Variable DepthwiseSeparableConv3d::update(Variable x) {
   require_built();
   return (*pointwise)((*depthwise)(x));
 }

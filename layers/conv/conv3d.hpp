@@ -19,7 +19,7 @@ class ConvLayer3d : public Layer {
   /// another layer's state ties the two.
   ParamState weight;
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override { v("weight", weight); }
   void build(const Size& in_size) override;
 
@@ -184,7 +184,7 @@ class DepthwiseSeparableConv3d : public Layer {
   explicit DepthwiseSeparableConv3d(DepthwiseSeparableConv3dOptions options);
   std::optional<Conv3d> depthwise, pointwise;  ///< set once the layer is built
 
-  Variable update(const Variable& x) override;
+  Variable update(Variable x) override;
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "DepthwiseSeparableConv3d"; }

@@ -107,7 +107,7 @@ Variable ConvLayer3d::masked(const Variable& w) {
   return w * cast_mask_;
 }
 
-Variable ConvLayer3d::update(const Variable& x) {
+Variable ConvLayer3d::update(Variable x) {
   require_built();
   const bool batch = x.rank() > 0 && detail::fits(x.shape(), 1, in_size());
   if (!batch && !detail::fits(x.shape(), 0, in_size()))

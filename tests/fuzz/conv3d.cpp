@@ -5,7 +5,7 @@
 
 #include "fuzz/conv3d_arguments.hpp"
 #include "fuzz/fuzz.hpp"
-#include "support/conv3d_cases.hpp"
+#include "support/kernels/conv3d_cases.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "support/naive_conv3d.hpp"
+#include "support/kernels/naive_conv3d.hpp"
 #include "voxgrad/layers/conv/conv3d.hpp"
 
 namespace fuzz {

@@ -38,7 +38,7 @@ struct Layer : vg::Module {
     weight.add("bias", vg::Tensor::full({size}, fill / 3, vg::f64));
     stats.add("mean", vg::Tensor::full({}, fill));
   }
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   void visit(vg::Visitor& v) override {
     v("weight", weight);
     v("stats", stats);
@@ -51,7 +51,7 @@ struct Layer : vg::Module {
 struct Net : vg::Module {
   Layer a, b;
   explicit Net(float fill = 1, std::int64_t size = 3) : a(size, fill), b(size, -fill) {}
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   void visit(vg::Visitor& v) override {
     v("a", a);
     v("b", b);
@@ -63,7 +63,7 @@ struct Net : vg::Module {
 struct Holder : vg::Module {
   vg::BatchState state;
   explicit Holder(const vg::Tensor& t) { state.add("value", t); }
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   void visit(vg::Visitor& v) override { v("state", state); }
   std::string kind() const override { return "Holder"; }
 };

@@ -7,7 +7,7 @@
 
 struct MyNet : vg::Module {
   vg::Linear encoder{{.in_size = {4}, .out_features = 3}}, head{{.in_size = {3}, .out_features = 2}};
-  vg::Variable update(const vg::Variable& x) override { return head(encoder(x)); }
+  vg::Variable update(vg::Variable x) override { return head(encoder(x)); }
   void visit(vg::Visitor& v) override {
     v("encoder", encoder);
     v("head", head);

@@ -41,7 +41,7 @@ struct Net : vg::Module {
     weight.add("bias", vg::Tensor::ones({200}));
     stats.add("mean", vg::Tensor::zeros({200}));
   }
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   void visit(vg::Visitor& v) override { v("weight", weight), v("stats", stats); }
   std::string kind() const override { return "Net"; }
 };

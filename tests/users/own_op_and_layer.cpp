@@ -29,7 +29,7 @@ class Swish : public vg::Module {
   explicit Swish(const vg::ModuleConfig& d) : Swish(std::get<std::int64_t>(d.options.at(0).second)) {}
   vg::ParamState beta;
 
-  vg::Variable update(const vg::Variable& x) override { return swish(x, beta["value"]); }
+  vg::Variable update(vg::Variable x) override { return swish(x, beta["value"]); }
   void visit(vg::Visitor& v) override { v("beta", beta); }
   std::string kind() const override { return "Swish"; }
   vg::Attributes options() const override { return {{"channels", channels_}}; }

@@ -30,7 +30,7 @@ struct Net : Module {
   Conv3d conv3{
       {.in_size = {dynamic, dynamic, dynamic, 8}, .out_channels = 3, .kernel_size = 1, .b_init = init::Normal(0.5)}};
 
-  Variable update(const Variable& x) override {
+  Variable update(Variable x) override {
     const Variable h = relu(norm1(conv1(x)));
     return leaky_relu(conv3(relu(norm2(conv2(h)) + h)), 0.1);
   }

@@ -157,7 +157,7 @@ struct Scaled : Module {
   ParamState weight;
   bool wrong = false;
   Scaled() { weight.add("scale", Tensor::of<double>({2}, {1.5, -0.5})); }
-  Variable update(const Variable& x) override {
+  Variable update(Variable x) override {
     const Variable y = x * weight["scale"] * x;
     return wrong ? record("wrong", y.value().clone(), {y}, [](const VjpContext& p) { return Grads{p.grad * 1.01}; })
                  : y;
@@ -195,7 +195,7 @@ Variable gradient_penalty(const Variable& x, const Variable& w) {
 struct Penalty : Module {
   ParamState weight;
   Penalty() { weight.add("w", Tensor::of<double>({3}, {0.7, -0.4, 1.1})); }
-  Variable update(const Variable& x) override { return gradient_penalty(x, weight["w"]); }
+  Variable update(Variable x) override { return gradient_penalty(x, weight["w"]); }
   void visit(Visitor& v) override { v("weight", weight); }
 };
 

@@ -13,7 +13,7 @@ struct Block : Module {
   Conv3d conv{{.in_size = {dynamic, dynamic, dynamic, 4}, .out_channels = 4, .kernel_size = 3, .padding = 1}};
   BatchNorm3d norm{{.in_size = {dynamic, dynamic, dynamic, 4}}};
   Dropout dropout{{.keep_prob = 0.7}};
-  Variable update(const Variable& x) override { return tanh(dropout(exp(norm(conv(x)) * 0.1))); }
+  Variable update(Variable x) override { return tanh(dropout(exp(norm(conv(x)) * 0.1))); }
   void visit(Visitor& v) override { v("conv", conv), v("norm", norm), v("dropout", dropout); }
   std::string kind() const override { return "Block"; }
 };

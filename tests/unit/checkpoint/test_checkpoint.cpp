@@ -74,7 +74,7 @@ struct AllKinds : vg::Module {
     for (vg::State* s : std::initializer_list<vg::State*>{&plain, &brief, &hidden, &lasting, &trained, &kept})
       s->add("v", vg::Tensor::full({2}, fill++));
   }
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   std::string kind() const override { return "AllKinds"; }
   void visit(vg::Visitor& v) override {
     v("plain", plain);

@@ -23,7 +23,7 @@ Names operator+(Names a, const Names& b) {
 struct Deep : vg::Module {
   Net encoder, decoder;
   explicit Deep(float fill) : encoder(fill), decoder(10 * fill) {}
-  vg::Variable update(const vg::Variable& x) override { return x; }
+  vg::Variable update(vg::Variable x) override { return x; }
   void visit(vg::Visitor& v) override {
     v("encoder", encoder);
     v("decoder", decoder);
@@ -145,7 +145,7 @@ TEST_CASE("partial load: states of another kind do not mix") {
   struct Kinds : vg::Module {
     vg::State state;
     explicit Kinds(vg::StateKind kind) : state(kind) { state.add("v", vg::Tensor::ones({2})); }
-    vg::Variable update(const vg::Variable& x) override { return x; }
+    vg::Variable update(vg::Variable x) override { return x; }
     std::string kind() const override { return "Kinds"; }
     void visit(vg::Visitor& v) override { v("s", state); }
   };

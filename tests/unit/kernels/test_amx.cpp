@@ -5,7 +5,7 @@
 #include <random>
 #include <vector>
 
-#include "support/amx_emulator.hpp"
+#include "support/kernels/amx_emulator.hpp"
 #include "voxgrad/framework/kernels/bf16/bf16.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/dispatch/bf16_set.hpp"

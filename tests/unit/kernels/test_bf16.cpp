@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/conv3d_cases.hpp"
-#include "tests/support/conv3d_check.hpp"
-#include "tests/support/naive_conv3d.hpp"
+#include "tests/support/kernels/conv3d_cases.hpp"
+#include "tests/support/kernels/conv3d_check.hpp"
+#include "tests/support/kernels/naive_conv3d.hpp"
 #include "tests/support/run_self.hpp"
 #include "tests/support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/conv3d_cases.hpp"
+#include "tests/support/kernels/conv3d_cases.hpp"
 #include "tests/support/run_self.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/memory.hpp"

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "tests/support/conv3d_cases.hpp"
-#include "tests/support/conv3d_check.hpp"
-#include "tests/support/naive_conv3d.hpp"
+#include "tests/support/kernels/conv3d_cases.hpp"
+#include "tests/support/kernels/conv3d_check.hpp"
+#include "tests/support/kernels/naive_conv3d.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/conv3d.hpp"
 #include "voxgrad/framework/kernels/cost_model.hpp"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/support/conv3d_variants.hpp"
+#include "tests/support/kernels/conv3d_variants.hpp"
 #include "tests/support/threads_guard.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"

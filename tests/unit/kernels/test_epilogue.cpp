@@ -6,8 +6,8 @@
 
 #include <voxgrad/voxgrad.hpp>
 
-#include "tests/support/conv3d_cases.hpp"
-#include "tests/support/naive_conv3d.hpp"
+#include "tests/support/kernels/conv3d_cases.hpp"
+#include "tests/support/kernels/naive_conv3d.hpp"
 #include "tests/support/threads_guard.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/conv3d.hpp"

@@ -27,7 +27,7 @@ struct Own : Module {
   Linear linear{{.in_size = {4}, .out_features = 3}};
   Own() = default;
   explicit Own(std::int64_t n) : features(n), linear({.in_size = {4}, .out_features = n}) {}
-  Variable update(const Variable& x) override { return linear(x); }
+  Variable update(Variable x) override { return linear(x); }
   void visit(Visitor& v) override { v("linear", linear); }
   std::string kind() const override { return "Own"; }
   Attributes options() const override { return {{"features", features}}; }

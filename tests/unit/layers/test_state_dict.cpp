@@ -151,7 +151,7 @@ TEST_CASE("state_dict: names") {
       weight.add("gamma", Tensor::ones({2, 3}));
       table.add("low", Tensor::ones({1}));
     }
-    Variable update(const Variable& x) override { return stem(x); }
+    Variable update(Variable x) override { return stem(x); }
     void visit(Visitor& v) override {
       v("scale", scale);
       v("stem", stem);
@@ -259,7 +259,7 @@ TEST_CASE("state_dict: tensors that PyTorch's layout cannot express are refused 
   struct Net : Module {
     Sequential body{Flatten({.in_size = {2, 2, 2, 3}})};
     Linear head{{.in_size = {24}, .out_features = 2}};
-    Variable update(const Variable& x) override { return head(body(x)); }
+    Variable update(Variable x) override { return head(body(x)); }
     void visit(Visitor& v) override {
       v("body", body);
       v("head", head);
@@ -269,7 +269,7 @@ TEST_CASE("state_dict: tensors that PyTorch's layout cannot express are refused 
                                Contains("put the Flatten and that layer into one"));
   CHECK(state_dict(net).size() == 2);
   struct Loop : Module {
-    Variable update(const Variable& x) override { return x; }
+    Variable update(Variable x) override { return x; }
     void visit(Visitor& v) override { v("self", *this); }
   } loop;
   CHECK_THAT(message(loop), Contains("[state_dict] self: the module visits itself"));
@@ -279,7 +279,7 @@ TEST_CASE("state_dict: tensors that PyTorch's layout cannot express are refused 
       a.add("b.c", Tensor::ones({1}));
       b.add("c", Tensor::ones({1}));
     }
-    Variable update(const Variable& x) override { return x; }
+    Variable update(Variable x) override { return x; }
     void visit(Visitor& v) override {
       v("a", a);
       v("a.b", b);

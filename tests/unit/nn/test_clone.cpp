@@ -48,7 +48,7 @@ struct Stem : Module {
   ParamState scale{"stem"};
   double power;
   explicit Stem(double p) : power(p) { scale.add("value", Tensor::full({2}, p)); }
-  Variable update(const Variable& x) override { return x * scale["value"] * power; }
+  Variable update(Variable x) override { return x * scale["value"] * power; }
   void visit(Visitor& v) override { v("scale", scale); }
   std::string kind() const override { return "Stem"; }
 };
@@ -69,7 +69,7 @@ struct Net : Module {
     layers.push_back(linear());
     drop.emplace(DropoutOptions{.keep_prob = 0.5, .seed = 4});
   }
-  Variable update(const Variable& x) override {
+  Variable update(Variable x) override {
     Variable y = (*held)(stem(x));
     for (Linear& l : layers) y = l(y);
     return last(body[1](body[0]((*drop)(y))));
@@ -190,7 +190,7 @@ TEST_CASE("clone: a module that cannot be copied says so, and a plain copy is re
   struct Points : Module {
     Linear own = linear();
     Linear* other = &own;
-    Variable update(const Variable& v) override { return (*other)(v); }
+    Variable update(Variable v) override { return (*other)(v); }
     void visit(Visitor& v) override { v("own", own), v("other", *other); }
   } points;
   const auto before = vg::test::bits(points);

@@ -20,7 +20,7 @@ struct Net : Module {
   std::optional<Linear> extra;
   Linear head{{.in_size = {2}, .out_features = 3}};
 
-  Variable update(const Variable& x) override {
+  Variable update(Variable x) override {
     Variable y = norm(conv(x));
     for (auto& block : blocks) y = (*block)(y);
     return head(global_avg_pool3d(y));

@@ -23,7 +23,7 @@ namespace {
 struct Throws : Module {
   std::function<void()> action;
   explicit Throws(std::function<void()> f) : action(std::move(f)) {}
-  Variable update(const Variable& x) override { return action(), x; }
+  Variable update(Variable x) override { return action(), x; }
   std::string kind() const override { return "Throws"; }
 };
 
@@ -84,7 +84,7 @@ TEST_CASE("errors: the position of ops, of a single layer, and of a user's modul
   CHECK_THAT(message_of([&] { alone(Variable(Tensor::ones({1, 3}))); }), StartsWith("[Linear] input: got (1, 3)"));
   // The model's own update.
   struct Own : Module {
-    Variable update(const Variable& v) override { return v + Tensor::ones({1, 3}); }
+    Variable update(Variable v) override { return v + Tensor::ones({1, 3}); }
   } own;
   CHECK_THAT(message_of([&] { own(x); }), Contains("Own: [add]"));
   // An exception that is caught and thrown again later keeps its first message.
@@ -99,7 +99,7 @@ TEST_CASE("errors: the position of ops, of a single layer, and of a user's modul
   // For a submodule that visit() does not name, the message names its caller.
   struct Hides : Module {
     Linear inner = linear(3, 3);
-    Variable update(const Variable& v) override { return inner(v); }
+    Variable update(Variable v) override { return inner(v); }
     std::string kind() const override { return "Hides"; }
   };
   Sequential hiding(linear(), Hides());
@@ -120,7 +120,7 @@ TEST_CASE("errors: a moved-from module says so") {
 
   struct Net : Module {
     Linear a = linear();
-    Variable update(const Variable& v) override { return a(v); }
+    Variable update(Variable v) override { return a(v); }
     void visit(Visitor& v) override { v("a", a); }
     std::string kind() const override { return "Net"; }
   } net;
@@ -141,7 +141,7 @@ TEST_CASE("errors: a module that visits itself or its parent") {
     Linear a = linear();
     std::shared_ptr<Module> inner;
     bool itself = true;
-    Variable update(const Variable& v) override { return a(v); }
+    Variable update(Variable v) override { return a(v); }
     void visit(Visitor& v) override {
       v("a", a);
       if (itself) v("self", *this);
@@ -168,7 +168,7 @@ TEST_CASE("errors: a module that visits itself or its parent") {
 TEST_CASE("errors: a module without kind() is refused when it is saved") {
   struct Nameless : Module {
     Linear a = linear();
-    Variable update(const Variable& v) override { return a(v); }
+    Variable update(Variable v) override { return a(v); }
     void visit(Visitor& v) override { v("a", a); }
   };
   const TempDir folder;
@@ -188,7 +188,7 @@ struct Half : Module {
   Linear first = linear();
   Second second;
   explicit Half(Second s) : second(std::move(s)) {}
-  Variable update(const Variable& v) override { return second(first(v)); }
+  Variable update(Variable v) override { return second(first(v)); }
   void visit(Visitor& v) override { v("first", first); }
   std::string kind() const override { return "Half"; }
 };
@@ -233,7 +233,7 @@ TEST_CASE("traps: a submodule that is named and deliberately in evaluation mode 
   struct Shares : Module {
     std::shared_ptr<Linear> inner;
     explicit Shares(std::shared_ptr<Linear> m) : inner(std::move(m)) {}
-    Variable update(const Variable& v) override { return (*inner)(v); }
+    Variable update(Variable v) override { return (*inner)(v); }
   };
   auto shared = std::make_shared<Linear>(LinearOptions{.in_size = {2}, .out_features = 2});
   Sequential holds(shared, Shares(shared));

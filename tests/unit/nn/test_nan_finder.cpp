@@ -17,7 +17,7 @@ const double not_a_number = std::nan(""), inf = std::numeric_limits<double>::inf
 struct Apply : vg::Module {
   std::function<vg::Variable(const vg::Variable&)> f;
   explicit Apply(std::function<vg::Variable(const vg::Variable&)> g) : f(std::move(g)) {}
-  vg::Variable update(const vg::Variable& x) override { return f(x); }
+  vg::Variable update(vg::Variable x) override { return f(x); }
   std::string kind() const override { return "Apply"; }
 };
 

@@ -1,8 +1,8 @@
 // The memory that a convolution needs besides its operands, and the row chunks that keep copies small.
 #include <catch2/catch.hpp>
 
-#include "tests/support/conv3d_cases.hpp"
-#include "tests/support/naive_conv3d.hpp"
+#include "tests/support/kernels/conv3d_cases.hpp"
+#include "tests/support/kernels/naive_conv3d.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/threads.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/golden.hpp"
-#include "support/naive_conv3d.hpp"
+#include "support/kernels/naive_conv3d.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/random.hpp"
 #include "voxgrad/framework/ops/conv3d.hpp"

@@ -14,7 +14,7 @@ namespace {
 struct OwnNet : Module {
   Linear first{{.in_size = {2}, .out_features = 2}}, second{{.in_size = {2}, .out_features = 2}};
   bool names_second = true, names_itself = false;
-  Variable update(const Variable& x) override { return second(first(x)); }
+  Variable update(Variable x) override { return second(first(x)); }
   void visit(Visitor& v) override {
     v("first", first);
     if (names_second) v("second", second);

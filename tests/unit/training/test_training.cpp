@@ -18,7 +18,7 @@ struct Net : vg::Module {
   vg::GroupNorm norm{{.in_size = {2, 2, 1, 6}, .num_groups = 2}};
   vg::Linear linear{{.in_size = {24}, .out_features = 3}};
 
-  vg::Variable update(const vg::Variable& x) override {
+  vg::Variable update(vg::Variable x) override {
     const vg::Variable pooled = vg::max_pool3d(vg::relu(conv1(x)), {.kernel_size = {2, 2, 2}, .stride = {2, 2, 2}});
     const vg::Variable features = vg::relu(norm(conv2(pooled)));
     return linear(vg::reshape(features, {x.dim(0), -1}));

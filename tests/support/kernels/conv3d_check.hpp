@@ -8,7 +8,7 @@
 #include <limits>
 #include <vector>
 
-#include "tests/support/naive_conv3d.hpp"
+#include "tests/support/kernels/naive_conv3d.hpp"
 #include "voxgrad/framework/base/memory.hpp"
 
 namespace vg::test {
