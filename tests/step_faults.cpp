@@ -3,8 +3,11 @@
 // memory, and no hang. The repeated step must give the loss, the gradients and the weights of an undisturbed run, to
 // the bit. usage: step_faults [STRIDE] tries every STRIDE-th allocation.
 //
+// The program also counts the destructors that threads of a parallel region register: glibc aborts a process that has
+// no memory for that, so there must be none.
+//
 // This is a separate program, because it replaces operator new, and the linker redirects the library's aligned_alloc,
-// mmap and pthread_create to it (-Wl,--wrap, tests/CMakeLists.txt).
+// mmap, pthread_create and __cxa_thread_atexit to it (-Wl,--wrap, tests/CMakeLists.txt).
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -50,6 +53,7 @@ struct Fault {
 };
 
 Fault allocation, mapping, thread_start;
+std::atomic<int> destructors_registered{0};
 
 void* allocate(std::size_t size, std::size_t alignment) {
   if (allocation.strikes()) throw std::bad_alloc();
@@ -73,6 +77,7 @@ void* allocate(std::size_t size, std::size_t alignment) {
 extern "C" {
 void* __real_aligned_alloc(size_t alignment, size_t size);
 void* __real_mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset);
+int __real___cxa_thread_atexit(void (*destructor)(void*), void* object, void* library);
 int __real_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument);
 
 void* __wrap_aligned_alloc(size_t alignment, size_t size) {
@@ -85,6 +90,10 @@ void* __wrap_mmap(void* address, size_t length, int protection, int flags, int f
 }
 int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*), void* argument) {
   return thread_start.strikes() ? EAGAIN : __real_pthread_create(thread, attributes, start, argument);
+}
+int __wrap___cxa_thread_atexit(void (*destructor)(void*), void* object, void* library) {
+  if (vg::detail::team_place().size != 0) ++destructors_registered;
+  return __real___cxa_thread_atexit(destructor, object, library);
 }
 }
 
@@ -134,8 +143,8 @@ std::vector<Case> cases() {
        [] {
          return vg::Sequential(vg::Conv3d({.in_size = in_size, .out_channels = 8, .kernel_size = 3}), vg::ReLU(),
                                vg::MaxPool3d({.kernel_size = 2, .stride = 2}), vg::SpatialDropout3d({.keep_prob = 0.8}),
-                               vg::Flatten(), vg::Dropout({.keep_prob = 0.8}), vg::Linear({.out_features = 16}), vg::ReLU(),
-                               vg::Linear({.out_features = 3}));
+                               vg::Flatten(), vg::Dropout({.keep_prob = 0.8}), vg::Linear({.out_features = 16}),
+                               vg::ReLU(), vg::Linear({.out_features = 3}));
        },
        {2}},
       {"MedNeXt block",
@@ -277,6 +286,7 @@ int main(int argc, char** argv) {
       for (const bool lasting : {false, true}) each_allocation(c, threads, lasting, stride);
     }
   }
+  expect(destructors_registered == 0, "a parallel region registers no destructor of a thread");
   std::printf("%d failures\n", failures);
   return failures == 0 ? 0 : 1;
 }

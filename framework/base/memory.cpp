@@ -66,12 +66,25 @@ void* system_allocate(std::size_t size) {
   return p;
 }
 
-// The number of blocks of a class that this thread holds as workspaces of a parallel region. Throws only on a new size.
+struct HeldBlocks {
+  std::size_t size;
+  std::int64_t count;
+};
+
+// The number of blocks of a class that this thread holds as workspaces of a parallel region. An array without a
+// destructor: glibc ends the process if it has no memory to register a thread's destructor. A thread never holds blocks
+// of as many classes at once as there are entries; if it did, the last entry would count several classes together, and
+// a later region might keep a block too few.
 std::int64_t& held(std::size_t size) {
-  thread_local std::vector<std::pair<std::size_t, std::int64_t>> counts;
-  for (auto& [known, count] : counts)
-    if (known == size) return count;
-  return counts.emplace_back(size, 0).second;
+  constinit thread_local HeldBlocks entries[64] = {};
+  HeldBlocks* unused = nullptr;
+  for (HeldBlocks& e : entries) {
+    if (e.size == size) return e.count;
+    if (e.count == 0 && unused == nullptr) unused = &e;
+  }
+  if (unused == nullptr) unused = std::end(entries) - 1;
+  unused->size = size;
+  return unused->count;
 }
 
 class Pool {
