@@ -18,7 +18,7 @@ for threads in 1 2 8; do
     elif [ $status = 1 ]; then
       if grep -qE 'out of memory: .* needs [0-9]+ bytes .*the process may use' "$work/out"; then
         messages=$((messages + 1))
-      elif ! grep -qE 'std::bad_alloc|no thread could be started' "$work/out"; then
+      elif ! grep -qE 'std::bad_alloc|no thread could be started|: Cannot allocate memory$' "$work/out"; then
         echo "FAILED: $mebibytes MiB, $threads threads: $(tail -n 1 "$work/out")"
         failed=1
       fi
