@@ -2,7 +2,6 @@
 // the shortest time of every algorithm that applies. The algorithms run in turn, round by round, so that a slow moment
 // of the machine affects all of them.
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <limits>
 #include <string>
@@ -146,16 +145,9 @@ int main(int argc, char** argv) {
        {"--worst", &options.worst,
         "Exit with 1 where the chosen algorithm takes more than this ratio of the best time"}});
   if (status) return *status;
-  try {
+  return bench::with_problems(options.problems, [&](std::istream& lines) {
     vg::set_num_threads(options.threads);
     if (!options.kernels.empty()) vg::use_kernel_set(options.kernels);
-    if (!options.kernels.empty()) vg::use_kernel_set(options.kernels);
-    if (options.problems == "-") return answer_all(std::cin, options) == 0 ? 0 : 1;
-    std::ifstream file(options.problems);
-    if (!file) throw vg::IoError(fmt::format("cannot read {}", options.problems));
-    return answer_all(file, options) == 0 ? 0 : 1;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());  // fmt::print may throw
-    return 1;
-  }
+    return answer_all(lines, options);
+  });
 }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 
 #include <fmt/format.h>
@@ -201,20 +200,14 @@ std::vector<bench::Option> options_into(Options& o) {
 int main(int argc, char** argv) {
   Options options;
   const auto status = bench::parse_options(
-      argc, argv, "Times Conv3d's passes (shortest ms) and checks the results against f64: one JSON line a problem.",
+      argc, argv, "Times Conv3d's passes (shortest ms) and checks the results against f64: one JSON line per problem.",
       options_into(options));
   if (status) return *status;
-  try {
+  return bench::with_problems(options.problems, [&](std::istream& lines) {
     vg::set_num_threads(options.threads);
     if (!options.kernels.empty()) vg::use_kernel_set(options.kernels);
     if (!options.bf16_kernels.empty()) vg::use_bf16_kernel_set(options.bf16_kernels);
     if (!options.algorithm.empty()) vg::use_conv3d_algorithm(options.algorithm);
-    if (options.problems == "-") return answer_all(std::cin, options) == 0 ? 0 : 1;
-    std::ifstream file(options.problems);
-    if (!file) throw vg::IoError(fmt::format("cannot read {}", options.problems));
-    return answer_all(file, options) == 0 ? 0 : 1;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "error: %s\n", e.what());  // fmt::print may throw
-    return 1;
-  }
+    return answer_all(lines, options);
+  });
 }

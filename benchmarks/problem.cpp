@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -120,6 +123,18 @@ double flops(const Conv3dProblem& p) {
   for (int a = 0; a < 3; ++a)
     product *= static_cast<double>(p.out_size[a] * p.kernel_size[a]) / static_cast<double>(p.lhs_dilation[a]);
   return product;
+}
+
+int with_problems(const std::string& path, const std::function<int(std::istream&)>& answer) {
+  try {
+    if (path == "-") return answer(std::cin) == 0 ? 0 : 1;
+    std::ifstream file(path);
+    if (!file) throw vg::IoError(fmt::format("cannot read {}", path));
+    return answer(file) == 0 ? 0 : 1;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "error: %s\n", e.what());  // fmt::print may throw
+    return 1;
+  }
 }
 
 }  // namespace bench

@@ -2,6 +2,8 @@
 // name, class, batch and dtype.
 #pragma once
 
+#include <functional>
+#include <iosfwd>
 #include <string>
 
 #include "voxgrad/framework/base/threads.hpp"
@@ -42,5 +44,9 @@ void fill(T* values, std::int64_t n, std::uint64_t seed) {
     }
   });
 }
+
+/// Calls answer(lines) with the file `path`, or with stdin for "-". Returns the exit status of a program: 0 if answer()
+/// gave no error. Exceptions are printed to stderr.
+int with_problems(const std::string& path, const std::function<int(std::istream&)>& answer);
 
 }  // namespace bench

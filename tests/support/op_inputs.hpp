@@ -1,10 +1,14 @@
 // Inputs of ops' tests, and the error that rounding explains.
 #pragma once
 
+#include <limits>
+
 #include "support/plain.hpp"
 #include "voxgrad/framework/autograd/variable.hpp"
 
 namespace vg::test {
+
+inline constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 inline double tolerance(DType dtype) { return dtype == f64 ? 1e-12 : 1e-5; }
 inline Variable leaf(const Shape& shape, DType dtype, std::uint64_t seed) {

@@ -9,19 +9,8 @@
 #include "voxgrad/framework/ops/ops.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
-using vg::test::at;
-using vg::test::Index;
-using vg::test::labels_for;
-using vg::test::leaf;
-using vg::test::tolerance;
-
-namespace {
-
-const Variable none;
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
-
-}  // namespace
 
 TEST_CASE("losses have PyTorch's numbers", "[loss]") {
   Tensor z({30, 4}, f64), ramp({30, 4}, f64), t({30, 4}, f64);
@@ -60,14 +49,14 @@ TEST_CASE("losses have PyTorch's numbers", "[loss]") {
 }
 
 TEST_CASE("dice equals its formula, ignored positions count for nothing", "[loss]") {
-  const Tensor z = vg::test::numbers({2, 3, 5, 4}, f64, 6), y = labels_for({2, 3, 5}, 4),
+  const Tensor z = numbers({2, 3, 5, 4}, f64, 6), y = labels_for({2, 3, 5}, 4),
                some = labels_for({2, 3, 5}, 4, 9, true);
   const Tensor p = softmax(z).value();
   const auto score = [&](const Tensor& labels, std::int64_t first, double eps) {
     double total = 0;
     for (std::int64_t k = first; k < 4; ++k) {
       double overlap = 0, size = eps;
-      vg::test::each_index(labels.shape(), [&](const Index& i) {
+      each_index(labels.shape(), [&](const Index& i) {
         if (at(labels, i) == 9) return;
         const double probability = at(p, {i[0], i[1], i[2], k}), hit = at(labels, i) == static_cast<double>(k);
         overlap += probability * hit;
@@ -92,7 +81,7 @@ TEST_CASE("dice equals its formula, ignored positions count for nothing", "[loss
 
 TEST_CASE("NaN reaches the loss, unless its position is ignored", "[loss]") {
   for (DType dtype : {f32, f64}) {
-    Tensor z = vg::test::numbers({100, 3}, dtype, 1);
+    Tensor z = numbers({100, 3}, dtype, 1);
     const Tensor y = labels_for({100}, 3), all = labels_for({100}, 3, -1, true);
     if (dtype == f32)
       z.data<float>()[31] = static_cast<float>(not_a_number);

@@ -14,22 +14,17 @@
 #include "voxgrad/framework/ops/ops.hpp"
 
 using namespace vg;
+using namespace vg::test;
 using Catch::Matchers::Contains;
-using vg::test::at;
-using vg::test::Index;
-using vg::test::labels_for;
-using vg::test::leaf;
-using vg::test::tolerance;
 
 namespace {
 
 const Variable none;
-constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
 // The gradients of <f(inputs), fixed numbers>, computed by the fused loops or by ops on Variables.
 std::vector<Tensor> slopes(const Variable& y, const std::vector<Variable>& inputs, bool create_graph) {
   std::vector<Tensor> all;
-  const Variable seed(vg::test::numbers(y.shape(), y.dtype(), 99));
+  const Variable seed(numbers(y.shape(), y.dtype(), 99));
   for (const Variable& g : gradients(y, inputs, seed, {.retain_graph = true, .create_graph = create_graph}))
     all.push_back(g.value());
   return all;
@@ -97,16 +92,16 @@ Tensor plain_norm(const Tensor& x, double eps, const std::function<std::int64_t(
     if (i >= n.size()) n.resize(i + 1), mean.resize(i + 1), var.resize(i + 1);
     return i;
   };
-  vg::test::each_index(x.shape(), [&](const Index& i) {
+  each_index(x.shape(), [&](const Index& i) {
     const auto g = grow(group(i));
     n[g] += 1, mean[g] += at(x, i);
   });
   for (std::size_t g = 0; g < n.size(); ++g) mean[g] /= n[g];
-  vg::test::each_index(x.shape(), [&](const Index& i) {
+  each_index(x.shape(), [&](const Index& i) {
     const auto g = grow(group(i));
     var[g] += std::pow(at(x, i) - mean[g], 2) / n[g];
   });
-  return vg::test::build(x.shape(), [&](const Index& i) {
+  return build(x.shape(), [&](const Index& i) {
     const auto g = static_cast<std::size_t>(group(i));
     return (at(x, i) - mean[g]) / std::sqrt(var[g] + eps) * at(scale, param(i)) + at(bias, param(i));
   });
@@ -125,11 +120,10 @@ TEST_CASE("fused backward passes equal the composed ones, in both dtypes", "[nor
       const auto fused = slopes(y, inputs, false), composed = slopes(y, inputs, true);
       for (std::size_t i = 0; i < fused.size(); ++i) {
         INFO("input " << i);
-        CHECK(vg::test::distance(fused[i], composed[i]) < (dtype == f64 ? 1e-10 : 2e-4));
+        CHECK(distance(fused[i], composed[i]) < (dtype == f64 ? 1e-10 : 2e-4));
       }
       // A gradient alone equals that gradient among others.
-      for (std::size_t i = 0; i < inputs.size(); ++i)
-        CHECK(vg::test::same_bits(slopes(y, {inputs[i]}, false)[0], fused[i]));
+      for (std::size_t i = 0; i < inputs.size(); ++i) CHECK(same_bits(slopes(y, {inputs[i]}, false)[0], fused[i]));
     }
 }
 
@@ -140,9 +134,9 @@ TEST_CASE("float agrees with double", "[norm][loss][pool]") {
     std::vector<Variable> wide;
     for (const Variable& v : narrow) wide.push_back(Variable(v.value().to(f64), true));
     const Variable y = c.f(narrow), z = c.f(wide);
-    CHECK(vg::test::distance(y.value(), z.value()) < 2e-6);
+    CHECK(distance(y.value(), z.value()) < 2e-6);
     const auto a = slopes(y, narrow, false), b = slopes(z, wide, false);
-    for (std::size_t i = 0; i < a.size(); ++i) CHECK(vg::test::distance(a[i], b[i].to(f32).to(f64)) < 5e-6);
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(distance(a[i], b[i].to(f32).to(f64)) < 5e-6);
   }
 }
 
@@ -151,19 +145,19 @@ TEST_CASE("any number of threads gives the same bits", "[norm][loss][pool]") {
     const auto inputs = inputs_of(c, f32);
     std::vector<Tensor> first;
     for (int n : {1, 2, 3, 8}) {
-      const vg::test::ThreadsGuard scope(n);
+      const ThreadsGuard scope(n);
       const Variable y = c.f(inputs);
       std::vector<Tensor> now = slopes(y, inputs, false);
       now.push_back(y.value());
       if (first.empty()) first = now;
       INFO(c.name << ", " << n << " threads");
-      for (std::size_t i = 0; i < now.size(); ++i) CHECK(vg::test::same_bits(now[i], first[i]));
+      for (std::size_t i = 0; i < now.size(); ++i) CHECK(same_bits(now[i], first[i]));
     }
   }
 }
 
 TEST_CASE("pools equal plain loops", "[pool]") {
-  vg::test::Dice dice(8);
+  Dice dice(8);
   for (int round = 0; round < 60; ++round) {
     Pool3dArgs a;
     const Shape s{dice.roll(1, 2), dice.roll(3, 7), dice.roll(3, 6), dice.roll(3, 6), dice.roll(1, 5)};
@@ -176,16 +170,16 @@ TEST_CASE("pools equal plain loops", "[pool]") {
     const Variable x = leaf(s, dtype, static_cast<std::uint64_t>(round));
     const Variable top = max_pool3d(x, a), average = avg_pool3d(x, a);
     Tensor top_dx = Tensor::zeros(s, f64), average_dx = Tensor::zeros(s, f64);
-    const Tensor seed = vg::test::numbers(top.shape(), dtype, 99);
+    const Tensor seed = numbers(top.shape(), dtype, 99);
     const auto flat = [&](const Index& i) {
       return (((i[0] * s[1] + i[1]) * s[2] + i[2]) * s[3] + i[3]) * s[4] + i[4];
     };
     bool equal = true;
-    vg::test::each_index(top.shape(), [&](const Index& o) {
+    each_index(top.shape(), [&](const Index& o) {
       double best = -std::numeric_limits<double>::infinity(), sum = 0;
       Index where;
       std::vector<Index> window;
-      vg::test::each_index({a.kernel_size[0], a.kernel_size[1], a.kernel_size[2]}, [&](const Index& k) {
+      each_index({a.kernel_size[0], a.kernel_size[1], a.kernel_size[2]}, [&](const Index& k) {
         Index i = o;
         for (std::size_t d = 0; d < 3; ++d) {
           i[d + 1] = o[d + 1] * a.stride[d] - a.padding[d].first + k[d];
@@ -202,8 +196,8 @@ TEST_CASE("pools equal plain loops", "[pool]") {
     });
     INFO("x " << s.str() << ", y " << top.shape().str());
     CHECK(equal);
-    CHECK(vg::test::distance(slopes(top, {x}, false)[0], top_dx) < tolerance(dtype));
-    CHECK(vg::test::distance(slopes(average, {x}, false)[0], average_dx) < tolerance(dtype));
+    CHECK(distance(slopes(top, {x}, false)[0], top_dx) < tolerance(dtype));
+    CHECK(distance(slopes(average, {x}, false)[0], average_dx) < tolerance(dtype));
   }
 }
 
@@ -224,9 +218,9 @@ TEST_CASE("upsampling repeats, global pooling averages, empty batches pass", "[p
   const Variable x = leaf({2, 2, 3, 1, 3}, f64, 1);
   const Tensor up = upsample_nearest3d(x, {2, 1, 3}).value();
   CHECK(up.shape() == Shape{2, 4, 3, 3, 3});
-  CHECK(vg::test::same_bits(up, vg::test::build(up.shape(), [&](const Index& i) {
-                              return at(x.value(), {i[0], i[1] / 2, i[2], i[3] / 3, i[4]});
-                            })));
+  CHECK(same_bits(up, build(up.shape(), [&](const Index& i) {
+                    return at(x.value(), {i[0], i[1] / 2, i[2], i[3] / 3, i[4]});
+                  })));
   CHECK(global_avg_pool3d(x).shape() == Shape{2, 3});
   CHECK(global_avg_pool3d(x).value().value_at(4) == Approx(at(mean(x, {1, 2, 3}).value(), {1, 1})));
   const Variable empty(Tensor({0, 4, 4, 4, 2}), true);
@@ -237,31 +231,30 @@ TEST_CASE("upsampling repeats, global pooling averages, empty batches pass", "[p
 
 TEST_CASE("normalisations equal plain loops", "[norm]") {
   for (DType dtype : {f32, f64}) {
-    const Tensor x = vg::test::numbers(volume, dtype, 4), scale = vg::test::numbers({6}, dtype, 5),
-                 bias = vg::test::numbers({6}, dtype, 6);
+    const Tensor x = numbers(volume, dtype, 4), scale = numbers({6}, dtype, 5), bias = numbers({6}, dtype, 6);
     const double eps = 1e-3;
     for (std::int64_t groups : {1, 2, 3, 6}) {
       const Tensor want = plain_norm(
           x, eps, [=](const Index& i) { return i[0] * groups + i[4] / (6 / groups); }, scale, bias, last_of);
-      CHECK(vg::test::distance(group_norm(x, groups, scale, bias, eps).value(), want) < tolerance(dtype));
+      CHECK(distance(group_norm(x, groups, scale, bias, eps).value(), want) < tolerance(dtype));
     }
     const Tensor rows = plain_norm(
         x, eps, [](const Index& i) { return ((i[0] * 6 + i[1]) * 5 + i[2]) * 4 + i[3]; }, scale, bias, last_of);
-    CHECK(vg::test::distance(layer_norm(x, 1, scale, bias, eps).value(), rows) < tolerance(dtype));
-    const Tensor wide_scale = vg::test::numbers({4, 6}, dtype, 5), wide_bias = vg::test::numbers({4, 6}, dtype, 6);
+    CHECK(distance(layer_norm(x, 1, scale, bias, eps).value(), rows) < tolerance(dtype));
+    const Tensor wide_scale = numbers({4, 6}, dtype, 5), wide_bias = numbers({4, 6}, dtype, 6);
     const Tensor two = plain_norm(
         x, eps, [](const Index& i) { return (i[0] * 6 + i[1]) * 5 + i[2]; }, wide_scale, wide_bias,
         [](const Index& i) {
           return Index{i[3], i[4]};
         });
-    CHECK(vg::test::distance(layer_norm(x, 2, wide_scale, wide_bias, eps).value(), two) < tolerance(dtype));
+    CHECK(distance(layer_norm(x, 2, wide_scale, wide_bias, eps).value(), two) < tolerance(dtype));
     const BatchNormResult batch = batch_norm(x, scale, bias, eps);
     const Tensor want = plain_norm(
         x, eps, [](const Index& i) { return i[4]; }, scale, bias, last_of);
-    CHECK(vg::test::distance(batch.output.value(), want) < tolerance(dtype));
-    CHECK(vg::test::distance(batch.mean, mean(x, {0, 1, 2, 3}).value()) < tolerance(dtype));
-    CHECK(vg::test::distance(batch.var, var(x, {0, 1, 2, 3}).value()) < tolerance(dtype));
-    CHECK(vg::test::distance(normalize(x, batch.mean, batch.var, scale, bias, eps).value(), want) < tolerance(dtype));
+    CHECK(distance(batch.output.value(), want) < tolerance(dtype));
+    CHECK(distance(batch.mean, mean(x, {0, 1, 2, 3}).value()) < tolerance(dtype));
+    CHECK(distance(batch.var, var(x, {0, 1, 2, 3}).value()) < tolerance(dtype));
+    CHECK(distance(normalize(x, batch.mean, batch.var, scale, bias, eps).value(), want) < tolerance(dtype));
   }
 }
 
@@ -284,7 +277,7 @@ TEST_CASE("a large common mean costs no accuracy", "[norm]") {
   const Shape shape{2, 9, 8, 7, 16};
   Tensor x = random::normal(random::key_of(3), shape);
   for (std::int64_t i = 0; i < x.numel(); ++i) x.data<float>()[i] += i % 16 < 8 ? 1000.0f : -20000.0f;
-  const Tensor wide = x.to(f64), seed = vg::test::numbers(shape, f32, 9);
+  const Tensor wide = x.to(f64), seed = numbers(shape, f32, 9);
   const std::vector<std::function<Variable(const Variable&)>> norms{
       [](const Variable& v) { return group_norm(v, 2, none, none, 1e-6); },
       [](const Variable& v) { return batch_norm(v, none, none, 1e-6).output; },
@@ -294,19 +287,19 @@ TEST_CASE("a large common mean costs no accuracy", "[norm]") {
   for (const auto& f : norms) {
     const Variable a(x, true), b(wide, true);
     const Variable y = f(a), z = f(b);
-    CHECK(vg::test::distance(y.value(), z.value()) < 3e-6);
-    CHECK(vg::test::distance(slopes(y, {a}, false)[0], slopes(z, {b}, false)[0]) < 1e-5);
+    CHECK(distance(y.value(), z.value()) < 3e-6);
+    CHECK(distance(slopes(y, {a}, false)[0], slopes(z, {b}, false)[0]) < 1e-5);
   }
 }
 
 TEST_CASE("softmax: plain values, any axis, extremes", "[norm]") {
-  const Tensor x = vg::test::numbers({3, 5, 70}, f64, 2);
+  const Tensor x = numbers({3, 5, 70}, f64, 2);
   for (int axis : {0, 1, -1}) {
     const Tensor total = sum(exp(Variable(x)), {axis}, true).value();
-    const Tensor want = vg::test::build(x.shape(), [&](const Index& i) { return std::exp(at(x, i)) / at(total, i); });
-    CHECK(vg::test::distance(softmax(x, axis).value(), want) < 1e-12);
-    CHECK(vg::test::distance(softmax(x.to(f32), axis).value(), want) < 1e-6);
-    CHECK(vg::test::distance(log_softmax(x.to(f32), axis).value(), log(Variable(want)).value()) < 2e-6);
+    const Tensor want = build(x.shape(), [&](const Index& i) { return std::exp(at(x, i)) / at(total, i); });
+    CHECK(distance(softmax(x, axis).value(), want) < 1e-12);
+    CHECK(distance(softmax(x.to(f32), axis).value(), want) < 1e-6);
+    CHECK(distance(log_softmax(x.to(f32), axis).value(), log(Variable(want)).value()) < 2e-6);
   }
   const float inf = std::numeric_limits<float>::infinity();
   const Tensor extreme =
