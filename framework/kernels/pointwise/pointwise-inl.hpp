@@ -2,7 +2,7 @@
 // dense-inl.hpp. Everything has internal linkage.
 //
 // The compiler vectorises the plain loops. Reductions over rows of channels-last data sum in double: values are widened
-// in registers, and up to four vectors of channels are summed at a time. If channels are few, rows are folded: several
+// in registers, and four vectors of channels are summed at a time. If channels are few, rows are folded: several
 // are read as one wide row, so that no lanes are idle, and the sums of a channel's copies are added at the end.
 #pragma once
 
@@ -69,38 +69,38 @@ struct PlainRows {
   const T* second(std::int64_t at, const T*) const { return b + at; }
 };
 
-/// sums[i], squares[i] += the sums of NV vectors of columns from `column` on. The last vector has `last` lanes; the
-/// first row begins at element `at`.
-template <class Op, int NV, bool Masked, class Rows>
-void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int64_t at, std::int64_t column,
-                 const double* mean, double* sums, double* squares, std::int64_t last) {
-  D::V s[NV], q[NV], m[NV];
-  const auto masked = [](int v) { return Masked && v == NV - 1; };
+/// sums[i], squares[i] += the sums of `columns` columns from `column` on, which are fold_width if they are not Masked;
+/// the first row begins at element `at`.
+template <class Op, bool Masked, class Rows>
+void sum_columns(std::int64_t rows, std::int64_t columns, std::int64_t stride, Rows& source, std::int64_t at,
+                 std::int64_t column, const double* mean, double* sums, double* squares) {
+  D::V s[4], q[4], m[4];
+  std::int64_t lanes[4];
 #pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) {
+  for (int v = 0; v < 4; ++v) {
+    const std::int64_t left = columns - v * D::lanes;
+    lanes[v] = left < 0 ? 0 : left < D::lanes ? left : D::lanes;
     s[v] = q[v] = m[v] = D::zero();
-    if (mean != nullptr) m[v] = masked(v) ? D::load_first(mean + v * D::lanes, last) : D::load(mean + v * D::lanes);
+    if (mean != nullptr) m[v] = Masked ? D::load_first(mean + v * D::lanes, lanes[v]) : D::load(mean + v * D::lanes);
   }
-  constexpr int unmasked = Masked ? 0 : NV * D::lanes;
-  const std::int64_t columns = Masked ? (NV - 1) * D::lanes + last : unmasked;
   for (std::int64_t r = 0; r < rows; ++r, at += stride) {
-    const auto* const a = source.template first<unmasked>(at, column, columns);
+    const auto* const a = source.template first < Masked ? 0 : fold_width > (at, column, columns);
     const auto* const b = source.second(at, a);
 #pragma GCC unroll 4
-    for (int v = 0; v < NV; ++v) {
+    for (int v = 0; v < 4; ++v) {
       const std::int64_t i = v * D::lanes;
-      const D::V va = masked(v) ? D::widen_first(a + i, last) : D::widen(a + i);
-      const D::V vb = masked(v) ? D::widen_first(b + i, last) : D::widen(b + i);
+      const D::V va = Masked ? D::widen_first(a + i, lanes[v]) : D::widen(a + i);
+      const D::V vb = Masked ? D::widen_first(b + i, lanes[v]) : D::widen(b + i);
       Op::step(s[v], q[v], va, vb, m[v]);
     }
   }
-  double out[2][NV * D::lanes];
+  double out[2][fold_width];
 #pragma GCC unroll 4
-  for (int v = 0; v < NV; ++v) {
+  for (int v = 0; v < 4; ++v) {
     D::store(out[0] + v * D::lanes, s[v]);
     D::store(out[1] + v * D::lanes, q[v]);
   }
-  for (std::int64_t i = 0; i < NV * D::lanes && i < columns; ++i) {  // g++ 12 warns without the first
+  for (std::int64_t i = 0; i < fold_width && i < columns; ++i) {  // g++ 12 warns without the first
     sums[i] += out[0][i];
     if constexpr (Op::two) squares[i] += out[1][i];
   }
@@ -109,18 +109,12 @@ void sum_columns(std::int64_t rows, std::int64_t stride, Rows& source, std::int6
 template <class Op, class Rows>
 void sum_all_columns(std::int64_t rows, std::int64_t columns, std::int64_t stride, Rows& source, std::int64_t at,
                      const double* mean, double* sums, double* squares) {
-  for (std::int64_t c = 0; c < columns; c += fold_width) {
-    const std::int64_t left = columns - c < fold_width ? columns - c : fold_width;
-    const std::int64_t last = (left - 1) % D::lanes + 1;
-    const double* const m = mean == nullptr ? nullptr : mean + c;
-    with_constant<4>((left + D::lanes - 1) / D::lanes, [&](auto vectors) {
-      constexpr int nv = decltype(vectors)::value;
-      if (last == D::lanes)
-        sum_columns<Op, nv, false>(rows, stride, source, at + c, c, m, sums + c, squares + c, last);
-      else
-        sum_columns<Op, nv, true>(rows, stride, source, at + c, c, m, sums + c, squares + c, last);
-    });
-  }
+  std::int64_t c = 0;
+  const auto mean_at = [&] { return mean == nullptr ? nullptr : mean + c; };
+  for (; c + fold_width <= columns; c += fold_width)
+    sum_columns<Op, false>(rows, fold_width, stride, source, at + c, c, mean_at(), sums + c, squares + c);
+  if (c < columns)
+    sum_columns<Op, true>(rows, columns - c, stride, source, at + c, c, mean_at(), sums + c, squares + c);
 }
 
 /// The number of rows that are read as one; more than 1 for few channels.

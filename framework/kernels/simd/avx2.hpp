@@ -38,7 +38,7 @@ struct Simd<float> {
   static __m256i mask(std::int64_t n) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(mask_window + 8 - n));
   }
-  /// The first n lanes, 0 < n <= lanes. The others are zero, and their memory is not touched.
+  /// The first n lanes, 0 <= n <= lanes. The others are zero, and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm256_maskload_ps(p, mask(n)); }
   static void store_first(float* p, V a, std::int64_t n) { _mm256_maskstore_ps(p, mask(n), a); }
   /// Keeps a in a register. Otherwise the compiler loads it again for each use, as a memory operand.

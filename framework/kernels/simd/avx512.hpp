@@ -28,7 +28,7 @@ struct HalfFloats {
   static V zero() { return _mm256_setzero_ps(); }
   static V set1(float a) { return _mm256_set1_ps(a); }
   static __mmask8 mask(std::int64_t n) { return static_cast<__mmask8>((1U << n) - 1U); }
-  /// The first n lanes, 0 < n <= lanes.
+  /// The first n lanes, 0 <= n <= lanes.
   static V load_first(const float* p, std::int64_t n) { return _mm256_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm256_mask_storeu_ps(p, mask(n), a); }
   static V add(V a, V b) { return _mm256_add_ps(a, b); }
@@ -48,7 +48,7 @@ struct Simd<float> {
   /// A non-temporal store. p is aligned to a cache line. stream_end() comes after the last one.
   static void stream(float* p, V a) { _mm512_stream_ps(p, a); }
   static __mmask16 mask(std::int64_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
-  /// The first n lanes, 0 < n <= lanes. The others are zero, and their memory is not touched.
+  /// The first n lanes, 0 <= n <= lanes. The others are zero, and their memory is not touched.
   static V load_first(const float* p, std::int64_t n) { return _mm512_maskz_loadu_ps(mask(n), p); }
   static void store_first(float* p, V a, std::int64_t n) { _mm512_mask_storeu_ps(p, mask(n), a); }
   /// Keeps a in a register. Otherwise the compiler loads it again for each use, as a memory operand.

@@ -35,7 +35,7 @@ struct Simd {
   }
   static void stream(T* p, V a) { store(p, a); }
   static void store(T* p, V a) { __builtin_memcpy(p, &a, sizeof a); }
-  /// The first n lanes, 0 < n <= lanes. The others are zero, and their memory is not touched.
+  /// The first n lanes, 0 <= n <= lanes. The others are zero, and their memory is not touched.
   static V load_first(const T* p, std::int64_t n) {
     V a{};
     for (std::int64_t i = 0; i < n; ++i) a[i] = p[i];
