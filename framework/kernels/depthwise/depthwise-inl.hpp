@@ -163,7 +163,8 @@ void depthwise_rows(const DepthwiseRow<T>& a) {
 template <class T>
 void depthwise_row(const DepthwiseRow<T>& a) {
   if (a.input == DepthwiseInput::vectors) return depthwise_rows<T, DepthwiseInput::vectors>(a);
-  if (a.input == DepthwiseInput::permuted) return depthwise_rows<T, DepthwiseInput::permuted>(a);
+  if constexpr (has_permuted_inputs<T>)
+    if (a.input == DepthwiseInput::permuted) return depthwise_rows<T, DepthwiseInput::permuted>(a);
   depthwise_rows<T, DepthwiseInput::broadcast>(a);
 }
 
@@ -239,8 +240,9 @@ void depthwise_weight_depth(const DepthwiseWeights<T>& a) {
 
 template <class T>
 void depthwise_weights(const DepthwiseWeights<T>& a) {
-  if (a.input == DepthwiseInput::vectors) return depthwise_weight_depth<T, DepthwiseInput::vectors>(a);
-  depthwise_weight_depth<T, DepthwiseInput::permuted>(a);
+  if constexpr (has_permuted_inputs<T>)
+    if (a.input == DepthwiseInput::permuted) return depthwise_weight_depth<T, DepthwiseInput::permuted>(a);
+  depthwise_weight_depth<T, DepthwiseInput::vectors>(a);
 }
 
 template <class T>

@@ -60,9 +60,10 @@ int64_t blocks_of(int64_t n, int64_t most, int64_t* size) {
 }
 
 /// Inputs are permuted if the input channels of every vector of output channels fit one vector.
+template <class T>
 DepthwiseInput input_of(const Conv3dProblem& p, const Blocking& c) {
   if (c.shared) return DepthwiseInput::broadcast;
-  if (c.ci == 1) return DepthwiseInput::vectors;  // there is one copy per vector anyway
+  if (c.ci == 1 || !has_permuted_inputs<T>) return DepthwiseInput::vectors;  // if ci is 1, there is one copy anyway
   for (int64_t v = 0; v < c.vectors; ++v) {
     const int64_t first = v * c.lanes / c.co, last = (std::min(p.out_channels, (v + 1) * c.lanes) - 1) / c.co;
     if ((last - first + 1) * c.ci > c.lanes) return DepthwiseInput::vectors;
@@ -79,7 +80,7 @@ Blocking blocking_of(const Conv3dProblem& p) {
   c.vectors = ceil_div(p.out_channels, c.lanes);
   c.shared = p.groups == 1;
   c.v_blocks = blocks_of(c.vectors, c.shared ? c.vectors : std::max<int64_t>(1, c.ci == 1 ? 4 : 4 / c.ci), &c.v_size);
-  c.input = input_of(p, c);
+  c.input = input_of<T>(p, c);
   c.sources = c.shared ? 1 : c.input == DepthwiseInput::vectors ? c.ci * c.v_size : c.v_size;
   c.x_step = c.shared ? c.ci : c.lanes;
   c.vector_size = c.ci * taps(p) * c.lanes;

@@ -23,6 +23,9 @@ enum class DepthwiseInput {
   permuted,   ///< lane l is lane[l] of a vector
   broadcast,  ///< it is one number for all lanes
 };
+/// In f64 they are vectors instead of permuted: fewer kernels are compiled.
+template <class T>
+constexpr bool has_permuted_inputs = sizeof(T) == sizeof(float);
 
 /// A row of outputs along D. It is one vector of channels wide, or two if these are a line and stored non-temporally.
 template <class T>

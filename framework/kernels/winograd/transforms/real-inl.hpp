@@ -190,18 +190,18 @@ struct Columns {
   }
 };
 
-/// f(Columns, channel) for each vector of channels.
+/// f(Columns, channel) for each vector of channels. Masked vectors use AnyRows also inside of the volume, because every
+/// kind of Columns is compiled for every transform.
 template <class T, int Rows, class F>
 inline void each_columns(const InputTransformArgs<T>& g, const F& f) {
+  const bool inside = InsideRows<T, Rows>::all(g);
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
-    constexpr bool masked = io.masked;
     const auto with = [&](auto planes) {
-      f(Columns<T, decltype(planes), masked>{planes, io, g.depth, g.stride, c, Simd<T>::set1(g.sign)}, c);
+      f(Columns<T, decltype(planes), io.masked>{planes, io, g.depth, g.stride, c, Simd<T>::set1(g.sign)}, c);
     };
-    if (InsideRows<T, Rows>::all(g))
-      with(InsideRows<T, Rows>(g));
-    else
-      with(AnyRows<T, Rows>(g));
+    if constexpr (!io.masked)
+      if (inside) return with(InsideRows<T, Rows>(g));
+    with(AnyRows<T, Rows>(g));
   });
 }
 

@@ -124,8 +124,8 @@ void strided_points(const InputTransformArgs<T>& g) {
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
     T* to = g.to + c;
     each_constant<Axis::points>([&](auto h) {
-      if (inside)
-        strided_plane<Axis, h.value, true>(g, c, to, io);
+      if (!io.masked && inside)  // as in each_columns
+        strided_plane<Axis, h.value, !io.masked>(g, c, to, io);
       else
         strided_plane<Axis, h.value, false>(g, c, to, io);
       to += Axis::points * Axis::points * g.point_stride;
