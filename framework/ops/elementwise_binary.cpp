@@ -24,10 +24,6 @@ T wrapped(T a, T b, F f) {
 constexpr auto plus = [](auto a, auto b) { return wrapped(a, b, [](auto x, auto y) { return x + y; }); };
 constexpr auto minus = [](auto a, auto b) { return wrapped(a, b, [](auto x, auto y) { return x - y; }); };
 constexpr auto times = [](auto a, auto b) { return wrapped(a, b, [](auto x, auto y) { return x * y; }); };
-// If either side is NaN, the result is NaN, as in numpy.
-constexpr auto larger = [](auto a, auto b) { return a > b || a != a ? a : b; };
-constexpr auto smaller = [](auto a, auto b) { return a < b || a != a ? a : b; };
-
 template <class F>
 Tensor broadcast_any(std::string_view op, const Variable& a, const Variable& b, F f) {
   check_same_dtype(op, a, b);
@@ -46,12 +42,19 @@ Tensor broadcast_float(std::string_view op, const Variable& a, const Variable& b
   });
 }
 
-template <class F>
-Variable compare(std::string_view op, const Variable& a, const Variable& b, F f) {
+// The results of a comparison; `unordered` is that of a NaN.
+struct Comparison {
+  std::int32_t less, greater, equal, unordered;
+};
+
+// One loop for all comparisons, because each loop is compiled for every dtype and every kind of broadcasting.
+Variable compare(std::string_view op, const Variable& a, const Variable& b, Comparison is) {
   check_same_dtype(op, a, b);
   return dispatch(a.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    return Variable(binary_broadcast<std::int32_t, T>(op, a.value(), b.value(), f));
+    return Variable(binary_broadcast<std::int32_t, T>(op, a.value(), b.value(), [=](T x, T y) {
+      return x < y ? is.less : x > y ? is.greater : x == y ? is.equal : is.unordered;
+    }));
   });
 }
 
@@ -161,11 +164,12 @@ Variable pow(const Variable& a, double b) {
 
 namespace {
 
-// The larger (or smaller) side gets the gradient; equal sides get half each. The shares are constants of the graph.
-template <class F>
-Variable extremum(std::string_view op, const Variable& a, const Variable& b, F f, bool larger_wins) {
+// If either side is NaN, the result is NaN, as in numpy. The larger (or smaller) side gets the gradient; equal sides get
+// half each. The shares are constants of the graph.
+Variable extremum(std::string_view op, const Variable& a, const Variable& b, bool larger_wins) {
+  const auto wins = [larger_wins](auto x, auto y) { return (larger_wins ? x > y : x < y) || x != x ? x : y; };
   return record(
-      op, broadcast_any(op, a, b, f), {a, b},
+      op, broadcast_any(op, a, b, wins), {a, b},
       [a = a.detach(), b = b.detach(), op, larger_wins](const VjpContext& p) -> Grads {
         const auto share = [larger_wins](auto x, auto y) {
           using T = decltype(x);
@@ -181,8 +185,8 @@ Variable extremum(std::string_view op, const Variable& a, const Variable& b, F f
 
 }  // namespace
 
-Variable maximum(const Variable& a, const Variable& b) { return extremum("maximum", a, b, larger, true); }
-Variable minimum(const Variable& a, const Variable& b) { return extremum("minimum", a, b, smaller, false); }
+Variable maximum(const Variable& a, const Variable& b) { return extremum("maximum", a, b, true); }
+Variable minimum(const Variable& a, const Variable& b) { return extremum("minimum", a, b, false); }
 
 Variable add(const Variable& a, double b) {
   return record(
@@ -205,24 +209,12 @@ Variable operator/(const Variable& a, double b) {
 
 Variable operator/(double a, const Variable& b) { return div(Tensor::scalar(a, b.dtype()), b); }
 
-Variable equal(const Variable& a, const Variable& b) {
-  return compare("equal", a, b, [](auto x, auto y) { return std::int32_t{x == y}; });
-}
-Variable not_equal(const Variable& a, const Variable& b) {
-  return compare("not_equal", a, b, [](auto x, auto y) { return std::int32_t{x != y}; });
-}
-Variable less(const Variable& a, const Variable& b) {
-  return compare("less", a, b, [](auto x, auto y) { return std::int32_t{x < y}; });
-}
-Variable less_equal(const Variable& a, const Variable& b) {
-  return compare("less_equal", a, b, [](auto x, auto y) { return std::int32_t{x <= y}; });
-}
-Variable greater(const Variable& a, const Variable& b) {
-  return compare("greater", a, b, [](auto x, auto y) { return std::int32_t{x > y}; });
-}
-Variable greater_equal(const Variable& a, const Variable& b) {
-  return compare("greater_equal", a, b, [](auto x, auto y) { return std::int32_t{x >= y}; });
-}
+Variable equal(const Variable& a, const Variable& b) { return compare("equal", a, b, {0, 0, 1, 0}); }
+Variable not_equal(const Variable& a, const Variable& b) { return compare("not_equal", a, b, {1, 1, 0, 1}); }
+Variable less(const Variable& a, const Variable& b) { return compare("less", a, b, {1, 0, 0, 0}); }
+Variable less_equal(const Variable& a, const Variable& b) { return compare("less_equal", a, b, {1, 0, 1, 0}); }
+Variable greater(const Variable& a, const Variable& b) { return compare("greater", a, b, {0, 1, 0, 0}); }
+Variable greater_equal(const Variable& a, const Variable& b) { return compare("greater_equal", a, b, {0, 1, 1, 0}); }
 
 namespace {
 
