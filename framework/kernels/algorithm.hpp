@@ -13,25 +13,22 @@
 #include <string_view>
 #include <vector>
 
+#include "voxgrad/framework/kernels/dispatch/choice.hpp"
+
 namespace vg {
 
 /// The names: "auto", "direct", "winograd", "winograd4", "winograd4x4x4".
 std::vector<std::string> conv3d_algorithms();
 /// The name in force. Throws ValueError if VOXGRAD_CONV3D has an unknown name and none was forced.
 std::string conv3d_algorithm();
-/// Forces an algorithm for the whole process; "auto" ends that. Throws ValueError, listing the names, for any other.
+/// Forces an algorithm for the whole process; "auto" or "" ends that. Throws ValueError, listing the names, for any
+/// other.
 void use_conv3d_algorithm(std::string_view name);
 
 /// Forces an algorithm for a scope and then restores the previous one. Throws as use_conv3d_algorithm.
-class Conv3dAlgorithmGuard {
+class Conv3dAlgorithmGuard : kernels::Choice::Guard {
  public:
   explicit Conv3dAlgorithmGuard(std::string_view name);
-  ~Conv3dAlgorithmGuard();
-  Conv3dAlgorithmGuard(const Conv3dAlgorithmGuard&) = delete;
-  Conv3dAlgorithmGuard& operator=(const Conv3dAlgorithmGuard&) = delete;
-
- private:
-  std::string before_;
 };
 
 namespace kernels {

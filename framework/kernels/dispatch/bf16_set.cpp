@@ -1,11 +1,8 @@
 #include "voxgrad/framework/kernels/dispatch/bf16_set.hpp"
 
-#include <atomic>
-#include <cstdlib>
+#include <array>
 #include <iterator>
-#include <mutex>
 
-#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
 
@@ -79,65 +76,24 @@ constexpr Bf16Set bf16_sets[] = {
     {"portable", [] { return true; }, [] { return kernels::portable_bf16_kernels; }}};
 constexpr const Bf16Set* emulated = std::end(bf16_sets) - 2;
 
-const Bf16Set* find_bf16_set(const char* where, std::string_view name) {
-  if (name.empty()) return nullptr;
-  std::string names;
-  for (const Bf16Set& set : bf16_sets) {
-    if (!set.available()) continue;
-    if (name == set.name) return &set;
-    names += (names.empty() ? "" : ", ") + std::string(set.name);
-  }
-  throw ValueError(std::string("[") + where + "] name: got '" + std::string(name) + "'; this CPU can run " + names);
-}
-
-std::atomic<bool> decided{false};
-std::atomic<const Bf16Set*> forced_bf16_set{nullptr};  // null if none is forced
-
-// The first use reads VOXGRAD_BF16_KERNELS. A set there that cannot run throws at every use until a set is forced.
-const Bf16Set* forced_bf16() {
-  if (!decided.load(std::memory_order_acquire)) {
-    static std::mutex mutex;
-    const std::lock_guard lock(mutex);
-    if (!decided.load(std::memory_order_acquire)) {
-      const char* const name = std::getenv("VOXGRAD_BF16_KERNELS");
-      if (name != nullptr)
-        forced_bf16_set.store(find_bf16_set("VOXGRAD_BF16_KERNELS", name), std::memory_order_release);
-      decided.store(true, std::memory_order_release);
-    }
-  }
-  return forced_bf16_set.load(std::memory_order_acquire);
-}
+constexpr auto bf16_entries = [] {
+  std::array<kernels::Choice::Entry, std::size(bf16_sets)> made{};
+  for (std::size_t i = 0; i < made.size(); ++i) made[i] = {bf16_sets[i].name, bf16_sets[i].available};
+  return made;
+}();
+constinit kernels::Choice bf16_choice("VOXGRAD_BF16_KERNELS", "use_bf16_kernel_set", bf16_entries);
 
 const Bf16Set& current_bf16_set() {
-  if (const Bf16Set* set = forced_bf16()) return *set;
-  if (kernel_set() != "avx512") return *emulated;
-  const Bf16Set* set = bf16_sets;
-  while (!set->available()) ++set;
-  return *set;
+  if (const int forced = bf16_choice.forced(); forced != kernels::Choice::none) return bf16_sets[forced];
+  return kernel_set() == "avx512" ? bf16_sets[bf16_choice.best()] : *emulated;
 }
 
 }  // namespace
 
-std::vector<std::string> available_bf16_kernel_sets() {
-  std::vector<std::string> names;
-  for (const Bf16Set& set : bf16_sets)
-    if (set.available()) names.emplace_back(set.name);
-  return names;
-}
-
+std::vector<std::string> available_bf16_kernel_sets() { return bf16_choice.names(); }
 std::string bf16_kernel_set() { return current_bf16_set().name; }
-
-void use_bf16_kernel_set(std::string_view name) {
-  const Bf16Set* const set = find_bf16_set("use_bf16_kernel_set", name);
-  forced_bf16_set.store(set, std::memory_order_release);
-  decided.store(true, std::memory_order_release);
-}
-
-Bf16KernelSetGuard::Bf16KernelSetGuard(std::string_view name) {
-  if (const Bf16Set* set = forced_bf16()) before_ = set->name;
-  use_bf16_kernel_set(name);
-}
-Bf16KernelSetGuard::~Bf16KernelSetGuard() { use_bf16_kernel_set(before_); }
+void use_bf16_kernel_set(std::string_view name) { bf16_choice.use(name); }
+Bf16KernelSetGuard::Bf16KernelSetGuard(std::string_view name) : Guard(bf16_choice, name) {}
 
 const kernels::Bf16Kernels* kernels::current_bf16_kernels() { return current_bf16_set().kernels(); }
 

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "voxgrad/framework/kernels/dispatch/choice.hpp"
+
 namespace vg {
 
 /// The sets that this CPU can run, best first.
@@ -21,15 +23,9 @@ std::string bf16_kernel_set();
 void use_bf16_kernel_set(std::string_view name);
 
 /// Forces a set for a scope and then restores what was forced before. Throws as use_bf16_kernel_set.
-class Bf16KernelSetGuard {
+class Bf16KernelSetGuard : kernels::Choice::Guard {
  public:
   explicit Bf16KernelSetGuard(std::string_view name);
-  ~Bf16KernelSetGuard();
-  Bf16KernelSetGuard(const Bf16KernelSetGuard&) = delete;
-  Bf16KernelSetGuard& operator=(const Bf16KernelSetGuard&) = delete;
-
- private:
-  std::string before_;
 };
 
 namespace kernels {

@@ -1,10 +1,8 @@
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
 
-#include <atomic>
-#include <cstdlib>
-#include <mutex>
+#include <array>
+#include <iterator>
 
-#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
 #include "voxgrad/framework/kernels/depthwise/table.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
@@ -51,32 +49,17 @@ constexpr Set sets[] = {
      [] { return true; }}};
 #endif
 
-const Set& find(const char* where, std::string_view name) {
-  std::string names;
-  for (const Set& set : sets) {
-    if (!set.cpu_has()) continue;
-    if (name == set.name) return set;
-    names += (names.empty() ? "" : ", ") + std::string(set.name);
-  }
-  throw ValueError(std::string("[") + where + "] name: got '" + std::string(name) + "'; this CPU can run " + names);
-}
+constexpr auto entries = [] {
+  std::array<kernels::Choice::Entry, std::size(sets)> made{};
+  for (std::size_t i = 0; i < made.size(); ++i) made[i] = {sets[i].name, sets[i].cpu_has};
+  return made;
+}();
+constinit kernels::Choice choice("VOXGRAD_KERNELS", "use_kernel_set", entries);
 
-std::atomic<const Set*> current{nullptr};
-
-// The first use reads VOXGRAD_KERNELS. A set there that cannot run throws at every use until a set is forced.
 const Set& current_set() {
-  if (const Set* set = current.load(std::memory_order_acquire)) return *set;
-  static std::mutex mutex;
-  const std::lock_guard lock(mutex);
-  if (const Set* set = current.load(std::memory_order_acquire)) return *set;
-  const char* const forced = std::getenv("VOXGRAD_KERNELS");
-  const Set* chosen = nullptr;
-  if (forced != nullptr && *forced != '\0') chosen = &find("VOXGRAD_KERNELS", forced);
-  for (const Set& set : sets)
-    if (chosen == nullptr && set.cpu_has()) chosen = &set;
-  const Set* expected = nullptr;  // a set that was forced meanwhile stays
-  current.compare_exchange_strong(expected, chosen);
-  return *current.load(std::memory_order_acquire);
+  static const int best = choice.best();
+  const int forced = choice.forced();
+  return sets[forced != kernels::Choice::none ? forced : best];
 }
 
 }  // namespace
@@ -87,19 +70,10 @@ std::vector<std::string> compiled_kernel_sets() {
   return names;
 }
 
-std::vector<std::string> available_kernel_sets() {
-  std::vector<std::string> names;
-  for (const Set& set : sets)
-    if (set.cpu_has()) names.emplace_back(set.name);
-  return names;
-}
-
+std::vector<std::string> available_kernel_sets() { return choice.names(); }
 std::string kernel_set() { return current_set().name; }
-
-void use_kernel_set(std::string_view name) { current.store(&find("use_kernel_set", name), std::memory_order_release); }
-
-KernelSetGuard::KernelSetGuard(std::string_view name) : before_(kernel_set()) { use_kernel_set(name); }
-KernelSetGuard::~KernelSetGuard() { use_kernel_set(before_); }
+void use_kernel_set(std::string_view name) { choice.use(name); }
+KernelSetGuard::KernelSetGuard(std::string_view name) : Guard(choice, name) {}
 
 const kernels::KernelTables& kernels::current_kernels() { return **current_set().tables; }
 bool kernels::has_winograd_tables() { return current_set().winograd != nullptr; }

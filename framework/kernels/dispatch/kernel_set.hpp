@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "voxgrad/framework/kernels/dispatch/choice.hpp"
+
 namespace vg {
 
 /// All sets that were compiled in, best first: "avx512", "avx2", "portable".
@@ -14,19 +16,14 @@ std::vector<std::string> compiled_kernel_sets();
 std::vector<std::string> available_kernel_sets();
 /// The set in force. Throws ValueError if VOXGRAD_KERNELS names a set that the CPU cannot run and none was forced.
 std::string kernel_set();
-/// Forces a set for the whole process. Throws ValueError, listing the available sets, if the CPU cannot run it.
+/// Forces a set for the whole process; "" ends that. Throws ValueError, listing the available sets, if the CPU cannot
+/// run it.
 void use_kernel_set(std::string_view name);
 
 /// Forces a set for a scope and then restores the previous one. Throws as use_kernel_set.
-class KernelSetGuard {
+class KernelSetGuard : kernels::Choice::Guard {
  public:
   explicit KernelSetGuard(std::string_view name);
-  ~KernelSetGuard();
-  KernelSetGuard(const KernelSetGuard&) = delete;
-  KernelSetGuard& operator=(const KernelSetGuard&) = delete;
-
- private:
-  std::string before_;
 };
 
 }  // namespace vg
