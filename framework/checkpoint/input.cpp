@@ -33,27 +33,24 @@ void InputFile::fail() const {
       fmt::format("[checkpoint] load: cannot read {}: {}", path_.string(), std::generic_category().message(errno)));
 }
 
-void InputFile::sum() {
-  sum_ = static_cast<std::uint32_t>(
-      ::crc32_z(sum_, reinterpret_cast<const Bytef*>(summed_), static_cast<std::size_t>(next_ - summed_)));
-  summed_ = next_;
-}
-
-void InputFile::mark() {
-  sum();
-  marked_ = sum_;
+std::uint32_t InputFile::sum_before(std::size_t bytes) const {
+  const auto count = static_cast<std::size_t>(next_ - summed_) - bytes;
+  return static_cast<std::uint32_t>(::crc32_z(sum_, reinterpret_cast<const Bytef*>(summed_), count));
 }
 
 void InputFile::refill(std::size_t bytes) {
-  sum();
   char* const first = buffer_.get();
-  before_ += next_ - first;
-  lines_before_ += std::count<const char*>(first, next_, '\n');
-  const auto kept = static_cast<std::size_t>(end_ - next_);
-  std::memmove(first, next_, kept);
-  next_ = summed_ = first;
+  const auto passed = std::min(passed_kept, next_ - first);
+  const char* const from = next_ - passed;
+  sum_ = sum_before(static_cast<std::size_t>(passed));
+  before_ += from - first;
+  lines_before_ += std::count<const char*>(first, from, '\n');
+  const auto kept = static_cast<std::size_t>(end_ - from);
+  std::memmove(first, from, kept);
+  summed_ = first;
+  next_ = first + passed;
   char* end = first + kept;
-  while (!at_end_ && static_cast<std::size_t>(end - first) < bytes) {
+  while (!at_end_ && static_cast<std::size_t>(end - next_) < bytes) {
     const ssize_t n = ::read(file_.descriptor(), end, capacity_ - static_cast<std::size_t>(end - first));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail();

@@ -38,15 +38,14 @@ class InputFile {
   std::int64_t line() const;
   /// The number of bytes from begin() to the end of the file, by its size at opening.
   std::int64_t left() const;
-  /// Remembers the CRC-32 of all bytes passed so far.
-  void mark();
-  std::uint32_t marked() const { return marked_; }
+  /// The CRC-32 of all bytes passed so far, without the last `bytes` (at most 16).
+  std::uint32_t sum_before(std::size_t bytes) const;
 
  private:
-  static constexpr std::size_t least_capacity = std::size_t{1} << 16;
+  static constexpr std::ptrdiff_t passed_kept = 16;  // for sum_before
+  static constexpr std::size_t least_capacity = (std::size_t{1} << 16) + passed_kept;
   void make_window();
   void refill(std::size_t bytes);
-  void sum();
   [[noreturn]] void fail() const;
 
   std::filesystem::path path_;
@@ -58,7 +57,7 @@ class InputFile {
   const char* summed_ = nullptr;   // bytes before this are in sum_
   std::int64_t before_ = 0;        // bytes before the window
   std::int64_t lines_before_ = 0;  // newlines before the window
-  std::uint32_t sum_ = 0, marked_ = 0;
+  std::uint32_t sum_ = 0;
   bool at_end_ = false;
 };
 

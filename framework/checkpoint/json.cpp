@@ -1,268 +1,558 @@
 #include "voxgrad/framework/checkpoint/json.hpp"
 
+#include <zlib.h>
+
 #include <algorithm>
-#include <charconv>
-#include <string_view>
+#include <cmath>
+#include <iterator>
+#include <set>
 
 #include <fmt/format.h>
 
+#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/checkpoint/document.hpp"
 #include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
+std::string path_of(const std::string& path, std::string_view key) {
+  const bool plain = !key.empty() && key.size() < 60 && (key[0] < '0' || key[0] > '9') &&
+                     key.find_first_not_of("abcdefghijklmnopqrstuvwxyz_0123456789") == std::string_view::npos;
+  return plain ? fmt::format("{}.{}", path, key) : fmt::format("{}[{}]", path, in_quotes(key));
+}
+std::string path_of(const std::string& path, std::size_t entry) { return fmt::format("{}[{}]", path, entry); }
+
+const Json* find(const Object& object, std::string_view key) {
+  for (const auto& [name, value] : object)
+    if (name == key) return &value;
+  return nullptr;
+}
+
+namespace {
+template <class T>
+bool append_to(Json& array, Json& value) {
+  T* const entry = value.as<T>();
+  auto* const same = array.as<std::vector<T>>();
+  if (entry == nullptr || same == nullptr) return false;
+  same->push_back(std::move(*entry));
+  return true;
+}
+template <class T>
+bool make_typed(Json& array, const Json& value) {
+  if (value.is<T>()) array = std::vector<T>();
+  return value.is<T>();
+}
+template <class T>
+void make_any(Json& array) {
+  if (auto* const typed = array.as<std::vector<T>>()) array = Array(typed->begin(), typed->end());
+}
+}  // namespace
+
+Json& append(Json& array, Json value) {
+  if (const Array* any = array.as<Array>(); any != nullptr && any->empty())
+    make_typed<std::int64_t>(array, value) || make_typed<double>(array, value) || make_typed<std::string>(array, value);
+  if (append_to<std::int64_t>(array, value) || append_to<double>(array, value) || append_to<std::string>(array, value))
+    return array;
+  make_any<std::int64_t>(array), make_any<double>(array), make_any<std::string>(array);
+  return array.as<Array>()->emplace_back(std::move(value));
+}
+
 namespace {
 
-constexpr std::size_t longest_number = 4096;
+std::string got(const Json& value) {
+  if (const auto* text = value.as<std::string>()) return in_quotes(*text);
+  if (const auto* truth = value.as<bool>()) return *truth ? "true" : "false";
+  if (const auto* integer = value.as<std::int64_t>()) return std::to_string(*integer);
+  if (const auto* natural = value.as<std::uint64_t>()) return std::to_string(*natural);
+  if (const auto* real = value.as<double>()) {
+    char digits[number_room];
+    return {digits, print_real(digits, *real)};
+  }
+  return value.is<std::nullptr_t>() ? "null" : value.is<Object>() ? "an object" : "an array";
+}
 
-class Reader {
+// ---- from JSON ----------------------------------------------------------------------------------------------------
+
+// A value and its place: below `parent`, which outlives it, or at `root`. The path is made for messages only.
+struct Node {
+  const Json& json;
+  std::string root{};
+  const Node* parent = nullptr;
+  std::string_view key{};
+  std::size_t index = 0;  // without a key
+
+  Node below(std::string_view name, const Json& value) const { return {value, {}, this, name}; }
+  Node entry(std::size_t i, const Json& value) const { return {value, {}, this, {}, i}; }
+  std::string path() const {
+    if (parent == nullptr) return root;
+    return key.data() != nullptr ? path_of(parent->path(), key) : path_of(parent->path(), index);
+  }
+
+  [[noreturn]] void fail(const std::string& text) const { throw ParseError(text, path()); }
+  void must_be(bool right, std::string_view what) const {
+    if (!right) fail(fmt::format("got {}; must be {}", got(json), what));
+  }
+
+  const std::string& text() const {
+    const auto* const text = json.as<std::string>();
+    must_be(text != nullptr, "a string");
+    return *text;
+  }
+  std::int64_t integer() const {
+    const auto* const integer = json.as<std::int64_t>();
+    must_be(integer != nullptr, "an integer of at most 64 bits, without fraction or exponent");
+    return *integer;
+  }
+  /// Also "nan", "inf" and so on, which only a value of a stated type may be.
+  double real() const {
+    if (const auto* real = json.as<double>()) return *real;
+    if (const auto* integer = json.as<std::int64_t>()) return static_cast<double>(*integer);
+    if (const auto* natural = json.as<std::uint64_t>()) return static_cast<double>(*natural);
+    const auto* const text = json.as<std::string>();
+    must_be(text != nullptr, "a number of f64");
+    double special = 0;
+    if (!parse_special(*text, special))
+      fail(
+          fmt::format("got {}; besides numbers f64 has \"nan\", \"inf\", \"-inf\" and \"nan:0x\" with 16 lower-case "
+                      "digits that are a NaN's bits",
+                      got(json)));
+    return special;
+  }
+
+  /// The entries of an array, each by `of`.
+  template <class T>
+  std::vector<T> list(T (*of)(const Node&), std::size_t most = SIZE_MAX) const {
+    std::vector<T> entries;
+    const auto read = [&](const auto& values) {
+      entries.reserve(values.size());
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const auto& value = json_of(values[i]);
+        if (i == most) entry(i, value).fail(fmt::format("the array has more than {} entries", most));
+        entries.push_back(of(entry(i, value)));
+      }
+    };
+    if (const auto* integers = json.as<std::vector<std::int64_t>>())
+      read(*integers);
+    else if (const auto* reals = json.as<std::vector<double>>())
+      read(*reals);
+    else if (const auto* texts = json.as<std::vector<std::string>>())
+      read(*texts);
+    else
+      read(any());
+    return entries;
+  }
+  static const Json& json_of(const Json& entry) { return entry; }
+  template <class T>
+  static Json json_of(const T& entry) {
+    return entry;
+  }
+  const Array& any() const {
+    const auto* const entries = json.as<Array>();
+    must_be(entries != nullptr, "an array");
+    return *entries;
+  }
+  const Object& object() const {
+    const auto* const object = json.as<Object>();
+    must_be(object != nullptr, "an object");
+    return *object;
+  }
+  /// The values of an object with any keys, each by `of`.
+  template <class F>
+  auto map(const F& of) const {
+    std::vector<std::pair<std::string, decltype(of(*this))>> values;
+    values.reserve(object().size());
+    for (const auto& [name, value] : object()) values.emplace_back(name, of(below(name, value)));
+    return values;
+  }
+};
+
+std::int64_t integer_of(const Node& n) { return n.integer(); }
+double real_of(const Node& n) { return n.real(); }
+std::string text_of(const Node& n) { return n.text(); }
+
+// An object with a fixed set of keys.
+class Record {
  public:
-  Reader(InputFile& in, Walker& walker) : in_(in), walker_(walker) {}
-
-  void document() {
-    value();
-    space();
-    if (in_.more()) throw unexpected("the end of the file");
+  Record(Node node, std::initializer_list<std::string_view> keys) : node_(std::move(node)) {
+    for (const auto& [key, value] : node_.object())
+      if (std::find(keys.begin(), keys.end(), key) == keys.end())
+        node_.below(key, value)
+            .fail(fmt::format("got the key {}; allowed are \"{}\"", in_quotes(key), fmt::join(keys, "\", \"")));
+  }
+  Node operator[](std::string_view key) const {
+    const Json* const value = find(node_.object(), key);
+    if (value == nullptr) node_.fail(fmt::format("the key \"{}\" is missing", key));
+    return node_.below(key, *value);
+  }
+  /// Calls f(node) if there is such a key.
+  template <class F>
+  void optional(std::string_view key, const F& f) const {
+    if (find(node_.object(), key) != nullptr) f((*this)[key]);
   }
 
  private:
-  void value() {
-    space();
-    switch (peek()) {
-      case '{':
-        return object();
-      case '[':
-        return list();
-      case '"':
-        return text_value();
-      case 't':
-        return literal("true", {.kind = Scalar::Kind::boolean, .truth = true});
-      case 'f':
-        return literal("false", {.kind = Scalar::Kind::boolean, .truth = false});
-      case 'n':
-        return literal("null", {});
-      default:
-        return number();
-    }
+  Node node_;
+};
+
+// A value that is an object states its type, which plain JSON would lose: {"f64": "nan"}, {"i64": []}.
+Value typed_value(const Node& n) {
+  constexpr const char* rule = "a value that is an object has one key, its type: \"f64\", \"i64\" or \"string\"";
+  const Object& object = n.object();
+  if (object.empty()) n.fail(rule);
+  const auto& [type, typed] = object.front();
+  if (object.size() > 1)
+    n.fail(fmt::format("got the key {} after {}; {}", in_quotes(object[1].first), in_quotes(type), rule));
+  const Node value = n.below(type, typed);
+  const bool scalar = typed.is<std::int64_t>() || typed.is<std::uint64_t>() || typed.is<double>() ||
+                      typed.is<std::string>() || typed.is<bool>() || typed.is<std::nullptr_t>();
+  const auto read = [&](auto of) { return scalar ? Value(of(value)) : Value(value.list(of)); };
+  if (type == "f64") return read(real_of);
+  if (type == "i64") return read(integer_of);
+  if (type == "string") return read(text_of);
+  value.fail(fmt::format("got the key {}; {}", in_quotes(type), rule));
+}
+
+// An array whose entries are not of one type, or that is empty: the first entry determines the error.
+[[noreturn]] void refuse_array(const Node& n) {
+  const Array& entries = n.any();
+  if (entries.empty()) n.fail("an empty array must say its type: {\"i64\": []}, {\"f64\": []} or {\"string\": []}");
+  const Json& first = entries[0];
+  if (first.is<std::string>()) n.list(text_of);
+  if (first.is<std::int64_t>() || first.is<std::uint64_t>()) n.list(integer_of);
+  n.entry(0, first).must_be(first.is<double>(), "an integer, a number or a string");
+  for (std::size_t i = 1; i < entries.size(); ++i) {
+    const Node entry = n.entry(i, entries[i]);
+    if (entries[i].is<std::int64_t>() || entries[i].is<std::uint64_t>())
+      entry.fail(fmt::format("got the integer {} in an array of f64; write it with \".0\"", got(entries[i])));
+    if (entries[i].is<std::string>())
+      entry.fail(
+          fmt::format("got {} in an array of f64; such an array is written {{\"f64\": [...]}}", got(entries[i])));
+    entry.real();
+  }
+  n.fail("got an array of several types");
+}
+
+Value value_of(const Node& n) {
+  if (const auto* truth = n.json.as<bool>()) return *truth;
+  if (const auto* real = n.json.as<double>()) return *real;
+  if (const auto* text = n.json.as<std::string>()) return *text;
+  if (const auto* integers = n.json.as<std::vector<std::int64_t>>()) return *integers;
+  if (const auto* reals = n.json.as<std::vector<double>>()) return *reals;
+  if (const auto* texts = n.json.as<std::vector<std::string>>()) return *texts;
+  if (n.json.is<std::int64_t>() || n.json.is<std::uint64_t>()) return n.integer();
+  if (n.json.is<Array>()) refuse_array(n);
+  n.must_be(n.json.is<Object>(), "true, false, a number, a string, an array of them, or an object that says its type");
+  return typed_value(n);
+}
+Attributes values_of(const Node& n) { return n.map(value_of); }
+
+class Reader {
+ public:
+  explicit Reader(std::vector<Tensor>& tensors) : tensors_(tensors) {}
+
+  Document document(const Node& n) {
+    const Record r(n, {"format", "version", "progress", "generator", "model", "models", "optimizer", "optimizers",
+                       "parts", "crc32"});
+    Document d;
+    check_format(r["format"].json);
+    check_version(r["version"].json);
+    d.version = static_cast<int>(r["version"].integer());
+    const auto model = [this](const Node& m) { return this->model(m); };
+    r.optional("progress", [&](const Node& v) { d.progress = values_of(v); });
+    r.optional("generator", [&](const Node& v) { d.generator = key_of(v); });
+    r.optional("model", [&](const Node& v) { d.model = model(v); });
+    r.optional("models", [&](const Node& v) { d.models = v.map(model); });
+    r.optional("optimizer", [&](const Node& v) { d.optimizer = state_dict(v); });
+    r.optional("optimizers", [&](const Node& v) { d.optimizers = state_dicts(v); });
+    r.optional("parts", [&](const Node& v) { d.parts = state_dicts(v); });
+    r.optional("crc32", [&](const Node&) { d.summed = true; });
+    return d;
   }
 
-  void object() {
-    walker_.open(Opened::object);
-    skip();
-    space();
-    if (peek() != '}') {
-      do {
-        space();
-        if (peek() != '"') throw unexpected("a key");
-        if (walker_.depth() == 1) in_.mark();
-        skip();
-        text();
-        walker_.key(text_);
-        space();
-        if (peek() != ':') throw unexpected("':'");
-        skip();
-        value();
-      } while (comma());
-      if (peek() != '}') throw unexpected("',' or '}'");
-    }
-    skip();
-    walker_.close();
+ private:
+  static random::Key key_of(const Node& n) {
+    const Record r(n, {"algorithm", "key"});
+    if (const Node name = r["algorithm"]; name.text() != generator_name)
+      name.fail(fmt::format("got {}; this version reads \"{}\"", got(name.json), generator_name));
+    const auto words = r["key"].list(integer_of, 2);
+    for (const std::int64_t w : words)
+      if (w < 0 || w > 0xffffffff) r["key"].fail(fmt::format("got {}; must be of 32 bits, unsigned", w));
+    if (words.size() != 2) r["key"].fail(fmt::format("got {} words; must be 2", words.size()));
+    return {static_cast<std::uint32_t>(words[0]), static_cast<std::uint32_t>(words[1])};
   }
 
-  void list() {
-    walker_.open(Opened::list);
-    skip();
-    space();
-    if (peek() != ']') {
-      do {
-        walker_.read_payload_entries(in_);
-        value();
-      } while (comma());
-      if (peek() != ']') throw unexpected("',' or ']'");
-    }
-    skip();
-    walker_.close();
+  static ModuleConfig description(const Node& n) {
+    const Record r(n, {"kind", "options", "children"});
+    ModuleConfig d;
+    d.kind = r["kind"].text();
+    r.optional("options", [&](const Node& v) { d.options = values_of(v); });
+    r.optional("children", [&](const Node& v) { d.children = v.map(description); });
+    return d;
   }
 
-  void text_value() {
-    skip();
-    if (walker_.read_payload_string(in_)) {
-      if (peek() != '"') throw unexpected("'\"'");
-      return skip();
-    }
-    text();
-    walker_.scalar({.kind = Scalar::Kind::text, .text = text_});
+  Tensor tensor(const Node& n) {
+    const Record r(n, {"dtype", "shape", "encoding", "crc32", "values"});
+    header_of(n.object(), n.path());
+    const Node values = r["values"];
+    const auto* const reference = values.json.as<Reference>();
+    values.must_be(reference != nullptr, "an array");  // read.cpp reads arrays and base64
+    Tensor t = std::move(tensors_[reference->index]);
+    r.optional("crc32", [&](const Node& sum) {
+      const auto found = static_cast<std::int64_t>(
+          ::crc32_z(0, static_cast<const Bytef*>(t.raw()), static_cast<std::size_t>(t.bytes())));
+      if (const std::int64_t said = sum.integer(); said != found)
+        n.fail(fmt::format(
+            "the CRC-32 of the values is {}, the file says {}: the file is damaged, or was changed by hand; to load it "
+            "as it is, remove this \"crc32\" and the one at the end of the file",
+            found, said));
+    });
+    return t;
+  }
+  std::vector<std::pair<std::string, Tensor>> tensors(const Node& n) {
+    return n.map([this](const Node& t) { return tensor(t); });
   }
 
-  void literal(std::string_view word, const Scalar& s) {
-    for (const char c : word) {
-      if (peek() != c) throw unexpected(word);
-      skip();
-    }
-    walker_.scalar(s);
-  }
-
-  void number() {
-    in_.need(longest_number + 1);
-    bool integer = false;
-    const char* const end = number_end(in_.begin(), integer);
-    if (end == nullptr) throw bad_number();
-    const std::string_view digits(in_.begin(), static_cast<std::size_t>(end - in_.begin()));
-    if (digits.size() > longest_number)
-      throw ParseError(fmt::format("the number has more than {} bytes", longest_number));
-    const Scalar s = integer ? integer_of(digits) : Scalar{.kind = Scalar::Kind::real, .text = digits};
-    in_.advance(end);  // the window does not move, so `digits` stays valid
-    walker_.scalar(s);
-  }
-
-  // A number of more than 64 bits is read as a real.
-  static Scalar integer_of(std::string_view digits) {
-    Scalar s{.kind = Scalar::Kind::natural, .text = digits};
-    const auto read = [&](auto& to) {
-      return std::from_chars(digits.data(), digits.data() + digits.size(), to).ec == std::errc();
-    };
-    if (digits.front() == '-') s.kind = Scalar::Kind::negative;
-    if (!(digits.front() == '-' ? read(s.negative) : read(s.natural))) s.kind = Scalar::Kind::real;
+  SavedState state(const Node& n) {
+    const Record r(n, {"kind", "frozen", "leaves"});
+    SavedState s{r["kind"].text(), tensors(r["leaves"]), {}};
+    r.optional("frozen", [&](const Node& v) { s.frozen = v.list(text_of); });
+    std::set<std::string_view> leaves;
+    for (const auto& [name, t] : s.leaves) leaves.insert(name);
+    for (const std::string& name : s.frozen)
+      if (leaves.erase(name) == 0)
+        r["frozen"].fail(fmt::format("got {}; must be leaves of this state, each once", in_quotes(name)));
     return s;
   }
 
-  // Reads the contents of a string and its closing quote into text_.
-  void text() {
-    text_.clear();
-    for (;;) {
-      if (!in_.more()) throw unexpected("'\"'");
-      const char* p = in_.begin();
-      const auto plain = [](char c) {
-        return c >= 0x20 && c != '"' && c != '\\';
-      };  // char is signed, so bytes above 0x7f are excluded
-      while (plain(*p)) ++p;
-      text_.append(in_.begin(), p);
-      in_.advance(p);
-      if (text_.size() > max_text) throw ParseError(fmt::format("the string has more than {} bytes", max_text));
-      if (!in_.more()) continue;
-      switch (*in_.begin()) {
-        case '"':
-          return skip();
-        case '\\':
-          escape();
-          break;
-        default:
-          other();
-      }
-    }
+  SavedModel model(const Node& n) {
+    const Record r(n, {"description", "states"});
+    return {description(r["description"]), r["states"].map([this](const Node& s) { return state(s); })};
   }
 
-  // Handles a byte that is not plain ASCII.
-  void other() {
-    if (static_cast<unsigned char>(peek()) < 0x20) {
-      const int c = peek();
-      skip();
-      throw ParseError(
-          fmt::format("got the control character \\x{:02x} within a string; it must be escaped: \\u{:04x}", c, c));
-    }
-    in_.need(4);
-    const std::size_t n = utf8_sequence({in_.begin(), static_cast<std::size_t>(in_.end() - in_.begin())});
-    if (n == 0) {
-      skip();
-      throw ParseError("the string is not UTF-8");
-    }
-    text_.append(in_.begin(), n);
-    in_.advance(in_.begin() + n);
+  StateDict state_dict(const Node& n) {
+    const Record r(n, {"values", "tensors", "parts"});
+    StateDict s;
+    r.optional("values", [&](const Node& v) { s.values = values_of(v); });
+    r.optional("tensors", [&](const Node& v) { s.tensors = tensors(v); });
+    r.optional("parts", [&](const Node& v) { s.parts = state_dicts(v); });
+    return s;
+  }
+  std::vector<std::pair<std::string, StateDict>> state_dicts(const Node& n) {
+    return n.map([this](const Node& s) { return state_dict(s); });
   }
 
-  void escape() {
-    skip();
-    const char c = peek();
-    constexpr std::string_view names = "\"\\/bfnrt", meant = "\"\\/\b\f\n\r\t";
-    if (c == 'u') {
-      skip();
-      return append_utf8(escaped_code());
-    }
-    const std::size_t i = names.find(c);
-    if (i == names.npos || !in_.more()) throw unexpected("one of \"\\/bfnrtu after a backslash");
-    skip();
-    text_ += meant[i];
-  }
-
-  unsigned hex4() {
-    unsigned code = 0;
-    for (int i = 0; i < 4; ++i) {
-      constexpr std::string_view low = "0123456789abcdef", high = "0123456789ABCDEF";
-      const char c = peek();
-      const std::size_t digit = std::min(low.find(c), high.find(c));
-      if (digit == low.npos) throw unexpected("a hexadecimal digit");
-      skip();
-      code = code << 4 | static_cast<unsigned>(digit);
-    }
-    return code;
-  }
-  unsigned escaped_code() {
-    const unsigned first = hex4();
-    if (first < 0xd800 || first > 0xdfff) return first;
-    in_.need(2);
-    if (first < 0xdc00 && std::string_view(in_.begin(), in_.end()).starts_with("\\u")) {
-      in_.advance(in_.begin() + 2);
-      if (const unsigned second = hex4(); second >= 0xdc00 && second <= 0xdfff)
-        return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-    }
-    throw ParseError("an escaped surrogate lacks its other half");
-  }
-  void append_utf8(unsigned code) {
-    const auto put = [&](unsigned byte) { text_ += static_cast<char>(byte); };
-    if (code < 0x80) return put(code);
-    if (code < 0x800) {
-      put(0xc0 | code >> 6);
-    } else {
-      if (code < 0x10000) {
-        put(0xe0 | code >> 12);
-      } else {
-        put(0xf0 | code >> 18);
-        put(0x80 | (code >> 12 & 63));
-      }
-      put(0x80 | (code >> 6 & 63));
-    }
-    put(0x80 | (code & 63));
-  }
-
-  /// Returns zero at the end of the file.
-  char peek() { return in_.more() ? *in_.begin() : '\0'; }
-  void skip() { in_.advance(in_.begin() + 1); }
-  void space() {
-    for (char c = peek(); c == ' ' || c == '\n' || c == '\r' || c == '\t'; c = peek()) skip();
-  }
-  bool comma() {
-    space();
-    if (peek() != ',') return false;
-    skip();
-    return true;
-  }
-
-  // The error for unexpected bytes at the front of the window.
-  ParseError unexpected(std::string_view wanted) {
-    if (!in_.more()) return ParseError(fmt::format("unexpected end of the file; must be {}", wanted));
-    const std::string got = in_quotes(*in_.begin());
-    skip();
-    return ParseError(fmt::format("syntax error: unexpected {}; must be {}", got, wanted));
-  }
-  ParseError bad_number() {
-    const char first = peek();
-    const bool begun = first == '-' || (first >= '0' && first <= '9');
-    if (!begun) return unexpected("a value");
-    std::string_view rest(in_.begin(), in_.end());
-    rest = rest.substr(0, rest.find_first_not_of("+-.0123456789eE"));
-    const ParseError error(fmt::format("syntax error: {} is not a number", in_quotes(rest)));
-    in_.advance(rest.data() + rest.size());
-    return error;
-  }
-
-  InputFile& in_;
-  Walker& walker_;
-  std::string text_;
+  std::vector<Tensor>& tensors_;
 };
 
 }  // namespace
 
-void read_json(InputFile& in, Walker& walker) { Reader(in, walker).document(); }
+void check_format(const Json& value) {
+  if (const auto* text = value.as<std::string>(); text == nullptr || *text != format_name)
+    throw ParseError(fmt::format("got {}; must be \"{}\": this is not a checkpoint", got(value), format_name),
+                     "$.format");
+}
+
+void check_version(const Json& value) {
+  const std::int64_t version = Node{value, "$.version"}.integer();
+  if (version < 1 || version > format_version)
+    throw ParseError(
+        fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version),
+        "$.version");
+}
+
+std::int64_t as_integer(const Json& value) { return Node{value, {}}.integer(); }
+
+TensorHeader header_of(const Object& tensor, const std::string& path) {
+  const auto at = [&](const char* key) {
+    const Json* const found = find(tensor, key);
+    if (found == nullptr)
+      throw ParseError(tensor.empty() ? fmt::format("the key \"{}\" is missing", key)
+                                      : fmt::format("the key \"{}\" is missing; it must come before \"values\"", key),
+                       path);
+    return Node{*found, path_of(path, key)};
+  };
+  const auto valid = [](const Node& n, const auto& make) {  // impossible shapes and dtypes throw ValueError
+    try {
+      return make();
+    } catch (const std::invalid_argument& e) {
+      n.fail(e.what());
+    }
+  };
+  const Node dtype = at("dtype"), shape = at("shape");
+  TensorHeader h{valid(dtype, [&] { return dtype_from_name(dtype.text()); }),
+                 valid(shape,
+                       [&] {
+                         Shape s(shape.list(integer_of, Shape::max_rank));
+                         s.numel();  // throws for a product above 2^63 - 1
+                         return s;
+                       }),
+                 Encoding::decimal};
+  if (find(tensor, "encoding") != nullptr) {
+    const Node encoding = at("encoding");
+    const std::string& name = encoding.text();
+    if (name != "decimal" && name != "base64")
+      encoding.fail(fmt::format("got {}; must be \"decimal\" or \"base64\"", got(encoding.json)));
+    if (name == "base64") h.encoding = Encoding::base64;
+  }
+  return h;
+}
+
+Document from_json(const Json& json, std::vector<Tensor>& tensors) { return Reader(tensors).document({json, "$"}); }
+
+// ---- to JSON ------------------------------------------------------------------------------------------------------
+
+namespace {
+
+class Writer {
+ public:
+  Writer(Encoding encoding, std::vector<Tensor>& tensors) : encoding_(encoding), tensors_(tensors) {}
+
+  // Small entries come first, so that the head of the file shows what it is and how far the run was.
+  Object document(const Document& d) {
+    Object json;
+    json.emplace_back("format", std::string(format_name));
+    json.emplace_back("version", std::int64_t{format_version});
+    add_values(json, "progress", d.progress);
+    if (d.generator) {
+      Object generator;
+      generator.reserve(2);
+      generator.emplace_back("algorithm", std::string(generator_name));
+      generator.emplace_back("key", std::vector<std::int64_t>{(*d.generator)[0], (*d.generator)[1]});
+      json.emplace_back("generator", std::move(generator));
+    }
+    const auto model = [this](const SavedModel& m) { return this->model(m); };
+    if (d.model) json.emplace_back("model", within("model", [&] { return model(*d.model); }));
+    add(json, "models", d.models, model);
+    if (d.optimizer) json.emplace_back("optimizer", within("optimizer", [&] { return state_dict(*d.optimizer); }));
+    add_state_dicts(json, "optimizers", d.optimizers);
+    add_state_dicts(json, "parts", d.parts);
+    return json;
+  }
+
+ private:
+  // Values whose type plain JSON would lose are objects whose one key is the type: numbers that are strings in JSON, and
+  // empty lists.
+  static Json typed(const char* type, Json value) {
+    Object json;
+    json.emplace_back(type, std::move(value));
+    return json;
+  }
+  static Json json_of_real(double v) {
+    if (std::isfinite(v)) return v;
+    char text[number_room];
+    char* const end = print(text, v);
+    return std::string(text + 1, end - 1);  // without the quotes
+  }
+  struct JsonOf {
+    Json operator()(double v) const { return std::isfinite(v) ? Json(v) : typed("f64", json_of_real(v)); }
+    Json operator()(const std::vector<std::int64_t>& v) const { return v.empty() ? typed("i64", Array()) : Json(v); }
+    Json operator()(const std::vector<std::string>& v) const { return v.empty() ? typed("string", Array()) : Json(v); }
+    Json operator()(const std::vector<double>& v) const {
+      if (!v.empty() && std::all_of(v.begin(), v.end(), [](double x) { return std::isfinite(x); })) return v;
+      Array list;
+      for (const double x : v) list.push_back(json_of_real(x));
+      return typed("f64", std::move(list));
+    }
+    template <class T>
+    Json operator()(const T& v) const {
+      return v;
+    }
+  };
+  static Json json_of_value(const Value& value) {
+    return std::visit(JsonOf(), static_cast<const detail::ValueVariant&>(value));
+  }
+
+  // f() with `name` at the end of the path.
+  template <class F>
+  auto within(const std::string& name, const F& f) -> decltype(f()) {
+    const std::size_t before = path_.size();
+    path_ += "." + name;
+    auto json = f();
+    path_.resize(before);
+    return json;
+  }
+  template <class T, class F>
+  Object map(const std::vector<std::pair<std::string, T>>& values, const F& of) {
+    Object json;
+    std::set<std::string_view> names;
+    for (const auto& [name, value] : values) {
+      if (!names.insert(name).second)
+        throw ValueError(fmt::format("[checkpoint] save: there are two of the name {} in {}", in_quotes(name),
+                                     in_quotes(path_ + "." + name)));
+      if (names.size() > max_keys)
+        throw ValueError(
+            fmt::format("[checkpoint] save: {} is one of more than {} names in its object; a checkpoint allows no more",
+                        in_quotes(path_ + "." + name), max_keys));
+      json.emplace_back(name, within(name, [&, &v = value] { return of(v); }));
+    }
+    return json;
+  }
+  // These add the key unless there are no values.
+  template <class T, class F>
+  void add(Object& json, const char* key, const std::vector<std::pair<std::string, T>>& values, const F& of) {
+    if (!values.empty()) json.emplace_back(key, within(key, [&] { return map(values, of); }));
+  }
+  void add_values(Object& json, const char* key, const Attributes& values) { add(json, key, values, json_of_value); }
+  void add_state_dicts(Object& json, const char* key, const std::vector<std::pair<std::string, StateDict>>& parts) {
+    add(json, key, parts, [this](const StateDict& s) { return state_dict(s); });
+  }
+
+  Object description(const ModuleConfig& d) {
+    Object json;
+    json.emplace_back("kind", d.kind);
+    add_values(json, "options", d.options);
+    add(json, "children", d.children, [this](const ModuleConfig& child) { return description(child); });
+    return json;
+  }
+
+  Object tensor(const Tensor& t) {
+    if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", in_quotes(path_)));
+    Object json;
+    json.emplace_back("dtype", std::string(name_of(t.dtype())));
+    const std::vector<std::int64_t> shape(t.shape().begin(), t.shape().end());
+    json.emplace_back("shape", shape.empty() ? Json(Array()) : Json(shape));
+    if (encoding_ == Encoding::base64) json.emplace_back("encoding", std::string("base64"));
+    const auto sum = ::crc32_z(0, static_cast<const Bytef*>(t.raw()), static_cast<std::size_t>(t.bytes()));
+    json.emplace_back("crc32", static_cast<std::int64_t>(sum));
+    json.emplace_back("values", Reference{tensors_.size()});
+    tensors_.push_back(t);
+    return json;
+  }
+  Object tensors(const std::vector<std::pair<std::string, Tensor>>& named) {
+    return map(named, [this](const Tensor& t) { return tensor(t); });
+  }
+
+  Object model(const SavedModel& m) {
+    const auto state = [this](const SavedState& s) {
+      Object json;
+      json.emplace_back("kind", s.kind);
+      if (!s.frozen.empty()) json.emplace_back("frozen", s.frozen);
+      json.emplace_back("leaves", within("leaves", [&] { return tensors(s.leaves); }));
+      return json;
+    };
+    Object json;
+    json.emplace_back("description", within("description", [&] { return description(m.description); }));
+    json.emplace_back("states", within("states", [&] { return map(m.states, state); }));
+    return json;
+  }
+
+  Object state_dict(const StateDict& s) {
+    Object json;
+    add_values(json, "values", s.values);
+    add(json, "tensors", s.tensors, [this](const Tensor& t) { return tensor(t); });
+    add_state_dicts(json, "parts", s.parts);
+    return json;
+  }
+
+  Encoding encoding_;
+  std::vector<Tensor>& tensors_;
+  std::string path_ = "$";
+};
+
+}  // namespace
+
+Object to_json(const Document& document, Encoding encoding, std::vector<Tensor>& tensors) {
+  return Writer(encoding, tensors).document(document);
+}
 
 }  // namespace vg::checkpoint

@@ -1,52 +1,83 @@
-// A strict JSON reader (RFC 8259, UTF-8, no byte order mark), and the Walker that receives its events. We use our own
-// because a parser that reports each value (nlohmann's SAX) reads 60 MB/s; here numbers and base64 go straight from the
-// window into a tensor. tests/unit/checkpoint/test_checkpoint_json.cpp compares it with nlohmann's.
+// The JSON of a checkpoint in memory, in which a tensor's values are a reference to a Tensor. json.cpp converts it from
+// and to a Document; read.cpp makes it from the events of nlohmann's parser, write.cpp prints it. It is no document of
+// nlohmann's, because that one allocates memory when it is destroyed, and copies its values when an object grows.
 #pragma once
 
-#include <set>
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
-#include "voxgrad/framework/checkpoint/input.hpp"
-#include "voxgrad/framework/checkpoint/level.hpp"
+#include "voxgrad/framework/checkpoint/document.hpp"
 
 namespace vg::checkpoint {
 
-/// Forwards the events to the innermost Level and tracks the position in the document for error messages.
-class Walker {
- public:
-  /// `root` receives the one value of the text.
-  explicit Walker(LevelPtr root) { stack_.push_back({std::move(root), false, false, {}, 0, {}}); }
+/// Tensor `index`, in place of an object's "values".
+struct Reference {
+  std::size_t index;
+};
+struct Json;
+using Object = Named<Json>;  ///< in the order of the file
+using Array = std::vector<Json>;
 
-  void scalar(const Scalar& s) { next().scalar(s); }
-  void open(Opened what);
-  void close();
-  void key(const std::string& name);
-  void read_payload_entries(InputFile& in);
-  bool read_payload_string(InputFile& in) { return stack_.back().level->read_payload_string(in); }
-  /// The number of open objects and lists.
-  std::size_t depth() const { return stack_.size() - 1; }
-  /// "$.model.states[\"conv.weight\"].leaves.weight.values[3]"
-  std::string path() const;
-
- private:
-  struct Frame {
-    LevelPtr level;
-    bool object;
-    bool inside;  // at a key or an entry, not at the opening bracket
-    std::string key;
-    std::int64_t entries;
-    std::set<std::string> keys;  // ordered: in a hashed set, keys of equal hashes would take quadratic time
-  };
-  static std::string step(const Frame& f);
-  Level& next();
-
-  std::vector<Frame> stack_;
+/// An array whose entries have one type is a vector of it, unless it is empty. A std::uint64_t is an integer above 2^63 -
+/// 1.
+struct Json
+    : std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, std::vector<std::int64_t>,
+                   std::vector<double>, std::vector<std::string>, Array, Object, Reference> {
+  using variant::variant;
+  template <class T>
+  bool is() const {
+    return std::holds_alternative<T>(*this);
+  }
+  template <class T>
+  const T* as() const {
+    return std::get_if<T>(this);
+  }
+  template <class T>
+  T* as() {
+    return std::get_if<T>(this);
+  }
 };
 
-/// Reads one value and white space to the end of the file. Throws ParseError for any other text, and rethrows the
-/// Levels' exceptions; the input then points behind the last byte that was read. Marks the input at each key of the
-/// outermost object.
-void read_json(InputFile& in, Walker& walker);
+/// The value of a key, or nullptr.
+const Json* find(const Object& object, std::string_view key);
+/// Appends a value to an array of any kind.
+Json& append(Json& array, Json value);
+
+/// A fault of the file. `path` is the JSON path of the value at fault; empty: the value that is being read.
+struct ParseError : std::runtime_error {
+  explicit ParseError(const std::string& what, std::string at = {}) : std::runtime_error(what), path(std::move(at)) {}
+  std::string path;
+};
+
+/// `path` followed by a key: $.model.states["conv.weight"]
+std::string path_of(const std::string& path, std::string_view key);
+/// `path` followed by the number of an entry: $.model.shape[2]
+std::string path_of(const std::string& path, std::size_t entry);
+
+/// What must be read before a tensor's values.
+struct TensorHeader {
+  DType dtype;
+  Shape shape;
+  Encoding encoding;
+};
+/// Throws ParseError if `tensor`, which is at `path`, has no valid "dtype", "shape" and, optionally, "encoding".
+TensorHeader header_of(const Object& tensor, const std::string& path);
+
+/// These throw ParseError for another value of the keys of the document.
+void check_format(const Json& value);
+void check_version(const Json& value);
+std::int64_t as_integer(const Json& value);
+
+/// Throws ParseError, with the path, if the JSON is no Document. Moves the tensors out of `tensors`.
+Document from_json(const Json& json, std::vector<Tensor>& tensors);
+/// The document without "crc32". Its references count from 0 in `tensors`. Throws ValueError if names repeat or a tensor
+/// is undefined.
+Object to_json(const Document& document, Encoding encoding, std::vector<Tensor>& tensors);
 
 }  // namespace vg::checkpoint

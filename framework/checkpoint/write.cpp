@@ -1,226 +1,125 @@
-// Writes a Document as JSON, key by key the counterpart of read.cpp.
-#include <zlib.h>
-
-#include <cmath>
+// Prints a checkpoint: nlohmann prints names and plain values, this file their places, and payload.cpp the values of
+// tensors.
+#include <algorithm>
+#include <iterator>
+#include <type_traits>
+#include <utility>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/checkpoint/document.hpp"
-#include "voxgrad/framework/checkpoint/printer.hpp"
+#include "voxgrad/framework/checkpoint/json.hpp"
+#include "voxgrad/framework/checkpoint/payload.hpp"
+#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 
 namespace {
 
-// Values whose type plain JSON would lose are written as an object whose one key is the type: numbers that are written
-// as strings, and empty lists.
-template <class F>
-void tagged(Printer& out, bool tag, std::string_view type, F&& print_it) {
-  if (tag) out.open_tag(type);
-  print_it();
-  if (tag) out.close_tag();
-}
+class Printer {
+ public:
+  Printer(AtomicFile& out, const std::vector<Tensor>& tensors, Encoding encoding)
+      : out_(out), tensors_(tensors), encoding_(encoding) {
+    out_.keep_sum();
+  }
 
-struct PrintValue {
-  Printer& out;
-  void operator()(bool v) const { out.boolean(v); }
-  void operator()(std::int64_t v) const { out.integer(v); }
-  void operator()(double v) const {
-    tagged(out, !std::isfinite(v), "f64", [&] { out.real(v); });
+  /// Prints an object without its closing brace. `depth` is that of its keys.
+  void open_object(const Object& object, std::size_t depth, const std::string& path) {
+    // one more level for an array within the object
+    if (depth + 1 > static_cast<std::size_t>(max_depth))
+      throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", in_quotes(path), max_depth));
+    out_.put('{');
+    bool first = true;
+    for (const auto& [key, value] : object) {
+      if (!std::exchange(first, false)) out_.put(',');
+      new_line(out_, 2 * depth);
+      const std::string at = path + "." + key;
+      text(key, at);
+      out_.put(": ");
+      print(value, depth, at);
+    }
   }
-  void operator()(const std::string& v) const { out.text(v); }
-  void operator()(const std::vector<std::int64_t>& v) const {
-    tagged(out, v.empty(), "i64", [&] { out.list(v.data(), static_cast<std::int64_t>(v.size()), 16); });
+  void integer(std::int64_t v) { out_.wrote(checkpoint::print(out_.room(number_room), v)); }
+  void text(const std::string& v, const std::string& path) {
+    if (v.size() > max_text)
+      throw ValueError(fmt::format("[checkpoint] save: the string at {} has {} bytes; a checkpoint allows {}",
+                                   in_quotes(path), v.size(), max_text));
+    if (!is_utf8(v)) throw ValueError(fmt::format("[checkpoint] save: the string at {} is not UTF-8", in_quotes(path)));
+    out_.put(nlohmann::json(v).dump());
   }
-  void operator()(const std::vector<double>& v) const {
-    bool tag = v.empty();
-    for (double x : v) tag = tag || !std::isfinite(x);
-    tagged(out, tag, "f64", [&] { out.reals(v); });
+
+ private:
+  void print(const Json& value, std::size_t depth, const std::string& path) {
+    const auto print_it = [&](const auto& v) { print(v, depth, path); };
+    std::visit(print_it, static_cast<const Json::variant&>(value));
   }
-  void operator()(const std::vector<std::string>& v) const {
-    tagged(out, v.empty(), "string", [&] { out.texts(v); });
+  void print(std::nullptr_t, std::size_t, const std::string&) { out_.put("null"); }
+  void print(bool v, std::size_t, const std::string&) { out_.put(v ? "true" : "false"); }
+  void print(std::int64_t v, std::size_t, const std::string&) { integer(v); }
+  void print(std::uint64_t v, std::size_t, const std::string&) { out_.put(std::to_string(v)); }
+  void print(double v, std::size_t, const std::string&) { out_.wrote(print_real(out_.room(number_room), v)); }
+  void print(const std::string& v, std::size_t, const std::string& path) { text(v, path); }
+  void print(const Object& object, std::size_t depth, const std::string& path) {
+    if (states_a_type(object)) {  // {"f64": "nan"} is on one line
+      out_.put('{');
+      text(object.front().first, path);
+      out_.put(": ");
+      print(object.front().second, depth, path);
+    } else {
+      open_object(object, depth + 1, path);
+      if (!object.empty()) new_line(out_, 2 * depth);
+    }
+    out_.put('}');
   }
+  static bool states_a_type(const Object& object) {
+    constexpr std::string_view types[] = {"f64", "i64", "string"};
+    return object.size() == 1 && !object.front().second.is<Object>() &&
+           std::find(std::begin(types), std::end(types), object.front().first) != std::end(types);
+  }
+  // On one line, or on lines of a fixed number of entries.
+  template <class T>
+  void print(const std::vector<T>& entries, std::size_t depth, const std::string& path) {
+    constexpr std::size_t per_line = std::is_same_v<T, std::int64_t> ? 16 : 8;
+    const bool broken = entries.size() > per_line;
+    out_.put('[');
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (i != 0) out_.put(broken && i % per_line == 0 ? "," : ", ");
+      if (broken && i % per_line == 0) new_line(out_, 2 * (depth + 1));
+      print(entries[i], depth, path);
+    }
+    if (broken) new_line(out_, 2 * depth);
+    out_.put(']');
+  }
+  void print(Reference r, std::size_t depth, const std::string&) { tensor(tensors_[r.index], depth); }
+  void tensor(const Tensor& t, std::size_t depth) {
+    if (encoding_ == Encoding::base64)
+      write_base64(out_, t);
+    else
+      write_decimals(out_, t, 2 * (depth + 1));
+  }
+
+  AtomicFile& out_;
+  const std::vector<Tensor>& tensors_;
+  Encoding encoding_;
 };
-
-void print_values(Printer& out, const Attributes& values) {
-  out.open_object();
-  for (const auto& [name, value] : values) {
-    out.key(name);
-    std::visit(PrintValue{out}, value);
-  }
-  out.close_object();
-}
-
-// The printer, and the encoding of tensors.
-struct Out : Printer {
-  Out(AtomicFile& file, Encoding e) : Printer(file), encoding(e) {}
-  Encoding encoding;
-};
-
-void print_tensor(Out& out, const std::string& name, const Tensor& t) {
-  out.key(name);
-  if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", in_quotes(name)));
-  const auto* const bytes = static_cast<const unsigned char*>(t.raw());
-  const auto size = static_cast<std::size_t>(t.bytes());
-  out.open_object();
-  out.key("dtype");
-  out.text(name_of(t.dtype()));
-  out.key("shape");
-  out.list(t.shape().data(), t.rank(), Shape::max_rank);
-  if (out.encoding == Encoding::base64) {
-    out.key("encoding");
-    out.text("base64");
-  }
-  out.key("crc32");
-  out.integer(static_cast<std::int64_t>(::crc32_z(0, bytes, size)));
-  out.key("values");
-  if (out.encoding == Encoding::base64)
-    out.base64(bytes, size);
-  else
-    dispatch(t.dtype(), [&](auto tag) { out.list(t.data<decltype(tag)>(), t.numel(), t.dtype() == f64 ? 4 : 8); });
-  out.close_object();
-}
-
-void print_tensors(Out& out, const std::vector<std::pair<std::string, Tensor>>& tensors) {
-  out.open_object();
-  for (const auto& [name, t] : tensors) print_tensor(out, name, t);
-  out.close_object();
-}
-
-void print_description(Printer& out, const ModuleConfig& d) {
-  out.open_object();
-  out.key("kind");
-  out.text(d.kind);
-  if (!d.options.empty()) {
-    out.key("options");
-    print_values(out, d.options);
-  }
-  if (!d.children.empty()) {
-    out.key("children");
-    out.open_object();
-    for (const auto& [name, child] : d.children) {
-      out.key(name);
-      print_description(out, child);
-    }
-    out.close_object();
-  }
-  out.close_object();
-}
-
-void print_model(Out& out, const SavedModel& model) {
-  out.open_object();
-  out.key("description");
-  print_description(out, model.description);
-  out.key("states");
-  out.open_object();
-  for (const auto& [path, state] : model.states) {
-    out.key(path);
-    out.open_object();
-    out.key("kind");
-    out.text(state.kind);
-    if (!state.frozen.empty()) {
-      out.key("frozen");
-      out.texts(state.frozen);
-    }
-    out.key("leaves");
-    print_tensors(out, state.leaves);
-    out.close_object();
-  }
-  out.close_object();
-  out.close_object();
-}
-
-void print_bundle(Out& out, const StateDict& bundle);
-
-void print_bundles(Out& out, const std::vector<std::pair<std::string, StateDict>>& bundles) {
-  out.open_object();
-  for (const auto& [name, b] : bundles) {
-    out.key(name);
-    print_bundle(out, b);
-  }
-  out.close_object();
-}
-
-void print_bundle(Out& out, const StateDict& bundle) {
-  out.open_object();
-  if (!bundle.values.empty()) {
-    out.key("values");
-    print_values(out, bundle.values);
-  }
-  if (!bundle.tensors.empty()) {
-    out.key("tensors");
-    print_tensors(out, bundle.tensors);
-  }
-  if (!bundle.parts.empty()) {
-    out.key("parts");
-    print_bundles(out, bundle.parts);
-  }
-  out.close_object();
-}
-
-void print_generator(Printer& out, const random::Key& key) {
-  const std::int64_t words[] = {key[0], key[1]};
-  out.open_object();
-  out.key("algorithm");
-  out.text(generator_name);
-  out.key("key");
-  out.list(words, 2, 2);
-  out.close_object();
-}
-
-// Small entries come first, so that the head of the file shows what it is and how far the run was.
-void print_document(Out& out, const Document& d) {
-  out.open_object();
-  out.key("format");
-  out.text(format_name);
-  out.key("version");
-  out.integer(format_version);
-  if (!d.progress.empty()) {
-    out.key("progress");
-    print_values(out, d.progress);
-  }
-  if (d.generator) {
-    out.key("generator");
-    print_generator(out, *d.generator);
-  }
-  if (d.model) {
-    out.key("model");
-    print_model(out, *d.model);
-  }
-  if (!d.models.empty()) {
-    out.key("models");
-    out.open_object();
-    for (const auto& [name, model] : d.models) {
-      out.key(name);
-      print_model(out, model);
-    }
-    out.close_object();
-  }
-  if (d.optimizer) {
-    out.key("optimizer");
-    print_bundle(out, *d.optimizer);
-  }
-  if (!d.optimizers.empty()) {
-    out.key("optimizers");
-    print_bundles(out, d.optimizers);
-  }
-  if (!d.parts.empty()) {
-    out.key("parts");
-    print_bundles(out, d.parts);
-  }
-  out.sum("crc32");
-  out.close_object();
-}
 
 }  // namespace
 
 void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options) {
+  std::vector<Tensor> tensors;
+  const Object json = to_json(document, options.encoding, tensors);
   sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // leftovers of killed saves
   AtomicFile file("[checkpoint] save:", path);
-  Out out(file, options.encoding);
-  print_document(out, document);
+  Printer printer(file, tensors, options.encoding);
+  printer.open_object(json, 1, "$");
+  file.put(",");
+  new_line(file, 2);
+  const std::uint32_t sum = file.sum();
+  file.put("\"crc32\": ");
+  printer.integer(sum);
+  file.put("\n}\n");
   file.commit();
 }
 

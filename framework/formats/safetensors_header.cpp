@@ -139,7 +139,7 @@ class Walker final : public nlohmann::json_sax<nlohmann::json> {
   At at_ = At::outside;
   std::string key_, top_key_;
   std::size_t offsets_ = 0;
-  std::set<std::string> names_, metadata_keys_, entry_keys_;  // ordered: see Walker::Frame of checkpoints
+  std::set<std::string> names_, metadata_keys_, entry_keys_;  // ordered: see Builder::Frame in checkpoint/read.cpp
 };
 
 }  // namespace
