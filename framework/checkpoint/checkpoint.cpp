@@ -1,26 +1,21 @@
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 
-#include <functional>
-
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
-#include "voxgrad/framework/checkpoint/match.hpp"
+#include "voxgrad/framework/checkpoint/restore.hpp"
 
 namespace vg {
 
 using checkpoint::Assignment;
 using checkpoint::Document;
-using checkpoint::match_description;
+using checkpoint::match_model;
 using checkpoint::match_part;
-using checkpoint::match_states;
 using checkpoint::Problems;
 using checkpoint::SavedModel;
 
 namespace {
-
-// ------------------------------------------------------------------------------------------------------------- saving
 
 // A module that does not override kind() has the kind "Module".
 void require_kinds(const std::string& path, const ModuleConfig& d) {
@@ -45,71 +40,6 @@ SavedModel saved_model(const Module& model) {
     saved.states.emplace_back(path, std::move(s));
   }
   return saved;
-}
-
-// ------------------------------------------------------------------------------------------------------------ loading
-
-void throw_problems(const std::filesystem::path& path, const Problems& problems) {
-  if (problems.empty()) return;
-  throw ValueError(fmt::format("[checkpoint] load: {} does not fit and nothing was loaded; {} problem{}:\n  {}",
-                               path.string(), problems.size(), problems.size() == 1 ? "" : "s",
-                               fmt::join(problems, "\n  ")));
-}
-
-std::vector<Assignment> match_model(const SavedModel& saved, Module& model, const LoadOptions& options,
-                                    LoadReport& report, Problems& problems) {
-  std::vector<Assignment> assignments = match_states(saved, model.states(), options, report, problems);
-  if (!options.check_description || !options.strict || !options.whole()) return assignments;
-  const std::size_t before = problems.size();
-  match_description(saved.description, model.description(), problems);
-  if (problems.size() != before)
-    problems.emplace_back(
-        "(where only descriptions differ: vg::LoadOptions{.check_description = false} loads all the same)");
-  return assignments;
-}
-
-// Runs the added steps in reverse order when it is destroyed, unless done() was called. Loading parts that were checked
-// should not throw, but parts can be user code, and memory can run out.
-class Rollback {
- public:
-  ~Rollback() {
-    for (auto it = steps_.rbegin(); it != steps_.rend(); ++it) {
-      try {
-        (*it)();
-      } catch (...) {  // the first exception is already propagating
-      }
-    }
-  }
-  void add(std::function<void()> step) { steps_.push_back(std::move(step)); }
-  void done() { steps_.clear(); }
-
- private:
-  std::vector<std::function<void()>> steps_;
-};
-
-void apply_model(const std::vector<Assignment>& assignments, Rollback& rollback) {
-  struct Before {
-    State state;
-    std::string leaf;
-    Tensor value;
-    Variable grad;
-    bool frozen;
-  };
-  std::vector<Before> before;
-  for (const Assignment& m : assignments)
-    before.push_back({m.state, m.leaf, m.state[m.leaf].value(), m.state[m.leaf].grad(), m.state.frozen(m.leaf)});
-  rollback.add([before = std::move(before)]() mutable {
-    for (Before& b : before) {
-      Assignment{b.state, b.leaf, b.value, b.frozen}.apply();
-      if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
-    }
-  });
-  for (Assignment m : assignments) m.apply();
-}
-
-void apply_part(const StateDict& saved, Stateful& part, Rollback& rollback) {
-  rollback.add([&part, old = part.save_state()]() { part.load_state(old); });
-  part.load_state(saved);
 }
 
 }  // namespace
@@ -206,7 +136,7 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
     return saved && wanted;
   };
   std::vector<Assignment> assignments;
-  std::vector<std::pair<const StateDict*, Stateful*>> fitting;
+  std::vector<checkpoint::PartAssignment> fitting;
   const auto match = [&](const std::string& name, const StateDict& saved, Stateful& part) {
     Problems found;
     match_part(name, saved, part, found);
@@ -249,12 +179,7 @@ LoadReport Checkpoint::load(const std::filesystem::path& path, const LoadOptions
       generator_ == nullptr ? file.generator.has_value() : there(file.generator.has_value(), true, "generator");
   if (generator) report.loaded.emplace_back("generator");
   match_named(file.parts, parts_, part_name, match);
-  throw_problems(path, problems);
-
-  Rollback rollback;
-  apply_model(assignments, rollback);
-  for (const auto& [saved, part] : fitting) apply_part(*saved, *part, rollback);
-  rollback.done();
+  checkpoint::restore(path, problems, assignments, fitting);
   if (generator) (generator_ != nullptr ? *generator_ : random::default_generator()).set_key(*file.generator);
   progress = std::move(file.progress);
   return report;
@@ -273,10 +198,7 @@ LoadReport load(Module& model, const std::filesystem::path& path, const LoadOpti
   std::vector<Assignment> assignments;
   if (const SavedModel* saved = checkpoint::find_model(file, options.model, problems))
     assignments = match_model(*saved, model, options, report, problems);
-  throw_problems(path, problems);
-  Rollback rollback;
-  apply_model(assignments, rollback);
-  rollback.done();
+  checkpoint::restore(path, problems, assignments);
   return report;
 }
 

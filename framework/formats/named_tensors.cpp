@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/checkpoint/match.hpp"
+#include "voxgrad/framework/checkpoint/restore.hpp"
 
 namespace vg {
 

@@ -9,7 +9,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
-#include "voxgrad/framework/checkpoint/match.hpp"
+#include "voxgrad/framework/checkpoint/restore.hpp"
 #include "voxgrad/layers/registry/registry_options.hpp"
 
 namespace vg {
@@ -101,12 +101,8 @@ std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std:
   }
   take_dtypes(*saved, *model);
   LoadReport report;
-  auto moves = checkpoint::match_states(*saved, model->states(), {}, report, problems);
-  checkpoint::match_description(saved->description, model->description(), problems);
-  if (!problems.empty())
-    throw fail(fmt::format("the model made from its description is not the one that was saved; {} problem{}:\n  {}",
-                           problems.size(), problems.size() == 1 ? "" : "s", fmt::join(problems, "\n  ")));
-  for (checkpoint::Assignment& move : moves) move.apply();
+  const auto assignments = checkpoint::match_model(*saved, *model, {}, report, problems);
+  checkpoint::restore(path, problems, assignments);
   return model;
 }
 

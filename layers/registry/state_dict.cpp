@@ -7,7 +7,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/checkpoint/match.hpp"
+#include "voxgrad/framework/checkpoint/restore.hpp"
 #include "voxgrad/layers/registry/torch_layout.hpp"
 
 namespace vg {

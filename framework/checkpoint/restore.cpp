@@ -1,13 +1,15 @@
-#include "voxgrad/framework/checkpoint/match.hpp"
+#include "voxgrad/framework/checkpoint/restore.hpp"
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <map>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/checkpoint/text.hpp"
 
@@ -272,24 +274,24 @@ const SavedModel* find_model(const Document& file, const std::string& name, Prob
   return nullptr;
 }
 
-void Assignment::apply() {
-  state.set(leaf, value);
-  if (frozen && *frozen != state.frozen(leaf)) *frozen ? state.freeze(leaf) : state.unfreeze(leaf);
-}
-
-std::vector<Assignment> match_states(const SavedModel& saved, const States& states, const LoadOptions& options,
-                                     LoadReport& report, Problems& problems) {
+std::vector<Assignment> match_model(const SavedModel& saved, Module& model, const LoadOptions& options,
+                                    LoadReport& report, Problems& problems) {
+  const States states = model.states();
   const States wanted = options.prefix.empty() ? states : states.under(options.prefix);
   if (wanted.empty() && !options.prefix.empty())
     problems.push_back(fmt::format("prefix: the model has no state below {}", in_quotes(options.prefix)));
   const SavedStates found = selected(saved.states, options, problems);
   if (options.strict) match_all(found, wanted, problems);
-  if (!problems.empty()) return {};
-  return match_leaves(found, wanted, options.strict && options.whole(), report);
-}
-
-void match_description(const ModuleConfig& saved, const ModuleConfig& now, Problems& problems) {
-  match_module("", saved, now, problems);
+  std::vector<Assignment> assignments;
+  if (problems.empty()) assignments = match_leaves(found, wanted, options.strict && options.whole(), report);
+  if (!options.check_description || !options.strict || !options.whole()) return assignments;
+  const std::size_t before = problems.size();
+  match_module("", saved.description, model.description(), problems);
+  if (problems.size() != before)
+    problems.emplace_back(
+        "(where only descriptions differ: vg::load with vg::LoadOptions{.check_description = false} loads all the "
+        "same)");
+  return assignments;
 }
 
 void match_part(const std::string& name, const StateDict& saved, const Stateful& part, Problems& problems) {
@@ -300,6 +302,70 @@ void match_part(const std::string& name, const StateDict& saved, const Stateful&
   } catch (const std::exception& e) {
     problems.push_back(name + ": " + e.what());
   }
+}
+
+namespace {
+
+// Runs the added steps in reverse order when it is destroyed, unless done() was called. Loading parts that were checked
+// should not throw, but parts can be user code, and memory can run out.
+class Rollback {
+ public:
+  ~Rollback() {
+    for (auto it = steps_.rbegin(); it != steps_.rend(); ++it) {
+      try {
+        (*it)();
+      } catch (...) {  // the first exception is already propagating
+      }
+    }
+  }
+  void add(std::function<void()> step) { steps_.push_back(std::move(step)); }
+  void done() { steps_.clear(); }
+
+ private:
+  std::vector<std::function<void()>> steps_;
+};
+
+void assign(const Assignment& a) {
+  State state = a.state;
+  state.set(a.leaf, a.value);
+  if (a.frozen && *a.frozen != state.frozen(a.leaf)) *a.frozen ? state.freeze(a.leaf) : state.unfreeze(a.leaf);
+}
+
+void assign_leaves(const std::vector<Assignment>& assignments, Rollback& rollback) {
+  struct Before {
+    State state;
+    std::string leaf;
+    Tensor value;
+    Variable grad;
+    bool frozen;
+  };
+  std::vector<Before> before;
+  for (const Assignment& m : assignments)
+    before.push_back({m.state, m.leaf, m.state[m.leaf].value(), m.state[m.leaf].grad(), m.state.frozen(m.leaf)});
+  rollback.add([before = std::move(before)]() mutable {
+    for (Before& b : before) {
+      assign({b.state, b.leaf, b.value, b.frozen});
+      if (b.grad.defined()) b.state.set_grad(b.leaf, b.grad);
+    }
+  });
+  for (const Assignment& m : assignments) assign(m);
+}
+
+}  // namespace
+
+void restore(const std::filesystem::path& path, const Problems& problems, const std::vector<Assignment>& leaves,
+             const std::vector<PartAssignment>& parts) {
+  if (!problems.empty())
+    throw ValueError(fmt::format("[checkpoint] load: {} does not fit and nothing was loaded; {} problem{}:\n  {}",
+                                 path.string(), problems.size(), problems.size() == 1 ? "" : "s",
+                                 fmt::join(problems, "\n  ")));
+  Rollback rollback;
+  assign_leaves(leaves, rollback);
+  for (const auto& [saved, part] : parts) {
+    rollback.add([part = part, old = part->save_state()]() { part->load_state(old); });
+    part->load_state(*saved);
+  }
+  rollback.done();
 }
 
 }  // namespace vg::checkpoint
