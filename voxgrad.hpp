@@ -13,7 +13,6 @@
 #include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
-#include "voxgrad/framework/checkpoint/snapshot.hpp"
 #include "voxgrad/framework/formats/formats.hpp"
 #include "voxgrad/framework/formats/named_tensors.hpp"
 #include "voxgrad/framework/kernels/algorithm.hpp"

@@ -13,7 +13,7 @@
 #include <fmt/format.h>
 
 #include "support/options.hpp"
-#include "voxgrad/framework/checkpoint/text.hpp"
+#include "voxgrad/framework/checkpoint/numbers.hpp"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "voxgrad/framework/checkpoint/snapshot.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
 
 namespace vg {
 

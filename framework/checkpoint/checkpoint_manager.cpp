@@ -12,7 +12,7 @@
 
 #include <fmt/format.h>
 
-#include "voxgrad/framework/checkpoint/snapshot.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
 #include "voxgrad/framework/system/list_directory.hpp"
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "voxgrad/framework/base/random.hpp"
-#include "voxgrad/framework/checkpoint/options.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/nn/description.hpp"
 
 namespace vg::checkpoint {

@@ -11,9 +11,8 @@
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/checkpoint/base64.hpp"
 #include "voxgrad/framework/checkpoint/json.hpp"
-#include "voxgrad/framework/checkpoint/text.hpp"
+#include "voxgrad/framework/checkpoint/numbers.hpp"
 
 namespace vg::checkpoint {
 

@@ -4,10 +4,12 @@
 #include <cstdint>
 
 #include "voxgrad/framework/base/tensor.hpp"
-#include "voxgrad/framework/checkpoint/input.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
+#include "voxgrad/framework/system/input_file.hpp"
 
 namespace vg::checkpoint {
+
+using detail::InputFile;
 
 /// Reads the entries of a JSON array up to its closing bracket. `entry` is the number of the entry that is being read, or
 /// -1 behind the last one.

@@ -20,6 +20,8 @@ namespace vg::checkpoint {
 
 namespace {
 
+constexpr const char* cannot_read = "[checkpoint] load: cannot read";
+
 /// The events of nlohmann's parser (its SAX interface). They build a Json; nlohmann's own builder would take quadratic
 /// time for objects of many keys, and has neither limits nor paths.
 class Builder {
@@ -249,7 +251,7 @@ IoError error_at(const InputFile& file, const std::filesystem::path& path, const
 
 // The error for the value at e.path of a file that was parsed: the file is parsed again up to it.
 IoError error_at_value(const std::filesystem::path& path, const ParseError& e) {
-  InputFile file(path);
+  InputFile file(cannot_read, path);
   Builder builder(file, e.path);
   try {
     parse(file, builder);
@@ -279,7 +281,7 @@ void upgrade(ModuleConfig& module, int version) {
 }  // namespace
 
 Document read(const std::filesystem::path& path) {
-  InputFile file(path);
+  InputFile file(cannot_read, path);
   check_is_json(file, path);
   Builder builder(file);
   Document document;

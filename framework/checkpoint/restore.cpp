@@ -11,7 +11,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
-#include "voxgrad/framework/checkpoint/text.hpp"
+#include "voxgrad/framework/checkpoint/numbers.hpp"
 
 namespace vg::checkpoint {
 

@@ -11,8 +11,8 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/checkpoint/json.hpp"
+#include "voxgrad/framework/checkpoint/numbers.hpp"
 #include "voxgrad/framework/checkpoint/payload.hpp"
-#include "voxgrad/framework/checkpoint/text.hpp"
 
 namespace vg::checkpoint {
 

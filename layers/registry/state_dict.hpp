@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "voxgrad/framework/checkpoint/options.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/formats/named_tensors.hpp"
 #include "voxgrad/framework/nn/module.hpp"
 

@@ -18,11 +18,10 @@
 #include "support/checkpoint_versions.hpp"
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/base/memory.hpp"
-#include "voxgrad/framework/checkpoint/base64.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
-#include "voxgrad/framework/checkpoint/input.hpp"
-#include "voxgrad/framework/checkpoint/text.hpp"
+#include "voxgrad/framework/checkpoint/numbers.hpp"
+#include "voxgrad/framework/system/input_file.hpp"
 
 using Catch::Matchers::Contains;
 using namespace vg::test;
@@ -90,7 +89,7 @@ TEST_CASE("checkpoint: an object of many keys takes no quadratic time") {
 TEST_CASE("checkpoint: a file may grow after it was opened") {
   const TempDir folder;
   const auto path = folder.write("a.json", "abc");
-  InputFile in(path);  // chooses a window for a small file
+  vg::detail::InputFile in("[test]", path);  // chooses a window for a small file
   std::ofstream(path, std::ios::app) << std::string(200000, 'x');
   in.need(std::size_t{1} << 16);
   CHECK(in.end() - in.begin() >= 1 << 16);

@@ -1,18 +1,21 @@
-// The input of the checkpoint reader: a window that moves forward over the file and tracks position, line and checksum.
+// Reads a file through a window that moves forward over it, and tracks the position, the line and the checksum.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "voxgrad/framework/system/regular_file.hpp"
 
-namespace vg::checkpoint {
+namespace vg::detail {
 
 class InputFile {
  public:
-  /// Throws IoError for a path that is missing, cannot be opened or is no regular file.
-  explicit InputFile(const std::filesystem::path& path);
+  /// `where` begins the messages: "[checkpoint] load: cannot read". Throws IoError for a path that is missing, cannot be
+  /// opened or is no regular file.
+  InputFile(std::string_view where, const std::filesystem::path& path);
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
@@ -48,8 +51,8 @@ class InputFile {
   void refill(std::size_t bytes);
   [[noreturn]] void fail() const;
 
-  std::filesystem::path path_;
-  detail::RegularFile file_;
+  std::string name_;  // the beginning of messages, with the path
+  RegularFile file_;
   std::size_t capacity_ = std::size_t{1} << 18;
   std::unique_ptr<char[]> buffer_;
   const char* next_ = nullptr;
@@ -61,4 +64,4 @@ class InputFile {
   bool at_end_ = false;
 };
 
-}  // namespace vg::checkpoint
+}  // namespace vg::detail

@@ -1,4 +1,4 @@
-#include "voxgrad/framework/checkpoint/input.hpp"
+#include "voxgrad/framework/system/input_file.hpp"
 
 #include <unistd.h>
 #include <zlib.h>
@@ -12,9 +12,10 @@
 
 #include "voxgrad/framework/base/error.hpp"
 
-namespace vg::checkpoint {
+namespace vg::detail {
 
-InputFile::InputFile(const std::filesystem::path& path) : path_(path), file_("[checkpoint] load: cannot read", path) {
+InputFile::InputFile(std::string_view where, const std::filesystem::path& path)
+    : name_(fmt::format("{} {}", where, path.string())), file_(where, path) {
   make_window();
 }
 
@@ -28,10 +29,7 @@ void InputFile::make_window() {
   next_ = end_ = summed_ = buffer_.get();
 }
 
-void InputFile::fail() const {
-  throw IoError(
-      fmt::format("[checkpoint] load: cannot read {}: {}", path_.string(), std::generic_category().message(errno)));
-}
+void InputFile::fail() const { throw IoError(fmt::format("{}: {}", name_, std::generic_category().message(errno))); }
 
 std::uint32_t InputFile::sum_before(std::size_t bytes) const {
   const auto count = static_cast<std::size_t>(next_ - summed_) - bytes;
@@ -74,4 +72,4 @@ std::int64_t InputFile::left() const {
   return std::max<std::int64_t>(file_.size() - before_ - (next_ - buffer_.get()), end_ - next_);
 }
 
-}  // namespace vg::checkpoint
+}  // namespace vg::detail
