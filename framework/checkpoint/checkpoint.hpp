@@ -93,9 +93,9 @@ struct Document;
 }
 
 /// The data that a checkpoint would write, kept apart from the run, so that another thread can write it while training
-/// goes on. Checkpoint::snapshot() makes one in microseconds: its tensors are shared with the run, and code that changes one
-/// copies it first (State::writable, optimizers). A Snapshot belongs to one thread at a time; it may be moved to
-/// another.
+/// goes on. Checkpoint::snapshot() makes one in microseconds: its tensors are shared with the run, and code that
+/// changes one copies it first (State::writable, optimizers). A Snapshot belongs to one thread at a time; it may be
+/// moved to another.
 class Snapshot {
  public:
   explicit Snapshot(checkpoint::Document document);

@@ -1,6 +1,7 @@
-// The JSON of a checkpoint in memory, in which a tensor's values are a reference to a Tensor. json.cpp converts it from
-// and to a Document; read.cpp makes it from the events of nlohmann's parser, write.cpp prints it. It is no document of
-// nlohmann's, because that one allocates memory when it is destroyed, and copies its values when an object grows.
+// The JSON of a checkpoint in memory, in which a tensor's values are a reference to a Tensor. read.cpp makes it from
+// the events of nlohmann's parser, and json.cpp makes a Document of it; write.cpp makes it from a Document and prints
+// it. It is no document of nlohmann's, because that one allocates memory when it is destroyed, and copies its values
+// when an object grows.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +25,8 @@ struct Json;
 using Object = Named<Json>;  ///< in the order of the file
 using Array = std::vector<Json>;
 
-/// An array whose entries have one type is a vector of it, unless it is empty. A std::uint64_t is an integer above 2^63 -
-/// 1.
+/// An array whose entries have one type is a vector of it, unless it is empty. A std::uint64_t is an integer above 2^63
+/// - 1.
 struct Json
     : std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, std::vector<std::int64_t>,
                    std::vector<double>, std::vector<std::string>, Array, Object, Reference> {
@@ -76,8 +77,5 @@ std::int64_t as_integer(const Json& value);
 
 /// Throws ParseError, with the path, if the JSON is no Document. Moves the tensors out of `tensors`.
 Document from_json(const Json& json, std::vector<Tensor>& tensors);
-/// The document without "crc32". Its references count from 0 in `tensors`. Throws ValueError if names repeat or a tensor
-/// is undefined.
-Object to_json(const Document& document, Encoding encoding, std::vector<Tensor>& tensors);
 
 }  // namespace vg::checkpoint

@@ -11,12 +11,13 @@ namespace vg::checkpoint {
 
 using detail::InputFile;
 
-/// Reads the entries of a JSON array up to its closing bracket. `entry` is the number of the entry that is being read, or
+/// Reads the entries of a JSON array up to its closing bracket. `entry` is the number of the entry that is being read,
+/// or
 /// -1 behind the last one.
 /// Throws ParseError unless there are as many valid numbers as the shape has; the input then points behind the fault.
 Tensor read_decimals(InputFile& in, const Shape& shape, DType dtype, std::int64_t& entry);
-/// Reads the base64 of a JSON string up to its closing quote. Throws ParseError likewise, and before it allocates memory
-/// if the rest of the file cannot hold the values.
+/// Reads the base64 of a JSON string up to its closing quote. Throws ParseError likewise, and before it allocates
+/// memory if the rest of the file cannot hold the values.
 Tensor read_base64(InputFile& in, const Shape& shape, DType dtype);
 
 /// Prints a JSON array on one line, or on lines of 8 entries (f64: 4) that begin with `indent` spaces. The number per

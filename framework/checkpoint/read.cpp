@@ -1,6 +1,6 @@
-// Reads a checkpoint. nlohmann's parser pulls the text of the file one byte at a time; the values of tensors never reach
-// it. Where a tensor's "values" open, the iterator hands the input to payload.cpp, which stops before the closing bracket
-// or quote, so that the parser finds an empty array or string. The events of the parser make a Json (json.hpp).
+// Reads a checkpoint. nlohmann's parser pulls the text of the file one byte at a time; the values of tensors never
+// reach it. Where a tensor's "values" open, the iterator hands the input to payload.cpp, which stops before the closing
+// bracket or quote, so that the parser finds an empty array or string. The events of the parser make a Json (json.hpp).
 #include <algorithm>
 #include <iterator>
 #include <optional>

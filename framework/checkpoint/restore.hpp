@@ -37,8 +37,8 @@ std::vector<std::pair<std::string, std::size_t>> select_paths(const std::vector<
 const SavedModel* find_model(const Document& file, const std::string& name, Problems& problems);
 /// The assignments of saved leaves to a model's states, as the options say. Strict: everything must fit, else there are
 /// problems: missing and unexpected states and leaves; different kinds, dtypes and shapes; a prefix or rename that
-/// matches nothing; different kinds, options and children of modules. Not strict: assigns the leaves that fit and reports
-/// the rest. Two states of the file for one of the model are always a problem.
+/// matches nothing; different kinds, options and children of modules. Not strict: assigns the leaves that fit and
+/// reports the rest. Two states of the file for one of the model are always a problem.
 std::vector<Assignment> match_model(const SavedModel& saved, Module& model, const LoadOptions& options,
                                     LoadReport& report, Problems& problems);
 /// Adds the problems that part.check_state(saved) returns; its exceptions become problems too.

@@ -1,7 +1,11 @@
-// Prints a checkpoint: nlohmann prints names and plain values, this file their places, and payload.cpp the values of
-// tensors.
+// Writes a checkpoint: makes its Json, then prints that. nlohmann prints strings, this file their places, and
+// payload.cpp the values of tensors.
+#include <zlib.h>
+
 #include <algorithm>
+#include <cmath>
 #include <iterator>
+#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -17,6 +21,153 @@
 namespace vg::checkpoint {
 
 namespace {
+
+// Makes the document of a Document, without "crc32". References count from 0 in `tensors`.
+class Writer {
+ public:
+  Writer(Encoding encoding, std::vector<Tensor>& tensors) : encoding_(encoding), tensors_(tensors) {}
+
+  // Small entries come first, so that the head of the file shows what it is and how far the run was.
+  Object document(const Document& d) {
+    Object json;
+    json.emplace_back("format", std::string(format_name));
+    json.emplace_back("version", std::int64_t{format_version});
+    add_values(json, "progress", d.progress);
+    if (d.generator) {
+      Object generator;
+      generator.reserve(2);
+      generator.emplace_back("algorithm", std::string(generator_name));
+      generator.emplace_back("key", std::vector<std::int64_t>{(*d.generator)[0], (*d.generator)[1]});
+      json.emplace_back("generator", std::move(generator));
+    }
+    const auto model = [this](const SavedModel& m) { return this->model(m); };
+    if (d.model) json.emplace_back("model", within("model", [&] { return model(*d.model); }));
+    add(json, "models", d.models, model);
+    if (d.optimizer) json.emplace_back("optimizer", within("optimizer", [&] { return state_dict(*d.optimizer); }));
+    add_state_dicts(json, "optimizers", d.optimizers);
+    add_state_dicts(json, "parts", d.parts);
+    return json;
+  }
+
+ private:
+  // Values whose type plain JSON would lose are objects whose one key is the type: numbers that are strings in JSON,
+  // and empty lists.
+  static Json typed(const char* type, Json value) {
+    Object json;
+    json.emplace_back(type, std::move(value));
+    return json;
+  }
+  static Json json_of_real(double v) {
+    if (std::isfinite(v)) return v;
+    char text[number_room];
+    char* const end = print(text, v);
+    return std::string(text + 1, end - 1);  // without the quotes
+  }
+  struct JsonOf {
+    Json operator()(double v) const { return std::isfinite(v) ? Json(v) : typed("f64", json_of_real(v)); }
+    Json operator()(const std::vector<std::int64_t>& v) const { return v.empty() ? typed("i64", Array()) : Json(v); }
+    Json operator()(const std::vector<std::string>& v) const { return v.empty() ? typed("string", Array()) : Json(v); }
+    Json operator()(const std::vector<double>& v) const {
+      if (!v.empty() && std::all_of(v.begin(), v.end(), [](double x) { return std::isfinite(x); })) return v;
+      Array list;
+      for (const double x : v) list.push_back(json_of_real(x));
+      return typed("f64", std::move(list));
+    }
+    template <class T>
+    Json operator()(const T& v) const {
+      return v;
+    }
+  };
+  static Json json_of_value(const Value& value) {
+    return std::visit(JsonOf(), static_cast<const detail::ValueVariant&>(value));
+  }
+
+  // f() with `name` at the end of the path.
+  template <class F>
+  auto within(const std::string& name, const F& f) -> decltype(f()) {
+    const std::size_t before = path_.size();
+    path_ += "." + name;
+    auto json = f();
+    path_.resize(before);
+    return json;
+  }
+  template <class T, class F>
+  Object map(const std::vector<std::pair<std::string, T>>& values, const F& of) {
+    Object json;
+    std::set<std::string_view> names;
+    for (const auto& [name, value] : values) {
+      if (!names.insert(name).second)
+        throw ValueError(fmt::format("[checkpoint] save: there are two of the name {} in {}", in_quotes(name),
+                                     in_quotes(path_ + "." + name)));
+      if (names.size() > max_keys)
+        throw ValueError(
+            fmt::format("[checkpoint] save: {} is one of more than {} names in its object; a checkpoint allows no more",
+                        in_quotes(path_ + "." + name), max_keys));
+      json.emplace_back(name, within(name, [&, &v = value] { return of(v); }));
+    }
+    return json;
+  }
+  // These add the key unless there are no values.
+  template <class T, class F>
+  void add(Object& json, const char* key, const std::vector<std::pair<std::string, T>>& values, const F& of) {
+    if (!values.empty()) json.emplace_back(key, within(key, [&] { return map(values, of); }));
+  }
+  void add_values(Object& json, const char* key, const Attributes& values) { add(json, key, values, json_of_value); }
+  void add_state_dicts(Object& json, const char* key, const std::vector<std::pair<std::string, StateDict>>& parts) {
+    add(json, key, parts, [this](const StateDict& s) { return state_dict(s); });
+  }
+
+  Object description(const ModuleConfig& d) {
+    Object json;
+    json.emplace_back("kind", d.kind);
+    add_values(json, "options", d.options);
+    add(json, "children", d.children, [this](const ModuleConfig& child) { return description(child); });
+    return json;
+  }
+
+  Object tensor(const Tensor& t) {
+    if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", in_quotes(path_)));
+    Object json;
+    json.emplace_back("dtype", std::string(name_of(t.dtype())));
+    const std::vector<std::int64_t> shape(t.shape().begin(), t.shape().end());
+    json.emplace_back("shape", shape.empty() ? Json(Array()) : Json(shape));
+    if (encoding_ == Encoding::base64) json.emplace_back("encoding", std::string("base64"));
+    const auto sum = ::crc32_z(0, static_cast<const Bytef*>(t.raw()), static_cast<std::size_t>(t.bytes()));
+    json.emplace_back("crc32", static_cast<std::int64_t>(sum));
+    json.emplace_back("values", Reference{tensors_.size()});
+    tensors_.push_back(t);
+    return json;
+  }
+  Object tensors(const std::vector<std::pair<std::string, Tensor>>& named) {
+    return map(named, [this](const Tensor& t) { return tensor(t); });
+  }
+
+  Object model(const SavedModel& m) {
+    const auto state = [this](const SavedState& s) {
+      Object json;
+      json.emplace_back("kind", s.kind);
+      if (!s.frozen.empty()) json.emplace_back("frozen", s.frozen);
+      json.emplace_back("leaves", within("leaves", [&] { return tensors(s.leaves); }));
+      return json;
+    };
+    Object json;
+    json.emplace_back("description", within("description", [&] { return description(m.description); }));
+    json.emplace_back("states", within("states", [&] { return map(m.states, state); }));
+    return json;
+  }
+
+  Object state_dict(const StateDict& s) {
+    Object json;
+    add_values(json, "values", s.values);
+    add(json, "tensors", s.tensors, [this](const Tensor& t) { return tensor(t); });
+    add_state_dicts(json, "parts", s.parts);
+    return json;
+  }
+
+  Encoding encoding_;
+  std::vector<Tensor>& tensors_;
+  std::string path_ = "$";
+};
 
 class Printer {
  public:
@@ -109,7 +260,7 @@ class Printer {
 
 void write(const Document& document, const std::filesystem::path& path, const SaveOptions& options) {
   std::vector<Tensor> tensors;
-  const Object json = to_json(document, options.encoding, tensors);
+  const Object json = Writer(options.encoding, tensors).document(document);
   sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // leftovers of killed saves
   AtomicFile file("[checkpoint] save:", path);
   Printer printer(file, tensors, options.encoding);

@@ -13,8 +13,8 @@ namespace vg::detail {
 
 class InputFile {
  public:
-  /// `where` begins the messages: "[checkpoint] load: cannot read". Throws IoError for a path that is missing, cannot be
-  /// opened or is no regular file.
+  /// `where` begins the messages: "[checkpoint] load: cannot read". Throws IoError for a path that is missing, cannot
+  /// be opened or is no regular file.
   InputFile(std::string_view where, const std::filesystem::path& path);
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
