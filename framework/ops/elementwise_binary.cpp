@@ -164,8 +164,8 @@ Variable pow(const Variable& a, double b) {
 
 namespace {
 
-// If either side is NaN, the result is NaN, as in numpy. The larger (or smaller) side gets the gradient; equal sides get
-// half each. The shares are constants of the graph.
+// If either side is NaN, the result is NaN, as in numpy. The larger (or smaller) side gets the gradient; equal sides
+// get half each. The shares are constants of the graph.
 Variable extremum(std::string_view op, const Variable& a, const Variable& b, bool larger_wins) {
   const auto wins = [larger_wins](auto x, auto y) { return (larger_wins ? x > y : x < y) || x != x ? x : y; };
   return record(

@@ -83,8 +83,9 @@ void sum_columns(std::int64_t rows, std::int64_t columns, std::int64_t stride, R
     s[v] = q[v] = m[v] = D::zero();
     if (mean != nullptr) m[v] = Masked ? D::load_first(mean + v * D::lanes, lanes[v]) : D::load(mean + v * D::lanes);
   }
+  constexpr int unmasked = Masked ? 0 : fold_width;
   for (std::int64_t r = 0; r < rows; ++r, at += stride) {
-    const auto* const a = source.template first < Masked ? 0 : fold_width > (at, column, columns);
+    const auto* const a = source.template first<unmasked>(at, column, columns);
     const auto* const b = source.second(at, a);
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
