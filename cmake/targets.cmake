@@ -25,7 +25,7 @@ function(voxgrad_unity target)
     string(MAKE_C_IDENTIFIER "${group}" group)
     # These have no loops over values: at -O1 they take up to 30 % less time to compile, and a training step, a load and a
     # save take as long.
-    if(source MATCHES "/(layers|framework/nn|framework/transforms|framework/checkpoint)/" AND NOT source MATCHES "/(numbers|payload)\\.cpp$")
+    if(group MATCHES "^(layers|framework_nn|framework_transforms|framework_checkpoint)_" AND NOT source MATCHES "/(numbers|payload)\\.cpp$")
       string(APPEND group "calls_")
     endif()
     math(EXPR count_${group} "0${count_${group}} + 1")
