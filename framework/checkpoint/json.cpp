@@ -253,7 +253,6 @@ class Reader {
                        "parts", "crc32"});
     Document d;
     check_format(r["format"].json);
-    check_version(r["version"].json);
     d.version = static_cast<int>(r["version"].integer());
     const auto model = [this](const Node& m) { return this->model(m); };
     r.optional("progress", [&](const Node& v) { d.progress = values_of(v); });
@@ -346,16 +345,14 @@ class Reader {
 
 void check_format(const Json& value) {
   if (const auto* text = value.as<std::string>(); text == nullptr || *text != format_name)
-    throw ParseError(fmt::format("got {}; must be \"{}\": this is not a checkpoint", got(value), format_name),
-                     "$.format");
+    throw ParseError(fmt::format("got {}; must be \"{}\": this is not a checkpoint", got(value), format_name));
 }
 
 void check_version(const Json& value) {
-  const std::int64_t version = Node{value, "$.version"}.integer();
+  const std::int64_t version = as_integer(value);
   if (version < 1 || version > format_version)
     throw ParseError(
-        fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version),
-        "$.version");
+        fmt::format("the file is of version {}; this voxgrad reads versions 1 to {}", version, format_version));
 }
 
 std::int64_t as_integer(const Json& value) { return Node{value, {}}.integer(); }

@@ -70,7 +70,7 @@ struct TensorHeader {
 /// Throws ParseError if `tensor`, which is at `path`, has no valid "dtype", "shape" and, optionally, "encoding".
 TensorHeader header_of(const Object& tensor, const std::string& path);
 
-/// These throw ParseError for another value of the keys of the document.
+/// These throw ParseError, without a path, for a value that "format", "version" or an integer cannot have.
 void check_format(const Json& value);
 void check_version(const Json& value);
 std::int64_t as_integer(const Json& value);
