@@ -29,6 +29,10 @@ TEST_CASE("kernel sets: a forced set is used", "[kernels]") {
     CHECK(vg::kernel_set() == before);
   }
   const std::string before = vg::kernel_set();
+  {
+    const vg::KernelSetGuard none("");  // ends the forced choice
+    CHECK(vg::kernel_set() == available.front());
+  }
   CHECK_THROWS_AS(vg::use_kernel_set("sse9"), vg::ValueError);
   CHECK_THROWS_WITH(vg::use_kernel_set("sse9"), Catch::Contains("sse9") && Catch::Contains("portable"));
   CHECK(vg::kernel_set() == before);
