@@ -1,23 +1,25 @@
 #include "voxgrad/layers/dropout.hpp"
 
-#include <fmt/format.h>
+#include <limits>
+#include <utility>
 
-#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/dropout.hpp"
 
 namespace vg {
 
-void DropoutLayer::start(const DropoutOptions& options) {
-  keep_prob_ = options.keep_prob;
-  if (!(keep_prob_ > 0 && keep_prob_ <= 1))
-    throw ValueError(
-        fmt::format("[{}] keep_prob: got {}; must be in (0, 1] (the probability to keep)", where(), keep_prob_));
-  if (options.seed) random.emplace(*options.seed);
+void DropoutOptions::fields(Fields& f) {
+  f("keep_prob", keep_prob, {std::numeric_limits<double>::denorm_min(), 1, "in (0, 1] (the probability to keep)"});
+  f.seed("seed", seed);
+  f("name", name);
+}
+
+DropoutLayer::DropoutLayer(DropoutOptions options) : LayerWith(std::move(options)) {
+  if (options_.seed) random.emplace(*options_.seed);
 }
 
 Variable DropoutLayer::update(Variable x) {
-  if (!training() || keep_prob_ == 1) return x;
-  return drop(x, keep_prob_, random ? random->next() : random::default_generator().next());
+  if (!training() || options_.keep_prob == 1) return x;
+  return drop(x, options_.keep_prob, random ? random->next() : random::default_generator().next());
 }
 
 void DropoutLayer::visit(Visitor& v) {
@@ -25,9 +27,9 @@ void DropoutLayer::visit(Visitor& v) {
 }
 
 Attributes DropoutLayer::options() const {
-  return {{"keep_prob", keep_prob_},
-          {"random", random.has_value() ? std::string("own") : std::string("default")},
-          {"name", name()}};
+  DropoutOptions now = options_;
+  now.seed = random ? std::optional<std::uint64_t>(0) : std::nullopt;  // users may set the stream after construction
+  return saved_fields(std::move(now));
 }
 
 Variable Dropout::drop(const Variable& x, double keep_prob, const random::Key& key) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "voxgrad/layers/layer.hpp"
 
@@ -11,33 +12,30 @@ struct DropoutOptions {
   double keep_prob = 0.5;               ///< the probability to keep an element or a channel, in (0, 1]
   std::optional<std::uint64_t> seed{};  ///< if given, the layer has its own RandomState, which is saved with the model
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// The common base of the dropout layers. In training, each call takes one key from the layer's RandomState if it has a
 /// seed, else from random::default_generator(). In evaluation, or with keep_prob = 1, the result is x.
-class DropoutLayer : public Layer {
+class DropoutLayer : public LayerWith<DropoutOptions> {
  public:
   std::optional<RandomState> random;  ///< leaf "key"; present only with a seed
 
   Variable update(Variable x) override;
   void visit(Visitor& v) override;
   Attributes options() const override;
-  bool has_training_mode() const override { return keep_prob_ != 1; }
+  bool has_training_mode() const override { return options_.keep_prob != 1; }
 
  protected:
-  explicit DropoutLayer(std::string name) : Layer(std::move(name)) {}
-  /// Called at the end of a constructor, when kind() can be called.
-  void start(const DropoutOptions& options);
+  explicit DropoutLayer(DropoutOptions options);
   virtual Variable drop(const Variable& x, double keep_prob, const random::Key& key) const = 0;
-
- private:
-  double keep_prob_ = 1;
 };
 
 /// Each element is kept and multiplied by 1 / keep_prob with probability keep_prob, and is 0 otherwise.
 class Dropout : public DropoutLayer {
  public:
-  explicit Dropout(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }
+  explicit Dropout(DropoutOptions o = {}) : DropoutLayer(std::move(o)) { start(); }
   std::string kind() const override { return "Dropout"; }
 
  protected:
@@ -49,7 +47,7 @@ class Dropout : public DropoutLayer {
 /// any other rank.
 class SpatialDropout3d : public DropoutLayer {
  public:
-  explicit SpatialDropout3d(DropoutOptions o = {}) : DropoutLayer(o.name) { start(o); }
+  explicit SpatialDropout3d(DropoutOptions o = {}) : DropoutLayer(std::move(o)) { start(); }
   std::string kind() const override { return "SpatialDropout3d"; }
 
  protected:

@@ -15,17 +15,6 @@ bool detail::fits(const Shape& x, std::size_t first, const Size& size) {
   return true;
 }
 
-namespace detail {
-
-Attributes with(Attributes values, Attributes more) {
-  for (auto& v : more) values.push_back(std::move(v));
-  return values;
-}
-
-std::vector<std::int64_t> list(const Triple& extents) { return {extents.begin(), extents.end()}; }
-
-}  // namespace detail
-
 Variable detail::with_batch(const Variable& x) {
   std::vector<std::int64_t> shape = x.shape().vec();
   shape.insert(shape.begin(), 1);

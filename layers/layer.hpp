@@ -1,8 +1,9 @@
-// The common base of the layers: a name, checks of the input against in_size, and an optional batch axis.
+// The common bases of the layers: a name, checks of the input against in_size, and an optional batch axis.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "voxgrad/framework/nn/module.hpp"
@@ -38,12 +39,42 @@ class Layer : public Module {
   std::string name_;
 };
 
+/// A layer with options: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks and stores it.
+/// A layer `class ELU : public LayerWith<ELUOptions>` calls start() at the end of its constructor.
+template <class O, class Base = Layer>
+class LayerWith : public Base {
+ public:
+  using Options = O;
+  Attributes options() const override {
+    O now = options_;
+    if constexpr (has_in_size) now.in_size = this->in_size();
+    return saved_fields(std::move(now));
+  }
+
+ protected:
+  explicit LayerWith(O options) : Base(name_in(options)), options_(std::move(options)) {}
+  /// Checks the options, then builds the layer if they have an in_size. Called when kind() is the layer's.
+  void start() {
+    check_fields(this->where(), options_);
+    if constexpr (has_in_size)
+      if (!options_.in_size.empty()) this->build(options_.in_size);
+  }
+
+  O options_;
+
+ private:
+  static constexpr bool has_in_size = requires(O o) { o.in_size; };
+  static std::string name_in(const O& options) {
+    if constexpr (requires { options.name; })
+      return options.name;
+    else
+      return {};
+  }
+};
+
 namespace detail {
 /// Whether x's extents from axis `first` on are `size`; vg::dynamic fits any extent.
 bool fits(const Shape& x, std::size_t first, const Size& size);
-/// For options(): with() concatenates two lists; list() converts extents to the stored form.
-Attributes with(Attributes values, Attributes more);
-std::vector<std::int64_t> list(const Triple& extents);
 /// with_batch adds a batch axis of extent 1 in front of x; without_batch removes it.
 Variable with_batch(const Variable& x);
 Variable without_batch(const Variable& x);

@@ -1,8 +1,7 @@
 #include "voxgrad/layers/linear.hpp"
 
-#include <fmt/format.h>
+#include <utility>
 
-#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/linalg.hpp"
 #include "voxgrad/framework/ops/shape_ops.hpp"
@@ -10,18 +9,16 @@
 
 namespace vg {
 
-Linear::Linear(LinearOptions options)
-    : Layer(options.name),
-      options_(std::move(options)),
-      w_init_(options_.w_init.str()),
-      b_init_(options_.b_init.str()),
-      w_mask_(options_.w_mask.str()) {
-  if (options_.out_features < 1)
-    throw ValueError(fmt::format("[{}] out_features: got {}; must be at least 1", where(), options_.out_features));
-  if (!options_.w_init)
-    throw ValueError(fmt::format("[{}] w_init: got None; must be an initializer or an array", where()));
-  if (!options_.in_size.empty()) build(options_.in_size);
+void LinearOptions::fields(Fields& f) {
+  f("in_size", in_size);
+  f("out_features", out_features, at_least(1));
+  required_initializer(f, "w_init", w_init);
+  f("b_init", b_init);
+  mask_field(f, "w_mask", w_mask);
+  f("name", name);
 }
+
+Linear::Linear(LinearOptions options) : LayerWith(std::move(options)) { start(); }
 
 void Linear::build(const Size& in_size) {
   if (built()) return require_same(in_size);
@@ -35,7 +32,9 @@ void Linear::build(const Size& in_size) {
   weight.add("weight", w);
   if (bias.defined()) weight.add("bias", bias);
   mask_ = mask;
-  options_.w_init = options_.b_init = options_.w_mask = std::nullopt;  // also frees the arrays that they may hold
+  options_.w_init = options_.w_init.used();
+  options_.b_init = options_.b_init.used();
+  if (mask.defined()) options_.w_mask = options_.w_mask.holding(mask);
   Size out = in_size;
   out.back() = options_.out_features;
   set_sizes(in_size, out);
@@ -52,17 +51,6 @@ Variable Linear::update(Variable x) {
   std::vector<std::int64_t> shape = x.shape().vec();
   shape.back() = options_.out_features;
   return reshape(y, shape);
-}
-
-Attributes Linear::options() const {
-  Attributes values = detail::with({{"in_size", in_size()},
-                                    {"out_features", options_.out_features},
-                                    {"w_init", w_init_},
-                                    {"b_init", b_init_},
-                                    {"w_mask", w_mask_}},
-                                   mask_options(mask_));
-  values.emplace_back("name", name());
-  return values;
 }
 
 }  // namespace vg

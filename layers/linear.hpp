@@ -13,11 +13,13 @@ struct LinearOptions {
   Initializer b_init = init::ZeroInit();  ///< None: no bias
   Initializer w_mask = std::nullopt;      ///< multiplied into the weight in every call
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// x @ w + b over the last axis: (..., features) -> (..., out_features). The weight is (features, out_features), the
 /// bias (out_features,).
-class Linear : public Layer {
+class Linear : public LayerWith<LinearOptions> {
  public:
   explicit Linear(LinearOptions options);
   /// Makes a layer with this out_features; in_size follows from the layer before.
@@ -29,12 +31,9 @@ class Linear : public Layer {
   void visit(Visitor& v) override { v("weight", weight); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Linear"; }
-  Attributes options() const override;
 
  private:
-  LinearOptions options_;
   Tensor mask_;
-  std::string w_init_, b_init_, w_mask_;
 };
 
 }  // namespace vg

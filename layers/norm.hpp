@@ -17,22 +17,16 @@ class NormLayer : public Layer {
   void visit(Visitor& v) override { v("weight", weight); }
 
  protected:
-  NormLayer(std::string name, double epsilon, Initializer scale_init, Initializer bias_init);
-  /// Adds the leaves with that shape. A leaf whose initializer is None is left out.
-  void make_weight(const Shape& shape);
+  using Layer::Layer;
+  /// Adds the leaves with that shape, then replaces the initializers by their texts. A leaf whose initializer is None is
+  /// left out.
+  void make_weight(const Shape& shape, Initializer& scale_init, Initializer& bias_init);
   /// The leaf as a vector of its entries; undefined if it is missing.
   Variable flat(std::string_view leaf) const;
   /// Throws TypeError unless x has the parameters' dtype.
   void require_dtype(const Variable& x) const;
   /// Normalises groups of channels, then scales and shifts. x is one sample of in_size, or has a batch axis.
-  Variable in_groups(const Variable& x, std::int64_t groups) const;
-  double epsilon() const { return epsilon_; }
-  Attributes norm_options() const;
-
- private:
-  double epsilon_;
-  Initializer scale_init_, bias_init_;
-  std::string scale_text_, bias_text_;
+  Variable in_groups(const Variable& x, std::int64_t groups, double epsilon) const;
 };
 
 struct BatchNorm3dOptions {
@@ -40,16 +34,18 @@ struct BatchNorm3dOptions {
   double epsilon = 1e-5;
   double momentum = 0.99;  ///< the fraction of the running statistics that is kept per step
   bool affine = true;      ///< scale and bias, of shape (1, 1, 1, C)
-  Initializer bias_initializer = init::Constant(0);
-  Initializer scale_initializer = init::Constant(1);
+  Initializer bias_init = init::Constant(0);
+  Initializer scale_init = init::Constant(1);
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// Training: normalises each channel by its mean and biased variance over batch and space, and updates the running
 /// statistics: running = momentum * running + (1 - momentum) * batch. Evaluation, and training while a running
 /// statistic is frozen: normalises by the running statistics. In training mode an input with one value per channel
 /// throws ValueError, as in PyTorch.
-class BatchNorm3d : public NormLayer {
+class BatchNorm3d : public LayerWith<BatchNorm3dOptions, NormLayer> {
  public:
   explicit BatchNorm3d(BatchNorm3dOptions options = {});
   BatchState running_mean, running_var;  ///< leaf "value", (1, 1, 1, C); the initial values are 0 and 1
@@ -58,12 +54,7 @@ class BatchNorm3d : public NormLayer {
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "BatchNorm3d"; }
-  Attributes options() const override;
   bool has_training_mode() const override { return !running_mean.frozen() && !running_var.frozen(); }
-
- private:
-  double momentum_;
-  bool affine_;
 };
 
 struct GroupNormOptions {
@@ -76,21 +67,18 @@ struct GroupNormOptions {
   Initializer bias_init = init::ZeroInit();
   Initializer scale_init = init::Constant(1);
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// Normalises each sample within groups of channels. x (B, ..., C), or one sample if in_size is a whole one. Scale and
 /// bias have shape (C,).
-class GroupNorm : public NormLayer {
+class GroupNorm : public LayerWith<GroupNormOptions, NormLayer> {
  public:
   explicit GroupNorm(GroupNormOptions options = {});
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "GroupNorm"; }
-  Attributes options() const override;
-
- private:
-  std::optional<std::int64_t> num_groups_, group_size_;
-  bool use_bias_, use_scale_;
 };
 
 struct InstanceNorm3dOptions {
@@ -98,19 +86,17 @@ struct InstanceNorm3dOptions {
   double epsilon = 1e-5;
   bool affine = false;  ///< scale and bias, of shape (C,)
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// Normalises each channel of each sample over space. x (B, H, W, D, C), or one sample if in_size is a whole one.
-class InstanceNorm3d : public NormLayer {
+class InstanceNorm3d : public LayerWith<InstanceNorm3dOptions, NormLayer> {
  public:
   explicit InstanceNorm3d(InstanceNorm3dOptions options = {});
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "InstanceNorm3d"; }
-  Attributes options() const override;
-
- private:
-  bool affine_;
 };
 
 struct LayerNormOptions {
@@ -123,20 +109,17 @@ struct LayerNormOptions {
   Initializer bias_init = init::ZeroInit();
   Initializer scale_init = init::Constant(1);
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// Normalises x (..., in_size) over the reduction axes.
-class LayerNorm : public NormLayer {
+class LayerNorm : public LayerWith<LayerNormOptions, NormLayer> {
  public:
   explicit LayerNorm(LayerNormOptions options = {});
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "LayerNorm"; }
-  Attributes options() const override;
-
- private:
-  std::vector<int> reduction_axes_, feature_axes_;
-  bool use_bias_, use_scale_;
 };
 
 }  // namespace vg

@@ -14,6 +14,8 @@ struct MaxPool3dOptions {
   Padding padding = "VALID";
   Size in_size{};  ///< (H, W, D, C), optional: spatial extents may be vg::dynamic
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 struct AvgPool3dOptions {
@@ -22,32 +24,29 @@ struct AvgPool3dOptions {
   Padding padding = "VALID";
   Size in_size{};
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// The common base of pooling over windows of x (B, H, W, D, C), or (H, W, D, C) without a batch axis. Explicit padding
 /// must be in [0, kernel_size). Throws ValueError if the output would be empty.
-class PoolLayer3d : public Layer {
+template <class O>
+class PoolLayer3d : public LayerWith<O> {
  public:
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
-  Attributes options() const override;
 
  protected:
-  PoolLayer3d(std::string name, Padding padding) : Layer(std::move(name)), padding_(std::move(padding)) {}
-  /// Called at the end of a constructor, when kind() can be called.
-  void start(const TripleArg& kernel_size, const TripleArg& stride, const Size& in_size);
+  explicit PoolLayer3d(O options);
   virtual Variable pool(Variable x, const Pool3dArgs& args) const = 0;
 
  private:
   Pool3dArgs args_for(const Triple& in) const;
   Triple checked_out(const Triple& in) const;
-
-  Triple kernel_{1, 1, 1}, stride_{1, 1, 1};
-  Padding padding_;
 };
 
 /// The largest value of each window. Padding is never the largest.
-class MaxPool3d : public PoolLayer3d {
+class MaxPool3d : public PoolLayer3d<MaxPool3dOptions> {
  public:
   explicit MaxPool3d(MaxPool3dOptions options);
   /// Makes a layer whose kernel_size and stride are both this number. AvgPool3d has no such constructor, because its
@@ -60,7 +59,7 @@ class MaxPool3d : public PoolLayer3d {
 };
 
 /// The mean of each window; padding is not counted.
-class AvgPool3d : public PoolLayer3d {
+class AvgPool3d : public PoolLayer3d<AvgPool3dOptions> {
  public:
   explicit AvgPool3d(AvgPool3dOptions options);
   std::string kind() const override { return "AvgPool3d"; }
@@ -72,16 +71,17 @@ class AvgPool3d : public PoolLayer3d {
 struct GlobalAvgPool3dOptions {
   Size in_size{};  ///< (H, W, D, C), optional
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// The mean over space: (B, H, W, D, C) -> (B, C), or (H, W, D, C) -> (C,).
-class GlobalAvgPool3d : public Layer {
+class GlobalAvgPool3d : public LayerWith<GlobalAvgPool3dOptions> {
  public:
   explicit GlobalAvgPool3d(GlobalAvgPool3dOptions options = {});
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "GlobalAvgPool3d"; }
-  Attributes options() const override { return {{"in_size", in_size()}, {"name", name()}}; }
 };
 
 }  // namespace vg

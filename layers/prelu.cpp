@@ -1,46 +1,41 @@
 #include "voxgrad/layers/prelu.hpp"
 
-#include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/layers/init/parameter_limit.hpp"
 
 namespace vg {
 
-PReLU::PReLU(PReLUOptions o) : Layer(std::move(o.name)), per_channel_(o.per_channel), initial_(o.initial) {
-  if (!std::isfinite(initial_))
-    throw ValueError(fmt::format("[{}] initial: got {}; must be finite", where(), initial_));
-  if (!per_channel_) weight.add("slope", Tensor::full({1}, initial_));
-  if (!o.in_size.empty()) build(o.in_size);
+void PReLUOptions::fields(Fields& f) {
+  f("per_channel", per_channel);
+  f("initial", initial, finite);
+  f("in_size", in_size);
+  f("name", name);
+}
+
+PReLU::PReLU(PReLUOptions options) : LayerWith(std::move(options)) {
+  if (!options_.per_channel) weight.add("slope", Tensor::full({1}, options_.initial));
+  start();
 }
 
 void PReLU::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_extents(where(), in_size);
-  if (per_channel_) {
+  if (options_.per_channel) {
     if (in_size.back() == dynamic)
       throw ValueError(fmt::format("[{}] in_size: got {}; the channels must be fixed", where(), size_text(in_size)));
-    weight.add("slope", Tensor::full({in_size.back()}, initial_));
+    detail::take_from_limit(where(), in_size.back());
+    weight.add("slope", Tensor::full({in_size.back()}, options_.initial));
   }
   set_sizes(in_size, in_size);
 }
 
 Variable PReLU::update(Variable x) {
-  if (per_channel_ || built()) require_trailing(x);
+  if (options_.per_channel || built()) require_trailing(x);
   return prelu(x, weight["slope"]);
-}
-
-Attributes PReLU::options() const {
-  return {{"per_channel", per_channel_}, {"initial", initial_}, {"in_size", in_size()}, {"name", name()}};
-}
-
-ELU::ELU(ELUOptions options) : options_(options) {
-  if (!(options_.alpha >= 0)) throw ValueError(fmt::format("[ELU] alpha: got {}; must be at least 0", options_.alpha));
-}
-
-Softplus::Softplus(SoftplusOptions options) : options_(options) {
-  if (!(options_.beta > 0)) throw ValueError(fmt::format("[Softplus] beta: got {}; must be positive", options_.beta));
 }
 
 }  // namespace vg

@@ -1,7 +1,8 @@
 // Layers that rearrange or resize: Flatten, Upsample.
 #pragma once
 
-#include <optional>
+#include <string>
+#include <vector>
 
 #include "voxgrad/layers/layer.hpp"
 
@@ -12,20 +13,18 @@ struct FlattenOptions {
   int end_axis = -1;   ///< inclusive
   Size in_size{};      ///< any rank
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// Joins the axes start_axis ... end_axis of each sample: (B, H, W, D, C) -> (B, H * W * D * C). It needs in_size (or
 /// Sequential), which defines the axes of a sample. Any number of axes may precede it.
-class Flatten : public Layer {
+class Flatten : public LayerWith<FlattenOptions> {
  public:
   explicit Flatten(FlattenOptions options = {});
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Flatten"; }
-  Attributes options() const override;
-
- private:
-  int start_axis_, end_axis_;
 };
 
 struct UpsampleOptions {
@@ -38,11 +37,13 @@ struct UpsampleOptions {
   std::vector<double> scale_factor{};
   Size in_size{};  ///< (H, W, D, C), optional
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// Upsamples volumes, with or without a batch axis: (B, H, W, D, C) -> (B, H * s, W * s, D * s, C), or to the spatial
 /// extents `size`. "nearest" repeats each voxel; "trilinear" interpolates like torch.nn.Upsample.
-class Upsample : public Layer {
+class Upsample : public LayerWith<UpsampleOptions> {
  public:
   explicit Upsample(UpsampleOptions options = {});
   /// Makes a nearest-neighbour layer with this scale.
@@ -50,15 +51,9 @@ class Upsample : public Layer {
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "Upsample"; }
-  Attributes options() const override;
 
  private:
   std::int64_t extent(std::size_t i, std::int64_t in) const;
-
-  Triple scale_{2, 2, 2};
-  std::optional<Triple> size_;
-  std::optional<std::array<double, 3>> factor_;
-  bool trilinear_, align_corners_;
 };
 
 }  // namespace vg

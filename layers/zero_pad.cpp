@@ -1,5 +1,7 @@
 #include "voxgrad/layers/zero_pad.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "voxgrad/framework/base/error.hpp"
@@ -7,18 +9,21 @@
 
 namespace vg {
 
-ZeroPad3d::ZeroPad3d(ZeroPad3dOptions o) : Layer(std::move(o.name)), padding_(std::move(o.padding)) {
-  padding_.check(where());
-  if (padding_.mode() != Padding::Mode::explicit_pads)
-    throw ValueError(fmt::format("[{}] padding: got SAME or VALID; must be numbers", where()));
-  if (!o.in_size.empty()) build(o.in_size);
+void ZeroPad3dOptions::fields(Fields& f) {
+  f("padding", padding);
+  f("in_size", in_size);
+  f("name", name);
+  if (f.checking() && padding.mode() != Padding::Mode::explicit_pads)
+    f.refuse("padding", "got SAME or VALID; must be numbers");
 }
+
+ZeroPad3d::ZeroPad3d(ZeroPad3dOptions options) : LayerWith(std::move(options)) { start(); }
 
 void ZeroPad3d::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_size(where(), in_size, 4);
   Size out = in_size;
-  const auto pads = padding_.explicit_pads();
+  const auto pads = options_.padding.explicit_pads();
   for (std::size_t i = 0; i < 3; ++i) {
     if (out[i] == dynamic) continue;
     out[i] += pads[i].first + pads[i].second;
@@ -31,13 +36,9 @@ void ZeroPad3d::build(const Size& in_size) {
 Variable ZeroPad3d::update(Variable x) {
   std::vector<Pads> widths;
   if (is_batch_of_volumes(x)) widths.emplace_back(0, 0);
-  for (const Pads& side : padding_.explicit_pads()) widths.push_back(side);
+  for (const Pads& side : options_.padding.explicit_pads()) widths.push_back(side);
   widths.emplace_back(0, 0);
   return pad(x, widths);
-}
-
-Attributes ZeroPad3d::options() const {
-  return {{"padding", padding_.describe()}, {"in_size", in_size()}, {"name", name()}};
 }
 
 }  // namespace vg

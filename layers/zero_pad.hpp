@@ -9,10 +9,12 @@ struct ZeroPad3dOptions {
   Padding padding{};  ///< required, explicit: (before, after) per axis; negative numbers crop
   Size in_size{};     ///< (H, W, D, C), optional
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// x (B, H, W, D, C), or (H, W, D, C), with zeros before and after each spatial axis, as in torch.nn.ZeroPad3d.
-class ZeroPad3d : public Layer {
+class ZeroPad3d : public LayerWith<ZeroPad3dOptions> {
  public:
   explicit ZeroPad3d(ZeroPad3dOptions options);
   /// Makes a layer with the same padding on all sides.
@@ -20,10 +22,6 @@ class ZeroPad3d : public Layer {
   Variable update(Variable x) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "ZeroPad3d"; }
-  Attributes options() const override;
-
- private:
-  Padding padding_;
 };
 
 }  // namespace vg

@@ -275,7 +275,7 @@ void add_descriptions(std::vector<Case>& cases) {
                                                     tensor("f32", 1000000) + "}}"));
                    },
                    model,
-                   {"[Linear] parameters: the description needs 1000000 values, 1000000 others before them; the "
+                   {"[Linear l] parameters: the description needs 1000000 values, 1000000 others before them; the "
                     "file holds 1000000"},
                    5});  // f32 from "0,", twice: the tensor that is read and that of the new model
   const auto norm = [](const char* kind, const char* options) {
@@ -292,7 +292,7 @@ void add_descriptions(std::vector<Case>& cases) {
     cases.push_back({fmt::format("a description of a {} of 2e9 channels", kind),
                      [description = description](const TempDir& d) { return written(d, model_of(description, "")); },
                      model,
-                     {fmt::format("[{}] parameters: the description needs", kind), "the file holds 0"}});
+                     {fmt::format("[{} n] parameters: the description needs", kind), "the file holds 0"}});
   const std::pair<const char*, const char*> resamplers[] = {
       {"upsample_nearest3d",
        R"("Upsample", "options": {"scale": [2147483647, 2147483647, 2147483647], "mode": "nearest")"},
@@ -327,8 +327,8 @@ void add_claims(std::vector<Case>& cases) {
   cases.push_back({"an npz entry of 1 MB that claims 1 GB",
                    [](const TempDir& d) {
                      vg::test::Zip::Entry e{.name = "t.npy",
-                                        .content = packed(npy("|u1", "(1000000000,)") + noise(mib), -15),
-                                        .method = 8};
+                                            .content = packed(npy("|u1", "(1000000000,)") + noise(mib), -15),
+                                            .method = 8};
                      e.size = 1000000000 + static_cast<std::uint32_t>(npy("|u1", "(1000000000,)").size());
                      return written(d, vg::test::Zip{{e}}.bytes());
                    },
@@ -414,7 +414,8 @@ void add_bounds(std::vector<Case>& cases) {
                           std::string(8000000, '\0'));
   });
   add("npz of bytes in Fortran's order", 9, npz, [] {
-    return vg::test::Zip{{{.name = "t.npy", .content = npy("|u1", "(4000, 2000)", "True") + std::string(8000000, '\0')}}}
+    return vg::test::Zip{
+        {{.name = "t.npy", .content = npy("|u1", "(4000, 2000)", "True") + std::string(8000000, '\0')}}}
         .bytes();
   });
   add("npz of empty arrays", text_times, npz, [] {

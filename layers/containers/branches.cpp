@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,25 +12,28 @@
 
 namespace vg {
 
-Branches::Branches(BranchesOptions o) : Layer(std::move(o.name)), concat_(o.join == "concat") {
-  if (!concat_ && o.join != "add")
-    throw ValueError(fmt::format("[{}] join: got \"{}\"; must be \"add\" or \"concat\"", where(), o.join));
+void BranchesOptions::fields(Fields& f) {
+  f("join", join, {"add", "concat"});
+  f("name", name);
 }
+
+Branches::Branches(BranchesOptions options) : LayerWith(std::move(options)) { start(); }
 
 // The size of the joined output. The sizes of all branches must be known.
 Size Branches::joined(const std::vector<std::shared_ptr<Module>>& branches) const {
+  const bool concat = concatenates();
   Size all = branches.front()->out_size();
   for (std::size_t b = 1; b < branches.size(); ++b) {
     const Size& one = branches[b]->out_size();
     bool same = one.size() == all.size();
-    for (std::size_t i = 0; same && i + (concat_ ? 1 : 0) < all.size(); ++i) {
+    for (std::size_t i = 0; same && i + (concat ? 1 : 0) < all.size(); ++i) {
       same = one[i] == all[i] || one[i] == dynamic || all[i] == dynamic;
       if (all[i] == dynamic) all[i] = one[i];
     }
     if (!same)
       throw ValueError(fmt::format("[{}] branch {}: gives {}; must fit the others' {}{}", where(), b, size_text(one),
-                                   size_text(all), concat_ ? " except for the channels" : ""));
-    if (concat_) all.back() = one.back() == dynamic || all.back() == dynamic ? dynamic : all.back() + one.back();
+                                   size_text(all), concat ? " except for the channels" : ""));
+    if (concat) all.back() = one.back() == dynamic || all.back() == dynamic ? dynamic : all.back() + one.back();
   }
   return all;
 }
@@ -82,19 +86,18 @@ std::string odd_extent_hint(const Shape& a, const Shape& b, bool concat) {
 
 Variable Branches::update(Variable x) {
   require_some("update");
+  const bool concatenated = concatenates();
   std::vector<Variable> parts;
   for (const auto& branch : branches_) parts.push_back((*branch)(x));
   for (std::size_t b = 1; b < parts.size(); ++b)
-    if (const Shape& one = parts[b].shape(), &first = parts[0].shape(); !fit(first, one, concat_))
+    if (const Shape& one = parts[b].shape(), &first = parts[0].shape(); !fit(first, one, concatenated))
       throw ValueError(fmt::format("[{}] branch {}: gives {}; must be {} as the first{}{}", where(), b, one.str(),
-                                   first.str(), concat_ ? ", except for the channels" : "",
-                                   odd_extent_hint(first, one, concat_)));
-  if (concat_) return concat(parts, -1);
+                                   first.str(), concatenated ? ", except for the channels" : "",
+                                   odd_extent_hint(first, one, concatenated)));
+  if (concatenated) return concat(parts, -1);
   Variable y = parts[0];
   for (std::size_t b = 1; b < parts.size(); ++b) y = y + parts[b];
   return y;
 }
-
-Attributes Branches::options() const { return {{"join", std::string(concat_ ? "concat" : "add")}, {"name", name()}}; }
 
 }  // namespace vg

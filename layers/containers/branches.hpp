@@ -13,6 +13,8 @@ namespace vg {
 struct BranchesOptions {
   std::string join = "add";  ///< or "concat": concatenate along the channels, in order
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 ///   vg::Branches({.join = "concat"}, vg::Identity(), inner)   // a U-Net's skip connection: x beside inner(x)
@@ -20,7 +22,7 @@ struct BranchesOptions {
 ///
 /// The outputs of the modules, added or concatenated. All must have the same shape, except that the channels may differ
 /// for a concatenation; otherwise build() or the call throws ValueError. Children are named branches.0, branches.1, ...
-class Branches : public Layer {
+class Branches : public LayerWith<BranchesOptions> {
  public:
   /// Throws ValueError for any other join.
   explicit Branches(BranchesOptions options = {});
@@ -45,13 +47,13 @@ class Branches : public Layer {
   void visit(Visitor& v) override { v("branches", branches_); }
   void build(const Size& in_size) override;
   std::string kind() const override { return "Branches"; }
-  Attributes options() const override;
 
  private:
   Size joined(const std::vector<std::shared_ptr<Module>>& branches) const;
   void require_some(const char* what) const;
 
-  bool concat_;
+  bool concatenates() const { return options_.join == "concat"; }
+
   std::vector<std::shared_ptr<Module>> branches_;
 };
 

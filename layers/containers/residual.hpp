@@ -12,7 +12,8 @@ namespace vg {
 
 /// The common base of the residual blocks: y = activation(main(x) + shortcut(x)). The shortcut is x itself, or a 1 x 1
 /// x 1 convolution with its normalisation if the stride is not 1 or the channels change. The convolutions have no bias.
-class ResidualLayer3d : public Layer {
+template <class O>
+class ResidualLayer3d : public LayerWith<O> {
  public:
   std::optional<Sequential> main, shortcut;  ///< set once the layer is built; without a shortcut x itself is used
   std::shared_ptr<Module> activation;
@@ -22,29 +23,13 @@ class ResidualLayer3d : public Layer {
   void build(const Size& in_size) override;
 
  protected:
-  struct Frame {
-    std::int64_t out_channels;
-    TripleArg stride;
-    std::string norm, activation;
-    std::int64_t num_groups;
-    Initializer w_init;
-  };
-  ResidualLayer3d(std::string name, Frame frame);
-  /// Called at the end of a constructor, when kind() can be called. Checks the options, and builds unless in_size is
-  /// empty.
-  void start(const Size& in_size);
+  using LayerWith<O>::LayerWith;
+  virtual std::int64_t out_channels() const = 0;
   virtual Sequential make_main() const = 0;
 
   /// Adds a convolution and its normalisation to the net.
   void add_conv(Sequential& net, std::int64_t channels, std::int64_t kernel_size, const TripleArg& stride) const;
   std::shared_ptr<Module> make_activation() const;
-  const Frame& frame() const { return frame_; }
-  /// The options from `stride` on.
-  Attributes frame_options() const;
-
- private:
-  Frame frame_;
-  std::string w_init_;
 };
 
 struct ResidualBlock3dOptions {
@@ -56,16 +41,18 @@ struct ResidualBlock3dOptions {
   std::string activation = "relu";                         ///< "relu", "leaky_relu", "elu", "gelu" or "silu"
   Initializer w_init = init::KaimingNormal(2, "fan_out");  ///< of every convolution
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// conv 3 - norm - activation - conv 3 - norm, plus the shortcut: torchvision's BasicBlock of r3d_18.
-class ResidualBlock3d : public ResidualLayer3d {
+class ResidualBlock3d : public ResidualLayer3d<ResidualBlock3dOptions> {
  public:
   explicit ResidualBlock3d(ResidualBlock3dOptions options);
   std::string kind() const override { return "ResidualBlock3d"; }
-  Attributes options() const override;
 
  protected:
+  std::int64_t out_channels() const override { return options_.out_channels; }
   Sequential make_main() const override;
 };
 
@@ -79,21 +66,20 @@ struct BottleneckBlock3dOptions {
   std::string activation = "relu";
   Initializer w_init = init::KaimingNormal(2, "fan_out");
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// conv 1 - norm - activation - conv 3 - norm - activation - conv 1 - norm, plus the shortcut: torchvision's Bottleneck
 /// in three dimensions, with the stride in the middle convolution.
-class BottleneckBlock3d : public ResidualLayer3d {
+class BottleneckBlock3d : public ResidualLayer3d<BottleneckBlock3dOptions> {
  public:
   explicit BottleneckBlock3d(BottleneckBlock3dOptions options);
   std::string kind() const override { return "BottleneckBlock3d"; }
-  Attributes options() const override;
 
  protected:
+  std::int64_t out_channels() const override { return options_.channels * options_.expansion; }
   Sequential make_main() const override;
-
- private:
-  std::int64_t channels_, expansion_;
 };
 
 }  // namespace vg

@@ -1,28 +1,29 @@
 #include "voxgrad/layers/containers/squeeze_excite.hpp"
 
 #include <algorithm>
+#include <utility>
 
-#include <fmt/format.h>
-
-#include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/pool3d.hpp"
 #include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
 
-SqueezeExcite3d::SqueezeExcite3d(SqueezeExcite3dOptions o)
-    : Layer(std::move(o.name)), reduction_(o.reduction), w_init_(std::move(o.w_init)) {
-  if (reduction_ < 1) throw ValueError(fmt::format("[{}] reduction: got {}; must be at least 1", where(), reduction_));
-  if (!o.in_size.empty()) build(o.in_size);
+void SqueezeExcite3dOptions::fields(Fields& f) {
+  f("in_size", in_size);
+  f("reduction", reduction, at_least(1));
+  f("w_init", w_init);
+  f("name", name);
 }
+
+SqueezeExcite3d::SqueezeExcite3d(SqueezeExcite3dOptions options) : LayerWith(std::move(options)) { start(); }
 
 void SqueezeExcite3d::build(const Size& in_size) {
   if (built()) return require_same(in_size);
   check_size(where(), in_size, 4);
-  const std::int64_t channels = in_size.back(), hidden = std::max<std::int64_t>(1, channels / reduction_);
-  Linear down({.in_size = {channels}, .out_features = hidden, .w_init = w_init_});
-  Linear up({.in_size = {hidden}, .out_features = channels, .w_init = w_init_});
+  const std::int64_t channels = in_size.back(), hidden = std::max<std::int64_t>(1, channels / options_.reduction);
+  Linear down({.in_size = {channels}, .out_features = hidden, .w_init = options_.w_init});
+  Linear up({.in_size = {hidden}, .out_features = channels, .w_init = options_.w_init});
   squeeze.emplace(std::move(down));
   excite.emplace(std::move(up));
   set_sizes(in_size, in_size);
@@ -39,10 +40,6 @@ Variable SqueezeExcite3d::update(Variable x) {
 void SqueezeExcite3d::visit(Visitor& v) {
   v("squeeze", squeeze);
   v("excite", excite);
-}
-
-Attributes SqueezeExcite3d::options() const {
-  return {{"in_size", in_size()}, {"reduction", reduction_}, {"w_init", w_init_.str()}, {"name", name()}};
 }
 
 }  // namespace vg

@@ -13,12 +13,14 @@ struct SqueezeExcite3dOptions {
   std::int64_t reduction = 16;                 ///< the hidden layer has max(1, C / reduction) features
   Initializer w_init = init::KaimingNormal();  ///< of both linear layers
   std::string name{};
+
+  void fields(Fields& f);
 };
 
 /// x * sigmoid(excite(relu(squeeze(mean of x over space)))), with one factor per channel: "Squeeze-and-Excitation
 /// Networks" (Hu et al. 2018), in three dimensions as in MONAI's ChannelSELayer. x (B, H, W, D, C), or one sample of
 /// in_size.
-class SqueezeExcite3d : public Layer {
+class SqueezeExcite3d : public LayerWith<SqueezeExcite3dOptions> {
  public:
   explicit SqueezeExcite3d(SqueezeExcite3dOptions options = {});
   std::optional<Linear> squeeze, excite;  ///< set once the layer is built; both have a bias
@@ -27,11 +29,6 @@ class SqueezeExcite3d : public Layer {
   void visit(Visitor& v) override;
   void build(const Size& in_size) override;
   std::string kind() const override { return "SqueezeExcite3d"; }
-  Attributes options() const override;
-
- private:
-  std::int64_t reduction_;
-  Initializer w_init_;
 };
 
 }  // namespace vg

@@ -73,6 +73,43 @@ Value Padding::describe() const {
   return numbers;
 }
 
+void field(Fields& f, std::string_view name, TripleArg& extents) {
+  const std::vector<std::int64_t>& entries = extents.entries();
+  if (f.listing()) return f.list(name, entries.size() == 1 ? fmt::format("{}", entries[0]) : "", !extents.given());
+  if (f.checking()) extents = extents.checked(f.where(), name);
+  std::vector<std::int64_t> stored = extents.entries();
+  f.pass(name, stored, "a list of integers", extents.given());
+  extents = std::move(stored);
+}
+
+void field(Fields& f, std::string_view name, Padding& padding) {
+  if (f.checking()) return padding.check(f.where());
+  const Value stored = padding.given() ? padding.describe() : Value(std::vector<std::int64_t>{});
+  const Value* found = f.loading() ? f.find(name) : nullptr;
+  if (std::holds_alternative<std::string>(found != nullptr ? *found : stored)) {
+    std::string mode = found != nullptr ? "" : std::get<std::string>(stored);
+    f.pass(name, mode, "a string");
+    padding = mode;
+    return;
+  }
+  std::vector<std::int64_t> sides;
+  if (found == nullptr) sides = std::get<std::vector<std::int64_t>>(stored);
+  f.pass(name, sides, "a list of integers", padding.given());
+  if (!f.loading()) return;
+  if (sides.size() != 6)
+    f.refuse(name, fmt::format("the description has {} numbers; must be \"SAME\", \"VALID\" or 6", sides.size()));
+  padding = std::vector<Pads>{{sides[0], sides[1]}, {sides[2], sides[3]}, {sides[4], sides[5]}};
+}
+
+void field(Fields& f, std::string_view name, Compute& compute) {
+  std::string text(name_of(compute));
+  if (f.listing()) return f.list(name, text);
+  f(name, text, {"automatic", "full", "bf16"});
+  for (const Compute c : {Compute::automatic, Compute::full, Compute::bf16})
+    if (name_of(c) == text) compute = c;
+  if (f.loading() && name_of(compute) != text) f.refuse(name, fmt::format("got \"{}\"; must be full or bf16", text));
+}
+
 Triple dilated(const Triple& size, const Triple& dilation) {
   Triple out{};
   for (std::size_t i = 0; i < 3; ++i) out[i] = 1 + (size[i] - 1) * dilation[i];

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 #include "voxgrad/framework/ops/conv3d.hpp"
 
 namespace vg {
@@ -34,8 +34,11 @@ class TripleArg {
   /// The three entries. Throws TypeError unless there are 1 or 3, and ValueError unless each is at least 1. The
   /// messages begin with [where] and name the argument.
   Triple checked(std::string_view where, std::string_view argument) const;
+  /// The three entries, once they have been checked.
+  Triple values() const { return {entries_[0], entries_[1], entries_[2]}; }
   /// The entries as they were given.
   const std::vector<std::int64_t>& entries() const { return entries_; }
+  bool operator==(const TripleArg&) const = default;
 
  private:
   std::vector<std::int64_t> entries_;
@@ -56,6 +59,7 @@ class Padding {
   Padding(const std::vector<std::int64_t>& sides);
   Padding(std::vector<Pads> pads) : pads_(std::move(pads)) {}
 
+  bool given() const { return !text_.empty() || !pads_.empty(); }
   /// Throws ValueError, with a message that begins with [where], for any other string or number of entries.
   void check(std::string_view where) const;
   Mode mode() const;
@@ -72,6 +76,11 @@ class Padding {
   std::vector<Pads> pads_;
   bool ints_ = false;  // given as a list of ints
 };
+
+/// The members of these types in a list of options (framework/nn/fields.hpp). Checking an extent makes it three entries.
+void field(Fields& f, std::string_view name, TripleArg& extents);
+void field(Fields& f, std::string_view name, Padding& padding);
+void field(Fields& f, std::string_view name, Compute& compute);
 
 /// 1 + (size - 1) * dilation per axis.
 Triple dilated(const Triple& size, const Triple& dilation);

@@ -12,21 +12,15 @@ using WeightNormConv3dOptions = Conv3dOptions;
 /// kw, kd, in_channels / groups, out_channels), which w_init initializes; "magnitude" (1, 1, 1, 1, out_channels), which
 /// starts as the norms, so that the initial kernel is the direction; and "bias". The mask is applied after the
 /// normalisation. Everything else is as in Conv3d.
-class WeightNormConv3d : public ConvLayer3d {
+class WeightNormConv3d : public ConvLayerWith<WeightNormConv3dOptions> {
  public:
   explicit WeightNormConv3d(WeightNormConv3dOptions options);
   std::string kind() const override { return "WeightNormConv3d"; }
-  Attributes options() const override;
 
  protected:
   std::string_view kernel_leaf() const override { return "direction"; }
-  Shape kernel_shape(std::int64_t in_channels) const override;
-  Triple spatial_out(const Triple& in) const override { return window_.out_size(where(), in); }
-  Variable convolve(const Variable& x) override;
+  Variable kernel() const override;
   void add_leaves(DType dtype) override;
-
- private:
-  ConvWindow window_;
 };
 
 }  // namespace vg

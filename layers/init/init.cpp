@@ -9,6 +9,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/random.hpp"
 #include "voxgrad/layers/init/init_orthogonal.hpp"
+#include "voxgrad/layers/init/parameter_limit.hpp"
 
 namespace vg {
 
@@ -19,8 +20,21 @@ Tensor Initializer::operator()(const Shape& shape) const {
 }
 
 std::string Initializer::str() const {
-  if (value_.defined()) return fmt::format("array {} {}", name_of(value_.dtype()), value_.shape().str());
-  return draw_ ? text_ : "None";
+  if (value_.defined() && text_.empty())
+    return fmt::format("array {} {}", name_of(value_.dtype()), value_.shape().str());
+  return text_.empty() ? "None" : text_;
+}
+
+Initializer Initializer::used() const {
+  Initializer text;
+  text.text_ = str();
+  return text;
+}
+
+Initializer Initializer::holding(const Tensor& value) const {
+  Initializer array = used();
+  array.value_ = value;
+  return array;
 }
 
 namespace init {
@@ -175,6 +189,7 @@ double calculate_init_gain(std::string_view nonlinearity, std::optional<double> 
 
 Tensor make_parameter(std::string_view where, std::string_view argument, const Initializer& from, const Shape& shape) {
   if (!from) throw ValueError(fmt::format("[{}] {}: got None; must be an initializer or an array", where, argument));
+  if (!from.is_array()) detail::take_from_limit(where, shape.numel());
   Tensor value = from(shape);
   if (!value.defined() || value.shape() != shape)
     throw ValueError(
@@ -185,6 +200,7 @@ Tensor make_parameter(std::string_view where, std::string_view argument, const I
 
 Tensor make_broadcast(std::string_view where, std::string_view argument, const Initializer& from, const Shape& shape,
                       std::optional<DType> dtype) {
+  if (!from.is_array()) detail::take_from_limit(where, shape.numel());
   Tensor value = from(shape);
   bool fits = value.defined() && value.rank() <= shape.rank();
   for (int axis = 1; fits && axis <= value.rank(); ++axis)
@@ -195,9 +211,38 @@ Tensor make_broadcast(std::string_view where, std::string_view argument, const I
   return dtype ? value.to(*dtype) : value;
 }
 
-Attributes mask_options(const Tensor& mask) {
-  if (!mask.defined()) return {};
-  return {{"w_mask_shape", mask.shape().vec()}, {"w_mask_values", mask.values()}};
+void field(Fields& f, std::string_view name, Initializer& initializer) {
+  std::string text = initializer.str();
+  if (f.listing()) return f.list(name, text);
+  f.pass(name, text, "a string");
+  if (!f.loading()) return;
+  initializer = {};
+  if (text != "None") initializer = {[](const Shape& shape) { return Tensor::zeros(shape); }, text};
+}
+
+void required_initializer(Fields& f, std::string_view name, Initializer& initializer) {
+  if (f.checking() && !initializer) f.refuse(name, "got None; must be an initializer or an array");
+  field(f, name, initializer);
+}
+
+void mask_field(Fields& f, const std::string& name, Initializer& mask) {
+  field(f, name, mask);
+  std::vector<std::int64_t> shape;
+  std::vector<double> values;
+  if (f.saving() && mask.is_array()) {
+    const Tensor array = mask(Shape());
+    shape = array.shape().vec();
+    values = array.values();
+  }
+  const bool stored = f.loading() && mask;
+  if (stored && !f.has(name + "_values"))
+    f.refuse(name, fmt::format("the description has no \"{}_values\": the layer was saved before masks were, or before "
+                               "it was built",
+                               name));
+  if (!stored && !(f.saving() && mask.is_array())) return;
+  f.pass(name + "_shape", shape, "a list of integers");
+  f.pass(name + "_values", values, "a list of reals");
+  if (stored) mask = mask.holding(Tensor::of<double>(Shape(shape), values));
 }
 
 }  // namespace vg

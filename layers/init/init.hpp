@@ -17,7 +17,7 @@
 #include <utility>
 
 #include "voxgrad/framework/base/tensor.hpp"
-#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 
 namespace vg {
 
@@ -42,6 +42,10 @@ class Initializer {
   Tensor operator()(const Shape& shape) const;
   /// "XavierNormal(1)", "array f32 (3, 3, 3, 1, 4)", "custom" or "None".
   std::string str() const;
+  /// The same text without the function or array, whose memory is freed if this is its last copy.
+  Initializer used() const;
+  /// The same text with this array.
+  Initializer holding(const Tensor& value) const;
 
  private:
   Draw draw_;
@@ -94,7 +98,12 @@ Tensor make_parameter(std::string_view where, std::string_view argument, const I
 Tensor make_broadcast(std::string_view where, std::string_view argument, const Initializer& from, const Shape& shape,
                       std::optional<DType> dtype = std::nullopt);
 
-/// The options "w_mask_shape" and "w_mask_values", which restore a mask; none without a mask.
-Attributes mask_options(const Tensor& mask);
+/// An initializer in a list of options (framework/nn/fields.hpp). Its text is stored; the one that is loaded has this
+/// text and gives zeros.
+void field(Fields& f, std::string_view name, Initializer& initializer);
+/// Likewise; None is refused.
+void required_initializer(Fields& f, std::string_view name, Initializer& initializer);
+/// A mask. An array is stored, too, as `name`_shape and `name`_values.
+void mask_field(Fields& f, const std::string& name, Initializer& mask);
 
 }  // namespace vg

@@ -10,7 +10,8 @@
 #include "voxgrad/framework/base/quote.hpp"
 #include "voxgrad/framework/checkpoint/document.hpp"
 #include "voxgrad/framework/checkpoint/restore.hpp"
-#include "voxgrad/layers/registry/registry_options.hpp"
+#include "voxgrad/layers/init/parameter_limit.hpp"
+#include "voxgrad/layers/registry/registry_table.hpp"
 
 namespace vg {
 
@@ -50,6 +51,18 @@ void take_dtypes(const SavedModel& saved, Module& model) {
   }
 }
 
+// Adds the options that the file does not have to its description: the module was made with their defaults.
+void add_defaults(ModuleConfig& saved, const ModuleConfig& made) {
+  const auto entry = [](auto& entries, const std::string& name) {
+    return std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.first == name; });
+  };
+  if (saved.kind != made.kind) return;
+  for (const auto& option : made.options)
+    if (entry(saved.options, option.first) == saved.options.end()) saved.options.push_back(option);
+  for (const auto& [name, child] : made.children)
+    if (const auto it = entry(saved.children, name); it != saved.children.end()) add_defaults(it->second, child);
+}
+
 }  // namespace
 
 void register_module(std::string kind, ModuleFactory factory) {
@@ -61,7 +74,8 @@ void register_module(std::string kind, ModuleFactory factory) {
 }
 
 std::vector<std::string> registered_modules() {
-  std::vector<std::string> kinds = registry::layer_kinds();
+  std::vector<std::string> kinds;
+  for (const registry::LayerEntry& layer : registry::layers()) kinds.emplace_back(layer.kind);
   const std::lock_guard guard(known().lock);
   for (const auto& [kind, factory] : known().factories) kinds.push_back(kind);
   std::sort(kinds.begin(), kinds.end());
@@ -69,7 +83,7 @@ std::vector<std::string> registered_modules() {
 }
 
 std::unique_ptr<Module> make_module(const ModuleConfig& d) {
-  if (const registry::Maker make = registry::find_layer(d.kind)) return make(d);
+  if (const registry::LayerEntry* layer = registry::find_layer(d.kind)) return layer->make(d);
   ModuleFactory factory;
   {
     const std::lock_guard guard(known().lock);
@@ -90,18 +104,20 @@ std::unique_ptr<Module> load_model(const std::filesystem::path& path, const std:
     return ValueError(fmt::format("[load_model] {}: {}", path.string(), what));
   };
   checkpoint::Problems problems;
-  const SavedModel* const saved = checkpoint::find_model(file, name, problems);
-  if (saved == nullptr) throw fail(problems[0]);
+  const SavedModel* const found = checkpoint::find_model(file, name, problems);
+  if (found == nullptr) throw fail(problems[0]);
+  SavedModel saved = *found;
   std::unique_ptr<Module> model;
   try {
-    const registry::LimitGuard limit(values_of(*saved));
-    model = make_module(saved->description);
+    const detail::LimitGuard limit(values_of(saved));
+    model = make_module(saved.description);
+    add_defaults(saved.description, model->description());
   } catch (const std::invalid_argument& e) {
     throw fail(e.what());
   }
-  take_dtypes(*saved, *model);
+  take_dtypes(saved, *model);
   LoadReport report;
-  const auto assignments = checkpoint::match_model(*saved, *model, {}, report, problems);
+  const auto assignments = checkpoint::match_model(saved, *model, {}, report, problems);
   checkpoint::restore(path, problems, assignments);
   return model;
 }

@@ -23,23 +23,35 @@ vg::Variable swish(const vg::Variable& x, const vg::Variable& beta) {
       vg::SaveOutput::no);
 }
 
-class Swish : public vg::Module {
+struct SwishOptions {
+  vg::Size in_size{};  ///< (..., C)
+  double initial = 1;  ///< the initial value of every beta
+  void fields(vg::Fields& f) {
+    f("in_size", in_size);
+    f("initial", initial, vg::finite);
+  }
+};
+
+class Swish : public vg::LayerWith<SwishOptions> {
  public:
-  explicit Swish(std::int64_t channels) : channels_(channels) { beta.add("value", vg::Tensor::ones({channels})); }
-  explicit Swish(const vg::ModuleConfig& d) : Swish(std::get<std::int64_t>(d.options.at(0).second)) {}
+  explicit Swish(SwishOptions options = {}) : LayerWith(std::move(options)) { start(); }
   vg::ParamState beta;
 
-  vg::Variable update(vg::Variable x) override { return swish(x, beta["value"]); }
+  vg::Variable update(vg::Variable x) override {
+    require_trailing(x);
+    return swish(x, beta["value"]);
+  }
   void visit(vg::Visitor& v) override { v("beta", beta); }
+  void build(const vg::Size& in_size) override {
+    if (built()) return require_same(in_size);
+    beta.add("value", vg::Tensor::full({in_size.back()}, options_.initial));
+    set_sizes(in_size, in_size);
+  }
   std::string kind() const override { return "Swish"; }
-  vg::Attributes options() const override { return {{"channels", channels_}}; }
-
- private:
-  std::int64_t channels_;
 };
 
 int main() {
-  Swish layer(3);
+  Swish layer({.in_size = {3}});
   layer.to(vg::f64);
   const vg::Tensor x = vg::random::normal(vg::random::key_of(0), {2, 2, 2, 2, 3}, 0, 1, vg::f64);
   const vg::GradcheckReport first = vg::gradcheck(layer, x), second = vg::gradgradcheck(layer, x);
@@ -47,7 +59,7 @@ int main() {
   if (!first || !second) return 1;
 
   vg::random::seed(3);
-  vg::Sequential model(vg::Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3}), Swish(4),
+  vg::Sequential model(vg::Conv3d({.in_size = {8, 8, 8, 1}, .out_channels = 4, .kernel_size = 3}), Swish(),
                        vg::GlobalAvgPool3d(), vg::Linear(2));
   vg::Adam optimizer(model.parameters(), {.lr = 1e-2});
   const vg::Tensor volumes = vg::random::normal(vg::random::key_of(1), {4, 8, 8, 8, 1}),

@@ -144,7 +144,7 @@ TEST_CASE("registry: what a description asks for and the file does not hold is r
   CHECK_THAT(with("\"out_channels\": 4", "\"out_channels\": 1000000000"),
              Contains("[Conv3d] parameters: the description needs 54000000000 values; the file holds "));
   CHECK_THAT(with("\"in_size\": [4, 4, 4, 4]", "\"in_size\": [4, 4, 4, 2000000000]"),
-             Contains("[BatchNorm3d] parameters: the description needs 2000000000 values, 216 others before them"));
+             Contains("[BatchNorm3d] parameters: the description needs 4000000000 values, 216 others before them"));
   CHECK_THAT(with("\"out_features\": 3", "\"out_features\": 4"),
              Contains("state \"layers.3.weight\", leaf \"weight\": the file has f32 (4, 3), the model f32 (4, 4)"));
   CHECK_THAT(with("\"out_features\": 3", "\"out_features\": -3"), Contains("[Linear] out_features: got -3"));
@@ -153,6 +153,8 @@ TEST_CASE("registry: what a description asks for and the file does not hold is r
   CHECK_THAT(with("\"out_features\": 3,", ""), Contains("[Linear] out_features: the description has no such option"));
   CHECK_THAT(with("\"out_features\": 3", "\"out_features\": 3, \"new\": true"),
              Contains("option \"new\": the file has true, the model no such option"));
+  CHECK(with("\"affine\": true,", "") == "nothing was thrown");  // it keeps its default
+  CHECK_THAT(with("\"affine\": true", "\"affine\": false"), Contains("the file has 2 leaves") || Contains("bias"));
   CHECK_THAT(with("\"Sequential\"", "\"system\""), Contains("kind: \"system\" is not registered"));
   CHECK_THAT(with("\"padding\": \"SAME\"", "\"padding\": [1, 2]"), Contains("[Conv3d] padding: the description has 2"));
   CHECK_THAT(with("\"w_mask\": \"None\"", "\"w_mask\": \"array f32 (4,)\""), Contains("no \"w_mask_values\""));
