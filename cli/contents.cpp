@@ -85,10 +85,6 @@ std::string text_of(const vg::Value& value) {
       value);
 }
 
-std::string type_of(const vg::Tensor& tensor) {
-  return fmt::format("{} {}", vg::name_of(tensor.dtype()), tensor.shape().str());
-}
-
 std::string printable(const std::string& text) {
   std::string escaped = vg::escaped(text);
   return escaped == text ? text : fmt::format("\"{}\"", escaped);

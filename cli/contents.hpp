@@ -41,7 +41,5 @@ std::string text_of(const vg::Value& value);
 /// A string of a file, safe for the terminal: quoted and escaped if it has characters that a terminal would interpret
 /// (control characters, marks of bidirectional text).
 std::string printable(const std::string& text);
-/// "f32 (3, 4)"
-std::string type_of(const vg::Tensor& tensor);
 
 }  // namespace command

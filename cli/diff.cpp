@@ -42,11 +42,11 @@ std::string difference(const std::string& a, const std::string& b) {
   return a == b ? "" : printable(a) + " -> " + printable(b);
 }
 std::string in_quotes(const std::string& text) { return printable(text); }
-std::string in_quotes(const vg::Tensor& tensor) { return type_of(tensor); }
+std::string in_quotes(const vg::Tensor& tensor) { return vg::form(tensor); }
 
 std::string compare(const std::string& a, const std::string& b) { return difference(a, b); }
 std::string compare(const vg::Tensor& a, const vg::Tensor& b) {
-  if (type_of(a) != type_of(b)) return type_of(a) + " -> " + type_of(b);
+  if (vg::form(a) != vg::form(b)) return vg::form(a) + " -> " + vg::form(b);
   return difference(a, b);
 }
 

@@ -43,7 +43,7 @@ struct Node {
 };
 
 std::string tensor_line(const vg::Tensor& tensor, const Statistics& s) {
-  std::string line = type_of(tensor);
+  std::string line = vg::form(tensor);
   if (s.finite > 0)
     line += fmt::format("  min {:.5g}  mean {:.5g}  max {:.5g}  std {:.5g}", s.min, s.mean, s.max, s.std);
   if (s.nan > 0) line += fmt::format("  {} NaN", s.nan);

@@ -17,9 +17,7 @@ namespace {
 /// The purposes for which keys are derived from a loader's seed.
 enum Stream : std::int64_t { order_stream = 0, transform_stream = 1 };
 
-std::string described(const Tensor& t) {
-  return t.defined() ? fmt::format("{} {}", name_of(t.dtype()), t.shape().str()) : std::string("undefined");
-}
+std::string described(const Tensor& t) { return t.defined() ? form(t) : std::string("undefined"); }
 
 /// Stacks the tensors `part(sample)` along a new first axis.
 template <class Part>

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 #include "voxgrad/optim/settings.hpp"
 
 namespace vg {
@@ -12,7 +12,7 @@ namespace vg {
 namespace {}  // namespace
 
 GradAccumulator::GradAccumulator(Optimizer& optimizer, std::int64_t every) : optimizer_(optimizer), every_(every) {
-  detail::require(every >= 1, "GradAccumulator", "every", every, "at least 1");
+  require_in(at_least(1), "GradAccumulator", "every", static_cast<double>(every));
 }
 
 bool GradAccumulator::step() {
@@ -54,9 +54,8 @@ std::vector<std::string> GradAccumulator::check_state(const StateDict& state) co
         continue;
       }
       const Tensor& value = slot->state[slot->leaf].value();
-      if (detail::form(sum) != detail::form(value))
-        problems.push_back(
-            fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", path, leaf, detail::form(sum), detail::form(value)));
+      if (form(sum) != form(value))
+        problems.push_back(fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", path, leaf, form(sum), form(value)));
     }
   return problems;
 }

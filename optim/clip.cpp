@@ -8,7 +8,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/threads.hpp"
-#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 #include "voxgrad/optim/fused.hpp"
 
 namespace vg {
@@ -96,7 +96,7 @@ struct InGrads {
 
 template <class Gradients>
 double clip_norm(Gradients grads, double max_norm, bool error_if_nonfinite) {
-  detail::require(max_norm > 0, "clip_by_global_norm", "max_norm", max_norm, "above 0");
+  require_in(positive, "clip_by_global_norm", "max_norm", max_norm);
   const double norm = detail::norm_of(grads.values);
   if (error_if_nonfinite && !std::isfinite(norm))
     throw ValueError(fmt::format("[clip_by_global_norm] the norm of the gradients is {}; must be finite", norm));
@@ -109,7 +109,7 @@ double clip_norm(Gradients grads, double max_norm, bool error_if_nonfinite) {
 
 template <class Gradients>
 void clip_values(Gradients grads, double max_value) {
-  detail::require(max_value > 0, "clip_by_value", "max_value", max_value, "above 0");
+  require_in(positive, "clip_by_value", "max_value", max_value);
   for (std::size_t i = 0; i < grads.values.size(); ++i)
     grads.set(i, map(grads.values[i], [max_value](auto g) {
                 using T = decltype(g);

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/optim/checks.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 
 namespace vg {
 
@@ -39,7 +39,7 @@ const StateDict* part_of(const StateDict& state, const std::string& name) {
 }  // namespace
 
 Ema::Ema(const States& states, EmaOptions options) : options_(options) {
-  detail::require_decay("Ema", "decay", options_.decay);
+  require_in(from_0_below_1, "Ema", "decay", options_.decay);
   for (const auto& [path, state] : states)
     for (const std::string& leaf : state.leaves()) slots_.push_back({path, leaf, state, state[leaf].value().clone()});
   if (std::none_of(slots_.begin(), slots_.end(), [](const Slot& s) { return is_float(s.average.dtype()); }))
@@ -50,7 +50,7 @@ void Ema::check_leaves(std::string_view where) const {
   for (const Slot& s : slots_)
     if (const Tensor& value = s.state[s.leaf].value(); !fits(value, s.average))
       throw ValueError(fmt::format("[Ema] {}: {}, leaf {}, is {}; its average is {}", where, s.path, s.leaf,
-                                   detail::form(value), detail::form(s.average)));
+                                   form(value), form(s.average)));
 }
 
 void Ema::update() {
@@ -103,8 +103,8 @@ std::vector<std::string> Ema::check_state(const StateDict& state) const {
     }
     ++known;
     if (const Tensor& t = part->tensor(s.leaf); !fits(t, s.average))
-      problems.push_back(fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", s.path, s.leaf, detail::form(t),
-                                     detail::form(s.average)));
+      problems.push_back(
+          fmt::format("\"{}\", leaf \"{}\": is {}; must be {}", s.path, s.leaf, form(t), form(s.average)));
   }
   for (const auto& [path, part] : state.parts) held += part.tensors.size();
   if (held > known) problems.push_back(fmt::format("{} averages of leaves that are not here", held - known));

@@ -8,7 +8,6 @@
 #include <set>
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/optim/checks.hpp"
 #include "voxgrad/optim/clip.hpp"
 
 namespace vg {
@@ -25,9 +24,16 @@ std::string name_of_group(const ParamGroup& group) {
 
 }  // namespace
 
+void ParamGroup::fields(Fields& f) {
+  f("path", path);
+  f("leaf", leaf);
+  f("lr_scale", lr_scale, finite_from_0);
+  f("weight_decay", weight_decay, finite_from_0);
+}
+
 Optimizer::Optimizer(std::string kind, const States& states, Common common)
     : kind_(std::move(kind)), common_(std::move(common)), modes_(states.modes()) {
-  check_common();
+  check_groups();
   add_slots(states);
   if (slots_.empty())
     throw ValueError(fmt::format("[{}] states: there is no floating parameter among {} states{}", kind_, states.size(),
@@ -42,18 +48,14 @@ Optimizer::Optimizer(std::string kind, const States& states, Common common)
                                    name_of_group(common_.groups[g]), slots_[0].path, slots_[0].leaf));
 }
 
-void Optimizer::check_common() const {
-  detail::require_rate(kind_, "weight_decay", common_.weight_decay);
-  if (common_.clip_norm) detail::require_positive(kind_, "clip_norm", *common_.clip_norm);
-  if (common_.clip_value) detail::require_positive(kind_, "clip_value", *common_.clip_value);
+void Optimizer::check_groups() const {
   std::set<std::pair<std::string, std::string>> seen;
-  for (const ParamGroup& g : common_.groups) {
+  for (ParamGroup g : common_.groups) {
     if (g.path.empty() && g.leaf.empty())
       throw ValueError(fmt::format("[{}] groups: each needs a path or a leaf", kind_));
     if (!seen.emplace(g.path, g.leaf).second)
       throw ValueError(fmt::format("[{}] groups: {} is given twice", kind_, name_of_group(g)));
-    detail::require_rate(kind_, "groups: lr_scale", g.lr_scale);
-    if (g.weight_decay) detail::require_rate(kind_, "groups: weight_decay", *g.weight_decay);
+    check_fields(fmt::format("{} groups", kind_), g);
   }
 }
 
@@ -89,8 +91,8 @@ int Optimizer::group_of(const std::string& path, const std::string& leaf) const 
 Optimizer::Rates Optimizer::rates(int group) const {
   const ParamGroup* g = group < 0 ? nullptr : &common_.groups[static_cast<std::size_t>(group)];
   const ScheduleValue value = (g && g->lr ? *g->lr : common_.lr).at(steps_);
-  detail::require_rate(kind_, "lr (from the schedule)", value.lr);
-  if (value.momentum) detail::require_decay(kind_, "momentum (from the schedule)", *value.momentum);
+  require_in(finite_from_0, kind_, "lr (from the schedule)", value.lr);
+  if (value.momentum) require_in(from_0_below_1, kind_, "momentum (from the schedule)", *value.momentum);
   return {value.lr * (g ? g->lr_scale : 1.0), g && g->weight_decay ? *g->weight_decay : common_.weight_decay,
           value.momentum};
 }
@@ -144,9 +146,8 @@ void Optimizer::check_gradient(const Slot& slot, const Tensor& grad) const {
   const Tensor& value = slot.state[slot.leaf].value();
   const auto same_form = [&](const Tensor& t) { return t.shape() == value.shape() && t.dtype() == value.dtype(); };
   const auto refuse = [&](std::string_view what, const Tensor& t) {
-    throw ValueError(fmt::format("[{}] {}: {} is {} {}; the parameter is {} {}", kind_, slot.name(), what,
-                                 vg::name_of(t.dtype()), t.shape().str(), vg::name_of(value.dtype()),
-                                 value.shape().str()));
+    throw ValueError(
+        fmt::format("[{}] {}: {} is {}; the parameter is {}", kind_, slot.name(), what, form(t), form(value)));
   };
   if (!same_form(grad)) refuse("the gradient", grad);
   for (const Tensor& m : slot.moments)

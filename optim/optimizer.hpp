@@ -22,7 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 #include "voxgrad/framework/nn/state.hpp"
 #include "voxgrad/framework/transforms/grad.hpp"
 #include "voxgrad/optim/fused_step.hpp"
@@ -40,6 +40,8 @@ struct ParamGroup {
   std::optional<Schedule> lr{};  ///< replaces the optimizer's
   double lr_scale = 1.0;         ///< multiplies the rate; at least 0
   std::optional<double> weight_decay{};
+
+  void fields(Fields& f);
 };
 
 /// One leaf's part of a step, the argument of update_leaf().
@@ -107,18 +109,13 @@ class Optimizer : public Stateful {
     std::optional<double> clip_norm, clip_value;
     std::vector<ParamGroup> groups;
   };
-  /// The common settings in an optimizer's options.
-  template <class Options>
-  static Common common_of(const Options& o) {
-    return {o.lr, o.weight_decay, o.clip_norm, o.clip_value, o.groups};
-  }
   /// Frozen parameters are included, because they may be unfrozen later. Throws ValueError for invalid settings, no
   /// parameters, a state that is not a ParamState, a repeated path, and a group that matches no parameter. A state with
   /// two paths is updated once, under the first.
   Optimizer(std::string kind, const States& states, Common common);
 
-  /// The optimizer's own settings, which must agree with a checkpoint's.
-  virtual Attributes own_settings() const = 0;
+  /// The settings that are single values, which must agree with a checkpoint's.
+  virtual Attributes stored_options() const = 0;
   /// The tensors that it keeps per leaf, in the leaf's shape and dtype.
   virtual std::vector<SlotSpec> moments() const = 0;
   /// The single numbers that it keeps per leaf.
@@ -157,7 +154,7 @@ class Optimizer : public Stateful {
 
   void add_slots(const States& states);
   int group_of(const std::string& path, const std::string& leaf) const;
-  void check_common() const;
+  void check_groups() const;
   void require_trainable();
   void check_gradient(const Slot& slot, const Tensor& grad) const;
   Rates rates(int group) const;
@@ -185,5 +182,28 @@ class Optimizer : public Stateful {
   std::vector<Tensor*> values_;
   detail::FusedStep pass_;
 };
+
+/// An optimizer with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks and stores
+/// it. The list has the members other than lr and groups.
+template <class O>
+class OptimizerWith : public Optimizer {
+ protected:
+  OptimizerWith(std::string kind, const States& states, O options)
+      : Optimizer(kind, states, (check_fields(kind, options), common_of(options))), options_(std::move(options)) {}
+
+  O options_;
+
+ private:
+  static Common common_of(const O& o) { return {o.lr, o.weight_decay, o.clip_norm, o.clip_value, o.groups}; }
+  Attributes stored_options() const final { return saved_fields(options_); }
+};
+
+/// The end of an optimizer's list of fields: those that every optimizer has.
+template <class O>
+void common_fields(Fields& f, O& o) {
+  f("weight_decay", o.weight_decay, finite_from_0);
+  f("clip_norm", o.clip_norm, finite_above_0);
+  f("clip_value", o.clip_value, finite_above_0);
+}
 
 }  // namespace vg

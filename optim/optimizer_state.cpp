@@ -17,16 +17,12 @@ using detail::find_entry;
 
 StateDict Optimizer::settings() const {
   StateDict s;
-  s.values = own_settings();
-  s.values.emplace_back("weight_decay", common_.weight_decay);
-  if (common_.clip_norm) s.values.emplace_back("clip_norm", *common_.clip_norm);
-  if (common_.clip_value) s.values.emplace_back("clip_value", *common_.clip_value);
+  s.values = stored_options();
   s.parts.emplace_back("lr", bundle_of(common_.lr.description()));
   for (std::size_t i = 0; i < common_.groups.size(); ++i) {
     const ParamGroup& g = common_.groups[i];
     StateDict b;
-    b.values = {{"path", g.path}, {"leaf", g.leaf}, {"lr_scale", g.lr_scale}};
-    if (g.weight_decay) b.values.emplace_back("weight_decay", *g.weight_decay);
+    b.values = saved_fields(g);
     if (g.lr) b.parts.emplace_back("lr", bundle_of(g.lr->description()));
     s.parts.emplace_back(fmt::format("groups.{}", i), std::move(b));
   }
@@ -79,8 +75,7 @@ std::vector<std::string> Optimizer::check_leaf(const Slot& slot, const StateDict
     if (!t || !t->defined())
       report(kept.name + " is missing");
     else if (t->shape() != value.shape() || t->dtype() != value.dtype())
-      report(fmt::format("{} is {} {}; must be {} {}", kept.name, vg::name_of(t->dtype()), t->shape().str(),
-                         vg::name_of(value.dtype()), value.shape().str()));
+      report(fmt::format("{} is {}; must be {}", kept.name, form(*t), form(value)));
   }
   for (const auto& [name, tensor] : saved.tensors)
     if (std::none_of(tensors.begin(), tensors.end(), [&, &n = name](const SlotSpec& k) { return k.name == n; }))

@@ -5,36 +5,26 @@
 #include <algorithm>
 #include <limits>
 
-#include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/optim/checks.hpp"
 #include "voxgrad/optim/settings.hpp"
 
 namespace vg {
 
-namespace {
-
-constexpr std::string_view name = "ReduceOnPlateau";
-
-void require_one_of(std::string_view argument, const std::string& value, std::string_view a, std::string_view b) {
-  if (value != a && value != b)
-    throw ValueError(fmt::format("[{}] {}: got \"{}\"; must be \"{}\" or \"{}\"", name, argument, value, a, b));
+void ReduceOnPlateauOptions::fields(Fields& f) {
+  f("lr", lr, finite_from_0);
+  f("mode", mode, {"min", "max"});
+  f("factor", factor,
+    {std::numeric_limits<double>::denorm_min(), 1 - std::numeric_limits<double>::epsilon() / 2, "above 0 and below 1"});
+  f("patience", patience, at_least(0));
+  f("threshold", threshold, finite_from_0);
+  f("threshold_mode", threshold_mode, {"rel", "abs"});
+  f("cooldown", cooldown, at_least(0));
+  f("min_lr", min_lr, finite_from_0);
+  f("eps", eps, finite_from_0);
 }
 
-}  // namespace
-
-ReduceOnPlateau::ReduceOnPlateau(ReduceOnPlateauOptions options) : options_(std::move(options)) {
-  const auto& o = options_;
-  detail::require_rate(name, "lr", o.lr);
-  require_one_of("mode", o.mode, "min", "max");
-  detail::require(o.factor > 0 && o.factor < 1, name, "factor", o.factor, "above 0 and below 1");
-  detail::require(o.patience >= 0, name, "patience", o.patience, "at least 0");
-  detail::require_rate(name, "threshold", o.threshold);
-  require_one_of("threshold_mode", o.threshold_mode, "rel", "abs");
-  detail::require(o.cooldown >= 0, name, "cooldown", o.cooldown, "at least 0");
-  detail::require_rate(name, "min_lr", o.min_lr);
-  detail::require_rate(name, "eps", o.eps);
+ReduceOnPlateau::ReduceOnPlateau(ReduceOnPlateauOptions options) : ScheduleWith("ReduceOnPlateau", std::move(options)) {
   const double worst = std::numeric_limits<double>::infinity();
-  seen_ = std::make_shared<Seen>(Seen{o.lr, o.mode == "min" ? worst : -worst});
+  seen_ = std::make_shared<Seen>(Seen{options_.lr, options_.mode == "min" ? worst : -worst});
 }
 
 bool ReduceOnPlateau::is_better(double metric) const {
@@ -63,21 +53,6 @@ bool ReduceOnPlateau::observe(double metric) {
   if (!(s.lr - next > options_.eps)) return false;
   s.lr = next;
   return true;
-}
-
-ModuleConfig ReduceOnPlateau::description() const {
-  const auto& o = options_;
-  return {std::string(name),
-          {{"lr", o.lr},
-           {"mode", o.mode},
-           {"factor", o.factor},
-           {"patience", o.patience},
-           {"threshold", o.threshold},
-           {"threshold_mode", o.threshold_mode},
-           {"cooldown", o.cooldown},
-           {"min_lr", o.min_lr},
-           {"eps", o.eps}},
-          {}};
 }
 
 StateDict ReduceOnPlateau::save_state() const {

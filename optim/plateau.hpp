@@ -24,6 +24,8 @@ struct ReduceOnPlateauOptions {
   std::int64_t cooldown = 0;           ///< observations after a reduction that are not counted; at least 0
   double min_lr = 0.0;                 ///< the rate is never reduced below this
   double eps = 1e-8;                   ///< a reduction by at most this is skipped; at least 0
+
+  void fields(Fields& f);
 };
 
 /// torch's ReduceLROnPlateau. A metric is better than the best so far if it is
@@ -34,7 +36,7 @@ struct ReduceOnPlateauOptions {
 /// it also scales min_lr.
 ///
 /// This is a handle: copies, such as those in optimizers, share the observations. An optimizer saves and loads them.
-class ReduceOnPlateau final : public Stateful {
+class ReduceOnPlateau final : public ScheduleWith<ReduceOnPlateauOptions>, public Stateful {
  public:
   explicit ReduceOnPlateau(ReduceOnPlateauOptions options);
 
@@ -45,8 +47,6 @@ class ReduceOnPlateau final : public Stateful {
   double best() const { return seen_->best; }
 
   double at(std::int64_t) const { return seen_->lr; }
-  /// The options, without the observations.
-  ModuleConfig description() const;
 
   /// The values lr, best, bad_observations and cooldown_left; part settings: the options.
   StateDict save_state() const override;
@@ -61,7 +61,6 @@ class ReduceOnPlateau final : public Stateful {
   };
   bool is_better(double metric) const;
 
-  ReduceOnPlateauOptions options_;
   std::shared_ptr<Seen> seen_;
 };
 

@@ -17,10 +17,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "voxgrad/framework/nn/description.hpp"
+#include "voxgrad/framework/nn/fields.hpp"
 
 namespace vg {
 
@@ -86,63 +87,80 @@ class Schedule {
   std::shared_ptr<Any> inside_;
 };
 
+/// A schedule with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks it and gives
+/// its description.
+template <class O>
+class ScheduleWith {
+ public:
+  ModuleConfig description() const { return {std::string(kind_), saved_fields(options_), {}}; }
+
+ protected:
+  ScheduleWith(std::string_view kind, O options) : kind_(kind), options_(std::move(options)) {
+    check_fields(std::string(kind), options_);
+  }
+
+  std::string_view kind_;
+  O options_;
+};
+
+struct ConstantOptions {
+  double lr = detail::must_be_given;
+  void fields(Fields& f) { f("lr", lr, finite_from_0); }
+};
 /// A constant rate.
-class Constant {
+class Constant : public ScheduleWith<ConstantOptions> {
  public:
   /// Throws ValueError unless lr is finite and at least 0, as all schedules do for their rates.
-  explicit Constant(double lr);
-  double at(std::int64_t) const { return lr_; }
-  ModuleConfig description() const;
-
- private:
-  double lr_;
+  explicit Constant(double lr) : ScheduleWith("Constant", {lr}) {}
+  double at(std::int64_t) const { return options_.lr; }
 };
 
 struct StepDecayOptions {
   double lr = detail::must_be_given;
   std::int64_t step_size = 0;  ///< at least 1; must be given
   double gamma = 0.1;          ///< above 0
+
+  void fields(Fields& f) {
+    f("lr", lr, finite_from_0);
+    f("step_size", step_size, at_least(1));
+    f("gamma", gamma, finite_above_0);
+  }
 };
 /// lr * gamma^floor(t / step_size), without end. torch's StepLR.
-class StepDecay {
+class StepDecay : public ScheduleWith<StepDecayOptions> {
  public:
-  explicit StepDecay(const StepDecayOptions& options);
+  explicit StepDecay(StepDecayOptions options) : ScheduleWith("StepDecay", std::move(options)) {}
   double at(std::int64_t step) const;
-  ModuleConfig description() const;
-
- private:
-  StepDecayOptions options_;
 };
 
 struct MultiStepDecayOptions {
   double lr = detail::must_be_given;
   std::vector<std::int64_t> milestones{};  ///< at least 0, ascending (equal ones count twice)
   double gamma = 0.1;                      ///< above 0
+
+  void fields(Fields& f);
 };
 /// lr * gamma^(number of milestones <= t). torch's MultiStepLR.
-class MultiStepDecay {
+class MultiStepDecay : public ScheduleWith<MultiStepDecayOptions> {
  public:
-  explicit MultiStepDecay(MultiStepDecayOptions options);
+  explicit MultiStepDecay(MultiStepDecayOptions options) : ScheduleWith("MultiStepDecay", std::move(options)) {}
   double at(std::int64_t step) const;
-  ModuleConfig description() const;
-
- private:
-  MultiStepDecayOptions options_;
 };
 
 struct ExponentialOptions {
   double lr = detail::must_be_given;
   double gamma = detail::must_be_given;  ///< above 0
+
+  void fields(Fields& f) {
+    f("lr", lr, finite_from_0);
+    f("gamma", gamma, finite_above_0);
+  }
 };
 /// lr * gamma^t, without end. torch's ExponentialLR.
-class Exponential {
+class Exponential : public ScheduleWith<ExponentialOptions> {
  public:
-  explicit Exponential(const ExponentialOptions& options);
+  explicit Exponential(ExponentialOptions options) : ScheduleWith("Exponential", std::move(options)) {}
   double at(std::int64_t step) const;
-  ModuleConfig description() const;
-
- private:
-  ExponentialOptions options_;
 };
 
 struct CosineWarmupOptions {
@@ -151,35 +169,35 @@ struct CosineWarmupOptions {
   std::int64_t total_steps = 0;       ///< must be given
   double warmup_start_lr = 0.0;
   double eta_min = 0.0;  ///< the rate at t = total_steps and after it
+
+  void fields(Fields& f);
 };
 /// Linear warm-up, then half a cosine:
 ///   t < warmup_steps: warmup_start_lr + (lr - warmup_start_lr) * t / warmup_steps
 ///   else: eta_min + (lr - eta_min) * (1 + cos(pi * min(1, (t - warmup_steps) / (total_steps - warmup_steps)))) / 2
 /// torch's LinearLR and CosineAnnealingLR in sequence; braintools' WarmupCosineSchedule.
-class CosineWarmup {
+class CosineWarmup : public ScheduleWith<CosineWarmupOptions> {
  public:
-  explicit CosineWarmup(const CosineWarmupOptions& options);
+  explicit CosineWarmup(CosineWarmupOptions options) : ScheduleWith("CosineWarmup", std::move(options)) {}
   double at(std::int64_t step) const;
-  ModuleConfig description() const;
-
- private:
-  CosineWarmupOptions options_;
 };
 
 struct PolynomialOptions {
   double lr = detail::must_be_given;
   std::int64_t total_steps = 0;  ///< at least 1; must be given
   double power = 1.0;            ///< above 0
+
+  void fields(Fields& f) {
+    f("lr", lr, finite_from_0);
+    f("total_steps", total_steps, at_least(1));
+    f("power", power, finite_above_0);
+  }
 };
 /// lr * (1 - min(t, total_steps) / total_steps)^power. torch's PolynomialLR, with its total_iters as total_steps.
-class Polynomial {
+class Polynomial : public ScheduleWith<PolynomialOptions> {
  public:
-  explicit Polynomial(const PolynomialOptions& options);
+  explicit Polynomial(PolynomialOptions options) : ScheduleWith("Polynomial", std::move(options)) {}
   double at(std::int64_t step) const;
-  ModuleConfig description() const;
-
- private:
-  PolynomialOptions options_;
 };
 
 struct CosineRestartsOptions {
@@ -187,19 +205,22 @@ struct CosineRestartsOptions {
   std::int64_t T_0 = 0;               ///< steps of the first cycle, at least 1; must be given
   std::int64_t T_mult = 1;            ///< each cycle has this many times the steps of the previous one; at least 1
   double eta_min = 0.0;               ///< the rate that a cycle approaches
+
+  void fields(Fields& f) {
+    f("lr", lr, finite_from_0);
+    f("T_0", T_0, at_least(1));
+    f("T_mult", T_mult, at_least(1));
+    f("eta_min", eta_min, finite_from_0);
+  }
 };
 /// Half a cosine that restarts repeatedly (SGDR, Loshchilov and Hutter 2017). c is the number of steps since the last
 /// restart, n the number of steps of the cycle:
 ///   eta_min + (lr - eta_min) * (1 + cos(pi * c / n)) / 2
 /// torch's CosineAnnealingWarmRestarts.
-class CosineRestarts {
+class CosineRestarts : public ScheduleWith<CosineRestartsOptions> {
  public:
-  explicit CosineRestarts(const CosineRestartsOptions& options);
+  explicit CosineRestarts(CosineRestartsOptions options) : ScheduleWith("CosineRestarts", std::move(options)) {}
   double at(std::int64_t step) const;
-  ModuleConfig description() const;
-
- private:
-  CosineRestartsOptions options_;
 };
 
 struct OneCycleOptions {
@@ -214,6 +235,18 @@ struct OneCycleOptions {
   double max_momentum = 0.95;     ///< at both ends
   double div_factor = 25.0;       ///< the first rate is max_lr / div_factor
   double final_div_factor = 1e4;  ///< the last is max_lr / div_factor / final_div_factor
+
+  void fields(Fields& f) {
+    f("max_lr", max_lr, finite_from_0);
+    f("total_steps", total_steps, at_least(1));
+    f("pct_start", pct_start, within(0, 1));
+    f("anneal_strategy", anneal_strategy, {"cos", "linear"});
+    f("cycle_momentum", cycle_momentum);
+    f("base_momentum", base_momentum, from_0_below_1);
+    f("max_momentum", max_momentum, from_0_below_1);
+    f("div_factor", div_factor, finite_above_0);
+    f("final_div_factor", final_div_factor, finite_above_0);
+  }
 };
 /// Rises to max_lr and falls to almost nothing, exactly as torch's OneCycleLR with two phases. Here end1 = pct_start *
 /// total_steps - 1, end2 = total_steps - 1, and go(a, b, x) = b + (a - b) / 2 * (1 + cos(pi x)) or a + (b - a) x:
@@ -221,15 +254,13 @@ struct OneCycleOptions {
 ///   else, with x = (t - end1) / (end2 - end1): lr = go(max_lr, max_lr / div_factor / final_div_factor, x),
 ///     momentum = go(base_momentum, max_momentum, x)
 /// From t = total_steps on (where torch throws) the last values are kept.
-class OneCycle {
+class OneCycle : public ScheduleWith<OneCycleOptions> {
  public:
-  explicit OneCycle(OneCycleOptions options);
+  explicit OneCycle(OneCycleOptions options) : ScheduleWith("OneCycle", std::move(options)) {}
   ScheduleValue at(std::int64_t step) const;
-  ModuleConfig description() const;
 
  private:
   double go(double from, double to, double x) const;
-  OneCycleOptions options_;
 };
 
 }  // namespace vg

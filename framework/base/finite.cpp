@@ -48,11 +48,11 @@ std::string describe_non_finite(const Tensor& t, std::int64_t at) {
     rest /= t.dim(axis);
   }
   const double v = t.value_at(at);
-  return fmt::format("{} at ({}) of {} {}",
+  return fmt::format("{} at ({}) of {}",
                      std::isnan(v) ? "nan"
                      : v > 0       ? "inf"
                                    : "-inf",
-                     fmt::join(index, ", "), name_of(t.dtype()), t.shape().str());
+                     fmt::join(index, ", "), form(t));
 }
 
 }  // namespace vg

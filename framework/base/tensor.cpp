@@ -28,7 +28,7 @@ std::shared_ptr<Storage> make_storage(const Shape& shape, DType dtype) {
   try {
     return std::make_shared<Storage>(bytes);
   } catch (const MemoryError&) {
-    throw out_of_memory(fmt::format("a tensor {} {}", name_of(dtype), shape.str()), static_cast<std::size_t>(bytes));
+    throw out_of_memory("a tensor " + form(dtype, shape), static_cast<std::size_t>(bytes));
   }
 }
 
@@ -146,9 +146,11 @@ void Tensor::make_unique() {
   if (storage_ && !unique()) *this = clone();
 }
 
+std::string form(DType dtype, const Shape& shape) { return fmt::format("{} {}", name_of(dtype), shape.str()); }
+
 std::string Tensor::str() const {
   if (!storage_) return "Tensor()";
-  std::string text = fmt::format("Tensor {} {} [", name_of(dtype_), shape_.str());
+  std::string text = fmt::format("Tensor {} [", form(*this));
   const std::int64_t shown = std::min<std::int64_t>(numel_, 8);
   for (std::int64_t i = 0; i < shown; ++i) text += fmt::format("{}{:.6g}", i ? ", " : "", value_at(i));
   return text + (shown < numel_ ? ", ...]" : "]");

@@ -115,4 +115,8 @@ class Tensor {
   DType dtype_ = f32;
 };
 
+/// "f32 (2, 3)", for messages.
+std::string form(DType dtype, const Shape& shape);
+inline std::string form(const Tensor& t) { return form(t.dtype(), t.shape()); }
+
 }  // namespace vg

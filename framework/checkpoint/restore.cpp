@@ -46,15 +46,13 @@ void join(const Saved& saved, const Now& now, Both&& both, OnlySaved&& only_save
     if (!in_saved.contains(name)) only_now(name, n);
 }
 
-std::string kind_of(const Tensor& t) { return fmt::format("{} {}", name_of(t.dtype()), t.shape().str()); }
-
 std::string differing(const Tensor& in_file, const Tensor& in_model) {
   const std::string what_to_do =
       in_file.shape() == in_model.shape() && is_float(in_file.dtype()) && is_float(in_model.dtype())
           ? fmt::format("; call to(vg::{}) of the model before the load, and to(vg::{}) after it",
                         name_of(in_file.dtype()), name_of(in_model.dtype()))
           : "";
-  return fmt::format("the file has {}, the model {}{}", kind_of(in_file), kind_of(in_model), what_to_do);
+  return fmt::format("the file has {}, the model {}{}", form(in_file), form(in_model), what_to_do);
 }
 
 std::vector<std::pair<std::string, Tensor>> leaves_of(const State& state) {
@@ -65,7 +63,7 @@ std::vector<std::pair<std::string, Tensor>> leaves_of(const State& state) {
 
 std::string listed(const std::vector<std::pair<std::string, Tensor>>& leaves) {
   std::string text;
-  for (const auto& [leaf, t] : leaves) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", leaf, kind_of(t));
+  for (const auto& [leaf, t] : leaves) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", leaf, form(t));
   return text.empty() ? "no leaves" : text;
 }
 
@@ -98,11 +96,11 @@ void match_state(const std::string& path, const SavedState& saved, const State& 
       },
       [&](const std::string& leaf, const Tensor& s) {
         problems.push_back(fmt::format("unexpected: state {}, leaf {} ({}) is in the file, not in the model",
-                                       in_quotes(path), in_quotes(leaf), kind_of(s)));
+                                       in_quotes(path), in_quotes(leaf), form(s)));
       },
       [&](const std::string& leaf, const Tensor& n) {
         problems.push_back(fmt::format("missing: state {}, leaf {} ({}) is in the model, not in the file",
-                                       in_quotes(path), in_quotes(leaf), kind_of(n)));
+                                       in_quotes(path), in_quotes(leaf), form(n)));
       });
 }
 

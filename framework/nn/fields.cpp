@@ -30,6 +30,11 @@ std::string Range::str() const {
   return std::isinf(most) ? fmt::format("at least {}", least) : fmt::format("in [{}, {}]", least, most);
 }
 
+void require_in(const Range& allowed, std::string_view where, std::string_view name, double value) {
+  if (!allowed.holds(value))
+    throw ValueError(fmt::format("[{}] {}: got {}; must be {}", where, name, value, allowed.str()));
+}
+
 void Fields::refuse(std::string_view name, std::string_view text) const {
   throw ValueError(fmt::format("[{}] {}: {}", where_, name, text));
 }
@@ -62,9 +67,8 @@ template void Fields::pass(std::string_view, std::vector<double>&, std::string_v
 
 template <class T>
 void Fields::number(std::string_view name, T& value, const Range& allowed, std::string_view type) {
-  const bool good = allowed.holds(static_cast<double>(value));
-  if (checking() && !good) refuse(name, fmt::format("got {}; must be {}", value, allowed.str()));
-  pass(name, value, type, good);
+  if (checking()) return require_in(allowed, where_, name, static_cast<double>(value));
+  pass(name, value, type, allowed.holds(static_cast<double>(value)));
 }
 
 void Fields::operator()(std::string_view name, bool& value) { pass(name, value, "true or false"); }
@@ -89,6 +93,14 @@ void Fields::operator()(std::string_view name, std::vector<std::int64_t>& value)
   pass(name, value, "a list of integers");
 }
 void Fields::operator()(std::string_view name, std::vector<double>& value) { pass(name, value, "a list of reals"); }
+
+void Fields::operator()(std::string_view name, std::array<double, 2>& pair, const Range& each) {
+  for (std::size_t i = 0; checking() && i < 2; ++i) require_in(each, where_, fmt::format("{}[{}]", name, i), pair[i]);
+  std::vector<double> both(pair.begin(), pair.end());
+  pass(name, both, "a list of reals");
+  if (both.size() != 2) refuse(name, fmt::format("got {} numbers; must be 2", both.size()));
+  pair = {both[0], both[1]};
+}
 
 void Fields::operator()(std::string_view name, int& axis) {
   std::int64_t wide = axis;

@@ -9,6 +9,7 @@
 // the tables of the documentation derive from the list.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
@@ -39,6 +40,9 @@ inline constexpr Range finite_above_0{std::numeric_limits<double>::denorm_min(),
 inline constexpr Range finite_from_0{0, std::numeric_limits<double>::max(), "finite and at least 0"};
 inline constexpr Range from_0_below_1{0, 1 - std::numeric_limits<double>::epsilon() / 2, "in [0, 1)"};
 
+/// Throws ValueError "[where] name: got value; must be ..." unless the range holds the value.
+void require_in(const Range& allowed, std::string_view where, std::string_view name, double value);
+
 /// A member of an options aggregate, for tables.
 struct FieldInfo {
   std::string name;
@@ -66,6 +70,7 @@ class Fields {
   void operator()(std::string_view name, std::string& value, std::initializer_list<std::string_view> allowed = {});
   void operator()(std::string_view name, std::vector<std::int64_t>& value);
   void operator()(std::string_view name, std::vector<double>& value);
+  void operator()(std::string_view name, std::array<double, 2>& pair, const Range& each);
   /// Axes of a tensor.
   void operator()(std::string_view name, int& axis);
   void operator()(std::string_view name, std::vector<int>& axes);

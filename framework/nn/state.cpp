@@ -110,8 +110,8 @@ void State::add(std::string_view name, const Tensor& value) {
 void State::set(std::string_view name, const Tensor& value) {
   const Tensor& old = leaf(name).value.value();
   if (!value.defined() || value.shape() != old.shape() || value.dtype() != old.dtype())
-    throw ValueError(fmt::format("[{}] set {}: got {} {}; must be {} {} (replace() takes any)", name_of(kind()), name,
-                                 name_of(value.dtype()), value.shape().str(), name_of(old.dtype()), old.shape().str()));
+    throw ValueError(fmt::format("[{}] set {}: got {}; must be {} (replace() takes any)", name_of(kind()), name,
+                                 form(value), form(old)));
   replace(name, value);
 }
 

@@ -43,8 +43,8 @@ void accumulate(Variable& into, const Variable& grad, bool create_graph) {
 void check_gradient(const Node& node, const Variable& grad, std::size_t i) {
   const Node& input = *node.inputs[i].node;
   if (grad.shape() == input.shape && grad.dtype() == input.dtype) return;
-  throw ValueError(fmt::format("[{}] vjp: the gradient of input {} is {} {}; must be {} {} as the input", node.op, i,
-                               name_of(grad.dtype()), grad.shape().str(), name_of(input.dtype), input.shape.str()));
+  throw ValueError(fmt::format("[{}] vjp: the gradient of input {} is {}; must be {} as the input", node.op, i,
+                               form(grad.dtype(), grad.shape()), form(input.dtype, input.shape)));
 }
 
 // The reverse pass, to all nodes that require a gradient or only to those of a subgraph. Collected gradients are stored
@@ -165,9 +165,8 @@ Variable checked_cotangent(const Variable& output, const Variable& cotangent, st
     return Variable(Tensor::ones(output.shape(), output.dtype()));
   }
   if (cotangent.shape() != output.shape() || cotangent.dtype() != output.dtype())
-    throw ValueError(fmt::format("[{}] cotangent: got {} {}; must be {} {} as the output", where,
-                                 name_of(cotangent.dtype()), cotangent.shape().str(), name_of(output.dtype()),
-                                 output.shape().str()));
+    throw ValueError(fmt::format("[{}] cotangent: got {}; must be {} as the output", where,
+                                 form(cotangent.dtype(), cotangent.shape()), form(output.dtype(), output.shape())));
   return cotangent;
 }
 

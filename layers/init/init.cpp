@@ -20,8 +20,7 @@ Tensor Initializer::operator()(const Shape& shape) const {
 }
 
 std::string Initializer::str() const {
-  if (value_.defined() && text_.empty())
-    return fmt::format("array {} {}", name_of(value_.dtype()), value_.shape().str());
+  if (value_.defined() && text_.empty()) return "array " + form(value_);
   return text_.empty() ? "None" : text_;
 }
 

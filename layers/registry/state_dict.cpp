@@ -19,8 +19,6 @@ using detail::LayoutNames;
 using detail::NamedLeaf;
 using vg::in_quotes;
 
-std::string kind_of(DType dtype, const Shape& shape) { return fmt::format("{} {}", name_of(dtype), shape.str()); }
-
 bool same_bytes(const Tensor& a, const Tensor& b) {
   return a.numel() == 0 || std::memcmp(a.raw(), b.raw(), static_cast<std::size_t>(a.bytes())) == 0;
 }
@@ -61,8 +59,7 @@ std::vector<Fit> match(LayoutNames& names, const NamedTensors& tensors, const Lo
       if (!first.contains(place)) absent.emplace(place, l.name);
     } else if (!from->defined() || from->dtype() != dtype || from->shape() != l.axes.there) {
       report.mismatched.push_back(fmt::format("{}: got {}, must be {}", l.name,
-                                              from->defined() ? kind_of(from->dtype(), from->shape()) : "no tensor",
-                                              kind_of(dtype, l.axes.there)));
+                                              from->defined() ? form(*from) : "no tensor", form(dtype, l.axes.there)));
       first.emplace(place, nullptr);
     } else if (const auto [it, is_first] = first.emplace(place, from); is_first) {
       report.loaded.push_back(l.name);
@@ -86,7 +83,7 @@ void add_problems(const LayoutNames& names, const LoadReport& report, Problems& 
     for (const NamedLeaf& l : names.leaves)
       if (l.name == name)
         problems.push_back(fmt::format("missing: the module has {} ({})", in_quotes(name),
-                                       kind_of(l.state[l.leaf].dtype(), l.axes.there)));
+                                       form(l.state[l.leaf].dtype(), l.axes.there)));
   for (const std::string& name : report.unexpected)
     problems.push_back(fmt::format("unexpected: the module has no {}", in_quotes(name)));
   for (const std::string& line : report.mismatched) problems.push_back(line);

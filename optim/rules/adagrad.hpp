@@ -14,6 +14,13 @@ struct AdagradOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("lr_decay", lr_decay, finite_from_0);
+    f("initial_accumulator_value", initial_accumulator_value, finite_from_0);
+    f("eps", eps, finite_from_0);
+    common_fields(f, *this);
+  }
 };
 
 /// Adagrad (Duchi, Hazan and Singer 2011), torch.optim.Adagrad. t counts this parameter's updates from 1; g is the
@@ -21,15 +28,13 @@ struct AdagradOptions {
 ///   g += weight_decay * p;  s += g^2
 ///   p -= lr / (1 + (t - 1) * lr_decay) * g / (sqrt(s) + eps)
 /// Keeps "sum".
-class Adagrad final : public Optimizer {
+class Adagrad final : public OptimizerWith<AdagradOptions> {
  public:
   explicit Adagrad(const States& states, AdagradOptions options = {});
 
  private:
-  Attributes own_settings() const override;
-  std::vector<SlotSpec> moments() const override { return {{"sum", initial_accumulator_value_}}; }
+  std::vector<SlotSpec> moments() const override { return {{"sum", options_.initial_accumulator_value}}; }
   ParamLoop update_leaf(const LeafUpdate& u) const override;
-  double lr_decay_, initial_accumulator_value_, eps_;
 };
 
 }  // namespace vg

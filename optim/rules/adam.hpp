@@ -15,6 +15,12 @@ struct AdamOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    common_fields(f, *this);
+  }
 };
 
 struct AdamWOptions {
@@ -25,39 +31,37 @@ struct AdamWOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
-};
 
-namespace detail {
-/// The common part of Adam and AdamW. Keeps "exp_avg" and "exp_avg_sq".
-class AdamFamily : public Optimizer {
- protected:
-  AdamFamily(std::string kind, const States& states, Common common, std::array<double, 2> betas, double eps,
-             bool decoupled);
-
- private:
-  Attributes own_settings() const override;
-  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
-  ParamLoop update_leaf(const LeafUpdate& u) const override;
-  std::array<double, 2> betas_;
-  double eps_;
-  bool decoupled_;
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    common_fields(f, *this);
+  }
 };
-}  // namespace detail
 
 /// Adam (Kingma and Ba 2015), torch.optim.Adam without amsgrad. t counts this parameter's updates from 1; g is the
 /// clipped gradient:
 ///   g += weight_decay * p;  m += (1 - beta1) * (g - m);  v = beta2 * v + (1 - beta2) * g^2
 ///   p -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
-class Adam final : public detail::AdamFamily {
+/// Keeps "exp_avg" and "exp_avg_sq".
+class Adam final : public OptimizerWith<AdamOptions> {
  public:
   explicit Adam(const States& states, AdamOptions options = {});
+
+ private:
+  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
 };
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019), torch.optim.AdamW. g += weight_decay * p becomes
 ///   p -= lr * weight_decay * p
-class AdamW final : public detail::AdamFamily {
+class AdamW final : public OptimizerWith<AdamWOptions> {
  public:
   explicit AdamW(const States& states, AdamWOptions options = {});
+
+ private:
+  std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
+  ParamLoop update_leaf(const LeafUpdate& u) const override;
 };
 
 }  // namespace vg

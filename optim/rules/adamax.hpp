@@ -15,6 +15,12 @@ struct AdamaxOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    common_fields(f, *this);
+  }
 };
 
 /// Adamax, Adam with the infinity norm (Kingma and Ba 2015), torch.optim.Adamax. t counts this parameter's updates from
@@ -22,16 +28,13 @@ struct AdamaxOptions {
 ///   g += weight_decay * p;  m += (1 - beta1) * (g - m);  u = max(beta2 * u, |g| + eps)
 ///   p -= lr / (1 - beta1^t) * m / u
 /// Keeps "exp_avg" and "exp_inf".
-class Adamax final : public Optimizer {
+class Adamax final : public OptimizerWith<AdamaxOptions> {
  public:
   explicit Adamax(const States& states, AdamaxOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_inf"}}; }
   ParamLoop update_leaf(const LeafUpdate& u) const override;
-  std::array<double, 2> betas_;
-  double eps_;
 };
 
 }  // namespace vg

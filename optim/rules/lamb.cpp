@@ -1,8 +1,8 @@
 #include "voxgrad/optim/rules/lamb.hpp"
 
 #include <cmath>
+#include <utility>
 
-#include "voxgrad/optim/checks.hpp"
 #include "voxgrad/optim/fused.hpp"
 
 namespace vg {
@@ -63,20 +63,12 @@ double trust_ratio(const LeafSums& sums) {
 
 }  // namespace
 
-LAMB::LAMB(const States& states, LAMBOptions options)
-    : Optimizer("LAMB", states, common_of(options)), betas_(options.betas), eps_(options.eps) {
-  detail::require_betas(kind(), betas_);
-  detail::require_rate(kind(), "eps", eps_);
-}
-
-Attributes LAMB::own_settings() const {
-  return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}, {"eps", eps_}};
-}
+LAMB::LAMB(const States& states, LAMBOptions options) : OptimizerWith("LAMB", states, std::move(options)) {}
 
 ParamLoop LAMB::update_leaf(const LeafUpdate& u) const {
   return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
-    return [s = step_of<T>(u, betas_, eps_), p = std::as_const(u.value).data<T>(), g = u.grad.data<T>(),
+    return [s = step_of<T>(u, options_.betas, options_.eps), p = std::as_const(u.value).data<T>(), g = u.grad.data<T>(),
             m = u.moments[0].data<T>(), v = u.moments[1].data<T>()](std::int64_t begin, std::int64_t end) {
       return measure(p + begin, g + begin, m + begin, v + begin, end - begin, s);
     };
@@ -86,9 +78,10 @@ ParamLoop LAMB::update_leaf(const LeafUpdate& u) const {
 ParamLoop LAMB::finish_leaf(const LeafUpdate& u, const LeafSums& sums) const {
   return dispatch_float(kind(), u.value.dtype(), [&](auto zero) -> ParamLoop {
     using T = decltype(zero);
-    return [s = step_of<T>(u, betas_, eps_), size = static_cast<T>(u.lr * trust_ratio(sums)), p = u.value.data<T>(),
-            m = std::as_const(u.moments[0]).data<T>(), v = std::as_const(u.moments[1]).data<T>()](
-               std::int64_t begin, std::int64_t end) { move(p + begin, m + begin, v + begin, end - begin, s, size); };
+    return
+        [s = step_of<T>(u, options_.betas, options_.eps), size = static_cast<T>(u.lr * trust_ratio(sums)),
+         p = u.value.data<T>(), m = std::as_const(u.moments[0]).data<T>(), v = std::as_const(u.moments[1]).data<T>()](
+            std::int64_t begin, std::int64_t end) { move(p + begin, m + begin, v + begin, end - begin, s, size); };
   });
 }
 

@@ -15,6 +15,12 @@ struct LAMBOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    common_fields(f, *this);
+  }
 };
 
 /// LAMB (You et al. 2020, "Large Batch Optimization for Deep Learning", algorithm 2, with phi(z) = z). t counts this
@@ -25,17 +31,14 @@ struct LAMBOptions {
 /// The norms are summed in double, in an order that does not depend on the number of threads. A leaf that starts at 0,
 /// such as a bias, takes its first step without the ratio and only small steps afterwards; a group with a larger
 /// lr_scale helps. Keeps "exp_avg" and "exp_avg_sq".
-class LAMB final : public Optimizer {
+class LAMB final : public OptimizerWith<LAMBOptions> {
  public:
   explicit LAMB(const States& states, LAMBOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   ParamLoop update_leaf(const LeafUpdate& u) const override;
   ParamLoop finish_leaf(const LeafUpdate& u, const LeafSums& sums) const override;
-  std::array<double, 2> betas_;
-  double eps_;
 };
 
 }  // namespace vg

@@ -1,6 +1,5 @@
 #include "voxgrad/optim/rules/lion.hpp"
 
-#include "voxgrad/optim/checks.hpp"
 #include "voxgrad/optim/fused.hpp"
 
 namespace vg {
@@ -14,15 +13,10 @@ T sign(T x) {
 
 }  // namespace
 
-Lion::Lion(const States& states, LionOptions options)
-    : Optimizer("Lion", states, common_of(options)), betas_(options.betas) {
-  detail::require_betas(kind(), betas_);
-}
-
-Attributes Lion::own_settings() const { return {{"betas", std::vector<double>(betas_.begin(), betas_.end())}}; }
+Lion::Lion(const States& states, LionOptions options) : OptimizerWith("Lion", states, std::move(options)) {}
 
 ParamLoop Lion::update_leaf(const LeafUpdate& u) const {
-  const double b1 = u.momentum.value_or(betas_[0]), b2 = betas_[1];
+  const double b1 = u.momentum.value_or(options_.betas[0]), b2 = options_.betas[1];
   return detail::element_loop<1>(u, 0, [&](auto as) {
     return [keep = as(1 - u.lr * u.weight_decay), lr = as(u.lr), beta1 = as(b1), new1 = as(1 - b1), beta2 = as(b2),
             new2 = as(1 - b2)](auto d, auto& p, auto& m) {

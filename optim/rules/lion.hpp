@@ -14,21 +14,24 @@ struct LionOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    common_fields(f, *this);
+  }
 };
 
 /// Lion (Chen et al. 2023, "Symbolic Discovery of Optimization Algorithms", algorithm 2). g is the clipped gradient;
 /// sign(0) = 0:
 ///   p -= lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * p);  m = beta2 * m + (1 - beta2) * g
 /// Keeps "exp_avg", which is half of Adam's memory.
-class Lion final : public Optimizer {
+class Lion final : public OptimizerWith<LionOptions> {
  public:
   explicit Lion(const States& states, LionOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override { return {{"exp_avg"}}; }
   ParamLoop update_leaf(const LeafUpdate& u) const override;
-  std::array<double, 2> betas_;
 };
 
 }  // namespace vg

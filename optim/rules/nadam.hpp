@@ -17,6 +17,14 @@ struct NAdamOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    f("momentum_decay", momentum_decay, finite_from_0);
+    f("decoupled_weight_decay", decoupled_weight_decay);
+    common_fields(f, *this);
+  }
 };
 
 /// NAdam, Adam with Nesterov's momentum (Dozat 2016), torch.optim.NAdam. t counts this parameter's updates from 1; g is
@@ -25,18 +33,14 @@ struct NAdamOptions {
 ///   d = (1 - mu(t)) / (1 - c) * g + mu(t + 1) / (1 - c * mu(t + 1)) * m
 ///   p -= lr * d / (sqrt(v / (1 - beta2^t)) + eps)
 /// Keeps "exp_avg", "exp_avg_sq" and the number "mu_product", which is c: a schedule may change beta1 between steps.
-class NAdam final : public Optimizer {
+class NAdam final : public OptimizerWith<NAdamOptions> {
  public:
   explicit NAdam(const States& states, NAdamOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   std::vector<SlotSpec> scalars() const override { return {{"mu_product", 1.0}}; }
   ParamLoop update_leaf(const LeafUpdate& u) const override;
-  std::array<double, 2> betas_;
-  double eps_, momentum_decay_;
-  bool decoupled_;
 };
 
 }  // namespace vg

@@ -16,6 +16,13 @@ struct RAdamOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("betas", betas, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    f("decoupled_weight_decay", decoupled_weight_decay);
+    common_fields(f, *this);
+  }
 };
 
 /// RAdam, Adam with a rectified variance (Liu et al. 2020), torch.optim.RAdam. t counts this parameter's updates from
@@ -25,17 +32,13 @@ struct RAdamOptions {
 ///                     * sqrt(1 - beta2^t) / (sqrt(v) + eps)
 ///   else (the first steps, five for beta2 = 0.999):  p -= lr * m / (1 - beta1^t)
 /// Keeps "exp_avg" and "exp_avg_sq".
-class RAdam final : public Optimizer {
+class RAdam final : public OptimizerWith<RAdamOptions> {
  public:
   explicit RAdam(const States& states, RAdamOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override { return {{"exp_avg"}, {"exp_avg_sq"}}; }
   ParamLoop update_leaf(const LeafUpdate& u) const override;
-  std::array<double, 2> betas_;
-  double eps_;
-  bool decoupled_;
 };
 
 }  // namespace vg

@@ -2,30 +2,17 @@
 
 #include <cmath>
 #include <tuple>
+#include <utility>
 
-#include "voxgrad/optim/checks.hpp"
 #include "voxgrad/optim/fused.hpp"
 
 namespace vg {
 
-RMSProp::RMSProp(const States& states, RMSPropOptions options)
-    : Optimizer("RMSProp", states, common_of(options)),
-      alpha_(options.alpha),
-      eps_(options.eps),
-      momentum_(options.momentum),
-      centered_(options.centered) {
-  detail::require_decay(kind(), "alpha", alpha_);
-  detail::require_rate(kind(), "eps", eps_);
-  detail::require_decay(kind(), "momentum", momentum_);
-}
-
-Attributes RMSProp::own_settings() const {
-  return {{"alpha", alpha_}, {"eps", eps_}, {"momentum", momentum_}, {"centered", centered_}};
-}
+RMSProp::RMSProp(const States& states, RMSPropOptions options) : OptimizerWith("RMSProp", states, std::move(options)) {}
 
 std::vector<SlotSpec> RMSProp::moments() const {
   std::vector<SlotSpec> kept{{"square_avg"}};
-  if (centered_) kept.push_back({"grad_avg"});
+  if (options_.centered) kept.push_back({"grad_avg"});
   if (keeps_momentum()) kept.push_back({"momentum_buffer"});
   return kept;
 }
@@ -33,7 +20,8 @@ std::vector<SlotSpec> RMSProp::moments() const {
 template <bool centered, bool heavy>
 ParamLoop RMSProp::loop(const LeafUpdate& u) const {
   return detail::element_loop<1 + centered + heavy>(u, u.weight_decay, [&](auto as) {
-    return [alpha = as(alpha_), fresh = as(1 - alpha_), eps = as(eps_), momentum = as(u.momentum.value_or(momentum_)),
+    return [alpha = as(options_.alpha), fresh = as(1 - options_.alpha), eps = as(options_.eps),
+            momentum = as(u.momentum.value_or(options_.momentum)),
             lr = as(u.lr)](auto d, auto& p, auto& square, auto&... others) {
       const auto kept = std::tie(others...);  // first the mean if centered, then the buffer if heavy
       square = alpha * square + fresh * d * d;
@@ -55,7 +43,7 @@ ParamLoop RMSProp::loop(const LeafUpdate& u) const {
 }
 
 ParamLoop RMSProp::update_leaf(const LeafUpdate& u) const {
-  if (centered_) return keeps_momentum() ? loop<true, true>(u) : loop<true, false>(u);
+  if (options_.centered) return keeps_momentum() ? loop<true, true>(u) : loop<true, false>(u);
   return keeps_momentum() ? loop<false, true>(u) : loop<false, false>(u);
 }
 

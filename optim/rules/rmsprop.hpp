@@ -15,6 +15,14 @@ struct RMSPropOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("alpha", alpha, from_0_below_1);
+    f("eps", eps, finite_from_0);
+    f("momentum", momentum, from_0_below_1);
+    f("centered", centered);
+    common_fields(f, *this);
+  }
 };
 
 /// RMSProp (Hinton 2012), torch.optim.RMSprop. g is the clipped gradient:
@@ -23,19 +31,16 @@ struct RMSPropOptions {
 ///   p -= lr * d;  with momentum: buf = momentum * buf + d;  p -= lr * buf
 /// torch has no max(0, .), so it gives NaN if rounding makes s - a^2 negative. Keeps "square_avg", then "grad_avg" if
 /// centered, then "momentum_buffer" with momentum.
-class RMSProp final : public Optimizer {
+class RMSProp final : public OptimizerWith<RMSPropOptions> {
  public:
   explicit RMSProp(const States& states, RMSPropOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override;
   ParamLoop update_leaf(const LeafUpdate& u) const override;
   template <bool centered, bool heavy>
   ParamLoop loop(const LeafUpdate& u) const;
-  bool keeps_momentum() const { return momentum_ != 0 || momentum_is_scheduled(); }
-  double alpha_, eps_, momentum_;
-  bool centered_;
+  bool keeps_momentum() const { return options_.momentum != 0 || momentum_is_scheduled(); }
 };
 
 }  // namespace vg

@@ -1,22 +1,17 @@
 #include "voxgrad/optim/rules/sgd.hpp"
 
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/optim/checks.hpp"
 #include "voxgrad/optim/fused.hpp"
 
 namespace vg {
 
-SGD::SGD(const States& states, SGDOptions options)
-    : Optimizer("SGD", states, common_of(options)), momentum_(options.momentum), nesterov_(options.nesterov) {
-  detail::require_decay(kind(), "momentum", momentum_);
-  if (nesterov_ && moments().empty())
+SGD::SGD(const States& states, SGDOptions options) : OptimizerWith("SGD", states, std::move(options)) {
+  if (options_.nesterov && moments().empty())
     throw ValueError("[SGD] nesterov: got true with momentum 0; must be false, or momentum above 0");
 }
 
-Attributes SGD::own_settings() const { return {{"momentum", momentum_}, {"nesterov", nesterov_}}; }
-
 std::vector<SlotSpec> SGD::moments() const {
-  if (momentum_ == 0 && !momentum_is_scheduled()) return {};
+  if (options_.momentum == 0 && !momentum_is_scheduled()) return {};
   return {{"momentum_buffer"}};
 }
 
@@ -26,13 +21,13 @@ ParamLoop SGD::update_leaf(const LeafUpdate& u) const {
                                    [&](auto as) { return [lr = as(u.lr)](auto d, auto& p) { p -= lr * d; }; });
   const auto heavy = [&](auto nesterov) {
     return detail::element_loop<1>(u, u.weight_decay, [&](auto as) {
-      return [lr = as(u.lr), momentum = as(u.momentum.value_or(momentum_))](auto d, auto& p, auto& buf) {
+      return [lr = as(u.lr), momentum = as(u.momentum.value_or(options_.momentum))](auto d, auto& p, auto& buf) {
         buf = momentum * buf + d;
         p -= lr * (decltype(nesterov)::value ? d + momentum * buf : buf);
       };
     });
   };
-  return nesterov_ ? heavy(std::true_type{}) : heavy(std::false_type{});
+  return options_.nesterov ? heavy(std::true_type{}) : heavy(std::false_type{});
 }
 
 }  // namespace vg

@@ -13,22 +13,25 @@ struct SGDOptions {
   std::optional<double> clip_norm{};
   std::optional<double> clip_value{};
   std::vector<ParamGroup> groups{};
+
+  void fields(Fields& f) {
+    f("momentum", momentum, from_0_below_1);
+    f("nesterov", nesterov);
+    common_fields(f, *this);
+  }
 };
 
 /// Stochastic gradient descent, torch.optim.SGD without dampening. g is the clipped gradient:
 ///   g += weight_decay * p;  buf = momentum * buf + g;  p -= lr * buf
 ///   nesterov:  p -= lr * (g + momentum * buf)
 /// Keeps "momentum_buffer". Without momentum, p -= lr * g and nothing is kept.
-class SGD final : public Optimizer {
+class SGD final : public OptimizerWith<SGDOptions> {
  public:
   explicit SGD(const States& states, SGDOptions options = {});
 
  private:
-  Attributes own_settings() const override;
   std::vector<SlotSpec> moments() const override;
   ParamLoop update_leaf(const LeafUpdate& u) const override;
-  double momentum_;
-  bool nesterov_;
 };
 
 }  // namespace vg
