@@ -10,7 +10,6 @@
 #include "voxgrad/framework/base/memory.hpp"
 #include "voxgrad/framework/base/random.hpp"
 #include "voxgrad/framework/base/threads.hpp"
-#include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/framework/formats/formats.hpp"

@@ -148,7 +148,7 @@ class Checkpoint {
   /// part; and NonFiniteError for NaNs in a model (SaveOptions::allow_nan).
   void save(const std::filesystem::path& path, const SaveOptions& options = {}) const;
   /// The data that save() would write now, so that another thread can write it
-  /// (framework/checkpoint/async_checkpoint_writer.hpp). Throws ValueError if there is nothing to save.
+  /// (framework/checkpoint/checkpoint_manager.hpp). Throws ValueError if there is nothing to save.
   Snapshot snapshot() const;
 
   /// The default is strict: the file must hold exactly the parts given above, and the model's states with the same

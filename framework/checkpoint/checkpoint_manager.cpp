@@ -6,9 +6,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
+#include <csignal>
 #include <limits>
+#include <memory>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -122,7 +126,50 @@ std::optional<T> entry(const Attributes& values, std::string_view name) {
   return {};
 }
 
+// A new thread inherits the signal mask of its creator. With all signals blocked, they stay with the program's own
+// threads.
+class BlockSignals {
+ public:
+  BlockSignals() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockSignals() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignals(const BlockSignals&) = delete;
+  BlockSignals& operator=(const BlockSignals&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
 }  // namespace
+
+void AsyncCheckpointWriter::save(const Checkpoint& checkpoint, const std::filesystem::path& path,
+                                 const SaveOptions& options) {
+  wait();
+  run([snapshot = std::make_shared<Snapshot>(checkpoint.snapshot()), path, options] {
+    snapshot->detach();
+    snapshot->save(path, options);
+  });
+}
+
+void AsyncCheckpointWriter::run(std::function<void()> work) {
+  wait();
+  const BlockSignals blocked;
+  try {
+    saving_ = std::async(std::launch::async, [work = std::move(work)]() mutable {
+      const auto once = std::move(work);  // frees the captures before busy() turns false
+      once();
+    });
+  } catch (const std::system_error& e) {
+    throw IoError(fmt::format("[AsyncCheckpointWriter] no thread could be started: {}", e.what()));
+  }
+}
+
+bool AsyncCheckpointWriter::busy() const {
+  return saving_.valid() && saving_.wait_for(std::chrono::seconds(0)) != std::future_status::ready;
+}
 
 CheckpointManager::CheckpointManager(fs::path folder, CheckpointManagerOptions options)
     : folder_(std::move(folder)), options_(options) {

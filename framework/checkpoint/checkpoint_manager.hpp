@@ -20,15 +20,44 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <future>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
 #include "voxgrad/framework/checkpoint/checkpoint.hpp"
 #include "voxgrad/framework/system/folder_lock.hpp"
 
 namespace vg {
+
+/// Writes a checkpoint while training goes on. Runs one save at a time, on its own thread; all calls must come from one
+/// thread.
+///   vg::AsyncCheckpointWriter saving;
+///   saving.save(checkpoint, "checkpoint.json");  // takes a snapshot and returns
+///   saving.check();                              // at each step: throws the exception of a failed save, if any
+///   saving.wait();                               // at the end; the destructor loses the exception
+class AsyncCheckpointWriter {
+ public:
+  /// Writes the checkpoint as it is now; it may change as soon as this returns. First wait()s for the previous save.
+  void save(const Checkpoint& checkpoint, const std::filesystem::path& path, const SaveOptions& options = {});
+  /// Runs any work in place of a save.
+  void run(std::function<void()> work);
+  /// Waits for the current save, if there is one, and rethrows its exception once. After an exception the file is as
+  /// after a Checkpoint::save that throws, and the next save can be made.
+  void wait() {
+    if (saving_.valid()) saving_.get();
+  }
+  /// Rethrows the exception of a finished save once. Never waits.
+  void check() {
+    if (!busy()) wait();
+  }
+  /// Whether a save is running, so that save() would wait.
+  bool busy() const;
+
+ private:
+  std::future<void> saving_;
+};
 
 /// Whether a higher or a lower metric is better.
 enum class Best { highest, lowest };

@@ -16,7 +16,7 @@
 #include "support/plain_user.hpp"
 #include "support/temp_dir.hpp"
 #include "voxgrad/framework/base/finite.hpp"
-#include "voxgrad/framework/checkpoint/async_checkpoint_writer.hpp"
+#include "voxgrad/framework/checkpoint/checkpoint_manager.hpp"
 #include "voxgrad/framework/system/atomic_file.hpp"
 #include "voxgrad/optim/rules/adam.hpp"
 
