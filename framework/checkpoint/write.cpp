@@ -29,7 +29,7 @@ class Writer {
 
   // Small entries come first, so that the head of the file shows what it is and how far the run was.
   Object document(const Document& d) {
-    Object json;
+    Object json = object();
     json.emplace_back("format", std::string(format_name));
     json.emplace_back("version", std::int64_t{format_version});
     add_values(json, "progress", d.progress);
@@ -57,6 +57,24 @@ class Writer {
     json.emplace_back(type, std::move(value));
     return json;
   }
+  // An object at the present path. One more level is allowed, for an array within the object.
+  Object object() const {
+    if (depth_ + 2 > static_cast<std::size_t>(max_depth))
+      throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", in_quotes(path_), max_depth));
+    return {};
+  }
+  Json text(const std::string& v) const {
+    if (v.size() > max_text)
+      throw ValueError(fmt::format("[checkpoint] save: the string at {} has {} bytes; a checkpoint allows {}",
+                                   in_quotes(path_), v.size(), max_text));
+    if (!is_utf8(v))
+      throw ValueError(fmt::format("[checkpoint] save: the string at {} is not UTF-8", in_quotes(path_)));
+    return v;
+  }
+  Json texts(const std::vector<std::string>& list) const {
+    for (const std::string& v : list) text(v);
+    return list;
+  }
   static Json json_of_real(double v) {
     if (std::isfinite(v)) return v;
     char text[number_room];
@@ -64,9 +82,13 @@ class Writer {
     return std::string(text + 1, end - 1);  // without the quotes
   }
   struct JsonOf {
+    const Writer& writer;
+    Json operator()(const std::string& v) const { return writer.text(v); }
     Json operator()(double v) const { return std::isfinite(v) ? Json(v) : typed("f64", json_of_real(v)); }
     Json operator()(const std::vector<std::int64_t>& v) const { return v.empty() ? typed("i64", Array()) : Json(v); }
-    Json operator()(const std::vector<std::string>& v) const { return v.empty() ? typed("string", Array()) : Json(v); }
+    Json operator()(const std::vector<std::string>& v) const {
+      return v.empty() ? typed("string", Array()) : writer.texts(v);
+    }
     Json operator()(const std::vector<double>& v) const {
       if (!v.empty() && std::all_of(v.begin(), v.end(), [](double x) { return std::isfinite(x); })) return v;
       Array list;
@@ -78,8 +100,8 @@ class Writer {
       return v;
     }
   };
-  static Json json_of_value(const Value& value) {
-    return std::visit(JsonOf(), static_cast<const detail::ValueVariant&>(value));
+  Json json_of_value(const Value& value) const {
+    return std::visit(JsonOf{*this}, static_cast<const detail::ValueVariant&>(value));
   }
 
   // f() with `name` at the end of the path.
@@ -87,13 +109,15 @@ class Writer {
   auto within(const std::string& name, const F& f) -> decltype(f()) {
     const std::size_t before = path_.size();
     path_ += "." + name;
+    ++depth_;
     auto json = f();
+    --depth_;
     path_.resize(before);
     return json;
   }
   template <class T, class F>
   Object map(const std::vector<std::pair<std::string, T>>& values, const F& of) {
-    Object json;
+    Object json = object();
     std::set<std::string_view> names;
     for (const auto& [name, value] : values) {
       if (!names.insert(name).second)
@@ -103,7 +127,7 @@ class Writer {
         throw ValueError(
             fmt::format("[checkpoint] save: {} is one of more than {} names in its object; a checkpoint allows no more",
                         in_quotes(path_ + "." + name), max_keys));
-      json.emplace_back(name, within(name, [&, &v = value] { return of(v); }));
+      json.emplace_back(name, within(name, [&, &key = name, &v = value] { return text(key), of(v); }));
     }
     return json;
   }
@@ -112,14 +136,16 @@ class Writer {
   void add(Object& json, const char* key, const std::vector<std::pair<std::string, T>>& values, const F& of) {
     if (!values.empty()) json.emplace_back(key, within(key, [&] { return map(values, of); }));
   }
-  void add_values(Object& json, const char* key, const Attributes& values) { add(json, key, values, json_of_value); }
+  void add_values(Object& json, const char* key, const Attributes& values) {
+    add(json, key, values, [this](const Value& v) { return json_of_value(v); });
+  }
   void add_state_dicts(Object& json, const char* key, const std::vector<std::pair<std::string, StateDict>>& parts) {
     add(json, key, parts, [this](const StateDict& s) { return state_dict(s); });
   }
 
   Object description(const ModuleConfig& d) {
-    Object json;
-    json.emplace_back("kind", d.kind);
+    Object json = object();
+    json.emplace_back("kind", within("kind", [&] { return text(d.kind); }));
     add_values(json, "options", d.options);
     add(json, "children", d.children, [this](const ModuleConfig& child) { return description(child); });
     return json;
@@ -127,7 +153,7 @@ class Writer {
 
   Object tensor(const Tensor& t) {
     if (!t.defined()) throw ValueError(fmt::format("[checkpoint] save: the tensor {} is undefined", in_quotes(path_)));
-    Object json;
+    Object json = object();
     json.emplace_back("dtype", std::string(name_of(t.dtype())));
     const std::vector<std::int64_t> shape(t.shape().begin(), t.shape().end());
     json.emplace_back("shape", shape.empty() ? Json(Array()) : Json(shape));
@@ -144,20 +170,20 @@ class Writer {
 
   Object model(const SavedModel& m) {
     const auto state = [this](const SavedState& s) {
-      Object json;
-      json.emplace_back("kind", s.kind);
-      if (!s.frozen.empty()) json.emplace_back("frozen", s.frozen);
+      Object json = object();
+      json.emplace_back("kind", within("kind", [&] { return text(s.kind); }));
+      if (!s.frozen.empty()) json.emplace_back("frozen", within("frozen", [&] { return texts(s.frozen); }));
       json.emplace_back("leaves", within("leaves", [&] { return tensors(s.leaves); }));
       return json;
     };
-    Object json;
+    Object json = object();
     json.emplace_back("description", within("description", [&] { return description(m.description); }));
     json.emplace_back("states", within("states", [&] { return map(m.states, state); }));
     return json;
   }
 
   Object state_dict(const StateDict& s) {
-    Object json;
+    Object json = object();
     add_values(json, "values", s.values);
     add(json, "tensors", s.tensors, [this](const Tensor& t) { return tensor(t); });
     add_state_dicts(json, "parts", s.parts);
@@ -167,6 +193,7 @@ class Writer {
   Encoding encoding_;
   std::vector<Tensor>& tensors_;
   std::string path_ = "$";
+  std::size_t depth_ = 0;  // the number of names in path_
 };
 
 class Printer {
@@ -177,49 +204,39 @@ class Printer {
   }
 
   /// Prints an object without its closing brace. `depth` is that of its keys.
-  void open_object(const Object& object, std::size_t depth, const std::string& path) {
-    // one more level for an array within the object
-    if (depth + 1 > static_cast<std::size_t>(max_depth))
-      throw ValueError(fmt::format("[checkpoint] save: {} is nested more than {} deep", in_quotes(path), max_depth));
+  void open_object(const Object& object, std::size_t depth) {
     out_.put('{');
     bool first = true;
     for (const auto& [key, value] : object) {
       if (!std::exchange(first, false)) out_.put(',');
       new_line(out_, 2 * depth);
-      const std::string at = path + "." + key;
-      text(key, at);
+      text(key);
       out_.put(": ");
-      print(value, depth, at);
+      print(value, depth);
     }
   }
   void integer(std::int64_t v) { out_.wrote(checkpoint::print(out_.room(number_room), v)); }
-  void text(const std::string& v, const std::string& path) {
-    if (v.size() > max_text)
-      throw ValueError(fmt::format("[checkpoint] save: the string at {} has {} bytes; a checkpoint allows {}",
-                                   in_quotes(path), v.size(), max_text));
-    if (!is_utf8(v)) throw ValueError(fmt::format("[checkpoint] save: the string at {} is not UTF-8", in_quotes(path)));
-    out_.put(nlohmann::json(v).dump());
-  }
+  void text(const std::string& v) { out_.put(nlohmann::json(v).dump()); }
 
  private:
-  void print(const Json& value, std::size_t depth, const std::string& path) {
-    const auto print_it = [&](const auto& v) { print(v, depth, path); };
+  void print(const Json& value, std::size_t depth) {
+    const auto print_it = [&](const auto& v) { print(v, depth); };
     std::visit(print_it, static_cast<const Json::variant&>(value));
   }
-  void print(std::nullptr_t, std::size_t, const std::string&) { out_.put("null"); }
-  void print(bool v, std::size_t, const std::string&) { out_.put(v ? "true" : "false"); }
-  void print(std::int64_t v, std::size_t, const std::string&) { integer(v); }
-  void print(std::uint64_t v, std::size_t, const std::string&) { out_.put(std::to_string(v)); }
-  void print(double v, std::size_t, const std::string&) { out_.wrote(print_real(out_.room(number_room), v)); }
-  void print(const std::string& v, std::size_t, const std::string& path) { text(v, path); }
-  void print(const Object& object, std::size_t depth, const std::string& path) {
+  void print(std::nullptr_t, std::size_t) { out_.put("null"); }
+  void print(bool v, std::size_t) { out_.put(v ? "true" : "false"); }
+  void print(std::int64_t v, std::size_t) { integer(v); }
+  void print(std::uint64_t v, std::size_t) { out_.put(std::to_string(v)); }
+  void print(double v, std::size_t) { out_.wrote(print_real(out_.room(number_room), v)); }
+  void print(const std::string& v, std::size_t) { text(v); }
+  void print(const Object& object, std::size_t depth) {
     if (states_a_type(object)) {  // {"f64": "nan"} is on one line
       out_.put('{');
-      text(object.front().first, path);
+      text(object.front().first);
       out_.put(": ");
-      print(object.front().second, depth, path);
+      print(object.front().second, depth);
     } else {
-      open_object(object, depth + 1, path);
+      open_object(object, depth + 1);
       if (!object.empty()) new_line(out_, 2 * depth);
     }
     out_.put('}');
@@ -231,19 +248,19 @@ class Printer {
   }
   // On one line, or on lines of a fixed number of entries.
   template <class T>
-  void print(const std::vector<T>& entries, std::size_t depth, const std::string& path) {
+  void print(const std::vector<T>& entries, std::size_t depth) {
     constexpr std::size_t per_line = std::is_same_v<T, std::int64_t> ? 16 : 8;
     const bool broken = entries.size() > per_line;
     out_.put('[');
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (i != 0) out_.put(broken && i % per_line == 0 ? "," : ", ");
       if (broken && i % per_line == 0) new_line(out_, 2 * (depth + 1));
-      print(entries[i], depth, path);
+      print(entries[i], depth);
     }
     if (broken) new_line(out_, 2 * depth);
     out_.put(']');
   }
-  void print(Reference r, std::size_t depth, const std::string&) { tensor(tensors_[r.index], depth); }
+  void print(Reference r, std::size_t depth) { tensor(tensors_[r.index], depth); }
   void tensor(const Tensor& t, std::size_t depth) {
     if (encoding_ == Encoding::base64)
       write_base64(out_, t);
@@ -264,7 +281,7 @@ void write(const Document& document, const std::filesystem::path& path, const Sa
   sweep_temporaries(path.parent_path(), path.filename().string() + ".");  // leftovers of killed saves
   AtomicFile file("[checkpoint] save:", path);
   Printer printer(file, tensors, options.encoding);
-  printer.open_object(json, 1, "$");
+  printer.open_object(json, 1);
   file.put(",");
   new_line(file, 2);
   const std::uint32_t sum = file.sum();
