@@ -31,6 +31,13 @@ void ParamGroup::fields(Fields& f) {
   f("weight_decay", weight_decay, finite_from_0);
 }
 
+void field(Fields& f, std::string_view name, Schedule& lr) {
+  if (f.listing()) f.list(name, fmt::format("{}", lr.at(0).lr));
+}
+void field(Fields& f, std::string_view name, std::vector<ParamGroup>&) {
+  if (f.listing()) f.list(name, "");
+}
+
 Optimizer::Optimizer(std::string kind, const States& states, Common common)
     : kind_(std::move(kind)), common_(std::move(common)), modes_(states.modes()) {
   check_groups();

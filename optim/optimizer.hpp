@@ -64,6 +64,11 @@ struct SlotSpec {
   double start = 0.0;
 };
 
+/// The schedules and the groups in an optimizer's list of fields. They have lists of their own, which are checked and
+/// stored by themselves; this one only names them.
+void field(Fields& f, std::string_view name, Schedule& lr);
+void field(Fields& f, std::string_view name, std::vector<ParamGroup>& groups);
+
 class Optimizer : public Stateful {
  public:
   /// Steps with each parameter's grad(). A parameter without a gradient is skipped and its moments stay, as in torch. A
@@ -184,7 +189,7 @@ class Optimizer : public Stateful {
 };
 
 /// An optimizer with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks and stores
-/// it. The list has the members other than lr and groups.
+/// it.
 template <class O>
 class OptimizerWith : public Optimizer {
  protected:
@@ -201,9 +206,9 @@ class OptimizerWith : public Optimizer {
 /// The end of an optimizer's list of fields: those that every optimizer has.
 template <class O>
 void common_fields(Fields& f, O& o) {
-  f("weight_decay", o.weight_decay, finite_from_0);
   f("clip_norm", o.clip_norm, finite_above_0);
   f("clip_value", o.clip_value, finite_above_0);
+  f("groups", o.groups);
 }
 
 }  // namespace vg

@@ -16,9 +16,11 @@ struct AdagradOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("lr_decay", lr_decay, finite_from_0);
     f("initial_accumulator_value", initial_accumulator_value, finite_from_0);
     f("eps", eps, finite_from_0);
+    f("weight_decay", weight_decay, finite_from_0);
     common_fields(f, *this);
   }
 };

@@ -17,8 +17,10 @@ struct AdamOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("betas", betas, from_0_below_1);
     f("eps", eps, finite_from_0);
+    f("weight_decay", weight_decay, finite_from_0);
     common_fields(f, *this);
   }
 };
@@ -33,8 +35,10 @@ struct AdamWOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("betas", betas, from_0_below_1);
     f("eps", eps, finite_from_0);
+    f("weight_decay", weight_decay, finite_from_0);
     common_fields(f, *this);
   }
 };

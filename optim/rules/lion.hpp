@@ -16,7 +16,9 @@ struct LionOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("betas", betas, from_0_below_1);
+    f("weight_decay", weight_decay, finite_from_0);
     common_fields(f, *this);
   }
 };

@@ -19,9 +19,11 @@ struct NAdamOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("betas", betas, from_0_below_1);
     f("eps", eps, finite_from_0);
     f("momentum_decay", momentum_decay, finite_from_0);
+    f("weight_decay", weight_decay, finite_from_0);
     f("decoupled_weight_decay", decoupled_weight_decay);
     common_fields(f, *this);
   }

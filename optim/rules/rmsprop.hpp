@@ -17,10 +17,12 @@ struct RMSPropOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("alpha", alpha, from_0_below_1);
     f("eps", eps, finite_from_0);
     f("momentum", momentum, from_0_below_1);
     f("centered", centered);
+    f("weight_decay", weight_decay, finite_from_0);
     common_fields(f, *this);
   }
 };

@@ -15,8 +15,10 @@ struct SGDOptions {
   std::vector<ParamGroup> groups{};
 
   void fields(Fields& f) {
+    f("lr", lr);
     f("momentum", momentum, from_0_below_1);
     f("nesterov", nesterov);
+    f("weight_decay", weight_decay, finite_from_0);
     common_fields(f, *this);
   }
 };

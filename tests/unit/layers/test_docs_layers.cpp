@@ -8,6 +8,7 @@
 #include "support/page_table.hpp"
 #include "voxgrad/layers/layers.hpp"
 #include "voxgrad/layers/registry/registry_table.hpp"
+#include "voxgrad/optim/optim.hpp"
 
 namespace {
 
@@ -21,16 +22,16 @@ std::string cell_of(const std::vector<vg::FieldInfo>& fields) {
   return cell;
 }
 
-// The rows of the table. Layers with the same options share a row.
-std::string table_of_options() {
-  std::vector<std::pair<std::string, std::string>> rows;  // layers, options
-  for (const vg::registry::LayerEntry& layer : vg::registry::layers()) {
-    const std::string cell = cell_of(layer.fields());
+// The rows of a table. Kinds with the same options share a row.
+std::string table_of(const std::vector<std::pair<std::string_view, std::vector<vg::FieldInfo>>>& kinds_and_fields) {
+  std::vector<std::pair<std::string, std::string>> rows;  // kinds, options
+  for (const auto& [kind, fields] : kinds_and_fields) {
+    const std::string cell = cell_of(fields);
     const auto row = std::find_if(rows.begin(), rows.end(), [&](const auto& r) { return r.second == cell; });
     if (row == rows.end())
-      rows.emplace_back(layer.kind, cell);
+      rows.emplace_back(kind, cell);
     else
-      row->first += ", " + std::string(layer.kind);
+      row->first += ", " + std::string(kind);
   }
   std::string table;
   for (const auto& [kinds, cell] : rows) table += "| " + kinds + " | " + (cell.empty() ? "none" : cell) + " |\n";
@@ -40,9 +41,11 @@ std::string table_of_options() {
 }  // namespace
 
 TEST_CASE("docs/layers.md: the table of options is the layers' lists of fields") {
+  std::vector<std::pair<std::string_view, std::vector<vg::FieldInfo>>> layers;
+  for (const vg::registry::LayerEntry& layer : vg::registry::layers()) layers.emplace_back(layer.kind, layer.fields());
   vg::test::check_page_table("layers.md",
                              "| layers | options with their defaults; required ones are bold |\n| --- | --- |\n",
-                             table_of_options());
+                             table_of(layers));
   const std::string page = vg::test::read_bytes(vg::test::source_folder() / "docs" / "layers.md");
   // Each option has a row that says what it means.
   std::set<std::string> names;
@@ -50,6 +53,32 @@ TEST_CASE("docs/layers.md: the table of options is the layers' lists of fields")
     for (const vg::FieldInfo& f : layer.fields()) names.insert(f.name);
   CHECK(names.size() > 40);
   for (const std::string& name : names) CHECK_THAT(page, Catch::Matchers::Contains("\n| `" + name + "` | "));
+}
+
+TEST_CASE("docs/layers.md: the table of optimizers and schedules is their lists of fields") {
+  using namespace vg;
+  vg::test::check_page_table(
+      "layers.md",
+      "| optimizers and schedules | options with their defaults; required ones are bold |\n| --- | --- |\n",
+      table_of({{"SGD", listed_fields<SGDOptions>()},
+                {"Adagrad", listed_fields<AdagradOptions>()},
+                {"RMSProp", listed_fields<RMSPropOptions>()},
+                {"Adam", listed_fields<AdamOptions>()},
+                {"AdamW", listed_fields<AdamWOptions>()},
+                {"Adamax", listed_fields<AdamaxOptions>()},
+                {"NAdam", listed_fields<NAdamOptions>()},
+                {"RAdam", listed_fields<RAdamOptions>()},
+                {"Lion", listed_fields<LionOptions>()},
+                {"LAMB", listed_fields<LAMBOptions>()},
+                {"Constant", listed_fields<ConstantOptions>()},
+                {"StepDecay", listed_fields<StepDecayOptions>()},
+                {"MultiStepDecay", listed_fields<MultiStepDecayOptions>()},
+                {"Exponential", listed_fields<ExponentialOptions>()},
+                {"CosineWarmup", listed_fields<CosineWarmupOptions>()},
+                {"Polynomial", listed_fields<PolynomialOptions>()},
+                {"CosineRestarts", listed_fields<CosineRestartsOptions>()},
+                {"OneCycle", listed_fields<OneCycleOptions>()},
+                {"ReduceOnPlateau", listed_fields<ReduceOnPlateauOptions>()}}));
 }
 
 TEST_CASE("short forms: one number sets the main option") {
