@@ -35,14 +35,12 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
     direct();
 }
 
-/// A data pass without Winograd: runs the depthwise kernels where they apply, else the direct ones. Returns whether the
-/// epilogue was applied.
+/// A data pass without Winograd: runs the depthwise kernels where they apply, else the direct ones.
 template <class T>
-bool data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+void data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                         const Epilogue<T>& epilogue) {
-  if (depthwise::applies<T>(p, false))
-    if (const auto done = depthwise::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
-  return direct::data_pass(p, transpose, x, w, y, epilogue);
+  if (!depthwise::applies<T>(p, false) || !depthwise::data_pass(p, transpose, x, w, y, epilogue))
+    direct::data_pass(p, transpose, x, w, y, epilogue);
 }
 template <class T>
 void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
@@ -55,12 +53,10 @@ template <class T>
 void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
                const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
-  bool applied = false;  // by the algorithm that ran last
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
-      [&] { applied = data_pass_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
-      [&](winograd::WinogradTile tiles) { applied = winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
-  if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
+      [&] { data_pass_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
+      [&](winograd::WinogradTile tiles) { winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
 }
 
 /// The problem that a pass's kernels see.

@@ -107,8 +107,7 @@ Tensor forward_value(const std::vector<Variable>& x, const Variable& w, const Co
   Tensor y(y_shape(c.p), w.dtype());
   if constexpr (std::is_same_v<T, float>)
     if (c.bf16) {
-      kernels::conv3d_forward_bf16(c.p, x[0].value().data<T>(), w.value().data<T>(), y.data<T>());
-      epilogue.pass(y.numel() / c.p.out_channels, c.p.out_channels, y.data<T>());
+      kernels::conv3d_forward_bf16(c.p, x[0].value().data<T>(), w.value().data<T>(), y.data<T>(), epilogue);
       return y;
     }
   kernels::conv3d_forward_concat<T>(c.p, values_of<T>(x), w.value().data<T>(), y.data<T>(), epilogue);

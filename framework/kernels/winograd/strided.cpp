@@ -193,7 +193,7 @@ class StridedDataPassBlocks {
 }  // namespace
 
 template <class T>
-bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+void data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                        const Epilogue<T>& epilogue) {
   StridedDataPass<T> pass(p, transpose, w);
   const int64_t blocks = pass.tiling.blocks(), tasks = std::min<int64_t>(blocks, 32);
@@ -209,12 +209,11 @@ bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const
         if (stream) current_winograd_table<T>().stream_end();
       },
       is_small(p));
-  return true;
 }
 
-template bool data_pass_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
+template void data_pass_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
                                        const Epilogue<float>&);
-template bool data_pass_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+template void data_pass_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                                         const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd
