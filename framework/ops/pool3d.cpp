@@ -6,7 +6,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/bias.hpp"
-#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 #include "voxgrad/framework/ops/detail/pool3d_kernels.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
 
@@ -141,8 +141,8 @@ Variable max_pool3d(Variable x, const Pool3dArgs& args) {
   const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
   // Rounding keeps order, so the largest sum is the sum of the largest value. The bias is then added to the pooled
   // volume, at stride 2 an eighth of x, and the bias's gradient sums up as little.
-  if (x.unique())
-    if (const auto sum = detail::lazy_bias(x)) return bias_add(max_of_windows("max_pool3d", sum->x, g), sum->bias);
+  if (const auto sum = detail::absorbed(x, fusion::Op::max_pool3d))
+    return bias_add(max_of_windows("max_pool3d", sum->map.x, g), sum->map.conv_bias);
   return max_of_windows("max_pool3d", x, g);
 }
 
