@@ -329,11 +329,10 @@ template <class T>
 bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
   if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return false;
   Blocking c = blocking_of<T>(p);
-  const bool applies = epilogue.any() && c.v_blocks == 1;  // needs whole voxels
+  const bool applies = epilogue.begin(p.batch * c.units(), c.v_blocks == 1);
   c.together = !applies && should_stream(p, y)
                    ? depthwise_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2])
                    : 0;
-  if (applies) epilogue.begin(p.batch * c.units());
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
   parallel_for(

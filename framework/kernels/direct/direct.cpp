@@ -162,9 +162,8 @@ void data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lan
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, indirection.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
-  const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // needs whole voxels
+  const bool applies = epilogue.begin(indirection.boxes(), parts == 1 && !sparse && p.lhs_dilation[2] == 1);
   const bool stream = !applies && is_store_bound(p) && should_stream(p, y);
-  if (applies) epilogue.begin(indirection.boxes());
   parallel_for(
       indirection.boxes() * parts,
       [&](int64_t task) {

@@ -102,14 +102,13 @@ void data_pass_blocks(const DataPassOperands<T>& of, const Tiling& tiling, const
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
   bool stream = p.rhs_dilation[2] == 1;
   for_each_source(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
-  const bool applied = epilogue.any() && p.rhs_dilation[2] == 1;  // needs contiguous rows of outputs
+  const bool applied = epilogue.begin(tasks, p.rhs_dilation[2] == 1);
   const std::int64_t points = tiling.points().most(tiling.points().slices_per_stage());
   const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
   const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
                                      ceil_div(p.out_channels, out.table.lanes));
   const ProductBatches whole(tiling.points(), tiling.points().slices_per_stage(), folded, at_once),
       shorter(tiling.points(), tiling.points().remainder_slices_per_stage(), folded, at_once);
-  if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,
       [&](std::int64_t task) {

@@ -197,14 +197,13 @@ void data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const
                        const Epilogue<T>& epilogue) {
   StridedDataPass<T> pass(p, transpose, w);
   const int64_t blocks = pass.tiling.blocks(), tasks = std::min<int64_t>(blocks, 32);
-  const bool stream = !epilogue.any() && should_stream(p, y);
-  if (epilogue.any()) epilogue.begin(tasks);
+  const bool applies = epilogue.begin(tasks), stream = !applies && should_stream(p, y);
   parallel_for(
       tasks,
       [&](int64_t task) {
         StridedDataPassBlocks<T>(pass).run(blocks * task / tasks, blocks * (task + 1) / tasks, x, y, stream,
                                            [&](const OutputTransformArgs<T>& g) {
-                                             if (epilogue.any()) apply<T>(epilogue, task, g, tile_outputs(p), y);
+                                             if (applies) apply<T>(epilogue, task, g, tile_outputs(p), y);
                                            });
         if (stream) current_winograd_table<T>().stream_end();
       },
