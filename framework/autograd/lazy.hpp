@@ -2,10 +2,10 @@
 // call and stores what it needs to compute the output later.
 //
 // If the next op (an activation, a sum, a normalisation) can do the lazy op's work in its own pass over memory, the two
-// fuse (ops/fusion.hpp): it absorbs the lazy op and records one node for both. If no other code uses the value between them, that value
-// is never computed. Users need not change relu(norm(conv(x))) for this. A fused node also stores its unfused form,
-// whose input is the absorbed value; it gives the gradients with respect to that value, and all gradients that are
-// recorded. Under a NanFinder, and in a FusionGuard(false), no op is lazy.
+// fuse (ops/fusion.hpp): it absorbs the lazy op and records one node for both. If no other code uses the value between
+// them, that value is never computed. Users need not change relu(norm(conv(x))) for this. A fused node also stores its
+// unfused form, whose input is the absorbed value; it gives the gradients with respect to that value, and all gradients
+// that are recorded. Under a NanFinder, and in a FusionGuard(false), no op is lazy.
 #pragma once
 
 #include <memory>
@@ -29,7 +29,8 @@ struct LazyOp {
 /// record() for a value that may be lazy. Its LazyOp must read only `inputs`, and the vjp must not read
 /// VjpContext::output. The value is computed at once if a write to an input could go unnoticed: through a Tensor or
 /// view that shares the input's memory, or through a pointer from Tensor::data(). A later write through Tensor::data()
-/// or Variable::mutable_value() is noticed and computes the value first.
+/// or Variable::mutable_value() is noticed and computes the value first. A value of 2^40 elements or more, which no
+/// memory can hold, is also computed at once, so that this is an error of the call.
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs, Vjp vjp);
 
 /// Stores the unfused form of y, which was just recorded by an op that absorbed a value: the node of that op without

@@ -281,7 +281,6 @@ Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs,
 bool fuses() { return fusion_on && OpObserver::current() == nullptr; }
 
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs, Vjp vjp) {
-  // an output that is too large for any memory must be an error of this call
   constexpr std::int64_t most_elements = std::int64_t{1} << 40;
   if (!fuses() || how->shape.numel() >= most_elements || !LazyValue::can_watch(inputs))
     return record(op, how->compute(), std::move(inputs), std::move(vjp), SaveOutput::no);

@@ -152,7 +152,7 @@ struct EnableGrad : RecordingGuard {
   EnableGrad() : RecordingGuard(true) {}
 };
 
-/// Whether ops of this thread may be lazy and fuse (docs/fusion.md): false in a FusionGuard(false) and under a NanFinder.
+/// Whether ops of this thread may be lazy and fuse: false in a FusionGuard(false) and under a NanFinder.
 bool fuses();
 /// Turns fusion off (or on again) on this thread for a scope: every op then computes at its call.
 class FusionGuard {

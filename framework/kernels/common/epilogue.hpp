@@ -52,8 +52,8 @@ class Epilogue {
   explicit Epilogue(Moments& moments) : moments_(&moments) {}
 
   bool any() const { return channels_ > 0 || moments_ != nullptr; }
-  /// Whether the tasks of an algorithm apply the epilogue, for which they must write whole voxels. If not, the algorithm
-  /// calls pass() after them. Is called once, before the tasks.
+  /// Is called once before `tasks` tasks. Returns whether they apply the epilogue, for which they must write whole
+  /// voxels. If not, the algorithm calls pass() after them.
   bool begin(std::int64_t tasks, bool whole_voxels = true) const;
   /// Applies the epilogue to whole voxels; the arguments are those of Moments::add.
   void apply(std::int64_t task, std::int64_t first, std::int64_t rows, T* y) const;
