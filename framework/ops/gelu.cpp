@@ -43,16 +43,11 @@ Variable gelu_tanh(const Variable& x) {
 
 template <class F>
 Tensor by_kernel(const Tensor& x, F f) {
-  const OpGuard scope("gelu");
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float("gelu", x.dtype(), [&](auto type) {
-    using T = decltype(type);
+  return detail::filled("gelu", x.shape(), x.dtype(), [&]<class T>(T* to) {
     const T* from = x.data<T>();
-    T* const to = y.data<T>();
     parallel_ranges(x.numel(), detail::grain,
                     [&](std::int64_t begin, std::int64_t end) { f(begin, end - begin, from + begin, to + begin); });
   });
-  return y;
 }
 
 Tensor gelu_erf_grad(const Tensor& x, const Tensor& g) {

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "voxgrad/framework/base/error.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/detail/norm_channels.hpp"
 #include "voxgrad/framework/ops/detail/norm_rows.hpp"
 #include "voxgrad/framework/ops/detail/norm_softmax.hpp"
@@ -33,23 +34,15 @@ SoftmaxLayout layout_of(const Shape& shape, int axis) {
 }
 
 Tensor softmax_grad(std::string_view op, bool logarithm, const Tensor& y, const Tensor& grad, int axis) {
-  const OpGuard scope(op);
-  Tensor dx(y.shape(), y.dtype());
-  dispatch_float(op, y.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if (y.numel() > 0)
-      detail::softmax_backward(layout_of(y.shape(), axis), logarithm, y.data<T>(), grad.data<T>(), dx.data<T>());
+  return detail::filled(op, y.shape(), y.dtype(), [&]<class T>(T* dx) {
+    if (y.numel() > 0) detail::softmax_backward(layout_of(y.shape(), axis), logarithm, y.data<T>(), grad.data<T>(), dx);
   });
-  return dx;
 }
 
 Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int axis) {
   const int a = normalize_axis(op, axis, x.rank());
-  const OpGuard scope(op);
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float(op, x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if (y.numel() > 0) detail::softmax_forward(layout_of(x.shape(), a), logarithm, x.value().data<T>(), y.data<T>());
+  Tensor y = detail::filled(op, x.shape(), x.dtype(), [&]<class T>(T* to) {
+    if (x.numel() > 0) detail::softmax_forward(layout_of(x.shape(), a), logarithm, x.value().data<T>(), to);
   });
   return record(op, std::move(y), {x}, [op, logarithm, a](const VjpContext& pull) -> Grads {
     const Variable &out = pull.output, &g = pull.grad;
@@ -273,14 +266,10 @@ Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Va
   const int split = x.rank() - axes;
   const NormView view{product(x.shape(), 0, split), 1, 1, product(x.shape(), split, x.rank())};
   const Norm n = checked({Op::layer_norm, view, x, {}, scale, bias, eps});
-  const OpGuard scope("layer_norm");
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float("layer_norm", x.dtype(), [&](auto type) {
-    using T = decltype(type);
+  Tensor y = detail::filled("layer_norm", x.shape(), x.dtype(), [&]<class T>(T* to) {
     const T* const from = x.value().data<T>();
-    if (y.numel() > 0)
-      detail::rows_forward(view.batch, view.width, eps, from, data_or_null<T>(scale), data_or_null<T>(bias),
-                           y.data<T>());
+    if (x.numel() > 0)
+      detail::rows_forward(view.batch, view.width, eps, from, data_or_null<T>(scale), data_or_null<T>(bias), to);
   });
   return record("layer_norm", std::move(y), n.inputs(), vjp_of(n), SaveOutput::no);
 }

@@ -111,18 +111,15 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
   const auto at = index_of(normalize_axis("concat", axis, first.rank()));
   Shape shape = first;
   shape[at] = 0;
+  std::vector<Slice> pieces;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     detail::check_same_dtype("concat", parts[0], parts[i]);
     const Shape& s = parts[i].shape();
     if (s.rank() != first.rank() || without_axis(s, at) != without_axis(first, at))
       throw ValueError(fmt::format("[concat] parts: number {} has shape {}; must be as {} except along axis {}", i,
                                    s.str(), first.str(), at));
+    pieces.push_back({shape[at], shape[at] + s[at], 1});
     shape[at] += s[at];
-  }
-  std::vector<Slice> pieces;
-  for (const Variable& part : parts) {
-    const std::int64_t start = pieces.empty() ? 0 : pieces.back().stop;
-    pieces.push_back({start, start + part.shape()[at], 1});
   }
   const Vjp vjp = [pieces, at](const VjpContext& p) -> Grads {
     Grads grads(pieces.size());
