@@ -4,7 +4,6 @@
 #include "voxgrad/data/data.hpp"
 #include "voxgrad/evaluation/evaluation.hpp"
 #include "voxgrad/framework/autograd/autocast.hpp"
-#include "voxgrad/framework/autograd/fusion.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/finite.hpp"
 #include "voxgrad/framework/base/memory.hpp"

@@ -66,7 +66,7 @@ struct InFull {
   static void prepare(T*, std::int64_t) {}
 };
 struct InBf16 {
-  static constexpr auto forward = vg::kernels::conv3d_forward_bf16;
+  static constexpr auto forward = [](const auto&... operands) { vg::kernels::conv3d_forward_bf16(operands...); };
   static constexpr auto grad_input = vg::kernels::conv3d_grad_input_bf16;
   static constexpr auto grad_weight = vg::kernels::conv3d_grad_weight_bf16;
   static void prepare(float* values, std::int64_t n) { round_to_bf16(values, n); }

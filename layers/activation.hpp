@@ -13,6 +13,7 @@ namespace vg {
 /// max(x, 0).
 struct ReLU : Module {
   Variable update(Variable x) override { return relu(std::move(x)); }
+  fusion::Op fusion_op() const override { return fusion::Op::relu; }
   std::string kind() const override { return "ReLU"; }
 };
 
@@ -28,6 +29,7 @@ struct LeakyReLU : LayerWith<LeakyReLUOptions> {
       : LeakyReLU(LeakyReLUOptions{.negative_slope = static_cast<double>(negative_slope)}) {}
   Variable update(Variable x) override { return leaky_relu(std::move(x), options_.negative_slope); }
   double negative_slope() const { return options_.negative_slope; }
+  fusion::Op fusion_op() const override { return negative_slope() >= 0 ? fusion::Op::leaky_relu : fusion::Op::none; }
   std::string kind() const override { return "LeakyReLU"; }
 };
 

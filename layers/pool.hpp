@@ -53,6 +53,7 @@ class MaxPool3d : public PoolLayer3d<MaxPool3dOptions> {
   /// stride would be 1, as in brainstate, while PyTorch's is the kernel size.
   explicit MaxPool3d(Integer auto kernel_size) : MaxPool3d(MaxPool3dOptions{.kernel_size = kernel_size}) {}
   std::string kind() const override { return "MaxPool3d"; }
+  fusion::Op fusion_op() const override { return fusion::Op::max_pool3d; }
 
  protected:
   Variable pool(Variable x, const Pool3dArgs& args) const override { return max_pool3d(std::move(x), args); }

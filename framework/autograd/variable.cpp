@@ -20,7 +20,7 @@ struct LazyValue : Storage::Reader {
   const DType dtype;
 
   explicit LazyValue(std::shared_ptr<const LazyOp> rule)
-      : shape(rule->shape()), dtype(rule->dtype()), how_(std::move(rule)) {}
+      : shape(rule->shape), dtype(rule->dtype), how_(std::move(rule)) {}
 
   const Tensor& value() {
     return materialize([](const LazyOp& how) { return how.compute(); });
@@ -281,10 +281,11 @@ Variable record(std::string_view op, Tensor value, std::vector<Variable> inputs,
 bool fuses() { return fusion_on && OpObserver::current() == nullptr; }
 
 Variable record_lazy(std::string_view op, std::shared_ptr<const LazyOp> how, std::vector<Variable> inputs, Vjp vjp) {
-  if (!fuses() || !LazyValue::can_watch(inputs))
+  constexpr std::int64_t most_elements = std::int64_t{1} << 40;
+  if (!fuses() || how->shape.numel() >= most_elements || !LazyValue::can_watch(inputs))
     return record(op, how->compute(), std::move(inputs), std::move(vjp), SaveOutput::no);
   std::shared_ptr<Node> node;
-  if (will_record(inputs)) node = record_node(op, how->shape(), how->dtype(), inputs, std::move(vjp));
+  if (will_record(inputs)) node = record_node(op, how->shape, how->dtype, inputs, std::move(vjp));
   auto lazy = std::make_shared<LazyValue>(std::move(how));
   LazyValue::add_readers(lazy, inputs);
   return make_variable({}, std::move(node), std::move(lazy));

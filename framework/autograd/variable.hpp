@@ -86,7 +86,7 @@ class Variable {
   };
   std::shared_ptr<Body> body_;
   friend Variable make_variable(Tensor value, std::shared_ptr<Node> node, std::shared_ptr<LazyValue> lazy);
-  friend std::shared_ptr<const class LazyOp> lazy_op_of(const Variable& v);
+  friend std::shared_ptr<const struct LazyOp> lazy_op_of(const Variable& v);
   friend void materialize(const Variable& v, Tensor value);
   friend struct LazyValue;
 };
@@ -150,6 +150,20 @@ struct NoGradGuard : RecordingGuard {
 };
 struct EnableGrad : RecordingGuard {
   EnableGrad() : RecordingGuard(true) {}
+};
+
+/// Whether ops of this thread may be lazy and fuse: false in a FusionGuard(false) and under a NanFinder.
+bool fuses();
+/// Turns fusion off (or on again) on this thread for a scope: every op then computes at its call.
+class FusionGuard {
+ public:
+  explicit FusionGuard(bool on);
+  ~FusionGuard();
+  FusionGuard(const FusionGuard&) = delete;
+  FusionGuard& operator=(const FusionGuard&) = delete;
+
+ private:
+  bool before_;
 };
 
 }  // namespace vg

@@ -35,14 +35,12 @@ void run(const Conv3dProblem& p, Pass pass, const Direct& direct, const Winograd
     direct();
 }
 
-/// A data pass without Winograd: runs the depthwise kernels where they apply, else the direct ones. Returns whether the
-/// epilogue was applied.
+/// A data pass without Winograd: runs the depthwise kernels where they apply, else the direct ones.
 template <class T>
-bool data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+void data_pass_directly(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                         const Epilogue<T>& epilogue) {
-  if (depthwise::applies<T>(p, false))
-    if (const auto done = depthwise::data_pass(p, transpose, x, w, y, epilogue)) return done->applied;
-  return direct::data_pass(p, transpose, x, w, y, epilogue);
+  if (!depthwise::applies<T>(p, false) || !depthwise::data_pass(p, transpose, x, w, y, epilogue))
+    direct::data_pass(p, transpose, x, w, y, epilogue);
 }
 template <class T>
 void grad_weight_directly(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
@@ -55,12 +53,10 @@ template <class T>
 void data_pass(const Conv3dProblem& p, bool transpose, const ConcatView<const T>& x, const T* w, const ConcatView<T>& y,
                const Epilogue<T>& epilogue) {
   if (outputs(p) == 0) return;
-  bool applied = false;  // by the algorithm that ran last
   run<T>(
       p, transpose ? Pass::grad_input : Pass::forward,
-      [&] { applied = data_pass_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
-      [&](winograd::WinogradTile tiles) { applied = winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
-  if (!applied) epilogue.pass(outputs(p), p.out_channels, y.data[0]);
+      [&] { data_pass_directly(p, transpose, x.data[0], w, y.data[0], epilogue); },
+      [&](winograd::WinogradTile tiles) { winograd::data_pass(p, tiles, transpose, x, w, y, epilogue); });
 }
 
 /// The problem that a pass's kernels see.
@@ -75,18 +71,10 @@ void conv3d_forward_concat(const Conv3dProblem& p, const ConcatView<const T>& x,
                            const Epilogue<T>& epilogue) {
   data_pass(problem_of(p, Pass::forward), false, x, w, single(y, p.out_channels), epilogue);
 }
-template <class T>
-void conv3d_forward(const Conv3dProblem& p, const T* x, const T* w, T* y) {
-  conv3d_forward_concat(p, single(x, p.in_channels), w, y);
-}
 
 template <class T>
 void conv3d_grad_input_concat(const Conv3dProblem& p, const T* dy, const T* w, const ConcatView<T>& dx) {
   data_pass(problem_of(p, Pass::grad_input), true, single(dy, p.out_channels), w, dx, Epilogue<T>());
-}
-template <class T>
-void conv3d_grad_input(const Conv3dProblem& p, const T* dy, const T* w, T* dx) {
-  conv3d_grad_input_concat(p, dy, w, single(dx, p.in_channels));
 }
 
 template <class T>
@@ -100,10 +88,6 @@ void conv3d_grad_weight_concat(const Conv3dProblem& p, const ConcatView<const T>
       q, Pass::grad_weight, [&] { grad_weight_directly(q, x.data[0], dy, dw); },
       [&](winograd::WinogradTile tiles) { winograd::grad_weight(q, tiles, x, dy, dw); });
 }
-template <class T>
-void conv3d_grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
-  conv3d_grad_weight_concat(p, single(x, p.in_channels), dy, dw);
-}
 
 template <class T>
 bool conv3d_supports_concat(const Conv3dProblem& p, Pass pass, const std::int64_t* channels, std::size_t count) {
@@ -114,13 +98,6 @@ bool conv3d_supports_concat(const Conv3dProblem& p, Pass pass, const std::int64_
   const Algorithm algorithm = algorithm_of(q, lanes, pass, sizeof(T));
   return algorithm != Algorithm::direct && winograd::supports_concat<T>(q, tiles_of(algorithm));
 }
-
-template void conv3d_forward<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void conv3d_forward<double>(const Conv3dProblem&, const double*, const double*, double*);
-template void conv3d_grad_input<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void conv3d_grad_input<double>(const Conv3dProblem&, const double*, const double*, double*);
-template void conv3d_grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
-template void conv3d_grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 
 template void conv3d_forward_concat<float>(const Conv3dProblem&, const ConcatView<const float>&, const float*, float*,
                                            const Epilogue<float>&);

@@ -23,6 +23,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/nn/description.hpp"
 #include "voxgrad/framework/nn/state.hpp"
+#include "voxgrad/framework/ops/fusion.hpp"
 
 namespace vg {
 
@@ -104,6 +105,8 @@ class Module {
   /// Whether update() depends on training(), as in Dropout and BatchNorm. An optimizer's step() then throws ValueError
   /// if the module was never in training mode.
   virtual bool has_training_mode() const { return false; }
+  /// The op that is all of update(), if Sequential may run the module in another order than written (docs/fusion.md).
+  virtual fusion::Op fusion_op() const { return fusion::Op::none; }
 
   /// Extents of one sample, channels last, without the batch axis; empty if not fixed. An extent may be vg::dynamic.
   const std::vector<std::int64_t>& in_size() const { return in_size_; }

@@ -176,7 +176,7 @@ Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Tripl
     throw ValueError(
         fmt::format("[conv3d_grad_weight] grad: its batch is {}; must be {} as x's", grad.dim(0), x.dim(0)));
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_size, out, x.dim(4), grad.dim(4), args);
-  return detail::conv_grad_weight(x, grad, convolution(p, args.compute, x.dtype()));
+  return detail::conv_grad_weight({x}, grad, convolution(p, args.compute, x.dtype()));
 }
 
 // Output i uses input m through tap k of the flipped kernel when m * stride = i - lo + (k_eff - 1) - k * dilation. This

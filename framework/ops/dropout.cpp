@@ -7,6 +7,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 
 namespace vg {
 
@@ -61,12 +62,8 @@ void check(std::string_view op, const Variable& x, double keep) {
 Variable dropout(const Variable& x, double keep, const random::Key& key) {
   check("dropout", x, keep);
   if (keep == 1) return x;
-  const OpGuard scope("dropout");
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float("dropout", x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    mask_and_scale(x.value().data<T>(), x.numel(), keep, key, y.data<T>());
-  });
+  Tensor y = detail::filled("dropout", x.shape(), x.dtype(),
+                            [&]<class T>(T* to) { mask_and_scale(x.value().data<T>(), x.numel(), keep, key, to); });
   // Dropout is linear with a diagonal matrix, so it is its own transpose. The mask is drawn again, not stored.
   return record(
       "dropout", std::move(y), {x},
@@ -78,13 +75,10 @@ Variable spatial_dropout3d(const Variable& x, double keep, const random::Key& ke
     throw ValueError(fmt::format("[spatial_dropout3d] x: got shape {}; must be (B, H, W, D, C)", x.shape().str()));
   check("spatial_dropout3d", x, keep);
   if (keep == 1) return x;
-  const OpGuard scope("spatial_dropout3d");
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float("spatial_dropout3d", x.dtype(), [&](auto type) {
-    using T = decltype(type);
+  Tensor y = detail::filled("spatial_dropout3d", x.shape(), x.dtype(), [&]<class T>(T* to) {
     Tensor kept = Tensor::ones({x.dim(0), x.dim(4)}, x.dtype());
     mask_and_scale(kept.data<T>(), kept.numel(), keep, key, kept.data<T>());
-    scale_channels(x.value().data<T>(), x.shape(), kept.data<T>(), keep, y.data<T>());
+    scale_channels(x.value().data<T>(), x.shape(), kept.data<T>(), keep, to);
   });
   return record(
       "spatial_dropout3d", std::move(y), {x},

@@ -1,7 +1,7 @@
 // Elementwise ops of two or three operands, or of a Variable and a number.
-#include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/detail/binary.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
 
@@ -79,19 +79,10 @@ Tensor with_number(std::string_view op, const Variable& a, double b, F f) {
   });
 }
 
-// a + b as one fused op, if one of them is lazy and can absorb the sum; else undefined.
-Variable fused_sum(const Variable& a, const Variable& b) {
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
-  const auto first = lazy_op_of(a);
-  if (Variable y = first ? first->with_sum(a, b) : Variable(); y.defined()) return y;
-  const auto second = lazy_op_of(b);
-  return second ? second->with_sum(b, a) : Variable();
-}
-
 }  // namespace
 
 Variable add(const Variable& a, const Variable& b) {
-  if (Variable y = fused_sum(a, b); y.defined()) return y;
+  if (Variable y = detail::fused_sum(a, b); y.defined()) return y;
   return record(
       "add", broadcast_any("add", a, b, plus), {a, b},
       [sa = a.shape(), sb = b.shape()](const VjpContext& p) -> Grads {

@@ -2,9 +2,9 @@
 // than one op, the usual case (the gradient is not recorded) runs one fused loop.
 #include <numbers>
 
-#include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/fast_math.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 #include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 
@@ -173,18 +173,8 @@ Variable softplus(const Variable& x) {
       SaveOutput::no);
 }
 
-namespace {
-
-// The activation fused into x's op, if x is lazy and its op supports that; else undefined.
-Variable try_fuse_activation(const Variable& x, const kernels::Activation& activation) {
-  const auto how = lazy_op_of(x);
-  return how ? how->with_activation(x, activation, x.unique() ? Donated::yes : Donated::no) : Variable();
-}
-
-}  // namespace
-
 Variable relu(Variable x) {
-  if (Variable y = try_fuse_activation(x, {kernels::Activation::Kind::relu}); y.defined()) return y;
+  if (Variable y = detail::fused_activation(x, {kernels::Activation::Kind::relu}); y.defined()) return y;
   // NaN stays NaN, so that divergence of a network is visible.
   return record(
       "relu", map("relu", x.value(), [](auto v) { return v < 0 ? decltype(v)(0) : v; }), {x},
@@ -195,7 +185,7 @@ Variable relu(Variable x) {
 
 Variable leaky_relu(Variable x, double negative_slope) {
   if (negative_slope >= 0)  // the vjp reads the sign from the result
-    if (Variable y = try_fuse_activation(x, {kernels::Activation::Kind::leaky_relu, negative_slope}); y.defined())
+    if (Variable y = detail::fused_activation(x, {kernels::Activation::Kind::leaky_relu, negative_slope}); y.defined())
       return y;
   const auto f = [negative_slope](auto v) { return v > 0 ? v : v * static_cast<decltype(v)>(negative_slope); };
   return record(

@@ -4,11 +4,11 @@
 #include <type_traits>
 #include <utility>
 
-#include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/fast_math.hpp"
 #include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
-#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/channel_totals.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 #include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
@@ -43,16 +43,11 @@ Variable gelu_tanh(const Variable& x) {
 
 template <class F>
 Tensor by_kernel(const Tensor& x, F f) {
-  const OpGuard scope("gelu");
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float("gelu", x.dtype(), [&](auto type) {
-    using T = decltype(type);
+  return detail::filled("gelu", x.shape(), x.dtype(), [&]<class T>(T* to) {
     const T* from = x.data<T>();
-    T* const to = y.data<T>();
     parallel_ranges(x.numel(), detail::grain,
                     [&](std::int64_t begin, std::int64_t end) { f(begin, end - begin, from + begin, to + begin); });
   });
-  return y;
 }
 
 Tensor gelu_erf_grad(const Tensor& x, const Tensor& g) {
@@ -86,15 +81,15 @@ Variable composed_gelu_erf_grad(const Variable& x, const Variable& grad) {
 }
 
 Variable gelu_erf(Variable x) {
-  const auto how = x.unique() ? lazy_op_of(x) : nullptr;
+  const auto sum = detail::absorbed(x, fusion::Op::gelu);  // before x is materialized
   Tensor y = by_kernel(x.value(), [](std::int64_t, std::int64_t n, auto* from, auto* to) {
     using T = std::remove_pointer_t<decltype(to)>;
     kernels::gelu<T>(n, from, to);
   });
-  if (const auto sum = detail::bias_of(how.get()))
+  if (sum)
     return record(
-        "bias_gelu", std::move(y), {sum->x, sum->bias},
-        [x, shape = sum->bias.shape()](const VjpContext& p) -> Grads {
+        "bias_gelu", std::move(y), sum->map.inputs(),
+        [x, shape = sum->map.conv_bias.shape()](const VjpContext& p) -> Grads {
           if (!recording()) return gelu_erf_grads(x.value(), p.grad.value(), shape);
           const Variable dx = composed_gelu_erf_grad(x, p.grad);
           return {dx, p.needs(1) ? sum_to(dx, shape) : Variable()};

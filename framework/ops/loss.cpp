@@ -8,6 +8,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/detail/class_labels.hpp"
 #include "voxgrad/framework/ops/detail/loss_volume.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/norm.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
@@ -99,13 +100,9 @@ VolumeSlopes slopes_of(const ClassLoss& l, const VolumeSums& sums, double g) {
 }
 
 Variable fused_grad(const ClassLoss& l, const VolumeSums& sums, double g) {
-  const OpGuard scope(l.op);
-  Tensor dz(l.logits.shape(), l.logits.dtype());
-  dispatch_float(l.op, dz.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::volume_backward(l.volume(), slopes_of(l, sums, g), l.logits.value().data<T>(), dz.data<T>());
+  return detail::filled(l.op, l.logits.shape(), l.logits.dtype(), [&]<class T>(T* dz) {
+    detail::volume_backward(l.volume(), slopes_of(l, sums, g), l.logits.value().data<T>(), dz);
   });
-  return Variable(dz);
 }
 
 // The same gradient in ops on Variables, (positions, classes), so that it can be differentiated again.

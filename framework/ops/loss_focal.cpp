@@ -5,6 +5,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/detail/class_labels.hpp"
 #include "voxgrad/framework/ops/detail/loss_focal.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/loss.hpp"
 #include "voxgrad/framework/ops/norm.hpp"
@@ -33,13 +34,9 @@ struct FocalLoss {
 };
 
 Variable fused_grad(const FocalLoss& l, double g) {
-  const OpGuard scope("focal_loss");
-  Tensor dz(l.logits.shape(), l.logits.dtype());
-  dispatch_float("focal_loss", dz.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::focal_backward(l.volume(), l.gamma, l.alpha.data(), l.scale * g, l.logits.value().data<T>(), dz.data<T>());
+  return detail::filled("focal_loss", l.logits.shape(), l.logits.dtype(), [&]<class T>(T* dz) {
+    detail::focal_backward(l.volume(), l.gamma, l.alpha.data(), l.scale * g, l.logits.value().data<T>(), dz);
   });
-  return Variable(dz);
 }
 
 // The same gradient in ops on Variables, (positions, classes).

@@ -6,6 +6,7 @@
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/detail/class_labels.hpp"
 #include "voxgrad/framework/ops/detail/loss_volume.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/loss.hpp"
 #include "voxgrad/framework/ops/norm.hpp"
@@ -80,17 +81,13 @@ VolumeSlopes slopes_of(const TverskyLoss& l, const VolumeSums& sums, double g) {
 }
 
 Variable fused_grad(const TverskyLoss& l, const std::vector<VolumeSums>& sums, double g) {
-  const OpGuard scope("tversky_loss");
-  Tensor dz(l.logits.shape(), l.logits.dtype());
-  dispatch_float("tversky_loss", dz.dtype(), [&](auto type) {
-    using T = decltype(type);
+  return detail::filled("tversky_loss", l.logits.shape(), l.logits.dtype(), [&]<class T>(T* dz) {
     for (std::int64_t set = 0; set < l.sets(); ++set) {
       const std::int64_t offset = set * l.positions() * l.classes();
       detail::volume_backward(l.volume(set), slopes_of(l, sums[static_cast<std::size_t>(set)], g),
-                              l.logits.value().data<T>() + offset, dz.data<T>() + offset);
+                              l.logits.value().data<T>() + offset, dz + offset);
     }
   });
-  return Variable(dz);
 }
 
 // The same gradient in ops on Variables, (sets, positions, classes).

@@ -6,10 +6,8 @@
 #include <cmath>
 #include <string_view>
 
-#include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/ops/detail/bias.hpp"
-#include "voxgrad/framework/ops/detail/conv.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/detail/norm_channels.hpp"
 #include "voxgrad/framework/ops/detail/norm_rows.hpp"
 #include "voxgrad/framework/ops/detail/norm_softmax.hpp"
@@ -21,8 +19,11 @@ namespace vg {
 
 namespace {
 
+using Norm = detail::ChannelOp;
+using detail::data_or_null;
 using detail::NormView;
 using detail::SoftmaxLayout;
+using fusion::Op;
 
 // --- softmax ---
 
@@ -33,23 +34,15 @@ SoftmaxLayout layout_of(const Shape& shape, int axis) {
 }
 
 Tensor softmax_grad(std::string_view op, bool logarithm, const Tensor& y, const Tensor& grad, int axis) {
-  const OpGuard scope(op);
-  Tensor dx(y.shape(), y.dtype());
-  dispatch_float(op, y.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if (y.numel() > 0)
-      detail::softmax_backward(layout_of(y.shape(), axis), logarithm, y.data<T>(), grad.data<T>(), dx.data<T>());
+  return detail::filled(op, y.shape(), y.dtype(), [&]<class T>(T* dx) {
+    if (y.numel() > 0) detail::softmax_backward(layout_of(y.shape(), axis), logarithm, y.data<T>(), grad.data<T>(), dx);
   });
-  return dx;
 }
 
 Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int axis) {
   const int a = normalize_axis(op, axis, x.rank());
-  const OpGuard scope(op);
-  Tensor y(x.shape(), x.dtype());
-  dispatch_float(op, x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    if (y.numel() > 0) detail::softmax_forward(layout_of(x.shape(), a), logarithm, x.value().data<T>(), y.data<T>());
+  Tensor y = detail::filled(op, x.shape(), x.dtype(), [&]<class T>(T* to) {
+    if (x.numel() > 0) detail::softmax_forward(layout_of(x.shape(), a), logarithm, x.value().data<T>(), to);
   });
   return record(op, std::move(y), {x}, [op, logarithm, a](const VjpContext& pull) -> Grads {
     const Variable &out = pull.output, &g = pull.grad;
@@ -59,47 +52,6 @@ Variable softmax_of(std::string_view op, bool logarithm, const Variable& x, int 
 }
 
 // --- normalisation of channels ---
-
-// One call of a normalisation. The op's inputs are x and those of conv_bias, scale, bias and residual that are defined.
-struct Norm {
-  std::string_view op;
-  NormView view;
-  Variable x, scale, bias;
-  double eps;
-  bool rows = false;       // layer_norm: scale and bias have one entry per element of a row; `width` is its length
-  bool constant = false;   // the statistics are given (normalize)
-  Tensor stats{};          // f64 (2, batch * groups): means, then 1 / sqrt(var + eps); not for rows
-  Tensor channel_means{};  // f64 (batch, channels); only if computed from x
-  // absorbed ops before and after (framework/autograd/lazy.hpp), never for rows:
-  Variable conv_bias{}, residual{};  // one value per channel added to x; a volume added to the result;
-  kernels::Activation activation{};  // applied last
-
-  enum Input : std::size_t { of_x, of_pre, of_scale, of_bias, of_residual, inputs_count };
-  const Variable& input(std::size_t i) const {
-    const Variable* all[inputs_count] = {&x, &conv_bias, &scale, &bias, &residual};
-    return *all[i];
-  }
-  std::vector<Variable> inputs() const {
-    std::vector<Variable> all;
-    for (std::size_t i = 0; i < inputs_count; ++i)
-      if (input(i).defined()) all.push_back(input(i));
-    return all;
-  }
-  const double* means() const { return stats.data<double>(); }
-  const double* rstds() const { return means() + view.stats(); }
-  template <class T>
-  detail::NormNumbers<T> numbers() const;
-};
-
-template <class T>
-const T* data_or_null(const Variable& v) {
-  return v.defined() ? v.value().data<T>() : nullptr;
-}
-
-template <class T>
-detail::NormNumbers<T> Norm::numbers() const {
-  return {means(), rstds(), data_or_null<T>(conv_bias), data_or_null<T>(scale), data_or_null<T>(bias), activation};
-}
 
 void check_param(std::string_view op, std::string_view name, const Variable& param, const Variable& x,
                  std::int64_t count) {
@@ -111,41 +63,17 @@ void check_param(std::string_view op, std::string_view name, const Variable& par
     throw ValueError(fmt::format("[{}] {}: got shape {}; must have {} entries", op, name, param.shape().str(), count));
 }
 
-// The checks that all normalisations share.
-void check_norm(const Norm& n) {
-  if (!is_float(n.x.dtype())) throw_not_float(n.op, n.x.dtype());
-  if (!(n.eps >= 0)) throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", n.op, n.eps));
-  check_param(n.op, "scale", n.scale, n.x, n.view.channels());
-  check_param(n.op, "bias", n.bias, n.x, n.view.channels());
+// n, after the checks that all normalisations share.
+Norm checked(Norm n) {
+  if (!is_float(n.x.dtype())) throw_not_float(name_of(n.op), n.x.dtype());
+  if (!(n.eps >= 0)) throw ValueError(fmt::format("[{}] eps: got {}; must be at least 0", name_of(n.op), n.eps));
+  check_param(name_of(n.op), "scale", n.scale, n.x, n.view.channels());
+  check_param(name_of(n.op), "bias", n.bias, n.x, n.view.channels());
+  return n;
 }
 
-Tensor forward_value(const Norm& n) {
-  const OpGuard scope(n.op);
-  Tensor y(n.x.shape(), n.x.dtype());
-  dispatch_float(n.op, n.x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    const T *x = n.x.value().data<T>(), *scale = data_or_null<T>(n.scale), *bias = data_or_null<T>(n.bias);
-    if (y.numel() == 0) return;
-    if (n.rows)
-      detail::rows_forward(n.view.batch, n.view.width, n.eps, x, scale, bias, y.data<T>());
-    else
-      detail::norm_apply(n.view, n.numbers<T>(), x, data_or_null<T>(n.residual), y.data<T>());
-  });
-  return y;
-}
-
-// The same with an activation, computed in the epilogue of the convolution that gives x. Undefined unless the
-// statistics are constant, there is no residual, and x is a lazy convolution without another handle.
-Tensor mapped_value(const Norm& n, const kernels::Activation& activation) {
-  if (!n.constant || n.residual.defined()) return {};
-  return dispatch_float(n.op, n.x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::NormNumbers<T> numbers = n.numbers<T>();
-    numbers.activation = activation;
-    detail::NormMap<T> map(n.view, numbers);
-    return detail::conv_with_epilogue<T>(n.x, map.of(0, n.view.rows));
-  });
-}
+// layer_norm has one entry of scale and bias per element of a row; `width` is its length.
+bool is_of_rows(const Norm& n) { return n.op == Op::layer_norm; }
 
 using Wanted = std::array<bool, Norm::inputs_count>;
 using NormGrads = std::array<Variable, Norm::inputs_count>;
@@ -162,43 +90,43 @@ void fused_channels(const Norm& n, const Variable& grad, const Variable& output,
   const T *x = n.x.value().data<T>(), *g = grad.value().data<T>();
   memory::Scratch<double> sums(2 * v.batch * c);
   double *sum_g = sums.data(), *sum_gx = sum_g + v.batch * c;
-  detail::NormNumbers<T> numbers = n.numbers<T>();
+  detail::NormMap<T> map(n, n.activation);
   Tensor masked = masks_gradient(n) ? Tensor(grad.shape(), grad.dtype()) : Tensor();
   const T* y = masked.defined() ? output.value().data<T>() : nullptr;
-  detail::norm_dots(v, numbers, x, g, y, masked.defined() ? masked.data<T>() : nullptr, sum_g, sum_gx);
+  detail::norm_dots(map, x, g, y, masked.defined() ? masked.data<T>() : nullptr, sum_g, sum_gx);
   if (masked.defined()) {
     g = masked.data<T>();
-    numbers.activation = {};
+    map.activation = {};
   }
-  detail::NormGradient<T> gradient(v, numbers, sum_g, sum_gx, n.constant);
+  detail::NormGradient<T> gradient(map, sum_g, sum_gx, n.constant);
   if (wanted[Norm::of_x]) gradient.x(x, g, out[Norm::of_x].data<T>());
   for (std::int64_t i = 0; i < c; ++i) {
     double slope = 0, total = 0;
     for (std::int64_t b = 0; b < v.batch; ++b) {
-      slope += sum_gx[b * c + i] * n.rstds()[b * v.groups + i / v.width];
+      slope += sum_gx[b * c + i] * map.rstds[b * v.groups + i / v.width];
       total += sum_g[b * c + i];
     }
     if (wanted[Norm::of_scale]) out[Norm::of_scale].data<T>()[i] = static_cast<T>(slope);
     if (wanted[Norm::of_bias]) out[Norm::of_bias].data<T>()[i] = static_cast<T>(total);
-    if (wanted[Norm::of_pre])
-      out[Norm::of_pre].data<T>()[i] =
+    if (wanted[Norm::of_conv_bias])
+      out[Norm::of_conv_bias].data<T>()[i] =
           static_cast<T>(gradient.conv_bias(i, sum_g, n.constant ? nullptr : n.channel_means.data<double>()));
   }
   if (wanted[Norm::of_residual]) out[Norm::of_residual] = masked.defined() ? masked : grad.value();
 }
 
 NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& output, const Wanted& wanted) {
-  const OpGuard scope(n.op);
+  const OpGuard scope(name_of(n.op));
   std::array<Tensor, Norm::inputs_count> out;
   if (wanted[Norm::of_x]) out[Norm::of_x] = Tensor(n.x.shape(), n.x.dtype());
-  for (const auto i : {Norm::of_pre, Norm::of_scale, Norm::of_bias})
+  for (const auto i : {Norm::of_conv_bias, Norm::of_scale, Norm::of_bias})
     if (wanted[i]) out[i] = Tensor::zeros(n.input(i).shape(), n.x.dtype());
-  dispatch_float(n.op, n.x.dtype(), [&](auto type) {
+  dispatch_float(name_of(n.op), n.x.dtype(), [&](auto type) {
     using T = decltype(type);
     const auto at = [&](Norm::Input i) { return wanted[i] ? out[i].template data<T>() : nullptr; };
     if (n.x.numel() == 0) {
       if (wanted[Norm::of_residual]) out[Norm::of_residual] = grad.value();
-    } else if (n.rows) {
+    } else if (is_of_rows(n)) {
       detail::rows_backward(n.view.batch, n.view.width, n.eps, n.x.value().data<T>(), grad.value().data<T>(),
                             data_or_null<T>(n.scale), at(Norm::of_x), at(Norm::of_scale), at(Norm::of_bias));
     } else {
@@ -206,8 +134,7 @@ NormGrads fused_backward(const Norm& n, const Variable& grad, const Variable& ou
     }
   });
   NormGrads grads;
-  for (std::size_t i = 0; i < grads.size(); ++i)
-    if (out[i].defined()) grads[i] = Variable(out[i]);
+  std::copy(out.begin(), out.end(), grads.begin());
   return grads;
 }
 
@@ -220,8 +147,8 @@ NormGrads composed_backward(const Norm& n, const Variable& grad, const Wanted& w
   if (n.constant) {
     const Shape per_group{v.batch, 1, v.groups, 1};
     Tensor m(per_group, f64), r(per_group, f64);
-    std::copy_n(n.means(), v.stats(), m.data<double>());
-    std::copy_n(n.rstds(), v.stats(), r.data<double>());
+    std::copy_n(n.stats.data<double>(), v.stats(), m.data<double>());
+    std::copy_n(n.stats.data<double>() + v.stats(), v.stats(), r.data<double>());
     centred = x - Variable(m.to(x.dtype()));
     rstd = Variable(r.to(x.dtype()));
   } else {
@@ -241,93 +168,60 @@ NormGrads composed_backward(const Norm& n, const Variable& grad, const Wanted& w
   return grads;
 }
 
-Grads norm_vjp(const Norm& n, const VjpContext& pull) {
-  Wanted wanted{};
-  std::size_t at = 0;
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    if (n.input(i).defined()) wanted[i] = pull.needs(at++);
-  const bool fused = !recording() || n.x.numel() == 0;
-  NormGrads all = fused ? fused_backward(n, pull.grad, pull.output, wanted) : composed_backward(n, pull.grad, wanted);
-  Grads grads;
-  for (std::size_t i = 0; i < all.size(); ++i)
-    if (n.input(i).defined()) grads.push_back(std::move(all[i]));
-  return grads;
-}
-
 Vjp vjp_of(const Norm& n) {
-  return [n](const VjpContext& pull) -> Grads { return norm_vjp(n, pull); };
+  return [n](const VjpContext& pull) -> Grads {
+    Wanted wanted{};
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      if (n.input(i).defined()) wanted[i] = pull.needs(at++);
+    const bool fused = !recording() || n.x.numel() == 0;
+    NormGrads all = fused ? fused_backward(n, pull.grad, pull.output, wanted) : composed_backward(n, pull.grad, wanted);
+    Grads grads;
+    for (std::size_t i = 0; i < all.size(); ++i)
+      if (n.input(i).defined()) grads.push_back(std::move(all[i]));
+    return grads;
+  };
 }
 
-// A lazy normalisation of channels: a sum or an activation can join its pass over the data.
-class LazyNorm : public LazyOp {
- public:
-  explicit LazyNorm(Norm n) : LazyOp(n.x.shape(), n.x.dtype()), n_(std::move(n)) {}
-  Tensor compute() const override {
-    const Tensor y = mapped_value(n_, {});
-    return y.defined() ? y : forward_value(n_);
-  }
-
-  Variable with_activation(const Variable& self, const kernels::Activation& activation,
-                           Donated donated) const override {
-    Tensor y = donated == Donated::yes ? mapped_value(n_, activation) : Tensor();
-    Norm n = n_;
-    n.activation = activation;
-    if (!y.defined()) y = forward_value(n);
-    // with a residual, the backward pass reads the sign from the result
-    const bool saved = masks_gradient(n);
-    const Variable result =
-        record("norm_activation", std::move(y), n.inputs(), vjp_of(n), saved ? SaveOutput::yes : SaveOutput::no);
-    record_unfused(result, "activation", {self}, [n, saved](const VjpContext& pull) -> Grads {
-      return {detail::through_activation(n.activation, saved ? pull.output.value() : forward_value(n), pull.grad)};
-    });
-    return result;
-  }
-
-  Variable with_sum(const Variable& self, const Variable& other) const override {
-    if (n_.residual.defined()) return {};
-    Norm n = n_;
-    n.residual = other;
-    const Variable sum = record_lazy("norm_sum", std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
-    record_unfused(sum, "add", {self, other}, [](const VjpContext& pull) -> Grads { return {pull.grad, pull.grad}; });
-    return sum;
-  }
-
- private:
-  Norm n_;
-};
+Vjp norm_activation_vjp(const detail::Lazy& norm, const kernels::Activation& activation) {
+  Norm n = norm.map;
+  n.activation = activation;
+  return vjp_of(n);
+}
 
 // Records the normalisation of `x`, which is n.x, or the sum of n.x and an absorbed bias.
 Variable record_norm(const Norm& n, const Variable& x) {
-  if (n.rows) return record(n.op, forward_value(n), n.inputs(), vjp_of(n), SaveOutput::no);
-  const Variable y = record_lazy(n.op, std::make_shared<LazyNorm>(n), n.inputs(), vjp_of(n));
+  const Variable y =
+      record_lazy(name_of(n.op), std::make_shared<detail::Lazy>(n, norm_activation_vjp), n.inputs(), vjp_of(n));
   if (n.conv_bias.defined()) {
     Norm unfused = n;
     unfused.x = x;
     unfused.conv_bias = {};
-    record_unfused(y, n.op, unfused.inputs(), vjp_of(unfused));
+    record_unfused(y, name_of(n.op), unfused.inputs(), vjp_of(unfused));
   }
   return y;
 }
 
 // If x of a normalisation of channels is a lazy sum of a volume and a bias, absorbs the bias.
 void absorb_bias(Norm& n) {
-  if (const auto sum = detail::lazy_bias(n.x)) {
-    n.x = sum->x;
-    n.conv_bias = sum->bias;
+  if (const auto sum = detail::absorbed(n.x, n.op, Op::bias_add)) {
+    n.x = sum->map.x;
+    n.conv_bias = sum->map.conv_bias;
   }
 }
 
 // Computes n.stats from x.
 void compute_statistics(Norm& n, Tensor* mean, Tensor* var) {
-  const OpGuard scope(n.op);
+  const OpGuard scope(name_of(n.op));
   absorb_bias(n);
   n.stats = Tensor(Shape{2, n.view.stats()}, f64);
   n.channel_means = Tensor(Shape{n.view.batch, n.view.channels()}, f64);
   double *m = n.stats.data<double>(), *v = m + n.view.stats();
-  dispatch_float(n.op, n.x.dtype(), [&](auto type) {
+  dispatch_float(name_of(n.op), n.x.dtype(), [&](auto type) {
     using T = decltype(type);
-    const auto taken = detail::lazy_moments(n.x);
-    detail::group_moments(n.view, taken ? *taken : detail::moments_of(n.view, n.x.value().data<T>()),
+    const auto conv = detail::absorbed(n.x, n.op, Op::conv3d);
+    detail::group_moments(n.view,
+                          conv ? detail::conv_moments(n.x, *conv) : detail::moments_of(n.view, n.x.value().data<T>()),
                           data_or_null<T>(n.conv_bias), m, v, n.channel_means.data<double>());
     for (std::int64_t i = 0; i < n.view.stats(); ++i) {
       if (mean) mean->data<T>()[i] = static_cast<T>(m[i]);
@@ -360,8 +254,8 @@ Variable group_norm(const Variable& x, std::int64_t groups, const Variable& scal
   if (groups < 1 || channels % groups != 0)
     throw ValueError(
         fmt::format("[group_norm] groups: got {}; must be at least 1 and divide the {} channels", groups, channels));
-  Norm n{"group_norm", {x.dim(0), product(x.shape(), 1, x.rank() - 1), groups, channels / groups}, x, scale, bias, eps};
-  check_norm(n);
+  const NormView view{x.dim(0), product(x.shape(), 1, x.rank() - 1), groups, channels / groups};
+  Norm n = checked({Op::group_norm, view, x, {}, scale, bias, eps});
   compute_statistics(n, nullptr, nullptr);
   return record_norm(n, x);
 }
@@ -370,17 +264,21 @@ Variable layer_norm(const Variable& x, int axes, const Variable& scale, const Va
   if (axes < 1 || axes > x.rank())
     throw ValueError(fmt::format("[layer_norm] axes: got {}; must be in [1, {}], the rank of x", axes, x.rank()));
   const int split = x.rank() - axes;
-  Norm n{"layer_norm", {product(x.shape(), 0, split), 1, 1, product(x.shape(), split, x.rank())}, x, scale, bias, eps};
-  n.rows = true;
-  check_norm(n);
-  return record_norm(n, x);
+  const NormView view{product(x.shape(), 0, split), 1, 1, product(x.shape(), split, x.rank())};
+  const Norm n = checked({Op::layer_norm, view, x, {}, scale, bias, eps});
+  Tensor y = detail::filled("layer_norm", x.shape(), x.dtype(), [&]<class T>(T* to) {
+    const T* const from = x.value().data<T>();
+    if (x.numel() > 0)
+      detail::rows_forward(view.batch, view.width, eps, from, data_or_null<T>(scale), data_or_null<T>(bias), to);
+  });
+  return record("layer_norm", std::move(y), n.inputs(), vjp_of(n), SaveOutput::no);
 }
 
 BatchNormResult batch_norm(const Variable& x, const Variable& scale, const Variable& bias, double eps) {
   check_channels_last("batch_norm", x);
   const std::int64_t channels = x.shape().back();
-  Norm n{"batch_norm", {1, product(x.shape(), 0, x.rank() - 1), channels, 1}, x, scale, bias, eps};
-  check_norm(n);
+  const NormView view{1, product(x.shape(), 0, x.rank() - 1), channels, 1};
+  Norm n = checked({Op::batch_norm, view, x, {}, scale, bias, eps});
   if (x.numel() == 0)
     throw ValueError(fmt::format("[batch_norm] x: got shape {}; must have at least one element", x.shape().str()));
   BatchNormResult result{{}, Tensor(Shape{channels}, x.dtype()), Tensor(Shape{channels}, x.dtype())};
@@ -393,11 +291,10 @@ Variable normalize(const Variable& x, const Tensor& mean, const Tensor& var, con
                    const Variable& bias, double eps) {
   check_channels_last("normalize", x);
   const std::int64_t channels = x.shape().back();
-  Norm n{"normalize", {1, product(x.shape(), 0, x.rank() - 1), channels, 1}, x, scale, bias, eps};
-  n.constant = true;
-  check_norm(n);
-  check_param(n.op, "mean", Variable(mean), x, channels);
-  check_param(n.op, "var", Variable(var), x, channels);
+  const NormView view{1, product(x.shape(), 0, x.rank() - 1), channels, 1};
+  Norm n = checked({Op::normalize, view, x, {}, scale, bias, eps, true});
+  check_param(name_of(n.op), "mean", Variable(mean), x, channels);
+  check_param(name_of(n.op), "var", Variable(var), x, channels);
   if (!mean.defined() || !var.defined()) throw ValueError("[normalize] mean, var: undefined; both must be given");
   absorb_bias(n);
   n.stats = Tensor(Shape{2, channels}, f64);

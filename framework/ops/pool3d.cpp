@@ -6,7 +6,8 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/bias.hpp"
-#include "voxgrad/framework/ops/detail/bias.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/detail/pool3d_kernels.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
 
@@ -64,11 +65,8 @@ Shape out_shape(const Pool3dGeometry& g) { return {g.batch, g.out[0], g.out[1], 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g);
 
 Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
-  const OpGuard scope("max_pool3d");
-  Tensor y(out_shape(g), x.dtype());
-  dispatch_float("max_pool3d", x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::pool_pick(g, x.value().data<T>(), index.data<std::int32_t>(), y.data<T>());
+  Tensor y = detail::filled("max_pool3d", out_shape(g), x.dtype(), [&]<class T>(T* to) {
+    detail::pool_pick(g, x.value().data<T>(), index.data<std::int32_t>(), to);
   });
   return record(
       "pool_pick", std::move(y), {x},
@@ -76,11 +74,8 @@ Variable pick(const Variable& x, const Tensor& index, const Pool3dGeometry& g) {
 }
 
 Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g) {
-  const OpGuard scope("max_pool3d");
-  Tensor dx(in_shape(g), grad.dtype());
-  dispatch_float("max_pool3d", grad.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::pool_put(g, grad.value().data<T>(), index.data<std::int32_t>(), dx.data<T>());
+  Tensor dx = detail::filled("max_pool3d", in_shape(g), grad.dtype(), [&]<class T>(T* to) {
+    detail::pool_put(g, grad.value().data<T>(), index.data<std::int32_t>(), to);
   });
   return record(
       "pool_put", std::move(dx), {grad},
@@ -91,32 +86,20 @@ Variable put(const Variable& grad, const Tensor& index, const Pool3dGeometry& g)
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g);
 
 Variable gathered(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
-  const OpGuard scope(op);
-  Tensor y(out_shape(g), x.dtype());
-  dispatch_float(op, x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::window_mean(g, x.value().data<T>(), y.data<T>());
-  });
+  Tensor y = detail::filled(op, out_shape(g), x.dtype(),
+                            [&]<class T>(T* to) { detail::window_mean(g, x.value().data<T>(), to); });
   return record(
       op, std::move(y), {x}, [op, g](const VjpContext& pull) -> Grads { return {spread(op, pull.grad, g)}; },
       SaveOutput::no);
 }
 
 Variable spread(std::string_view op, const Variable& grad, const Pool3dGeometry& g) {
-  const OpGuard scope(op);
-  Tensor dx(in_shape(g), grad.dtype());
-  dispatch_float(op, grad.dtype(), [&](auto type) {
-    using T = decltype(type);
-    detail::window_spread(g, grad.value().data<T>(), dx.data<T>());
-  });
+  Tensor dx = detail::filled(op, in_shape(g), grad.dtype(),
+                             [&]<class T>(T* to) { detail::window_spread(g, grad.value().data<T>(), to); });
   return record(
       op, std::move(dx), {grad}, [op, g](const VjpContext& pull) -> Grads { return {gathered(op, pull.grad, g)}; },
       SaveOutput::no);
 }
-
-}  // namespace
-
-namespace {
 
 Variable max_of_windows(std::string_view op, const Variable& x, const Pool3dGeometry& g) {
   if (!g.empty() && g.in_voxels() > INT32_MAX)
@@ -141,8 +124,8 @@ Variable max_pool3d(Variable x, const Pool3dArgs& args) {
   const Pool3dGeometry g = geometry_of("max_pool3d", x, args);
   // Rounding keeps order, so the largest sum is the sum of the largest value. The bias is then added to the pooled
   // volume, at stride 2 an eighth of x, and the bias's gradient sums up as little.
-  if (x.unique())
-    if (const auto sum = detail::lazy_bias(x)) return bias_add(max_of_windows("max_pool3d", sum->x, g), sum->bias);
+  if (const auto sum = detail::absorbed(x, fusion::Op::max_pool3d))
+    return bias_add(max_of_windows("max_pool3d", sum->map.x, g), sum->map.conv_bias);
   return max_of_windows("max_pool3d", x, g);
 }
 

@@ -14,6 +14,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/ops/detail/map.hpp"
 #include "voxgrad/framework/ops/pool3d.hpp"
 
 namespace vg {
@@ -114,12 +115,8 @@ Variable along(std::string_view op, const Variable& x, int axis, const Shared& m
   std::int64_t outer = 1, inner = 1;
   for (int i = 0; i < x.rank(); ++i) (i < axis ? outer : inner) *= i == axis ? 1 : x.dim(i);
   shape[static_cast<std::size_t>(axis)] = m.outputs();
-  const OpGuard scope(op);
-  Tensor y(shape, x.dtype());
-  dispatch_float(op, x.dtype(), [&](auto type) {
-    using T = decltype(type);
-    resample(m, outer, inner, x.value().data<T>(), y.data<T>());
-  });
+  Tensor y =
+      detail::filled(op, shape, x.dtype(), [&]<class T>(T* to) { resample(m, outer, inner, x.value().data<T>(), to); });
   return record(
       op, std::move(y), {x},
       [op, axis, map, back](const VjpContext& pull) -> Grads { return {along(op, pull.grad, axis, map, !back)}; },

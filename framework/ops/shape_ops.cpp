@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/framework/ops/detail/concat.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 #include "voxgrad/framework/ops/detail/strided.hpp"
 #include "voxgrad/framework/ops/elementwise.hpp"
 #include "voxgrad/framework/ops/reduce.hpp"
@@ -91,29 +90,18 @@ Variable squeeze(const Variable& x, int axis) {
 
 namespace {
 
-// A lazy concatenation along the channels: a convolution can read the parts in place.
-class LazyConcat : public LazyOp {
- public:
-  LazyConcat(std::vector<Variable> parts, std::size_t axis, const Shape& shape)
-      : LazyOp(shape, parts[0].dtype()), parts_(std::move(parts)), axis_(axis) {}
-  const std::vector<Variable>& parts() const { return parts_; }
-  Tensor compute() const override {
-    const OpGuard scope("concat");
-    Tensor y(shape(), dtype());
-    const Strides strides = contiguous_strides(shape());
-    std::int64_t start = 0;
-    for (const Variable& part : parts_) {
-      copy_strided(dtype(), part.shape(), y.raw(), start * strides[axis_], strides, part.value().raw(), 0,
-                   contiguous_strides(part.shape()));
-      start += part.shape()[axis_];
-    }
-    return y;
+Tensor concatenated(const std::vector<Variable>& parts, std::size_t axis, const Shape& shape) {
+  const OpGuard scope("concat");
+  Tensor y(shape, parts[0].dtype());
+  const Strides strides = contiguous_strides(shape);
+  std::int64_t start = 0;
+  for (const Variable& part : parts) {
+    copy_strided(y.dtype(), part.shape(), y.raw(), start * strides[axis], strides, part.value().raw(), 0,
+                 contiguous_strides(part.shape()));
+    start += part.shape()[axis];
   }
-
- private:
-  std::vector<Variable> parts_;
-  std::size_t axis_;
-};
+  return y;
+}
 
 }  // namespace
 
@@ -123,18 +111,15 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
   const auto at = index_of(normalize_axis("concat", axis, first.rank()));
   Shape shape = first;
   shape[at] = 0;
+  std::vector<Slice> pieces;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     detail::check_same_dtype("concat", parts[0], parts[i]);
     const Shape& s = parts[i].shape();
     if (s.rank() != first.rank() || without_axis(s, at) != without_axis(first, at))
       throw ValueError(fmt::format("[concat] parts: number {} has shape {}; must be as {} except along axis {}", i,
                                    s.str(), first.str(), at));
+    pieces.push_back({shape[at], shape[at] + s[at], 1});
     shape[at] += s[at];
-  }
-  std::vector<Slice> pieces;
-  for (const Variable& part : parts) {
-    const std::int64_t start = pieces.empty() ? 0 : pieces.back().stop;
-    pieces.push_back({start, start + part.shape()[at], 1});
   }
   const Vjp vjp = [pieces, at](const VjpContext& p) -> Grads {
     Grads grads(pieces.size());
@@ -142,14 +127,14 @@ Variable concat(const std::vector<Variable>& parts, int axis) {
       if (p.needs(i)) grads[i] = slice(p.grad, static_cast<int>(at), pieces[i]);
     return grads;
   };
-  const auto how = std::make_shared<LazyConcat>(parts, at, shape);
-  if (at + 1 == shape.size()) return record_lazy("concat", how, parts, vjp);
-  return record("concat", how->compute(), parts, vjp, SaveOutput::no);
-}
-
-std::vector<Variable> detail::lazy_concat(const Variable& v) {
-  const auto how = std::dynamic_pointer_cast<const LazyConcat>(lazy_op_of(v));
-  return how ? how->parts() : std::vector<Variable>();
+  if (at + 1 != shape.size()) return record("concat", concatenated(parts, at, shape), parts, vjp, SaveOutput::no);
+  // along the channels it is lazy, because a convolution can read the parts in place
+  const auto value_of = [](const detail::Lazy& lazy, const kernels::Activation&, bool) {
+    return concatenated(lazy.parts, lazy.shape.size() - 1, lazy.shape);
+  };
+  return record_lazy("concat",
+                     std::make_shared<detail::Lazy>(fusion::Op::concat, shape, parts[0].dtype(), value_of, parts),
+                     parts, vjp);
 }
 
 namespace {

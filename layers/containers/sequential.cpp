@@ -4,10 +4,7 @@
 
 #include <utility>
 
-#include "voxgrad/framework/autograd/lazy.hpp"
 #include "voxgrad/framework/base/error.hpp"
-#include "voxgrad/layers/activation.hpp"
-#include "voxgrad/layers/pool.hpp"
 
 namespace vg {
 
@@ -39,24 +36,14 @@ void Sequential::throw_other_type(std::size_t i) const {
   throw TypeError(fmt::format("[{}] module {} is a {}, not of the requested type", where(), i, at(i)->kind()));
 }
 
-namespace {
-
-// For a non-decreasing activation, the maximum of activated values is the activated maximum. Pooling first leaves at
-// most an eighth of the volume to activate. (If several values of a window become the same 0, none has a gradient.)
-bool should_pool_first(const Module& layer, const Module& next) {
-  if (dynamic_cast<const MaxPool3d*>(&next) == nullptr) return false;
-  const auto* leaky = dynamic_cast<const LeakyReLU*>(&layer);
-  return leaky != nullptr ? leaky->negative_slope() >= 0 : dynamic_cast<const ReLU*>(&layer) != nullptr;
-}
-
-}  // namespace
-
 Variable Sequential::update(Variable x) {
   if (layers_.empty()) throw ValueError(fmt::format("[{}] update: there are no modules", where()));
   Variable y = x;
   const bool reorders = fuses() && !observed();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    if (reorders && i + 1 < layers_.size() && should_pool_first(*layers_[i], *layers_[i + 1])) {
+    // The maximum of activated values is the activated maximum, and pooling first leaves at most an eighth to activate.
+    // (If several values of a window become the same 0, none has a gradient.)
+    if (reorders && i + 1 < layers_.size() && fusion::rule_of(layers_[i]->fusion_op(), layers_[i + 1]->fusion_op())) {
       y = (*layers_[i])((*layers_[i + 1])(std::move(y)));
       ++i;
     } else {

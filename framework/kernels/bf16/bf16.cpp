@@ -220,8 +220,10 @@ void data_pass(const Conv3dProblem& p, bool transpose, const float* x, const flo
 
 }  // namespace
 
-void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y) {
+void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y,
+                         const Epilogue<float>& epilogue) {
   data_pass(p, false, x, w, y);
+  epilogue.pass(outputs(p), p.out_channels, y);
 }
 
 void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float* w, float* dx) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
 
 namespace vg::kernels {
@@ -15,7 +16,8 @@ std::uint16_t to_bf16(float x);
 float from_bf16(std::uint16_t bits);
 
 /// As in conv3d.hpp: y, dx and dw are overwritten.
-void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y);
+void conv3d_forward_bf16(const Conv3dProblem& p, const float* x, const float* w, float* y,
+                         const Epilogue<float>& epilogue = {});
 void conv3d_grad_input_bf16(const Conv3dProblem& p, const float* dy, const float* w, float* dx);
 void conv3d_grad_weight_bf16(const Conv3dProblem& p, const float* x, const float* dy, float* dw);
 

@@ -59,8 +59,9 @@ ChannelMap<T> Epilogue<T>::map_of(int64_t rows, int64_t channels) const {
 }
 
 template <class T>
-void Epilogue<T>::begin(int64_t tasks) const {
-  if (moments_ != nullptr) moments_->begin(tasks);
+bool Epilogue<T>::begin(int64_t tasks, bool whole_voxels) const {
+  if (whole_voxels && moments_ != nullptr) moments_->begin(tasks);
+  return whole_voxels && any();
 }
 
 template <class T>

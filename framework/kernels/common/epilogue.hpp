@@ -52,11 +52,12 @@ class Epilogue {
   explicit Epilogue(Moments& moments) : moments_(&moments) {}
 
   bool any() const { return channels_ > 0 || moments_ != nullptr; }
-  /// Is called once before `tasks` tasks call apply.
-  void begin(std::int64_t tasks) const;
+  /// Is called once before `tasks` tasks. Returns whether they apply the epilogue, for which they must write whole
+  /// voxels. If not, the algorithm calls pass() after them.
+  bool begin(std::int64_t tasks, bool whole_voxels = true) const;
   /// Applies the epilogue to whole voxels; the arguments are those of Moments::add.
   void apply(std::int64_t task, std::int64_t first, std::int64_t rows, T* y) const;
-  /// Applies the epilogue to a whole volume in a separate pass, for algorithms that cannot apply it themselves.
+  /// Applies the epilogue to a whole volume in a separate pass.
   void pass(std::int64_t rows, std::int64_t channels, T* y) const;
 
  private:

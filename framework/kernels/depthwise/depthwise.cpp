@@ -326,15 +326,13 @@ bool applies(const Conv3dProblem& p, bool weight) {
 }
 
 template <class T>
-std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
-                              const Epilogue<T>& epilogue) {
-  if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return std::nullopt;
+bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+  if (!all_finite(w, taps(p) * p.in_channels / p.groups * p.out_channels)) return false;
   Blocking c = blocking_of<T>(p);
-  const bool applies = epilogue.any() && c.v_blocks == 1;  // needs whole voxels
+  const bool applies = epilogue.begin(p.batch * c.units(), c.v_blocks == 1);
   c.together = !applies && should_stream(p, y)
                    ? depthwise_table<T>(p.out_channels).stream_vectors(c.input, p.kernel_size[2])
                    : 0;
-  if (applies) epilogue.begin(p.batch * c.units());
   memory::Scratch<T> packed(c.vectors * c.vector_size);
   pack_vectors(p, c, weights_of(p, w, transpose), packed.data());
   parallel_for(
@@ -355,7 +353,8 @@ std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x
         if (c.together > 0) depthwise_table<T>(p.out_channels).stream_end();
       },
       is_small(p));
-  return Done{applies};
+  if (!applies) epilogue.pass(outputs(p), p.out_channels, y);
+  return true;
 }
 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
@@ -443,10 +442,9 @@ bool grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw) {
 
 template bool applies<float>(const Conv3dProblem&, bool);
 template bool applies<double>(const Conv3dProblem&, bool);
-template std::optional<Done> data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
-                                              const Epilogue<float>&);
-template std::optional<Done> data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
-                                               const Epilogue<double>&);
+template bool data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
+template bool data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+                                const Epilogue<double>&);
 template bool grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
 template bool grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
 

@@ -3,8 +3,6 @@
 // it where it applies.
 #pragma once
 
-#include <optional>
-
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
 
@@ -14,14 +12,10 @@ namespace vg::kernels::depthwise {
 template <class T>
 bool applies(const Conv3dProblem& p, bool weight);
 
-struct Done {
-  bool applied;  ///< whether the epilogue was applied
-};
 /// As direct::data_pass. Padding is multiplied as zeros, so a weight that is not finite would reach outputs that do not
-/// depend on it. If there is one, nothing is done and the result is empty.
+/// depend on it. If there is one, it does nothing and returns false.
 template <class T>
-std::optional<Done> data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
-                              const Epilogue<T>& epilogue);
+bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
 /// Returns false if a result is not finite. The reason may be a product of dy with padding, so the caller should
 /// compute dw in another way.

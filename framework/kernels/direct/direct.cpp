@@ -106,14 +106,17 @@ void data_pass_lanes_over_groups(const Conv3dProblem& p, bool transpose, const T
 bool lanes_over_groups(const Conv3dProblem& p, int64_t lanes) { return is_depthwise(p) || is_grouped(p, lanes); }
 
 template <class T>
-bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
+void data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue) {
   const KernelTable<T>& table = current_table<T>();
-  if (lanes_over_groups(p, table.lanes)) return data_pass_lanes_over_groups(p, transpose, x, w, y), false;
+  if (lanes_over_groups(p, table.lanes)) {
+    data_pass_lanes_over_groups(p, transpose, x, w, y);
+    return epilogue.pass(outputs(p), p.out_channels, y);
+  }
   const bool few = igemm_is_narrow(p, table.lanes);
   memory::Scratch<T> packed(p.groups * packed_size(p, few, table.lanes));
   pack(p, weights_of(p, w, transpose), few, table.lanes, packed.data());
-  return data_pass_packed(p, few ? table.igemm_narrow : table.igemm, table.lanes, x, packed.data(),
-                          packed_size(p, few, table.lanes), y, epilogue);
+  data_pass_packed(p, few ? table.igemm_narrow : table.igemm, table.lanes, x, packed.data(),
+                   packed_size(p, few, table.lanes), y, epilogue);
 }
 
 namespace {
@@ -148,7 +151,7 @@ void apply_to_list(const Epilogue<T>& epilogue, int64_t task, const int64_t* y_i
 }  // namespace
 
 template <class T>
-bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
+void data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lanes, const T* x, const T* w,
                       int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue) {
   const int64_t ci = p.in_channels / p.groups, co = p.out_channels / p.groups;
   const std::shared_ptr<const Indirection> kept = indirection_of(p, target_task_outputs(p));
@@ -159,9 +162,8 @@ bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lan
   const int64_t blocks = ceil_div(co, 2 * lanes);
   const int64_t parts = std::clamp<int64_t>(ceil_div(16, std::max<int64_t>(1, indirection.boxes())), 1, blocks);
   const int64_t part_channels = ceil_div(blocks, parts) * 2 * lanes;
-  const bool applies = epilogue.any() && parts == 1 && !sparse && p.lhs_dilation[2] == 1;  // needs whole voxels
+  const bool applies = epilogue.begin(indirection.boxes(), parts == 1 && !sparse && p.lhs_dilation[2] == 1);
   const bool stream = !applies && is_store_bound(p) && should_stream(p, y);
-  if (applies) epilogue.begin(indirection.boxes());
   parallel_for(
       indirection.boxes() * parts,
       [&](int64_t task) {
@@ -180,7 +182,7 @@ bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, int64_t lan
         }
       },
       is_small(p));
-  return applies;
+  if (!applies) epilogue.pass(outputs(p), p.out_channels, y);
 }
 
 // ---- grad_weight ---------------------------------------------------------------------------------------------------
@@ -298,12 +300,12 @@ void grad_weight_by(const Conv3dProblem& p, WgradKernel<T> kernel, int64_t lanes
   if (split.partials > 1) add_partials(partials, split.partials, size, dw);
 }
 
-template bool data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
+template void data_pass<float>(const Conv3dProblem&, bool, const float*, const float*, float*, const Epilogue<float>&);
 template void grad_weight<float>(const Conv3dProblem&, const float*, const float*, float*);
-template bool data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+template void data_pass<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                                 const Epilogue<double>&);
 template void grad_weight<double>(const Conv3dProblem&, const double*, const double*, double*);
-template bool data_pass_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
+template void data_pass_packed<Bf16Pair>(const Conv3dProblem&, IgemmKernel<Bf16Pair>, int64_t, const Bf16Pair*,
                                          const Bf16Pair*, int64_t, float*, const Epilogue<float>&);
 template void grad_weight_by<Bf16Pair>(const Conv3dProblem&, WgradKernel<Bf16Pair>, int64_t, bool, const Bf16Pair*,
                                        const Bf16Pair*, float*);

@@ -11,9 +11,9 @@
 namespace vg::kernels::direct {
 
 /// y = the data pass over p with the weights w. With `transpose` (grad_input), p is a transposed problem and w is
-/// reversed. Returns whether the epilogue was applied; if not, the caller applies it.
+/// reversed. The epilogue is applied by the tasks, or, if these do not write whole voxels, in a pass after them.
 template <class T>
-bool data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
+void data_pass(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y, const Epilogue<T>& epilogue);
 
 template <class T>
 void grad_weight(const Conv3dProblem& p, const T* x, const T* dy, T* dw);
@@ -31,9 +31,9 @@ bool igemm_is_narrow(const Conv3dProblem& p, std::int64_t lanes);
 bool wgrad_is_narrow(const Conv3dProblem& p, std::int64_t lanes, std::int64_t least_lanes);
 
 /// The data pass with `kernel`, one of the DenseKernels, on weights that were packed for it with `group_size` elements
-/// per group. Returns whether the epilogue was applied.
+/// per group.
 template <class T>
-bool data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
+void data_pass_packed(const Conv3dProblem& p, IgemmKernel<T> kernel, std::int64_t lanes, const T* x, const T* w,
                       std::int64_t group_size, Sum<T>* y, const Epilogue<Sum<T>>& epilogue = {});
 
 /// grad_weight with `kernel`, which computes the channels of all groups in one call if `over_groups`.

@@ -90,12 +90,6 @@ void data_pass_block(const Tiling& tiling, const Tiling::Block& block, const Til
   }
 }
 
-/// Whether data_pass_blocks applies the epilogue, which needs contiguous rows of outputs.
-template <class T>
-bool takes(const Conv3dProblem& p, const Epilogue<T>& epilogue) {
-  return epilogue.any() && p.rhs_dilation[2] == 1;
-}
-
 /// Computes all blocks; products(block) returns the `product` of a block. in_place: the products of a point replace its
 /// inputs.
 template <class T, class Products>
@@ -108,14 +102,13 @@ void data_pass_blocks(const DataPassOperands<T>& of, const Tiling& tiling, const
   const std::int64_t tasks = std::min<std::int64_t>(tiling.blocks(), 32);
   bool stream = p.rhs_dilation[2] == 1;
   for_each_source(out.volume, [&](T* y, std::int64_t, std::int64_t) { stream = stream && should_stream(p, y); });
-  const bool applied = takes(p, epilogue);
+  const bool applied = epilogue.begin(tasks, p.rhs_dilation[2] == 1);
   const std::int64_t points = tiling.points().most(tiling.points().slices_per_stage());
   const bool folded = tiling.points().has_wide_tiles() && out.table.fold != nullptr;
   const int at_once = points_at_once(tiling.most_tiles() * tiling.parts().all() * p.in_channels *
                                      ceil_div(p.out_channels, out.table.lanes));
   const ProductBatches whole(tiling.points(), tiling.points().slices_per_stage(), folded, at_once),
       shorter(tiling.points(), tiling.points().remainder_slices_per_stage(), folded, at_once);
-  if (applied) epilogue.begin(tasks);
   parallel_for(
       tasks,
       [&](std::int64_t task) {
@@ -138,6 +131,7 @@ void data_pass_blocks(const DataPassOperands<T>& of, const Tiling& tiling, const
         y.end(out.table);
       },
       is_small(p));
+  if (!applied) epilogue.pass(outputs(p), p.out_channels, out.volume.data[0]);
 }
 
 }  // namespace vg::kernels::winograd

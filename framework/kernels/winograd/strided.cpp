@@ -193,28 +193,26 @@ class StridedDataPassBlocks {
 }  // namespace
 
 template <class T>
-bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+void data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                        const Epilogue<T>& epilogue) {
   StridedDataPass<T> pass(p, transpose, w);
   const int64_t blocks = pass.tiling.blocks(), tasks = std::min<int64_t>(blocks, 32);
-  const bool stream = !epilogue.any() && should_stream(p, y);
-  if (epilogue.any()) epilogue.begin(tasks);
+  const bool applies = epilogue.begin(tasks), stream = !applies && should_stream(p, y);
   parallel_for(
       tasks,
       [&](int64_t task) {
         StridedDataPassBlocks<T>(pass).run(blocks * task / tasks, blocks * (task + 1) / tasks, x, y, stream,
                                            [&](const OutputTransformArgs<T>& g) {
-                                             if (epilogue.any()) apply<T>(epilogue, task, g, tile_outputs(p), y);
+                                             if (applies) apply<T>(epilogue, task, g, tile_outputs(p), y);
                                            });
         if (stream) current_winograd_table<T>().stream_end();
       },
       is_small(p));
-  return true;
 }
 
-template bool data_pass_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
+template void data_pass_strided<float>(const Conv3dProblem&, bool, const float*, const float*, float*,
                                        const Epilogue<float>&);
-template bool data_pass_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
+template void data_pass_strided<double>(const Conv3dProblem&, bool, const double*, const double*, double*,
                                         const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

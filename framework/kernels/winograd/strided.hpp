@@ -19,7 +19,7 @@ std::int64_t strided_tiles(const Conv3dProblem& p);
 
 /// Like winograd::data_pass, with one tensor for x and one for y.
 template <class T>
-bool data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
+void data_pass_strided(const Conv3dProblem& p, bool transpose, const T* x, const T* w, T* y,
                        const Epilogue<T>& epilogue);
 
 /// Like winograd::grad_weight, but returns false if dw is inaccurate (sums.hpp).

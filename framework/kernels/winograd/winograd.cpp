@@ -126,25 +126,22 @@ bool supports_concat(const Conv3dProblem& p, WinogradTile tiles) {
 }
 
 template <class T>
-bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+void data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
                const ConcatView<T>& y, const Epilogue<T>& epilogue) {
   if (is_strided(p, Pass::forward)) return data_pass_strided(p, transpose, x.data[0], w, y.data[0], epilogue);
   const bool grouped = is_grouped<T>(p);
   const Points points = stages_of(p, Points(p, tiles), sizeof(T));
-  if (!grouped && uses_panel_loop(p, points, sizeof(T)))
-    return data_pass_panel_loop(p, transpose, x.data[0], w, y.data[0]), false;
-  if (grouped)
-    data_pass_groups(p, points, transpose, x, w, y, epilogue);
-  else
-    igemm(p, points, transpose, x, w, y, epilogue);
-  return takes(p, epilogue);
+  if (grouped) return data_pass_groups(p, points, transpose, x, w, y, epilogue);
+  if (!uses_panel_loop(p, points, sizeof(T))) return igemm(p, points, transpose, x, w, y, epilogue);
+  data_pass_panel_loop(p, transpose, x.data[0], w, y.data[0]);
+  epilogue.pass(outputs(p), p.out_channels, y.data[0]);
 }
 
 template bool supports_concat<float>(const Conv3dProblem&, WinogradTile);
-template bool data_pass<float>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const float>&, const float*,
+template void data_pass<float>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const float>&, const float*,
                                const ConcatView<float>&, const Epilogue<float>&);
 template bool supports_concat<double>(const Conv3dProblem&, WinogradTile);
-template bool data_pass<double>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const double>&,
+template void data_pass<double>(const Conv3dProblem&, WinogradTile, bool, const ConcatView<const double>&,
                                 const double*, const ConcatView<double>&, const Epilogue<double>&);
 
 }  // namespace vg::kernels::winograd

@@ -19,9 +19,8 @@ template <class T>
 bool supports_concat(const Conv3dProblem& p, WinogradTile tiles);
 
 /// Like direct::data_pass; `applies` must hold. A scheme of `tiles` that does not fit the kernel is replaced by f2.
-/// Returns whether the epilogue has been applied; if not, the caller applies it.
 template <class T>
-bool data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
+void data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
                const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
 /// Like direct::grad_weight, which it calls if its own result is inaccurate (sums.hpp).

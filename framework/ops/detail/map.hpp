@@ -38,6 +38,15 @@ void map2_loop(const T* a, const T* b, R* y, std::int64_t n, F f) {
   });
 }
 
+/// A tensor of a float dtype, whose elements f(data) computes; op names errors.
+template <class F>
+Tensor filled(std::string_view op, const Shape& shape, DType dtype, const F& f) {
+  const OpGuard scope(op);
+  Tensor y(shape, dtype);
+  dispatch_float(op, dtype, [&](auto type) { f(y.data<decltype(type)>()); });
+  return y;
+}
+
 /// f of every element of a float tensor. Throws TypeError, beginning with [op], for i32.
 template <class F>
 Tensor map(std::string_view op, const Tensor& x, F f) {

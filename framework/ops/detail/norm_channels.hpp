@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "voxgrad/framework/base/memory.hpp"
@@ -14,20 +15,9 @@
 #include "voxgrad/framework/kernels/common/cache.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/pointwise/pointwise.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 
 namespace vg::detail {
-
-struct NormView {
-  std::int64_t batch, rows, groups, width;  ///< width: channels per group
-
-  std::int64_t channels() const { return groups * width; }
-  std::int64_t stats() const { return batch * groups; }
-  std::int64_t elements() const { return batch * rows * channels(); }
-  /// The number of values in one mean.
-  std::int64_t count() const { return rows * width; }
-  std::int64_t block_rows() const { return std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(1, channels())); }
-  std::int64_t blocks() const { return (rows + block_rows() - 1) / block_rows(); }
-};
 
 /// Calls f(task, sample, first row, rows) for each block of rows of each sample.
 template <class F>
@@ -107,52 +97,60 @@ struct SplitMean {
   double low;
 };
 
-/// The values that define a normalisation: x + conv_bias is normalised by the statistics of each sample's groups,
-/// scaled and shifted per channel, and activated. conv_bias, scale and bias may be null.
 template <class T>
-struct NormNumbers {
-  const double *mean, *rstd;
-  const T *conv_bias, *scale, *bias;
-  kernels::Activation activation;
+const T* data_or_null(const Variable& v) {
+  return v.defined() ? v.value().data<T>() : nullptr;
+}
 
-  double centre(const NormView& v, std::int64_t b, std::int64_t i) const {
-    return mean[b * v.groups + i / v.width] - (conv_bias ? static_cast<double>(conv_bias[i]) : 0.0);
-  }
-  double gain(const NormView& v, std::int64_t b, std::int64_t i) const {
-    return rstd[b * v.groups + i / v.width] * (scale ? static_cast<double>(scale[i]) : 1.0);
-  }
-};
-
-/// The same in the form for kernels: y = act((x - centre) * factor + shift) for each sample and channel.
+/// The numbers of a ChannelOp in the form for kernels: y = act((x - centre) * factor + shift) for each sample and
+/// channel, or, without statistics, act(x + conv_bias).
 template <class T>
 class NormMap {
  public:
-  NormMap(const NormView& v, const NormNumbers<T>& n)
-      : channels_(v.channels()),
-        size_(v.batch * v.channels()),
-        activation_(n.activation),
-        non_temporal_(v.elements() * std::int64_t{sizeof(T)} > kernels::cache::non_temporal_threshold),
-        numbers_(3 * size_) {
-    for (std::int64_t b = 0; b < v.batch; ++b)
-      for (std::int64_t i = 0; i < channels_; ++i) {
-        const SplitMean<T> mean(n.centre(v, b, i));
-        const double gain = n.gain(v, b, i);
-        T* const at = numbers_.data() + b * channels_ + i;
+  NormMap(const ChannelOp& n, const kernels::Activation& applied)
+      : view(n.view),
+        activation(applied),
+        scale(data_or_null<T>(n.scale)),
+        conv_bias_(data_or_null<T>(n.conv_bias)),
+        non_temporal_(view.elements() * std::int64_t{sizeof(T)} > kernels::cache::non_temporal_threshold) {
+    if (!n.stats.defined()) return;
+    means = n.stats.data<double>();
+    rstds = means + view.stats();
+    const T* const bias = data_or_null<T>(n.bias);
+    const std::int64_t channels = view.channels(), size = view.batch * channels;
+    numbers_.emplace(3 * size);
+    for (std::int64_t b = 0; b < view.batch; ++b)
+      for (std::int64_t i = 0; i < channels; ++i) {
+        const SplitMean<T> mean(centre(b, i));
+        T* const at = numbers_->data() + b * channels + i;
         at[0] = mean.high;
-        at[size_] = static_cast<T>(gain);
-        at[2 * size_] = static_cast<T>((n.bias ? static_cast<double>(n.bias[i]) : 0.0) - mean.low * gain);
+        at[size] = static_cast<T>(gain(b, i));
+        at[2 * size] = static_cast<T>((bias ? static_cast<double>(bias[i]) : 0.0) - mean.low * gain(b, i));
       }
   }
+
+  double centre(std::int64_t b, std::int64_t i) const {
+    return means[b * view.groups + i / view.width] - (conv_bias_ ? static_cast<double>(conv_bias_[i]) : 0.0);
+  }
+  double gain(std::int64_t b, std::int64_t i) const {
+    return rstds[b * view.groups + i / view.width] * (scale ? static_cast<double>(scale[i]) : 1.0);
+  }
   kernels::ChannelMap<T> of(std::int64_t sample, std::int64_t rows) {
-    T* const at = numbers_.data() + sample * channels_;
-    return {rows, channels_, at, at + size_, at + 2 * size_, activation_, non_temporal_};
+    const std::int64_t channels = view.channels(), size = view.batch * channels;
+    if (!numbers_) return {rows, channels, nullptr, nullptr, conv_bias_, activation, non_temporal_};
+    T* const at = numbers_->data() + sample * channels;
+    return {rows, channels, at, at + size, at + 2 * size, activation, non_temporal_};
   }
 
+  const NormView view;
+  kernels::Activation activation;
+  const T* const scale;
+  const double *means = nullptr, *rstds = nullptr;  // null without statistics
+
  private:
-  std::int64_t channels_, size_;
-  kernels::Activation activation_;
-  bool non_temporal_;
-  memory::Scratch<T> numbers_;
+  const T* const conv_bias_;
+  const bool non_temporal_;
+  std::optional<memory::Scratch<T>> numbers_;
 };
 
 /// Calls f(sample, first element, rows) for pieces of each sample's rows, one piece per task.
@@ -166,11 +164,10 @@ void norm_pieces(const NormView& v, F&& f) {
   });
 }
 
-/// y = act((x + conv_bias - mean) * rstd * scale + bias + residual); residual may be null.
+/// y = act(the map of x + residual); residual may be null.
 template <class T>
-void norm_apply(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* residual, T* y) {
-  NormMap<T> map(v, numbers);
-  norm_pieces(v, [&](std::int64_t b, std::int64_t at, std::int64_t rows) {
+void norm_apply(NormMap<T>& map, const T* x, const T* residual, T* y) {
+  norm_pieces(map.view, [&](std::int64_t b, std::int64_t at, std::int64_t rows) {
     kernels::map_channels(map.of(b, rows), x + at, residual ? residual + at : nullptr, y + at);
   });
 }
@@ -178,20 +175,19 @@ void norm_apply(const NormView& v, const NormNumbers<T>& numbers, const T* x, co
 /// For each sample and channel: the sum of g' and the sum of g' * (x + conv_bias - mean). g' is g times the
 /// activation's slope at x, or, if the result y is given, at y; g' is then stored in `masked`.
 template <class T>
-void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, const T* g, const T* y, T* masked,
-               double* sum_g, double* sum_gx) {
+void norm_dots(NormMap<T>& map, const T* x, const T* g, const T* y, T* masked, double* sum_g, double* sum_gx) {
+  const NormView& v = map.view;
   const std::int64_t c = v.channels(), blocks = v.blocks();
   memory::Scratch<double> parts(v.batch * blocks * 2 * c);
-  NormMap<T> map(v, numbers);
   norm_blocks(v, [&](std::int64_t t, std::int64_t b, std::int64_t first, std::int64_t n) {
     double* part = parts.data() + t * 2 * c;
     const std::int64_t at = (b * v.rows + first) * c;
-    if (y == nullptr && !numbers.activation.any())
+    if (y == nullptr && !map.activation.any())
       kernels::channel_dots(n, c, g + at, x + at, part, part + c);
     else
       kernels::activation_grad_dots<T>(map.of(b, n), x + at, g + at, y ? y + at : nullptr, y ? masked + at : nullptr,
                                        part, part + c);
-    for (std::int64_t i = 0; i < c; ++i) part[c + i] -= numbers.centre(v, b, i) * part[i];
+    for (std::int64_t i = 0; i < c; ++i) part[c + i] -= map.centre(b, i) * part[i];
   });
   for (std::int64_t b = 0; b < v.batch; ++b) {
     double *to = sum_g + b * c, *tox = sum_gx + b * c;
@@ -210,58 +206,58 @@ void norm_dots(const NormView& v, const NormNumbers<T>& numbers, const T* x, con
 template <class T>
 class NormGradient {
  public:
-  NormGradient(const NormView& v, const NormNumbers<T>& numbers, const double* sum_g, const double* sum_gx,
-               bool constant)
-      : v_(v), numbers_(numbers), constant_(constant), means_(2 * v.stats()) {
+  NormGradient(NormMap<T>& map, const double* sum_g, const double* sum_gx, bool constant)
+      : map_(map), constant_(constant), means_(2 * map.view.stats()) {
+    const NormView& v = map.view;
     for (std::int64_t s = 0; s < v.stats() && !constant; ++s) {
       double total = 0, slope = 0;
       for (std::int64_t i = s % v.groups * v.width, end = i + v.width; i < end; ++i) {
-        const double gain = numbers.scale ? static_cast<double>(numbers.scale[i]) : 1.0;
+        const double gain = map.scale ? static_cast<double>(map.scale[i]) : 1.0;
         total += gain * sum_g[s / v.groups * v.channels() + i];
         slope += gain * sum_gx[s / v.groups * v.channels() + i];
       }
-      const double n = static_cast<double>(v.count()), rstd = numbers.rstd[s];
+      const double n = static_cast<double>(v.count()), rstd = map.rstds[s];
       means_.data()[2 * s] = rstd * total / n;
       means_.data()[2 * s + 1] = rstd * rstd * rstd * slope / n;  // the factor of x - mean
     }
   }
 
   void x(const T* x, const T* g, T* dx) {
-    const std::int64_t c = v_.channels();
-    NormMap<T> map(v_, numbers_);
-    memory::Scratch<T> slope(v_.batch * c), fall(v_.batch * c);
-    for (std::int64_t b = 0; b < v_.batch && !constant_; ++b)
+    const NormView& v = map_.view;
+    const std::int64_t c = v.channels();
+    memory::Scratch<T> slope(v.batch * c), fall(v.batch * c);
+    for (std::int64_t b = 0; b < v.batch && !constant_; ++b)
       for (std::int64_t i = 0; i < c; ++i) {
         const double k = slope_of(b, i);
         slope.data()[b * c + i] = static_cast<T>(k);
-        fall.data()[b * c + i] = static_cast<T>(fall_of(b, i) - SplitMean<T>(numbers_.centre(v_, b, i)).low * k);
+        fall.data()[b * c + i] = static_cast<T>(fall_of(b, i) - SplitMean<T>(map_.centre(b, i)).low * k);
       }
-    norm_pieces(v_, [&](std::int64_t b, std::int64_t at, std::int64_t rows) {
-      kernels::norm_grad(map.of(b, rows), constant_ ? nullptr : slope.data() + b * c,
+    norm_pieces(v, [&](std::int64_t b, std::int64_t at, std::int64_t rows) {
+      kernels::norm_grad(map_.of(b, rows), constant_ ? nullptr : slope.data() + b * c,
                          constant_ ? nullptr : fall.data() + b * c, x + at, g + at, dx + at);
     });
   }
 
   /// The sum of dx over channel i, given the sums of g' and the means of x + conv_bias per sample and channel.
   double conv_bias(std::int64_t i, const double* sum_g, const double* channel_mean) {
-    const std::int64_t c = v_.channels();
-    const auto rows = static_cast<double>(v_.rows);
+    const std::int64_t c = map_.view.channels();
+    const auto rows = static_cast<double>(map_.view.rows);
     double total = 0;
-    for (std::int64_t b = 0; b < v_.batch; ++b) {
-      total += numbers_.gain(v_, b, i) * sum_g[b * c + i];
+    for (std::int64_t b = 0; b < map_.view.batch; ++b) {
+      total += map_.gain(b, i) * sum_g[b * c + i];
       if (constant_) continue;
-      const double mean = numbers_.mean[b * v_.groups + i / v_.width];
+      const double mean = map_.means[group_of(b, i)];
       total -= rows * ((channel_mean[b * c + i] - mean) * slope_of(b, i) + fall_of(b, i));
     }
     return total;
   }
 
  private:
-  double fall_of(std::int64_t b, std::int64_t i) { return means_.data()[2 * (b * v_.groups + i / v_.width)]; }
-  double slope_of(std::int64_t b, std::int64_t i) { return means_.data()[2 * (b * v_.groups + i / v_.width) + 1]; }
+  std::int64_t group_of(std::int64_t b, std::int64_t i) const { return b * map_.view.groups + i / map_.view.width; }
+  double fall_of(std::int64_t b, std::int64_t i) { return means_.data()[2 * group_of(b, i)]; }
+  double slope_of(std::int64_t b, std::int64_t i) { return means_.data()[2 * group_of(b, i) + 1]; }
 
-  const NormView v_;
-  const NormNumbers<T>& numbers_;
+  NormMap<T>& map_;
   bool constant_;
   memory::Scratch<double> means_;
 };

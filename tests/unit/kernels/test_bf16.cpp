@@ -31,7 +31,8 @@ using vg::kernels::to_bf16;
 /// The three passes with the current kernel set.
 NaiveConv3d run(const Conv3dProblem& p, const std::vector<double>& x, const std::vector<double>& w,
                 const std::vector<double>& dy) {
-  return run_passes<float>(p, x, w, dy, vg::kernels::conv3d_forward_bf16, vg::kernels::conv3d_grad_input_bf16,
+  const auto forward = [](const auto&... operands) { vg::kernels::conv3d_forward_bf16(operands...); };
+  return run_passes<float>(p, x, w, dy, forward, vg::kernels::conv3d_grad_input_bf16,
                            vg::kernels::conv3d_grad_weight_bf16);
 }
 
