@@ -7,6 +7,7 @@
 
 #include "voxgrad/framework/base/error.hpp"
 #include "voxgrad/framework/ops/detail/conv.hpp"
+#include "voxgrad/framework/ops/detail/lazy.hpp"
 #include "voxgrad/framework/ops/shape_ops.hpp"
 
 namespace vg {
@@ -121,6 +122,82 @@ Convolution convolution(const Conv3dProblem& p, Compute compute, DType dtype) {
   return {p, dtype == f32 && (compute == Compute::automatic ? autocast() : compute) == Compute::bf16};
 }
 
+// --- the three passes as ops, after all checks ---
+//
+// <y, grad> is linear in x, w and grad, and each pass is its derivative with respect to one of them, so the vjp of each
+// pass consists of the other two.
+
+Variable forward(const Variable& x, const Variable& w, const Convolution& c);
+Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c);
+Variable grad_weight(const std::vector<Variable>& parts, const Variable& grad, const Convolution& c);
+
+// The gradients of the parts of x, then that of w. With several parts, a fused op's vjp, nothing is recorded.
+Grads conv_vjp(const std::vector<Variable>& parts, const Variable& w, const Convolution& c, const VjpContext& pull) {
+  const std::size_t count = parts.size();
+  bool needs_parts = false;
+  for (std::size_t i = 0; i < count; ++i) needs_parts = needs_parts || pull.needs(i);
+  Grads grads(count + 1);
+  if (needs_parts && count == 1) {
+    grads[0] = grad_input(pull.grad, w, c);
+  } else if (needs_parts) {
+    std::vector<Shape> shapes;
+    for (const Variable& part : parts) shapes.push_back(part.shape());
+    const std::vector<Tensor> dx = detail::conv_grad_input_value(pull.grad, w, c, shapes);
+    for (std::size_t i = 0; i < count; ++i)
+      if (pull.needs(i)) grads[i] = Variable(dx[i]);
+  }
+  if (pull.needs(count)) grads[count] = grad_weight(parts, pull.grad, c);
+  return grads;
+}
+
+// The output is lazy. A lazy concatenation x is read in parts if all passes support that.
+Variable forward(const Variable& x, const Variable& w, const Convolution& c) {
+  std::vector<Variable> parts = detail::conv_parts(x, c), inputs = parts;
+  const bool joined = parts.size() > 1;
+  inputs.push_back(w);
+  for (const Variable& part : parts) part.value();  // of successive convolutions only the last is lazy
+  const auto vjp_of = [&](const std::vector<Variable>& of) -> Vjp {
+    return [of, w, c](const VjpContext& pull) { return conv_vjp(of, w, c, pull); };
+  };
+  Vjp vjp = vjp_of(parts);
+  const auto value_of = [](const detail::Lazy& conv, const kernels::Activation&, bool) {
+    return dispatch_float("conv3d", conv.dtype,
+                          [&](auto type) { return detail::conv_value<decltype(type)>(conv, {}); });
+  };
+  const auto lazy = std::make_shared<detail::Lazy>(fusion::Op::conv3d, detail::conv_shape(c.p), w.dtype(), value_of,
+                                                   std::move(parts));
+  lazy->w = w;
+  lazy->conv = c;
+  const Variable y = record_lazy("conv3d", lazy, std::move(inputs), std::move(vjp));
+  detail::count_conv_multiply_adds(c.p);
+  if (joined) record_unfused(y, "conv3d", {x, w}, vjp_of({x}));
+  return y;
+}
+
+Variable grad_input(const Variable& grad, const Variable& w, const Convolution& c) {
+  const Conv3dProblem& p = c.p;
+  const Shape x_shape{p.batch, p.in_size[0], p.in_size[1], p.in_size[2], p.in_channels};
+  std::vector<Tensor> dx = detail::conv_grad_input_value(grad, w, c, {x_shape});
+  return record(
+      "conv3d_grad_input", std::move(dx[0]), {grad, w},
+      [grad, w, c](const VjpContext& pull) -> Grads {
+        return {pull.needs(0) ? forward(pull.grad, w, c) : Variable{},
+                pull.needs(1) ? grad_weight({pull.grad}, grad, c) : Variable{}};
+      },
+      SaveOutput::no);
+}
+
+// x may be in several parts with adjacent channels, which a fused vjp passes.
+Variable grad_weight(const std::vector<Variable>& parts, const Variable& grad, const Convolution& c) {
+  return record(
+      "conv3d_grad_weight", detail::conv_grad_weight_value(parts, grad, c), {parts[0], grad},
+      [x = parts[0], grad, c](const VjpContext& pull) -> Grads {
+        return {pull.needs(0) ? grad_input(grad, pull.grad, c) : Variable{},
+                pull.needs(1) ? forward(x, pull.grad, c) : Variable{}};
+      },
+      SaveOutput::no);
+}
+
 constexpr std::string_view x_layout = "(batch, height, width, depth, channels)";
 constexpr std::string_view w_layout = "(kernel height, width, depth, in_channels / groups, out_channels)";
 constexpr std::string_view grad_layout = "(batch, out height, width, depth, out_channels)";
@@ -145,7 +222,7 @@ Variable conv3d(const Variable& x, const Variable& w, const Conv3dArgs& args) {
   const Triple out = conv3d_out_size(spatial(x), kernel_of(w), args);
   check_channels("conv3d", x.dim(4), w.dim(3), w.dim(4), args.groups);
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_of(w), out, x.dim(4), w.dim(4), args);
-  return detail::conv_forward(x, w, convolution(p, args.compute, x.dtype()));
+  return forward(x, w, convolution(p, args.compute, x.dtype()));
 }
 
 Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple& in_size, const Conv3dArgs& args) {
@@ -159,7 +236,7 @@ Variable conv3d_grad_input(const Variable& grad, const Variable& w, const Triple
   check_channels("conv3d_grad_input", channels, w.dim(3), w.dim(4), args.groups);
   check_out("conv3d_grad_input", spatial(grad), out, grad.dim(4), w.dim(4));
   const Conv3dProblem p = problem_of(grad.dim(0), in_size, kernel_of(w), out, channels, w.dim(4), args);
-  return detail::conv_grad_input(grad, w, convolution(p, args.compute, grad.dtype()));
+  return grad_input(grad, w, convolution(p, args.compute, grad.dtype()));
 }
 
 Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Triple& kernel_size,
@@ -176,7 +253,7 @@ Variable conv3d_grad_weight(const Variable& x, const Variable& grad, const Tripl
     throw ValueError(
         fmt::format("[conv3d_grad_weight] grad: its batch is {}; must be {} as x's", grad.dim(0), x.dim(0)));
   const Conv3dProblem p = problem_of(x.dim(0), spatial(x), kernel_size, out, x.dim(4), grad.dim(4), args);
-  return detail::conv_grad_weight({x}, grad, convolution(p, args.compute, x.dtype()));
+  return grad_weight({x}, grad, convolution(p, args.compute, x.dtype()));
 }
 
 // Output i uses input m through tap k of the flipped kernel when m * stride = i - lo + (k_eff - 1) - k * dilation. This
@@ -208,7 +285,7 @@ Variable conv_transpose3d(const Variable& x, const Variable& w, const ConvTransp
     kernel = reshape(kernel, {k[0], k[1], k[2], o, in_channels});
   }
   const Conv3dProblem p = problem_of(x.dim(0), out, kernel_of(w), spatial(x), out_channels, in_channels, of);
-  return detail::conv_grad_input(x, kernel, convolution(p, args.compute, x.dtype()));
+  return grad_input(x, kernel, convolution(p, args.compute, x.dtype()));
 }
 
 }  // namespace vg

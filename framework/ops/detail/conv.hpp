@@ -1,4 +1,4 @@
-// The passes of a convolution as ops, after all checks, and the values of lazy convolutions. Internal.
+// The values of the three passes of a convolution: tensors, dtypes and bf16, above the kernels. Internal.
 #pragma once
 
 #include "voxgrad/framework/autograd/variable.hpp"
@@ -16,17 +16,22 @@ struct Convolution {
   bool bf16 = false;
 };
 
-/// The three passes. <y, grad> is linear in x, w and grad, and each pass is its derivative with respect to one of them,
-/// so the vjp of each pass consists of the other two. `conv_forward` is lazy (framework/autograd/lazy.hpp).
-Variable conv_forward(const Variable& x, const Variable& w, const Convolution& c);
-Variable conv_grad_input(const Variable& grad, const Variable& w, const Convolution& c);
-/// x of conv_grad_weight may be in several parts with adjacent channels, which a fused vjp passes.
-Variable conv_grad_weight(const std::vector<Variable>& parts, const Variable& grad, const Convolution& c);
+/// The shape of the output.
+Shape conv_shape(const kernels::Conv3dProblem& p);
+/// Counts the multiply-adds of one pass (framework/base/op_count.hpp).
+void count_conv_multiply_adds(const kernels::Conv3dProblem& p);
+
+/// x, or the parts of the concatenation that computes x if all passes read and write them in place.
+std::vector<Variable> conv_parts(const Variable& x, const Convolution& c);
 
 /// The value of the lazy convolution `conv`, with an epilogue.
 template <class T>
 Tensor conv_value(const Lazy& conv, const kernels::Epilogue<T>& epilogue);
 /// Materializes x, which `conv` computes, and returns the sums over its voxels, collected in the same pass.
 kernels::Moments conv_moments(const Variable& x, const Lazy& conv);
+/// The gradients of x, in parts of these shapes with adjacent channels, and of w.
+std::vector<Tensor> conv_grad_input_value(const Variable& grad, const Variable& w, const Convolution& c,
+                                          const std::vector<Shape>& parts);
+Tensor conv_grad_weight_value(const std::vector<Variable>& parts, const Variable& grad, const Convolution& c);
 
 }  // namespace vg::detail

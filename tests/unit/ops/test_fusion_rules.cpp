@@ -3,8 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "support/data_file.hpp"
-#include "support/temp_dir.hpp"
+#include "support/page_table.hpp"
 #include "voxgrad/framework/ops/fusion.hpp"
 
 namespace {
@@ -27,16 +26,14 @@ std::string names_of(Op set) {
 }  // namespace
 
 TEST_CASE("docs/fusion.md: the table of what fuses is that of the code", "[fusion]") {
-  std::string want = "| producer | consumer | condition | result |\n| --- | --- | --- | --- |\n";
+  std::string rows;
   for (const auto& [producers, consumers, donated, condition, result] : vg::fusion::rules()) {
     const std::string_view first = !donated ? "" : condition.empty() ? "donated " : "donated; ";
-    want += fmt::format("| {} | {} | {}{}{}| {} |\n", names_of(producers), names_of(consumers), first, condition,
+    rows += fmt::format("| {} | {} | {}{}{}| {} |\n", names_of(producers), names_of(consumers), first, condition,
                         condition.empty() ? "" : " ", result);
   }
-  const std::string page = vg::test::read_bytes(vg::test::source_folder() / "docs" / "fusion.md");
-  const std::size_t begin = page.find("| producer |"), end = page.find("\n\n", begin);
-  REQUIRE(end != std::string::npos);
-  CHECK(page.substr(begin, end + 1 - begin) == want);
+  vg::test::check_page_table("fusion.md", "| producer | consumer | condition | result |\n| --- | --- | --- | --- |\n",
+                             rows);
 }
 
 TEST_CASE("fusion: two ops have one rule or none", "[fusion]") {
