@@ -251,7 +251,8 @@ bool finish_weights(const Conv3dProblem& p, const Tiling& tiling, int64_t partia
 
 template <class T>
 bool grad_weight_by(const Conv3dProblem& p, const Points& points, const ConcatView<const T>& x, const T* dy, T* dw) {
-  if (uses_panel_loop(p, points, sizeof(T))) return grad_weight_panel_loop(p, x.data[0], dy, dw);
+  // The panel loop reads one tensor. With several, f2 tiles are here only as the second attempt after other tiles.
+  if (x.count == 1 && uses_panel_loop(p, points, sizeof(T))) return grad_weight_panel_loop(p, x.data[0], dy, dw);
   const Tiling tiling(p, points, weight_block_tiles(p, points, sizeof(T)));
   const int64_t lanes = current_table<T>().lanes;
   const Split split = split_of<T>(p, tiling, lanes);
