@@ -16,7 +16,6 @@
 #include "voxgrad/framework/kernels/winograd/sums.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/transformed_layout.hpp"
-#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 #include "voxgrad/framework/kernels/winograd/weights.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
@@ -168,9 +167,23 @@ class WeightBlocks {
     const T *v = v_.data(), *e = e_.data();
     for (int s = slice; s < slice + slices; ++s) {
       const int count = points_.points(s, 1);
-      fold_({count, v, in_.point_stride, in_.ld, e, out_.point_stride, out_.ld,
-             u_.point(range_.partial, points_.before(s)) + range_.co_begin, u_.point_stride(), u_.stride(),
-             block.tiles(), p_.in_channels, channels_, is_first, prefetch_.share(s - slice + 1, slices).take()});
+      ProductArgs<T, const T> a{count,
+                                v,
+                                in_.point_stride,
+                                in_.ld,
+                                u_.point(range_.partial, points_.before(s)) + range_.co_begin,
+                                u_.point_stride(),
+                                u_.stride(),
+                                e,
+                                out_.point_stride,
+                                out_.ld,
+                                block.tiles(),
+                                1,
+                                p_.in_channels,
+                                channels_,
+                                is_first};
+      prefetch_.share(s - slice + 1, slices).take(a);
+      fold_(a);
       v += count * in_.point_stride;
       e += wide::numbers * out_.point_stride;
     }
@@ -204,7 +217,7 @@ class WeightBlocks {
   PointGradients<T>& u_;
   int64_t channels_;
   int together_;
-  void (*fold_)(const FusedWgradArgs<T>&);
+  void (*fold_)(const ProductArgs<T, const T>&);
   TransformedLayout in_, out_;
   memory::Scratch<T> v_, e_;
   Offsets e_off_;

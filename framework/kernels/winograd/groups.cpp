@@ -1,5 +1,5 @@
 // Blocks are those of a dense convolution, and the channels of all groups are transformed together, in whole vectors.
-// Only the products depend on groups (winograd/transforms/grouped-inl.hpp). Transformed weights have the layout of
+// Only the products depend on groups (winograd/transforms/products-inl.hpp). Transformed weights have the layout of
 // weights: one row per input channel of a group, which holds the output channels of all groups.
 #include "voxgrad/framework/kernels/winograd/groups.hpp"
 
@@ -64,13 +64,28 @@ void data_pass_groups(const Conv3dProblem& p, const Points& points, bool transpo
     return [&, tiles = block.tiles()](const ProductBatch& batch, const T* v, T* m, const Prefetch::Share& ahead) {
       const int64_t group_in = p.in_channels / p.groups, group_out = p.out_channels / p.groups;
       if (folded) {
-        u.table().fold({batch.count, v, in.point_stride, in.ld, u.point(batch.point), u.point_stride(), u.ld(), m,
-                        out.point_stride, out.ld, tiles, p.groups, group_in, group_out, ahead.take()});
+        ProductArgs<const T, T> a{batch.count,
+                                  v,
+                                  in.point_stride,
+                                  in.ld,
+                                  u.point(batch.point),
+                                  u.point_stride(),
+                                  u.ld(),
+                                  m,
+                                  out.point_stride,
+                                  out.ld,
+                                  tiles,
+                                  p.groups,
+                                  group_in,
+                                  group_out};
+        ahead.take(a);
+        u.table().fold(a);
         return;
       }
       ahead.run();
       for (int i = 0; i < batch.count; ++i, v += in.point_stride, m += out.point_stride)
-        u.table().groups({v, in.ld, u.point(batch.point + i), u.ld(), m, out.ld, tiles, p.groups, group_in, group_out});
+        u.table().groups({1, v, in.point_stride, in.ld, u.point(batch.point + i), u.point_stride(), u.ld(), m,
+                          out.point_stride, out.ld, tiles, p.groups, group_in, group_out});
     };
   };
   // in place if a group has one vector of outputs, because its inputs are read before that is written

@@ -49,13 +49,15 @@ class Prefetch {
       else
         all_.prefetch<2>(end_);
     }
-    PrefetchRanges take() const {
-      PrefetchRanges rows{all_.rows_.data() + all_.next_, all_.rows_.data() + end_, 0};
+    template <class Args>
+    void take(Args& args) const {
+      args.prefetch = all_.rows_.data() + all_.next_;
+      args.prefetch_end = all_.rows_.data() + end_;
+      args.prefetch_lines = 0;
       for (; all_.next_ < end_; ++all_.next_) {
         const PrefetchRange& row = all_.rows_[all_.next_];
-        rows.lines += (row.end - row.begin + 63) / 64;
+        args.prefetch_lines += (row.end - row.begin + 63) / 64;
       }
-      return rows;
     }
 
    private:

@@ -7,7 +7,6 @@
 
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
-#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -18,7 +17,7 @@ struct ProductBatch {
 
 class ProductBatches {
  public:
-  /// `folded`: one batch per slice of wide tiles (FusedProductArgs). Otherwise a batch has at most `at_once` points.
+  /// `folded`: one batch per slice of wide tiles (ProductArgs). Otherwise a batch has at most `at_once` points.
   ProductBatches(const Points& points, int slices_per_stage, bool folded, int at_once) : of_pass_(slices_per_stage) {
     for (int slice = 0; slice < points.slices(); slice += of_pass_) {
       std::vector<ProductBatch> batches;

@@ -111,7 +111,7 @@ template <class T>
 struct StridedDataPass {
   const Conv3dProblem& p;
   const StridedTiling tiling;
-  const StridedTransforms<T>& kernels;
+  const TileTransforms<T>& kernels;
   const TransformedLayout in, out;
   const ProductTaps products;
   StridedWeights<T> u;
@@ -120,7 +120,7 @@ struct StridedDataPass {
   StridedDataPass(const Conv3dProblem& problem, bool transpose, const T* w)
       : p(problem),
         tiling(p, strided_block_tiles(p, sizeof(T))),
-        kernels(current_winograd_table<T>().strided),
+        kernels(is_dilated(p) ? current_winograd_table<T>().dilated : current_winograd_table<T>().strided),
         in(p.in_channels, tiling.most_tiles(), current_table<T>().lanes),
         out(p.out_channels, tiling.most_tiles(), current_table<T>().lanes),
         products(p, in.point_stride),
@@ -146,8 +146,7 @@ class StridedDataPassBlocks {
   void run(int64_t begin, int64_t end, const T* x, T* y, bool stream, const Done& done) {
     for (int64_t index = begin; index < end; ++index) {
       const auto block = of_.tiling.block(index);
-      strided_to_points<T>(block, {of_.in, v_.data()},
-                           is_dilated(of_.p) ? of_.kernels.dilated_input : of_.kernels.input,
+      strided_to_points<T>(block, {of_.in, v_.data()}, of_.kernels.input,
                            [&](int64_t run) { return of_.tiling.input(block, run, x); });
       if (index + 1 < end) ahead_.input(index + 1, x);
       multiply(block.tiles());
@@ -157,7 +156,7 @@ class StridedDataPassBlocks {
         g.ld = of_.out.ld;
         g.point_stride = of_.out.point_stride;
         g.stream = stream;
-        (is_dilated(of_.p) ? of_.kernels.dilated_output : of_.kernels.output)(g);
+        of_.kernels.output(g);
         done(g);
       }
     }

@@ -51,7 +51,7 @@ template <class T>
 struct StridedSums {
   const Conv3dProblem& p;
   const StridedTiling tiling;
-  const StridedTransforms<T>& kernels;
+  const TileTransforms<T>& kernels;
   const int64_t width;
   const TransformedLayout in, out;
   const int64_t point, partial_size, partials;

@@ -2,7 +2,6 @@
 
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/common/kernel_table.hpp"
-#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 
 namespace vg::kernels::winograd {
 
@@ -19,7 +18,7 @@ constexpr double even_voxels = 64;
 std::vector<PointShare> shares_along(int points) {
   if (points == 1) return {{0, 1}};
   if (points == 4) return {{0, 1}, {1, 0.5}, {3, 1}};
-  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // from RealPoints
+  return {{0, 0.94}, {1, 0.6}, {5, 1}};  // from real_points
 }
 
 /// The same for wide tiles: a PointPair (0: plus_minus_1, 1: zero_inf), the number within the pair, its coefficient.

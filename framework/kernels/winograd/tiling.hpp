@@ -19,7 +19,6 @@
 #include "voxgrad/framework/kernels/common/problem.hpp"
 #include "voxgrad/framework/kernels/winograd/subkernels.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/table.hpp"
-#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 
 namespace vg::kernels::winograd {
 

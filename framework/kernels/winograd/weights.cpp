@@ -11,7 +11,6 @@ namespace {
 template <class T, class W>
 WeightTransformArgs<T, W> arguments(const Tiling& tiling, int slice, int slices) {
   WeightTransformArgs<T, W> a{};
-  for (int i = 0; i < 3; ++i) a.points[i] = tiling.points().along[i];
   a.slice = tiling.slices() == 1 ? -1 : slice;
   a.slices = slices;
   return a;
@@ -46,7 +45,7 @@ void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weigh
     a.channels = block.channels;
     a.width = round_up(block.channels, lanes);
     a.u = block.u;
-    table.weights(a);
+    table.of_points(tiling.points().along).weights(a);
     return;
   }
   // In memory the output channels are rows, so a lanes x lanes square of each tap is first transposed in L1.
@@ -64,7 +63,7 @@ void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weigh
       for (int64_t t = planes.begin * plane; t < planes.end * plane; ++t)
         table.transpose(from.origin + t * from.tap_stride + (block.co_begin + c) * from.co_stride + row, from.co_stride,
                         a.rows, a.channels, square.data() + t * a.tap_stride);
-      table.weights(a);
+      table.of_points(tiling.points().along).weights(a);
     }
 }
 
@@ -102,7 +101,7 @@ void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* 
   a.u = from.u;
   a.point_stride = from.point_stride;
   a.u_stride = from.stride;
-  current_winograd_table<T>().taps(a);
+  current_winograd_table<T>().of_points(tiling.points().along).taps(a);
 }
 
 template void transform_weights<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,

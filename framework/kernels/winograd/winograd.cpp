@@ -25,7 +25,7 @@ using std::int64_t;
 namespace {
 
 /// The products of a block, per point: a convolution over its tiles (SubKernelTaps), or fused products
-/// (FusedProductArgs).
+/// (ProductArgs).
 template <class T>
 class DenseProducts {
  public:
@@ -46,8 +46,7 @@ class DenseProducts {
               .co_end = p.out_channels,
               .batch = {1, in.point_stride, u.point_stride(), out.point_stride}},
         fold_{0,       nullptr,          in.point_stride, in.ld,         nullptr, u.point_stride(), 0,
-              nullptr, out.point_stride, out.ld,          block.tiles(), 1,       p.in_channels,    0,
-              {}},
+              nullptr, out.point_stride, out.ld,          block.tiles(), 1,       p.in_channels,    0},
         folded_(tiling.points().has_wide_tiles() ? current_winograd_table<T>().fold : nullptr),
         u_(u) {}
   void operator()(const ProductBatch& batch, const T* v, T* m, const Prefetch::Share& ahead) {
@@ -66,22 +65,23 @@ class DenseProducts {
     const int64_t lanes = current_table<T>().lanes, block = 2 * lanes;
     fold_.points = batch.count;
     fold_.v = v;
-    fold_.prefetch = ahead.take();
+    ahead.take(fold_);
     for (int64_t c = 0; c < args_.co_end; c += block) {
       fold_.u = u_.point(batch.point) + c * fold_.in;
       fold_.m = m + c;
       fold_.u_ld = std::min(block, round_up(args_.co_end - c, lanes));
       fold_.out = fold_.u_ld;  // zeros after the last channel
       folded_(fold_);
-      fold_.prefetch = {};
+      fold_.prefetch = fold_.prefetch_end = nullptr;
+      fold_.prefetch_lines = 0;
     }
   }
 
   Offsets v_off_, m_off_;
   SubKernelTaps parts_;
   IgemmArgs<T> args_;
-  FusedProductArgs<T> fold_;
-  void (*folded_)(const FusedProductArgs<T>&);
+  ProductArgs<const T, T> fold_;
+  void (*folded_)(const ProductArgs<const T, T>&);
   TransformedWeights<T>& u_;
 };
 
