@@ -16,7 +16,6 @@
 #include "voxgrad/framework/kernels/conv3d.hpp"
 #include "voxgrad/framework/kernels/cost_model.hpp"
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
-#include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
 namespace {
@@ -136,7 +135,7 @@ using Results = std::vector<std::pair<std::string, std::vector<double>>>;
 /// kernel set.
 template <class Run, class F>
 void each_variant(const Conv3dProblem& p, const Run& run_one, const F& f) {
-  using vg::kernels::winograd::Points;
+  using vg::kernels::winograd::Scheme;
   using vg::kernels::winograd::WinogradTile;
   for (const std::string& set : vg::available_kernel_sets()) {
     const vg::KernelSetGuard set_scope(set);
@@ -147,8 +146,8 @@ void each_variant(const Conv3dProblem& p, const Run& run_one, const F& f) {
     const Results direct = by("direct");
     for (const char* const algorithm : {"auto", "winograd", "winograd4", "winograd4x4x4"}) {
       const std::string name = algorithm;
-      if (name == "winograd4" && (is_strided(p) || !Points(p, WinogradTile::f4_depth).has_long_tiles())) continue;
-      if (name == "winograd4x4x4" && (is_strided(p) || !Points(p, WinogradTile::f4_complex).has_wide_tiles())) continue;
+      if (name == "winograd4" && (is_strided(p) || !Scheme(p, WinogradTile::f4_depth).has_long_tiles())) continue;
+      if (name == "winograd4x4x4" && (is_strided(p) || !Scheme(p, WinogradTile::f4_complex).has_wide_tiles())) continue;
       INFO("VOXGRAD_KERNELS=" << set << " VOXGRAD_CONV3D=" << algorithm);
       f(direct, by(algorithm));
     }

@@ -98,6 +98,7 @@ struct WeightTransformArgs {
 struct PrefetchRange {
   const char *begin, *end;
 };
+
 /// The products of all tiles at the points of a slice, with the input channels of each group: m[t][g * out + c] = sum
 /// over k of v[t][g * in + k] * u[k][g * out + c]. Point p, tile t is at v + p * v_point + t * v_ld; input channel k of
 /// point p at u + p * u_point + k * u_ld. A vector after the last column of u may be read. The transpose for
@@ -109,14 +110,13 @@ struct PrefetchRange {
 /// 4 x 4 numbers of a gradient's slice before the transform along D: number (h, w) at depth k is (2 * h + w) * 4 + k.
 template <class U, class M>
 struct ProductArgs {
-  std::int64_t points;  ///< fused: 4 * 7 or 6 * 6; otherwise only the first one is multiplied
   const std::remove_const_t<U>* v;
-  std::int64_t v_point, v_ld;
   U* u;
-  std::int64_t u_point, u_ld;
   M* m;
-  std::int64_t m_point, m_ld;
+  std::int64_t v_ld, u_ld, m_ld;
   std::int64_t tiles, groups, in, out;  ///< in, out: channels per group; the transpose has one group
+  std::int64_t points;                  ///< fused: 4 * 7 or 6 * 6; otherwise only the first one is multiplied
+  std::int64_t v_point, u_point, m_point;
   bool first = false;
   const PrefetchRange *prefetch = nullptr, *prefetch_end = nullptr;  ///< for fused products
   std::int64_t prefetch_lines = 0;                                   ///< cache lines of all these rows
