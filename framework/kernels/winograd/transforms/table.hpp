@@ -52,7 +52,7 @@ struct InputTransformArgs {
 };
 
 /// Bounds on how far apart the outputs of a block's tiles are. The output transforms compute them at no cost, from
-/// single channels of a few outputs (uneven.hpp).
+/// single channels of a few outputs (checks.hpp).
 template <class T>
 struct WinogradLevels {
   T most = 0;                                    ///< the largest sum of squares of one channel's outputs in a tile
