@@ -93,15 +93,20 @@ class WeightSums {
 /// With stride 2, the offsets of tiles of x and of dy that are multiplied at each point of w, product by product.
 using ProductPairs = std::vector<std::pair<std::vector<int64_t>, std::vector<int64_t>>>;
 ProductPairs pairs_of(const Scheme& scheme, int64_t tiles, const TransformedLayout& in, const TransformedLayout& out) {
-  ProductPairs pairs(scheme.strided ? static_cast<std::size_t>(scheme.w_points()) : 0);
-  if (scheme.strided)
-    each_strided_product(scheme, [&](int x, int w, int y) {
-      auto& [of_x, of_dy] = pairs[static_cast<std::size_t>(w)];
-      for (int64_t t = 0; t < tiles; ++t) {
-        of_x.push_back(x * in.point_stride + t * in.ld);
-        of_dy.push_back(y * out.point_stride + t * out.ld);
-      }
-    });
+  if (!scheme.strided) return {};
+  ProductPairs pairs(static_cast<std::size_t>(scheme.w_points()));
+  std::vector<std::size_t> products(pairs.size());
+  each_strided_product(scheme, [&](int, int w, int) { ++products[static_cast<std::size_t>(w)]; });
+  for (std::size_t w = 0; w < pairs.size(); ++w)
+    for (auto* const offsets : {&pairs[w].first, &pairs[w].second})
+      offsets->reserve(products[w] * static_cast<std::size_t>(tiles));
+  each_strided_product(scheme, [&](int x, int w, int y) {
+    auto& [of_x, of_dy] = pairs[static_cast<std::size_t>(w)];
+    for (int64_t t = 0; t < tiles; ++t) {
+      of_x.push_back(x * in.point_stride + t * in.ld);
+      of_dy.push_back(y * out.point_stride + t * out.ld);
+    }
+  });
   return pairs;
 }
 
@@ -168,9 +173,13 @@ class WeightTask {
  private:
   void clear(int slice, int end) {
     const int64_t last = scheme_.strided ? u_.points : scheme_.before(end);
+    const int64_t rows = scheme_.all_subkernels() * p_.in_channels;
     for (int64_t i = scheme_.before(slice); i < last; ++i)
-      for (int64_t r = 0; r < scheme_.all_subkernels() * p_.in_channels; ++r)
-        std::fill_n(u_.point(partial_, i) + r * u_.stride + co_begin_, channels_, T(0));
+      if (u_.parts == 1)
+        std::fill_n(u_.point(partial_, i), rows * u_.stride, T(0));
+      else
+        for (int64_t r = 0; r < rows; ++r)
+          std::fill_n(u_.point(partial_, i) + r * u_.stride + co_begin_, channels_, T(0));
   }
   InputTransformArgs<T> gradient(const Tiling::Block& b, int64_t run, int slice, int slices) const {
     InputTransformArgs<T> g = tiling_.gradient(b, run, slice, dy_ + co_begin_);
