@@ -6,6 +6,14 @@ namespace vg::kernels::winograd {
 
 using std::int64_t;
 
+namespace {
+
+// the tile along an axis: elements, outputs, step, points of x
+constexpr int one_tap[4] = {1, 1, 1, 1}, two_outputs[4] = {4, 2, 2, 4}, four_outputs[4] = {6, 4, 4, 6};
+constexpr int stride_2[4] = {5, 2, 4, 5}, input_dilation_2[4] = {3, 4, 2, 4};
+
+}  // namespace
+
 bool is_strided(const Conv3dProblem& p, Pass pass) {
   if (p.groups != 1) return false;
   for (int a = 0; a < 3; ++a)
@@ -29,12 +37,18 @@ Scheme::Scheme(const Conv3dProblem& p, WinogradTile tiles)
       tiles == WinogradTile::f4_complex && !strided && std::all_of(p.kernel_size, p.kernel_size + 3, three);
   if (all_wide) stage_slices = wide::slices_per_stage;
   for (int a = 0; a < 3; ++a) {
-    const bool four = all_wide || (tiles == WinogradTile::f4_depth && a == 2 && p.kernel_size[2] == 3);
-    subkernels[a] = p.kernel_size[a] == 5 ? 2 : 1;
-    outputs[a] = dilated ? 4 : strided ? 2 : p.kernel_size[a] == 1 ? 1 : four ? 4 : 2;
-    step[a] = dilated ? 2 : strided ? 4 : outputs[a];
-    elements[a] = dilated ? 3 : strided ? 5 : p.kernel_size[a] == 1 ? 1 : outputs[a] + 2;
-    along[a] = dilated ? 4 : elements[a];
+    const int64_t taps = p.kernel_size[a];
+    const bool four = all_wide || (tiles == WinogradTile::f4_depth && a == 2 && taps == 3);
+    const auto& tile = dilated     ? input_dilation_2
+                       : strided   ? stride_2
+                       : taps == 1 ? one_tap
+                       : four      ? four_outputs
+                                   : two_outputs;
+    elements[a] = tile[0];
+    outputs[a] = tile[1];
+    step[a] = tile[2];
+    along[a] = tile[3];
+    subkernels[a] = taps == 5 ? 2 : 1;
   }
 }
 
