@@ -33,7 +33,7 @@ template <class T, class F>
 void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y, const F& f) {
   const int64_t step_h = tiling.scheme().outputs[0], step_w = tiling.scheme().outputs[1],
                 step_d = tiling.scheme().outputs[2];
-  y.each_side(block, 0, [&](const OutputTransformArgs<T>& g, int64_t run, int64_t before) {
+  y.each_run(block, 0, [&](const OutputTransformArgs<T>& g, int64_t run, int64_t before) {
     const int64_t depth = std::min(g.depth, block.depth_tiles * step_d);
     for (int64_t h = 0; h < step_h; ++h)
       for (int64_t w = 0; w < step_w; ++w)

@@ -1,17 +1,17 @@
 // Checks whether results are accurate. Internal.
 //
 // Data passes: in long and wide tiles the rounding errors of each input reach all outputs of its tile, even those that
-// do not use it. If one value is far above the others, such outputs are inaccurate; if one is not finite, all outputs of
-// the tile are lost. In f2 tiles an input reaches only outputs that use it. So tiles whose outputs are uneven (far apart
-// in size) are computed again with f2 tiles, each by itself, before an epilogue or a store uses the outputs of the
-// block. From a few outputs, the output transform bounds how far apart the outputs of each block are (WinogradLevels).
-// For ordinary values no more is done. If the bound is too large, the outputs are inspected one by one. Those that use
-// only zeros, for example outside of an object or in a masked gradient, become zero. A tile with other small outputs is
-// computed again if outputs of the block are also far above ordinary ones.
+// do not use it. If one value is far above the others, such outputs are inaccurate; if one is not finite, all outputs
+// of the tile are lost. In f2 tiles an input reaches only outputs that use it. So tiles whose outputs are uneven (far
+// apart in size) are computed again with f2 tiles, each by itself, before an epilogue or a store uses the outputs of
+// the block. From a few outputs, the output transform bounds how far apart the outputs of each block are
+// (WinogradLevels). For ordinary values no more is done. If the bound is too large, the outputs are inspected one by
+// one. Those that use only zeros, for example outside of an object or in a masked gradient, become zero. A tile with
+// other small outputs is computed again if outputs of the block are also far above ordinary ones.
 //
-// Backward-weights: the sums of a tap also contain products that do not belong to it and cancel. If these are far larger
-// than the tap, only their rounding errors remain. This happens if x or dy has a value far above the others and a tap
-// does not use it, because only padding or zeros of dy coincide with it.
+// Backward-weights: the sums of a tap also contain products that do not belong to it and cancel. If these are far
+// larger than the tap, only their rounding errors remain. This happens if x or dy has a value far above the others and
+// a tap does not use it, because only padding or zeros of dy coincide with it.
 #pragma once
 
 #include <cmath>

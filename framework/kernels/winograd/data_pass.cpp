@@ -93,7 +93,7 @@ bool data_pass_by_blocks(const Conv3dProblem& p, const Scheme& of_problem, bool 
         prefetch.add_stage(block, next, slice, x);
         products.multiply(block, offsets.data(), slice, slices, v.data(), m, prefetch);
         prefetch.clear();
-        outputs.each_side(block, slice, [&](OutputTransformArgs<T>& g, int64_t i, int64_t channels_before) {
+        outputs.each_run(block, slice, [&](OutputTransformArgs<T>& g, int64_t i, int64_t channels_before) {
           g.from = m + (i - block.run_begin) * block.depth_tiles * out.ld + channels_before;
           g.ld = out.ld;
           g.point_stride = out.point_stride;

@@ -1,8 +1,8 @@
 // Where the outputs of a block are summed, slice by slice: in the volume or in a buffer. If the volume is too large for
 // the caches, they are summed in a buffer in L2, and non-temporal stores write whole rows to the volume, so that memory
 // is not read before it is written. They are also buffered if the 16 rows of a wide tile would share a few sets of L1,
-// because that takes 2.5 times as long. An epilogue is applied to the rows before they are written. With stride 2 a tile
-// has one stage: its outputs are written once, and the output transform itself uses non-temporal stores. Internal.
+// because that takes 2.5 times as long. An epilogue is applied to the rows before they are written. With stride 2 a
+// tile has one stage: its outputs are written once, and the output transform itself uses non-temporal stores. Internal.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,8 @@ template <class T>
 class BlockOutputs {
  public:
   /// `stream`: whether to use non-temporal stores; should_stream must hold for each tensor, and the kernel must not be
-  /// dilated along D. With stride 2 there must be no epilogue then. If there are several tensors, each has whole vectors of channels.
+  /// dilated along D. With stride 2 there must be no epilogue then. If there are several tensors, each has whole
+  /// vectors of channels.
   BlockOutputs(const Tiling& tiling, std::int64_t channels, const ConcatView<T>& y, bool stream)
       : tiling_(tiling),
         y_(y),
@@ -38,7 +39,7 @@ class BlockOutputs {
   /// f(args, run, number of channels in the tensors before) for each run and tensor; the caller sets `from`, its
   /// strides and `levels`.
   template <class F>
-  void each_side(const Tiling::Block& block, int slice, const F& f) {
+  void each_run(const Tiling::Block& block, int slice, const F& f) {
     each_tensor(block, slice, [&](OutputTransformArgs<T>& g, std::int64_t run, std::int64_t before) {
       g.stream = stream_;
       if (buffered_) each_row(g, block, run, before, [](T*& y, T* row, std::int64_t) { y = row; });

@@ -39,10 +39,11 @@ class Prefetch {
         add(tiling_.input(block, run, slice, data, channels), tiling_.scheme().step[2], planes);
     });
   }
-  /// Adds the inputs to prefetch during the products of the stage that begins with `slice`. For f2 and long tiles slices
-  /// 0 and 2 prefetch slices 1 and 3 of the next block, which contain all planes that it does not share with this block.
-  /// The stages of wide tiles are long: each prefetches the planes of the next stage that it does not read itself, in
-  /// this block or at its last stage in the next one. With stride 2 all inputs of the next block are prefetched.
+  /// Adds the inputs to prefetch during the products of the stage that begins with `slice`. For f2 and long tiles
+  /// slices 0 and 2 prefetch slices 1 and 3 of the next block, which contain all planes that it does not share with
+  /// this block. The stages of wide tiles are long: each prefetches the planes of the next stage that it does not read
+  /// itself, in this block or at its last stage in the next one. With stride 2 all inputs of the next block are
+  /// prefetched.
   template <class T>
   void add_stage(const Tiling::Block& block, const Tiling::Block* next, int slice, const ConcatView<const T>& x) {
     const Scheme& scheme = tiling_.scheme();

@@ -13,9 +13,9 @@
 
 namespace vg::kernels::winograd {
 
-/// f(point, count, value) for the batches of the slices [slice, slice + slices): the points [point, point + count) of y,
-/// whose products, or sums of them, begin at number `value` of the stage. `folded`: one batch per slice of wide tiles.
-/// Otherwise a batch has at most `at_once` points. Returns the number of products or sums that are stored.
+/// f(point, count, value) for the batches of the slices [slice, slice + slices): the points [point, point + count) of
+/// y, whose products, or sums of them, begin at number `value` of the stage. `folded`: one batch per slice of wide
+/// tiles. Otherwise a batch has at most `at_once` points. Returns the number of products or sums that are stored.
 template <class F>
 int each_batch(const Scheme& scheme, int slice, int slices, bool folded, int at_once, const F& f) {
   int value = 0;

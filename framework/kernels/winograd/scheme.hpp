@@ -6,9 +6,9 @@
 // point of w and adds to a point of y. Except with stride 2 these three points have the same number.
 //
 // Five taps along an axis are two subkernels of three taps, two outputs apart: taps (0, 1, none) and (2, 3, 4). The
-// second subkernel reads at a tile the inputs that the first one reads at the next tile. So inputs are transformed once,
-// and the products at a point are a convolution over tiles with two taps along each such axis: 8 products for 2 outputs
-// instead of 10, and in three dimensions 64 x 8 for 8 outputs instead of 125 x 8.
+// second subkernel reads at a tile the inputs that the first one reads at the next tile. So inputs are transformed
+// once, and the products at a point are a convolution over tiles with two taps along each such axis: 8 products for 2
+// outputs instead of 10, and in three dimensions 64 x 8 for 8 outputs instead of 125 x 8.
 //
 // With stride 2, and with input dilation 2, the products at several pairs of points add to the same point of y
 // (strided-inl.hpp).

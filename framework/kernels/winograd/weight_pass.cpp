@@ -71,10 +71,7 @@ class WeightSums {
       return is_small(p) ? 1 : equal_shares(std::clamp<int64_t>(std::min(by_memory, tiling.blocks() / 8), 1, 16));
     const int64_t budget = cache::winograd_wgrad_sums;
     const int64_t wanted = std::clamp<int64_t>(ceil_div(slice, budget), 1, blocks);
-    if (slice * scheme.slices() <= budget)
-      slices = scheme.slices();
-    else
-      slices = scheme.stage_slices;
+    slices = slice * scheme.slices() <= budget ? scheme.slices() : scheme.stage_slices;
     part_size = ceil_div(blocks, wanted) * 2 * lanes;
     parts = ceil_div(p.out_channels, part_size);
     const int64_t tasks = scheme.slices() / slices * parts;  // per partial sum

@@ -25,9 +25,9 @@ void each_weights(const Scheme& scheme, const F& f) {
 }
 
 /// All transformed weights in the layout of the products. With one group that is the packed layout of igemm per point;
-/// rows are (subkernel, input channel), with stride 2 (point, input channel) of all points together. With groups, and if
-/// the outputs of one group fit into half a vector, a point has one row per input channel of a group, which holds the
-/// output channels of all groups.
+/// rows are (subkernel, input channel), with stride 2 (point, input channel) of all points together. With groups, and
+/// if the outputs of one group fit into half a vector, a point has one row per input channel of a group, which holds
+/// the output channels of all groups.
 template <class T>
 class TransformedWeights {
  public:

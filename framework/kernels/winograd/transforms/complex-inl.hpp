@@ -361,8 +361,9 @@ inline __attribute__((always_inline)) void row_outputs(const T* numbers, int h, 
   wide_outputs(m, e);
 }
 
-/// Transforms the numbers of a stage at depth k along H and W and calls f(h, w, value, Constant<StoreMode>) for each output that
-/// the stage writes or adds to: put_all for a stage with all slices, put_pair for a stage with one pair along H.
+/// Transforms the numbers of a stage at depth k along H and W and calls f(h, w, value, Constant<StoreMode>) for each
+/// output that the stage writes or adds to: put_all for a stage with all slices, put_pair for a stage with one pair
+/// along H.
 template <class T, class Put>
 inline __attribute__((always_inline)) void put_all(const T* numbers, int k, const Put& f) {
   typename Simd<T>::V e[6][4];

@@ -2,11 +2,11 @@
 // wide tiles (real-inl.hpp and complex-inl.hpp have the transforms). Included only by winograd/transforms/kernels.cpp;
 // everything has internal linkage.
 //
-// Groups: the outputs of a group are one or a few vectors, and the sum over its inputs is short (8 terms with 8 channels
-// per group). One call per group would take longer than its products, so one call computes all groups and tiles of a
-// point. A register tile is 8 tiles by one vector of outputs; inputs are broadcast from L1. With 32 registers the
-// weights of a group of 8 stay in registers for all tiles. Each tile then begins its sum one input after the previous
-// tile, so that values loaded together lie in different banks of L1 (groups of 8, 32^3: 8.7 -> 8.1 ms).
+// Groups: the outputs of a group are one or a few vectors, and the sum over its inputs is short (8 terms with 8
+// channels per group). One call per group would take longer than its products, so one call computes all groups and
+// tiles of a point. A register tile is 8 tiles by one vector of outputs; inputs are broadcast from L1. With 32
+// registers the weights of a group of 8 stay in registers for all tiles. Each tile then begins its sum one input after
+// the previous tile, so that values loaded together lie in different banks of L1 (groups of 8, 32^3: 8.7 -> 8.1 ms).
 //
 // Fused products, with 32 vector registers: a register tile has all points along D of one number, for four tiles: seven
 // points of a real number, or the six points of a PointPair of a complex number. So the inverse transform begins in
@@ -18,8 +18,8 @@
 // Their transpose, in grad_weight: the transform of the gradient ends in registers. Just before the products, the four
 // outputs of a number along D are transformed to its seven points (or the six points of a PointPair of a complex
 // number). So 144 vectors per tile go through memory instead of 292. A register tile has all these points and four rows
-// of weights, and sums over the tiles of a block. Each block of rows computes the points again, with additions that cost
-// no time beside the products.
+// of weights, and sums over the tiles of a block. Each block of rows computes the points again, with additions that
+// cost no time beside the products.
 #pragma once
 
 #include <cstdint>
@@ -109,8 +109,8 @@ void winograd_groups(const ProductArgs<const T, T>& a) {
 template <class T>
 constexpr bool folds = Simd<T>::registers == 32;
 
-/// The pairs of points along an axis, in the order of stages (H), slices (W) and points (D). Fused products sum one pair
-/// along D of a complex number, or `all_real`: all seven points of a real number.
+/// The pairs of points along an axis, in the order of stages (H), slices (W) and points (D). Fused products sum one
+/// pair along D of a complex number, or `all_real`: all seven points of a real number.
 enum class PointPair { plus_minus_1, zero_inf, plus_minus_i, all_real };
 
 constexpr int fold_tiles = 4, fold_sums = 4;
