@@ -11,8 +11,7 @@
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/common/driver.hpp"
 #include "voxgrad/framework/kernels/direct/direct.hpp"
-#include "voxgrad/framework/kernels/winograd/panel_loop.hpp"
-#include "voxgrad/framework/kernels/winograd/strided.hpp"
+#include "voxgrad/framework/kernels/winograd/loops.hpp"
 #include "voxgrad/framework/kernels/winograd/tiling.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
@@ -62,24 +61,23 @@ double non_temporal_vectors(const Conv3dProblem& p, double in_vectors, double ou
   return static_cast<double>(inputs / p.in_channels) * in_vectors + static_cast<double>(outputs(p)) * out_vectors;
 }
 
-double winograd_cost(const Conv3dProblem& p, const winograd::Points& axes, std::int64_t lanes, Pass pass) {
+double winograd_cost(const Conv3dProblem& p, const winograd::Scheme& axes, std::int64_t lanes, Pass pass) {
   const double tile_points = static_cast<double>(winograd::points_of_tiles(p, axes)), points = axes.all();
-  const winograd::SubKernels parts(p);
   const double in_vectors = vectors(p.in_channels, lanes, pass), out_vectors = vectors(p.out_channels, lanes, pass);
-  const double products =
-      static_cast<double>(parts.all() * p.in_channels) * vectors(p.out_channels / p.groups, lanes);  // of all groups
+  const double products = static_cast<double>(axes.all_subkernels() * p.in_channels) *
+                          vectors(p.out_channels / p.groups, lanes);  // of all groups
   // grad_input transposes its weights in squares of lanes x lanes
   const double weights = pass == Pass::grad_input && p.groups == 1
-                             ? turned * static_cast<double>(parts.all() * ceil_div(p.in_channels, lanes) * lanes *
-                                                            ceil_div(p.out_channels, lanes))
+                             ? turned * static_cast<double>(axes.all_subkernels() * ceil_div(p.in_channels, lanes) *
+                                                            lanes * ceil_div(p.out_channels, lanes))
                              : products;
   const double plane = p.kernel_size[1] == 1 && p.kernel_size[2] == 1 ? plane_point : 0;
   const bool wide = axes.has_wide_tiles(), sums = pass == Pass::grad_weight;
   const double in = !wide ? point_in + plane : sums ? wide_weight_in : wide_in;
   const double out = !wide ? point_out + plane : sums ? wide_weight_out : wide_out;
   return tile_points * ((wide ? wide_products : short_products) * products +
-                        in * static_cast<double>(parts.rows()) * in_vectors + out * out_vectors) +
-         (parts.all() > 1 ? uncached_weight_point : weight_point) * points * weights +
+                        in * static_cast<double>(axes.subkernel_rows()) * in_vectors + out * out_vectors) +
+         (axes.all_subkernels() > 1 ? uncached_weight_point : weight_point) * points * weights +
          non_temporal_vector * non_temporal_vectors(p, in_vectors, out_vectors) + call;
 }
 
@@ -109,19 +107,21 @@ double products_of_output(const Conv3dProblem& p) {
   return products;
 }
 
+bool may_use_panel_loop(const Conv3dProblem& p) {
+  return winograd::uses_panel_loop(p, winograd::Scheme(p, winograd::WinogradTile::f2), sizeof(float));
+}
+
 /// Whether long tiles are as accurate as the direct kernels and the weights are not most of the work.
 bool may_take_long_tiles(const Conv3dProblem& p, Pass pass) {
   const bool accurate = pass == Pass::grad_weight ? outputs(p) >= long_sum : products_of_output(p) >= long_chain;
-  return accurate && winograd::Points(p, winograd::WinogradTile::f4_depth).has_long_tiles() &&
-         !winograd::panel_loop_applies(p, sizeof(float));
+  return accurate && winograd::Scheme(p, winograd::WinogradTile::f4_depth).has_long_tiles() && !may_use_panel_loop(p);
 }
 
 /// Whether there are wide tiles, enough of them for a block or two, and the weights are not most of the work.
 bool may_take_wide_tiles(const Conv3dProblem& p, Pass pass) {
-  const winograd::Points wide(p, winograd::WinogradTile::f4_complex);
+  const winograd::Scheme wide(p, winograd::WinogradTile::f4_complex);
   const std::int64_t fewest = pass == Pass::grad_weight ? fewest_summed_wide_tiles : fewest_wide_tiles;
-  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest &&
-         !winograd::panel_loop_applies(p, sizeof(float));
+  return wide.has_wide_tiles() && winograd::tiles_of(p, wide) >= fewest && !may_use_panel_loop(p);
 }
 
 /// Costs with stride 2 or with an input dilation of 2, whose zeros the direct kernels skip.
@@ -134,7 +134,7 @@ Cost strided_cost(const Conv3dProblem& p, std::int64_t lanes, Pass pass) {
   const double of_tile =
       strided_products * 125 * products + (dilated ? strided_point * 64 * in_vectors + dilated_out * 125 * out_vectors
                                                    : strided_point * (125 * in_vectors + 27 * out_vectors));
-  const std::int64_t tiles = winograd::strided_tiles(p);
+  const std::int64_t tiles = winograd::tiles_of(p, winograd::Scheme(p, winograd::WinogradTile::f2));
   if (tiles < (pass == Pass::grad_weight ? fewest_summed_strided_tiles : fewest_strided_tiles))
     return {direct, never, never, never};
   return {direct, static_cast<double>(tiles) * of_tile + weight_point * 64 * products + call, never, never};
@@ -156,7 +156,7 @@ Cost cost_of(const Conv3dProblem& p, std::int64_t lanes, Pass pass, std::int64_t
     pairs *= 1 + edge / static_cast<double>(std::max<std::int64_t>(1, p.out_size[a]));
     segments *= 3;
   }
-  const winograd::Points square(p, winograd::WinogradTile::f2), long_d(p, winograd::WinogradTile::f4_depth),
+  const winograd::Scheme square(p, winograd::WinogradTile::f2), long_d(p, winograd::WinogradTile::f4_depth),
       wide(p, winograd::WinogradTile::f4_complex);
   return {(pairs + packing * static_cast<double>(taps(p))) * a_pair + segments, winograd_cost(p, square, lanes, pass),
           may_take_long_tiles(p, pass) ? winograd_cost(p, long_d, lanes, pass) : never,

@@ -1,117 +1,149 @@
 #include "voxgrad/framework/kernels/winograd/weights.hpp"
 
+#include <algorithm>
+
 #include "voxgrad/framework/base/threads.hpp"
+#include "voxgrad/framework/kernels/common/driver.hpp"
+#include "voxgrad/framework/kernels/winograd/layout.hpp"
 
 namespace vg::kernels::winograd {
 
 using std::int64_t;
 
-namespace {
-
-template <class T, class W>
-WeightTransformArgs<T, W> arguments(const Tiling& tiling, int slice, int slices) {
-  WeightTransformArgs<T, W> a{};
-  for (int i = 0; i < 3; ++i) a.points[i] = tiling.points().along[i];
-  a.slice = tiling.slices() == 1 ? -1 : slice;
-  a.slices = slices;
-  return a;
-}
-
-/// Planes of taps that a slice reads.
-struct Planes {
-  int64_t begin, end;
-};
-Planes planes_of(const Tiling& tiling, int slice) {
-  if (tiling.slices() == 1) return {0, 1};
-  if (tiling.points().has_wide_tiles()) return {0, 3};
-  if (slice == 0) return {0, 1};
-  if (slice == 3) return {2, 3};
-  return {0, 3};
-}
-
-}  // namespace
-
 template <class T>
-void transform_weights(const Conv3dProblem& p, const Tiling& tiling, const Weights<T>& from, bool transpose,
-                       const WeightBlock<T>& block, const WinogradTable<T>& table) {
-  const int64_t lanes = table.lanes;
-  auto a = arguments<T, const T>(tiling, block.slice, block.slices);
-  a.point_stride = block.point_stride;
-  a.u_stride = block.u_stride;
+void transform_weights(const Conv3dProblem& p, const Scheme& scheme, const Weights<T>& from, bool transpose,
+                       WeightTransformArgs<T, const T> to, const WinogradTable<T>& table) {
+  const int64_t lanes = table.lanes, rows = to.rows, channels = to.channels;
+  const auto& kernels = transforms_of(table, scheme);
+  T* const u = to.u;
+  // the planes of taps that a slice reads
+  const bool all = scheme.strided || scheme.has_wide_tiles() || to.slice == 1 || to.slice == 2;
+  const int64_t begin = !all && to.slice == 3 ? 2 : 0, end = all || to.slice == 3 ? 3 : 1;
+  if (scheme.slices() == 1) to.slice = -1;
   if (!transpose) {
-    a.w = from.origin + block.row_begin * from.ci_stride + block.co_begin;
-    a.tap_stride = from.tap_stride;
-    a.row_stride = from.ci_stride;
-    a.rows = block.row_end - block.row_begin;
-    a.channels = block.channels;
-    a.width = round_up(block.channels, lanes);
-    a.u = block.u;
-    table.weights(a);
+    to.w = from.origin;
+    to.tap_stride = from.tap_stride;
+    to.row_stride = from.ci_stride;
+    to.width = round_up(channels, lanes);
+    kernels.weights(to);
     return;
   }
   // In memory the output channels are rows, so a lanes x lanes square of each tap is first transposed in L1.
   memory::Scratch<T> square(taps(p) * lanes * lanes);
-  const Planes planes = planes_of(tiling, block.slice);
   const int64_t plane = taps(p) / p.kernel_size[0];
-  a.w = square.data();
-  a.tap_stride = lanes * lanes;
-  a.row_stride = a.width = lanes;
-  for (int64_t row = block.row_begin; row < block.row_end; row += lanes)
-    for (int64_t c = 0; c < block.channels; c += lanes) {
-      a.rows = std::min(lanes, block.row_end - row);
-      a.channels = std::min(lanes, block.channels - c);
-      a.u = block.u + (row - block.row_begin) * block.u_stride + c;
-      for (int64_t t = planes.begin * plane; t < planes.end * plane; ++t)
-        table.transpose(from.origin + t * from.tap_stride + (block.co_begin + c) * from.co_stride + row, from.co_stride,
-                        a.rows, a.channels, square.data() + t * a.tap_stride);
-      table.weights(a);
+  to.w = square.data();
+  to.tap_stride = lanes * lanes;
+  to.row_stride = to.width = lanes;
+  for (int64_t row = 0; row < rows; row += lanes)
+    for (int64_t c = 0; c < channels; c += lanes) {
+      to.rows = std::min(lanes, rows - row);
+      to.channels = std::min(lanes, channels - c);
+      to.u = u + row * to.u_stride + c;
+      for (int64_t t = begin * plane; t < end * plane; ++t)
+        table.transpose(from.origin + t * from.tap_stride + c * from.co_stride + row, from.co_stride, to.rows,
+                        to.channels, square.data() + t * to.tap_stride);
+      kernels.weights(to);
     }
 }
 
 template <class T>
-TransformedWeights<T>::TransformedWeights(const Conv3dProblem& p, const Tiling& tiling, bool transpose, const T* w)
-    : lanes_(current_table<T>().lanes),
-      // one vector more per point, so that points map to different cache sets
-      point_stride_(tiling.parts().all() * p.in_channels * round_up(p.out_channels, lanes_) + lanes_),
-      u_(tiling.points().all() * point_stride_) {
-  const int64_t parts = tiling.parts().all(), blocks = ceil_div(p.out_channels, 2 * lanes_),
-                chunks = ceil_div(p.in_channels, lanes_);
-  const SubKernelWeights<T> from(p, transpose, w);
-  const Conv3dProblem shape = shape_of_part(p);
-  parallel_for(parts * blocks * chunks, [&](int64_t task) {
-    const int64_t row = task % chunks * lanes_, c = task / chunks % blocks * 2 * lanes_, part = task / chunks / blocks;
-    const int64_t channels = std::min(2 * lanes_, p.out_channels - c), width = round_up(channels, lanes_);
-    T* const u = u_.data() + c * parts * p.in_channels + (part * p.in_channels + row) * width;
-    each_weights(tiling.points(), [&](int slice, int slices) {
-      transform_weights<T>(shape, tiling, from.of(part), transpose,
-                           {row, std::min(row + lanes_, p.in_channels), c, channels, slice, slices,
-                            u + tiling.points().before(slice) * point_stride_, point_stride_, width});
+bool is_grouped(const Conv3dProblem& p) {
+  if (p.groups > 1) return true;
+  const bool five = std::any_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 5; });
+  return !five && !is_strided(p, Pass::forward) && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
+}
+
+template <class T>
+TransformedWeights<T>::TransformedWeights(const Conv3dProblem& p, const Scheme& scheme, bool transpose, const T* w)
+    : table_(is_grouped<T>(p) ? winograd_table<T>(p.out_channels / p.groups) : current_winograd_table<T>()),
+      packed_rows_((scheme.strided ? scheme.w_points() : scheme.all_subkernels()) * p.in_channels),
+      // a group's last vector may extend past the end
+      ld_(is_grouped<T>(p) ? round_up(p.out_channels, table_.lanes) + table_.lanes : 0),
+      point_stride_(in_rows() ? p.in_channels / p.groups * ld_
+                              // one vector more per point, so that points map to different cache sets
+                              : scheme.all_subkernels() * p.in_channels * round_up(p.out_channels, table_.lanes) +
+                                    (scheme.strided ? 0 : table_.lanes)),
+      u_(scheme.w_points() * point_stride_) {
+  if (in_rows())
+    fill_rows(p, scheme, transpose, w);
+  else
+    pack(p, scheme, transpose, w);
+}
+
+template <class T>
+void TransformedWeights<T>::pack(const Conv3dProblem& p, const Scheme& scheme, bool transpose, const T* w) {
+  const int64_t in = p.in_channels, out = p.out_channels, subkernels = scheme.all_subkernels();
+  const Conv3dProblem shape = shape_of_subkernel(p);
+  Weights<T> from = weights_of(p, w, transpose);
+  // several subkernels are copied, with zeros for the taps that they do not have
+  const int64_t tap_size = in * out, subkernel_size = taps(shape) * tap_size;
+  memory::Scratch<T> copies(subkernels > 1 ? subkernels * subkernel_size : 0);
+  if (subkernels > 1) {
+    std::fill_n(copies.data(), subkernels * subkernel_size, T(0));
+    for (int64_t i = 0; i < subkernels; ++i)
+      each_tap(p, scheme, i, [&](int64_t of_subkernel, int64_t of_kernel) {
+        std::copy_n(from.origin + of_kernel * from.tap_stride, tap_size,
+                    copies.data() + i * subkernel_size + of_subkernel * tap_size);
+      });
+    from.origin = copies.data();
+    from.tap_stride = tap_size;
+  }
+  const int64_t lanes = table_.lanes, blocks = ceil_div(out, 2 * lanes), chunks = ceil_div(in, lanes);
+  parallel_for(subkernels * blocks * chunks, [&](int64_t task) {
+    const int64_t row = task % chunks * lanes, c = task / chunks % blocks * 2 * lanes, sub = task / chunks / blocks;
+    const int64_t channels = std::min(2 * lanes, out - c), width = round_up(channels, lanes);
+    Weights<T> part = from;
+    part.origin += sub * subkernel_size + row * from.ci_stride + c * from.co_stride;
+    WeightTransformArgs<T, const T> to{};
+    to.rows = std::min(lanes, in - row);
+    to.channels = channels;
+    to.point_stride = scheme.strided ? in * width : point_stride_;
+    to.u_stride = width;
+    each_weights(scheme, [&](int slice, int slices) {
+      to.u = u_.data() + c * packed_rows_ + (sub * in + row) * width + scheme.before(slice) * point_stride_;
+      to.slice = slice;
+      to.slices = slices;
+      transform_weights<T>(shape, scheme, part, transpose, to);
     });
   });
 }
 
 template <class T>
-void inverse_transform_wgrad(const Tiling& tiling, const PointRows<T>& from, T* dw, int64_t tap_stride,
-                             int64_t row_stride) {
-  auto a = arguments<const T, T>(tiling, 0, tiling.slices());
-  a.w = dw;
-  a.tap_stride = tap_stride;
-  a.row_stride = row_stride;
-  a.rows = from.rows;
-  a.channels = from.channels;
-  a.u = from.u;
-  a.point_stride = from.point_stride;
-  a.u_stride = from.stride;
-  current_winograd_table<T>().taps(a);
+void TransformedWeights<T>::fill_rows(const Conv3dProblem& p, const Scheme& scheme, bool transpose, const T* w) {
+  const Weights<T> from = weights_of(p, w, transpose);
+  const int64_t out = p.out_channels / p.groups;
+  each_weights(scheme, [&](int slice, int slices) {
+    WeightTransformArgs<T, const T> to{};
+    to.rows = p.in_channels / p.groups;
+    to.channels = transpose ? out : p.out_channels;
+    to.point_stride = point_stride_;
+    to.u_stride = ld_;
+    to.slice = slice;
+    to.slices = slices;
+    // A row holds the outputs of all groups. Transposed weights are transformed group by group, in ascending order: the
+    // whole vectors of one group also write past its channels, and the next group overwrites that.
+    for (int64_t group = 0; group < (transpose ? p.groups : 1); ++group) {
+      to.u = u_.data() + scheme.before(slice) * point_stride_ + group * out;
+      transform_weights<T>(p, scheme, from.group(group), transpose, to, table_);
+    }
+  });
 }
 
-template void transform_weights<float>(const Conv3dProblem&, const Tiling&, const Weights<float>&, bool,
-                                       const WeightBlock<float>&, const WinogradTable<float>&);
+template <class T>
+void inverse_transform_wgrad(const Scheme& scheme, WeightTransformArgs<const T, T> from) {
+  from.slices = scheme.slices();
+  transforms_of(current_winograd_table<T>(), scheme).taps(from);
+}
+
+template void transform_weights<float>(const Conv3dProblem&, const Scheme&, const Weights<float>&, bool,
+                                       WeightTransformArgs<float, const float>, const WinogradTable<float>&);
+template bool is_grouped<float>(const Conv3dProblem&);
 template class TransformedWeights<float>;
-template void inverse_transform_wgrad<float>(const Tiling&, const PointRows<float>&, float*, int64_t, int64_t);
-template void transform_weights<double>(const Conv3dProblem&, const Tiling&, const Weights<double>&, bool,
-                                        const WeightBlock<double>&, const WinogradTable<double>&);
+template void inverse_transform_wgrad<float>(const Scheme&, WeightTransformArgs<const float, float>);
+template void transform_weights<double>(const Conv3dProblem&, const Scheme&, const Weights<double>&, bool,
+                                        WeightTransformArgs<double, const double>, const WinogradTable<double>&);
+template bool is_grouped<double>(const Conv3dProblem&);
 template class TransformedWeights<double>;
-template void inverse_transform_wgrad<double>(const Tiling&, const PointRows<double>&, double*, int64_t, int64_t);
+template void inverse_transform_wgrad<double>(const Scheme&, WeightTransformArgs<const double, double>);
 
 }  // namespace vg::kernels::winograd

@@ -1,17 +1,16 @@
-// Winograd's algorithm: F(2, 3) along every axis with 3 or 5 taps, or with three taps F(4, 3) along D or along all axes
-// (WinogradTile). Internal; conv3d.cpp chooses the algorithm.
+// Winograd's algorithm (scheme.hpp). Internal; conv3d.cpp chooses the algorithm.
 #pragma once
 
 #include "voxgrad/framework/kernels/common/concat_view.hpp"
 #include "voxgrad/framework/kernels/common/epilogue.hpp"
 #include "voxgrad/framework/kernels/common/problem.hpp"
-#include "voxgrad/framework/kernels/winograd/tiling.hpp"
+#include "voxgrad/framework/kernels/winograd/scheme.hpp"
 
 namespace vg::kernels::winograd {
 
 /// Whether Winograd can compute this pass of p: stride 1, no input dilation, 3 or 5 taps along at least one axis and 1
 /// along the others; sizes, pads and the kernel's dilation are free. With groups it needs a data pass and at most 3
-/// taps per axis. It also applies to every problem that satisfies is_strided (strided.hpp).
+/// taps per axis. It also applies to every problem that satisfies is_strided.
 bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 
 /// Whether x, and y of a data pass, may consist of several tensors, each with whole vectors of channels.
@@ -23,7 +22,7 @@ template <class T>
 void data_pass(const Conv3dProblem& p, WinogradTile tiles, bool transpose, const ConcatView<const T>& x, const T* w,
                const ConcatView<T>& y, const Epilogue<T>& epilogue);
 
-/// Like direct::grad_weight, which it calls if its own result is inaccurate (sums.hpp).
+/// Like direct::grad_weight, which it calls if its own result is inaccurate (checks.hpp).
 template <class T>
 void grad_weight(const Conv3dProblem& p, WinogradTile tiles, const ConcatView<const T>& x, const T* dy, T* dw);
 

@@ -13,7 +13,6 @@
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/conv3d.hpp"
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
-#include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
 namespace vg::test {
@@ -32,7 +31,7 @@ inline bool is_strided(const Conv3dProblem& p) {
 
 inline bool has_wide_tiles(const Conv3dProblem& p) {
   return !is_strided(p) &&
-         vg::kernels::winograd::Points(p, vg::kernels::winograd::WinogradTile::f4_complex).has_wide_tiles();
+         vg::kernels::winograd::Scheme(p, vg::kernels::winograd::WinogradTile::f4_complex).has_wide_tiles();
 }
 
 /// Runs f with every kernel set that this CPU has and every algorithm that applies.

@@ -15,7 +15,6 @@
 #include "voxgrad/framework/kernels/algorithm.hpp"
 #include "voxgrad/framework/kernels/conv3d.hpp"
 #include "voxgrad/framework/kernels/dispatch/kernel_set.hpp"
-#include "voxgrad/framework/kernels/winograd/strided.hpp"
 #include "voxgrad/framework/kernels/winograd/winograd.hpp"
 
 using namespace vg::test;

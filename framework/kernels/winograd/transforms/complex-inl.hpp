@@ -8,7 +8,7 @@
 //   plus_minus_i, at i and -i:     x: (x4 - x2, x1 - x3), a complex number       w: ((w0 - w2) / 2, -w1 / 2)
 //   y = (s + z + r, t + j, s - r, t - j + f), if the products are (s + t) / 2 and (s - t) / 2, z and f, r + i j.
 // All coefficients of inputs and outputs are 1, -1 or 0, so these transforms are sums, exact on small integers. The
-// error is smaller than that of F(2, 3) (half of that of direct sums at 16 channels). RealPoints need no complex
+// error is smaller than that of F(2, 3) (half of that of direct sums at 16 channels). The real_points need no complex
 // numbers, but have twice the error.
 //
 // Dimensions nest. A product at real points is one real product. A product at a complex point takes three real products
@@ -25,36 +25,28 @@
 
 #include <cstdint>
 
-#include "voxgrad/framework/kernels/winograd/transforms/complex_products-inl.hpp"
+#include "voxgrad/framework/kernels/winograd/transforms/products-inl.hpp"
 #include "voxgrad/framework/kernels/winograd/transforms/real-inl.hpp"
-#include "voxgrad/framework/kernels/winograd/transforms/wide_slices.hpp"
 
 namespace vg::kernels {
 namespace {
-
-/// The pairs of points along an axis, in the order of stages (H), slices (W) and points (D).
-enum class PointPair { plus_minus_1, zero_inf, plus_minus_i };
 
 /// Points of a slice.
 constexpr std::int64_t points_of(PointPair h, PointPair w) {
   return wide::points_of(3 * static_cast<int>(h) + static_cast<int>(w));
 }
-/// Number of values that are stored per slice: sums if products are fused (complex_products-inl.hpp), otherwise
+/// Number of values that are stored per slice: sums if products are fused (products-inl.hpp), otherwise
 /// products.
 template <class T>
 constexpr std::int64_t values_of(PointPair h, PointPair w) {
   return folds<T> ? wide::sums_of(static_cast<int>(points_of(h, w))) : points_of(h, w);
 }
-/// f(PairIs<P>) for each pair P from number `first` to `first + n - 1`.
-template <PointPair P>
-struct PairIs {
-  static constexpr PointPair value = P;
-};
+/// f(Constant<P>()) for each pair P from number `first` to `first + n - 1`.
 template <class F>
 inline void each_pair(int first, int n, const F& f) {
-  if (first <= 0 && 0 < first + n) f(PairIs<PointPair::plus_minus_1>());
-  if (first <= 1 && 1 < first + n) f(PairIs<PointPair::zero_inf>());
-  if (first <= 2 && 2 < first + n) f(PairIs<PointPair::plus_minus_i>());
+  if (first <= 0 && 0 < first + n) f(Constant<PointPair::plus_minus_1>());
+  if (first <= 1 && 1 < first + n) f(Constant<PointPair::zero_inf>());
+  if (first <= 2 && 2 < first + n) f(Constant<PointPair::plus_minus_i>());
 }
 
 // ---- x and gradients to points ----------------------------------------------------------------------------------
@@ -110,7 +102,7 @@ inline __attribute__((always_inline)) void store_real(const V (&q)[Size][4], T* 
   }
 }
 
-/// Stores the numbers of a gradient before the transform along D, which the fused products do (complex_sums-inl.hpp).
+/// Stores the numbers of a gradient before the transform along D, which the fused products do (products-inl.hpp).
 template <class T, class V>
 inline __attribute__((always_inline)) void store_numbers(const V (&q)[4][4], T* to, std::int64_t point) {
 #pragma GCC unroll 4
@@ -137,25 +129,18 @@ inline __attribute__((always_inline)) void store_complexes(const V (&q)[Size][4]
 
 constexpr int wide_step = 4;
 
-/// The combined planes of some tiles: two planes per pair along H, for `Pairs` pairs. Row r of plane h begins at
-/// element (h * Size + r) * columns * lanes. They take 14 to 23 KB of L1.
-template <class T, int Size, int Pairs>
-struct CombinedPlanes {
-  using S = Simd<T>;
-  static constexpr int tiles = Pairs == 1 ? 4 : 2;
-  static constexpr std::int64_t columns = wide_step * tiles + Size - wide_step;
-  alignas(64) T values[2 * Pairs * Size * columns * S::lanes];
-  T* row(int h, int r) { return values + (h * Size + r) * columns * S::lanes; }
-};
+/// The planes of `Pairs` pairs along H are combined for so many tiles at a time: two planes per pair, in 14 to 23 KB of
+/// L1. Row r of plane h begins at element (h * Size + r) * columns * lanes.
+constexpr int tiles_at_once(int pairs) { return pairs == 1 ? 4 : 2; }
+constexpr std::int64_t columns_of(int size, int pairs) { return wide_step * tiles_at_once(pairs) + size - wide_step; }
 
 /// Combines row r of all planes for n columns from `depth` on. `Inside`: the row exists in every plane.
-template <bool Inside, PointPair... Hs, class T, int Size, int Pairs, class Io>
+template <bool Inside, int Size, PointPair... Hs, class T, class Io>
 inline __attribute__((always_inline)) void combine_columns(const InputTransformArgs<T>& g, int r, std::int64_t depth,
-                                                           std::int64_t n, std::int64_t channel, const Io& io, T* to,
-                                                           const CombinedPlanes<T, Size, Pairs>&) {
+                                                           std::int64_t n, std::int64_t channel, const Io& io, T* to) {
   using S = Simd<T>;
   using V = typename S::V;
-  constexpr std::int64_t row = Size * CombinedPlanes<T, Size, Pairs>::columns * S::lanes;
+  constexpr std::int64_t plane_size = Size * columns_of(Size, sizeof...(Hs)) * S::lanes;
   const T* plane[Size];
   bool inside[Size];
 #pragma GCC unroll 6
@@ -174,32 +159,35 @@ inline __attribute__((always_inline)) void combine_columns(const InputTransformA
       combine<Size, decltype(pair)::value>(
           [&](int h) __attribute__((always_inline)) { return x[h]; }, a, b);
       S::store(next, a);
-      S::store(next + row, b);
-      next += 2 * row;
+      S::store(next + plane_size, b);
+      next += 2 * plane_size;
     };
-    (put_pair(PairIs<Hs>()), ...);
+    (put_pair(Constant<Hs>()), ...);
   }
 }
 
-template <PointPair... Hs, class T, int Size, int Pairs, class Io>
+template <int Size, PointPair... Hs, class T, class Io>
 inline void combine_row(const InputTransformArgs<T>& g, int r, std::int64_t first, std::int64_t n, std::int64_t channel,
-                        const Io& io, CombinedPlanes<T, Size, Pairs>& to) {
+                        const Io& io, T* planes) {
   using S = Simd<T>;
+  constexpr int pairs = sizeof...(Hs);
+  T* const to = planes + r * columns_of(Size, pairs) * S::lanes;
   const std::int64_t begin = first < 0 ? (-first < n ? -first : n) : 0;
   const std::int64_t end = g.depth - first < n ? (g.depth - first > begin ? g.depth - first : begin) : n;
   const auto clear = [&](std::int64_t from, std::int64_t until) {
-    for (int h = 0; h < 2 * Pairs; ++h)
-      for (std::int64_t k = from; k < until; ++k) S::store(to.row(h, r) + k * S::lanes, S::zero());
+    for (int h = 0; h < 2 * pairs; ++h)
+      for (std::int64_t k = from; k < until; ++k)
+        S::store(to + (h * Size * columns_of(Size, pairs) + k) * S::lanes, S::zero());
   };
   bool inside = true, outside = true;
   for (int h = 0; h < Size; ++h) (g.rows[h][r] != nullptr ? outside : inside) = false;
   if (outside) return clear(0, n);
   clear(0, begin);
-  T* const at = to.row(0, r) + begin * S::lanes;
+  T* const at = to + begin * S::lanes;
   if (inside)
-    combine_columns<true, Hs...>(g, r, first + begin, end - begin, channel, io, at, to);
+    combine_columns<true, Size, Hs...>(g, r, first + begin, end - begin, channel, io, at);
   else
-    combine_columns<false, Hs...>(g, r, first + begin, end - begin, channel, io, at, to);
+    combine_columns<false, Size, Hs...>(g, r, first + begin, end - begin, channel, io, at);
   clear(end, n);
 }
 
@@ -247,26 +235,26 @@ __attribute__((noinline)) void wide_slice(const T* planes, std::int64_t tiles, T
 /// Transforms the run in one stage: some slices of one pair along H, or all slices of several pairs.
 template <int Size, PointPair... Hs, class T>
 void wide_stage(const InputTransformArgs<T>& g) {
-  constexpr int pairs = sizeof...(Hs);
-  using Planes = CombinedPlanes<T, Size, pairs>;
-  Planes planes;
+  constexpr int pairs = sizeof...(Hs), most = tiles_at_once(pairs);
+  constexpr std::int64_t columns = columns_of(Size, pairs), lanes = Simd<T>::lanes;
+  alignas(64) T planes[2 * pairs * Size * columns * lanes];
   const int first = pairs == 1 ? g.slice % 3 : 0, count = pairs == 1 ? g.slices : 3;
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
-    for (std::int64_t t = 0; t < g.tiles; t += Planes::tiles) {
-      const std::int64_t tiles = g.tiles - t < Planes::tiles ? g.tiles - t : Planes::tiles;
+    for (std::int64_t t = 0; t < g.tiles; t += most) {
+      const std::int64_t tiles = g.tiles - t < most ? g.tiles - t : most;
       for (int r = 0; r < Size; ++r)
-        combine_row<Hs...>(g, r, g.first + wide_step * t, wide_step * tiles + Size - wide_step, c, io, planes);
+        combine_row<Size, Hs...>(g, r, g.first + wide_step * t, wide_step * tiles + Size - wide_step, c, io, planes);
       T* to = g.to + t * g.ld + c;
       int row = 0;
       const auto slices_of = [&](auto h) __attribute__((always_inline)) {
         each_pair(first, count, [&](auto w) {
           constexpr PointPair H = decltype(h)::value, W = decltype(w)::value;
-          wide_slice<H, W, Size, Planes::columns>(planes.row(row, 0), tiles, to, g.point_stride, g.ld);
+          wide_slice<H, W, Size, columns>(planes + row * Size * columns * lanes, tiles, to, g.point_stride, g.ld);
           to += (Size == 4 && folds<T> ? wide::numbers : points_of(H, W)) * g.point_stride;
         });
         row += 2;
       };
-      (slices_of(PairIs<Hs>()), ...);
+      (slices_of(Constant<Hs>()), ...);
     }
   });
 }
@@ -288,8 +276,8 @@ inline __attribute__((always_inline)) void load_complex(const T* m, std::int64_t
   to_number(S::load(m), S::load(m + point), S::load(m + 2 * point), re, im);
 }
 
-/// Loads the four sums of the points of a Fold, or computes them from their products if products are not fused.
-template <Fold F, class T, class V>
+/// Loads the four sums of the points of F, or computes them from their products if products are not fused.
+template <PointPair F, class T, class V>
 inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t point, V (&sums)[fold_sums]) {
   using S = Simd<T>;
   if constexpr (folds<T>) {
@@ -310,9 +298,9 @@ inline __attribute__((always_inline)) void load_sums(const T*& m, std::int64_t p
 template <class T, class V>
 inline __attribute__((always_inline)) void load_pair(const T*& m, std::int64_t point, V (&re)[4], V (&im)[4]) {
   V units[4], ends[4], turns[4];
-  load_sums<Fold::plus_minus_1>(m, point, units);
-  load_sums<Fold::zero_inf>(m, point, ends);
-  load_sums<Fold::plus_minus_i>(m, point, turns);
+  load_sums<PointPair::plus_minus_1>(m, point, units);
+  load_sums<PointPair::zero_inf>(m, point, ends);
+  load_sums<PointPair::plus_minus_i>(m, point, turns);
   const auto outputs = [&](int part, V(&y)[4]) __attribute__((always_inline)) {
     const V s = units[2 * part], t = units[2 * part + 1], r = turns[2 * part], j = turns[2 * part + 1];
     y[0] = s + ends[part] + r;
@@ -329,7 +317,7 @@ template <PointPair H, PointPair W, class T, class V>
 inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t point, V (&e)[4][4]) {
   if constexpr (points_of(H, W) == wide::real_points) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) load_sums<Fold::real>(m, point, e[i]);
+    for (int i = 0; i < 4; ++i) load_sums<PointPair::all_real>(m, point, e[i]);
   } else {
     load_pair(m, point, e[0], e[1]);
     load_pair(m, point, e[2], e[3]);
@@ -346,16 +334,12 @@ inline __attribute__((always_inline)) void load_slice(const T* m, std::int64_t p
     }
   }
 }
-/// The numbers (h, w) of a stage at depth k, one vector per number.
-template <class T, int Pairs>
-struct StageNumbers {
-  using S = Simd<T>;
-  alignas(64) T values[2 * Pairs * 6 * 4 * S::lanes];
-  T* at(int h, int w, int k) { return values + ((h * 6 + w) * 4 + k) * S::lanes; }
-  void clear() {
-    for (int i = 0; i < 2 * Pairs * 6 * 4; ++i) S::store(values + i * S::lanes, S::zero());
-  }
-};
+
+/// The offset of number (h, w) of a stage at depth k; a number is one vector.
+template <class T>
+constexpr std::int64_t number_at(int h, int w, int k) {
+  return ((h * 6 + w) * 4 + k) * Simd<T>::lanes;
+}
 
 /// Computes the numbers of a slice and stores them, the first at `to`.
 template <PointPair H, PointPair W, class T>
@@ -365,22 +349,23 @@ __attribute__((noinline)) void wide_numbers(const T* m, std::int64_t point, T* t
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i)
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) Simd<T>::store(to + ((i / 2 * 6 + i % 2) * 4 + k) * Simd<T>::lanes, e[i][k]);
+    for (int k = 0; k < 4; ++k) Simd<T>::store(to + number_at<T>(i / 2, i % 2, k), e[i][k]);
 }
 
 /// The inverse transform along W of row h at depth k.
-template <class T, int Pairs, class V>
-inline __attribute__((always_inline)) void row_outputs(StageNumbers<T, Pairs>& numbers, int h, int k, V (&e)[4]) {
+template <class T, class V>
+inline __attribute__((always_inline)) void row_outputs(const T* numbers, int h, int k, V (&e)[4]) {
   V m[6];
 #pragma GCC unroll 6
-  for (int w = 0; w < 6; ++w) m[w] = Simd<T>::load(numbers.at(h, w, k));
+  for (int w = 0; w < 6; ++w) m[w] = Simd<T>::load(numbers + number_at<T>(h, w, k));
   wide_outputs(m, e);
 }
 
-/// Transforms the numbers of a stage at depth k along H and W and calls f(h, w, value, OutputMode) for each output that
-/// the stage writes or adds to: put_all for a stage with all slices, put_pair for a stage with one pair along H.
+/// Transforms the numbers of a stage at depth k along H and W and calls f(h, w, value, Constant<StoreMode>) for each
+/// output that the stage writes or adds to: put_all for a stage with all slices, put_pair for a stage with one pair
+/// along H.
 template <class T, class Put>
-inline __attribute__((always_inline)) void put_all(StageNumbers<T, 3>& numbers, int k, const Put& f) {
+inline __attribute__((always_inline)) void put_all(const T* numbers, int k, const Put& f) {
   typename Simd<T>::V e[6][4];
 #pragma GCC unroll 6
   for (int h = 0; h < 6; ++h) row_outputs(numbers, h, k, e[h]);
@@ -390,11 +375,11 @@ inline __attribute__((always_inline)) void put_all(StageNumbers<T, 3>& numbers, 
     typename Simd<T>::V y[4];
     wide_outputs(column, y);
 #pragma GCC unroll 4
-    for (int h = 0; h < 4; ++h) f(h, w, y[h], OutputMode<StoreMode::set>());
+    for (int h = 0; h < 4; ++h) f(h, w, y[h], Constant<StoreMode::set>());
   }
 }
 template <PointPair H, class T, class Put>
-inline __attribute__((always_inline)) void put_pair(StageNumbers<T, 1>& numbers, int k, const Put& f) {
+inline __attribute__((always_inline)) void put_pair(const T* numbers, int k, const Put& f) {
   typename Simd<T>::V e[2][4];
 #pragma GCC unroll 2
   for (int h = 0; h < 2; ++h) row_outputs(numbers, h, k, e[h]);
@@ -402,18 +387,18 @@ inline __attribute__((always_inline)) void put_pair(StageNumbers<T, 1>& numbers,
   for (int w = 0; w < 4; ++w) {
     if constexpr (H == PointPair::plus_minus_1) {
       const auto s = e[0][w] + e[1][w], t = e[0][w] - e[1][w];
-      f(0, w, s, OutputMode<StoreMode::set>());
-      f(1, w, t, OutputMode<StoreMode::set>());
-      f(2, w, s, OutputMode<StoreMode::set>());
-      f(3, w, t, OutputMode<StoreMode::set>());
+      f(0, w, s, Constant<StoreMode::set>());
+      f(1, w, t, Constant<StoreMode::set>());
+      f(2, w, s, Constant<StoreMode::set>());
+      f(3, w, t, Constant<StoreMode::set>());
     } else if constexpr (H == PointPair::zero_inf) {
-      f(0, w, e[0][w], OutputMode<StoreMode::add>());
-      f(3, w, e[1][w], OutputMode<StoreMode::add>());
+      f(0, w, e[0][w], Constant<StoreMode::add>());
+      f(3, w, e[1][w], Constant<StoreMode::add>());
     } else {
-      f(0, w, e[0][w], OutputMode<StoreMode::add>());
-      f(1, w, e[1][w], OutputMode<StoreMode::add>());
-      f(2, w, e[0][w], OutputMode<StoreMode::subtract>());
-      f(3, w, e[1][w], OutputMode<StoreMode::subtract>());
+      f(0, w, e[0][w], Constant<StoreMode::add>());
+      f(1, w, e[1][w], Constant<StoreMode::add>());
+      f(2, w, e[0][w], Constant<StoreMode::subtract>());
+      f(3, w, e[1][w], Constant<StoreMode::subtract>());
     }
   }
 }
@@ -432,8 +417,9 @@ void wide_output_stage(const OutputTransformArgs<T>& g) {
       all_inside = all_inside && y[h][w] != nullptr;
     }
   const auto put_tiles = [&](std::int64_t c, auto io, auto inside) {
-    StageNumbers<T, pairs> numbers;
-    if (along_w < 3) numbers.clear();
+    constexpr int count = 2 * pairs * 6 * 4;
+    alignas(64) T numbers[count * Simd<T>::lanes];
+    for (int i = 0; along_w < 3 && i < count; ++i) Simd<T>::store(numbers + i * Simd<T>::lanes, Simd<T>::zero());
     LevelCheck<T, IsLast> check;
     const T* from = g.from + c;
     for (std::int64_t t = 0; t < tiles; ++t, from += ld) {
@@ -442,12 +428,12 @@ void wide_output_stage(const OutputTransformArgs<T>& g) {
       const auto numbers_of = [&](auto h) __attribute__((always_inline)) {
         each_pair(0, along_w, [&](auto w) {
           constexpr PointPair H = decltype(h)::value, W = decltype(w)::value;
-          wide_numbers<H, W>(m, point, numbers.at(row, 2 * static_cast<int>(W), 0));
+          wide_numbers<H, W>(m, point, numbers + number_at<T>(row, 2 * static_cast<int>(W), 0));
           m += values_of<T>(H, W) * point;
         });
         row += 2;
       };
-      (numbers_of(PairIs<Hs>()), ...);
+      (numbers_of(Constant<Hs>()), ...);
       for (int k = 0; k < 4 && wide_step * t + k < depth; ++k) {
         const std::int64_t at = (wide_step * t + k) * stride + c;
         const auto f = [&](int h, int w, auto v, auto how) __attribute__((always_inline)) {

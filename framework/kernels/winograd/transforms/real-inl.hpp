@@ -8,7 +8,7 @@
 // Dimensions nest: 64 products for 8 outputs instead of 216. The gradient with respect to w is the transpose:
 //   dw = G' [(B' x) * (A dy)],   A dy = (g0, g0 + g1, g0 - g1, -g1).
 // Long tiles take 6 products for 4 outputs along D, 96 for 16 outputs in three dimensions, with polynomials at 0, +-a,
-// +-b and infinity (RealPoints). That is 1.33 times fewer than F(2, 3), with 1.6 times its error.
+// +-b and infinity (real_points). That is 1.33 times fewer than F(2, 3), with 1.6 times its error.
 //
 // Lanes run over channels. A slice is one point along H. Its two planes are combined while they are loaded, W is
 // transformed in registers, and along D a tile reuses two of the four columns of the previous tile. So a transform
@@ -56,10 +56,10 @@ constexpr int outputs_of(int points) { return points == 1 ? 1 : points - 2; }
 
 /// The points of long tiles are 0, infinity, +-a and +-b. Of all pairs of multiples of 1/16 these give the smallest
 /// error, two thirds of that of 1 and 2. Their squares and products are exact in a float.
-struct RealPoints {
-  static constexpr double a = 0.6875, b = 1.5, aa = a * a, bb = b * b;
-  static constexpr double of_zero = 1 / (aa * bb), of_a = 0.5 / (aa * (aa - bb)), of_b = 0.5 / (bb * (bb - aa));
-};
+namespace real_points {
+constexpr double a = 0.6875, b = 1.5, aa = a * a, bb = b * b;
+constexpr double of_zero = 1 / (aa * bb), of_a = 0.5 / (aa * (aa - bb)), of_b = 0.5 / (bb * (bb - aa));
+}  // namespace real_points
 
 template <class T>
 inline __attribute__((always_inline)) typename Simd<T>::V constant(double a) {
@@ -69,7 +69,7 @@ inline __attribute__((always_inline)) typename Simd<T>::V constant(double a) {
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void input_points(const V (&x)[P], V (&v)[P]) {
   using S = Simd<T>;
-  using L = RealPoints;
+  namespace L = real_points;
   if constexpr (P == 1) {
     v[0] = x[0];
   } else if constexpr (P == 4) {
@@ -94,7 +94,7 @@ inline __attribute__((always_inline)) void input_points(const V (&x)[P], V (&v)[
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void gradient_points(const V (&g)[outputs_of(P)], V (&e)[P]) {
   using S = Simd<T>;
-  using L = RealPoints;
+  namespace L = real_points;
   e[0] = g[0];
   if constexpr (P == 4) {
     e[1] = g[0] + g[1];
@@ -116,7 +116,7 @@ inline __attribute__((always_inline)) void gradient_points(const V (&g)[outputs_
 template <class T, int P, class V>
 inline __attribute__((always_inline)) void output_points(const V (&m)[P], V (&y)[outputs_of(P)]) {
   using S = Simd<T>;
-  using L = RealPoints;
+  namespace L = real_points;
   if constexpr (P == 1) {
     y[0] = m[0];
   } else if constexpr (P == 4) {
@@ -135,49 +135,30 @@ inline __attribute__((always_inline)) void output_points(const V (&m)[P], V (&y)
 
 const double zeros[64] = {};  // rows outside of the volume are read from here
 
-/// The rows of a slice if all are inside of the volume: they are at equal distances.
-template <class T, int Rows>
-struct InsideRows {
-  const T *first_a, *first_b;
-  std::int64_t row;
-  explicit InsideRows(const InputTransformArgs<T>& g)
-      : first_a(g.rows[0][0]), first_b(g.rows[1][0]), row(Rows == 1 ? 0 : g.rows[0][1] - g.rows[0][0]) {}
-  const T* a(int r, std::int64_t at) const { return first_a + at + r * row; }
-  const T* b(int r, std::int64_t at) const { return first_b + at + r * row; }
-  static bool all(const InputTransformArgs<T>& g) {
-    bool inside = true;
-    for (int r = 0; r < Rows; ++r) inside = inside && g.rows[0][r] != nullptr && g.rows[1][r] != nullptr;
-    return inside;
-  }
-};
-
-/// The rows of a slice otherwise. Rows outside read `zeros`, and a mask sets their offsets to 0.
-template <class T, int Rows>
-struct AnyRows {
-  const T *rows_a[Rows], *rows_b[Rows];
-  std::int64_t in_a[Rows], in_b[Rows];
-  explicit AnyRows(const InputTransformArgs<T>& g) {
-    const T* const zero = reinterpret_cast<const T*>(zeros);
-    for (int r = 0; r < Rows; ++r) {
-      rows_a[r] = g.rows[0][r] != nullptr ? g.rows[0][r] : zero;
-      rows_b[r] = g.rows[1][r] != nullptr ? g.rows[1][r] : zero;
-      in_a[r] = g.rows[0][r] != nullptr ? -1 : 0;
-      in_b[r] = g.rows[1][r] != nullptr ? -1 : 0;
-    }
-  }
-  const T* a(int r, std::int64_t at) const { return rows_a[r] + (at & in_a[r]); }
-  const T* b(int r, std::int64_t at) const { return rows_b[r] + (at & in_b[r]); }
-};
-
-/// The columns of a slice: at depth d each row is a + sign * b; zero if d is outside of the row.
-template <class T, class Planes, bool Masked>
+/// The columns of a slice: at depth d each row is a + sign * b; zero if d is outside of the row. Rows that are all
+/// inside of the volume (`Inside`) are at equal distances. Otherwise rows outside read `zeros`, and a mask sets their
+/// offsets to 0.
+template <class T, int Rows, bool Inside, bool Masked>
 struct Columns {
   using S = Simd<T>;
-  const Planes planes;
+  static constexpr int kept = Inside ? 1 : Rows;
+  const T *a[kept], *b[kept];
+  std::int64_t offset_a[kept], offset_b[kept];  ///< the distance between rows, or masks
   const Channels<T, Masked> io;
   const std::int64_t depth, stride, channel;
   const typename S::V sign;
-  template <int Rows>
+
+  Columns(const InputTransformArgs<T>& g, std::int64_t c, const Channels<T, Masked>& channels)
+      : io(channels), depth(g.depth), stride(g.stride), channel(c), sign(S::set1(g.sign)) {
+    const T* const zero = reinterpret_cast<const T*>(zeros);
+    const std::int64_t row = Inside && Rows > 1 ? g.rows[0][1] - g.rows[0][0] : 0;
+    for (int r = 0; r < kept; ++r) {
+      a[r] = Inside || g.rows[0][r] != nullptr ? g.rows[0][r] : zero;
+      b[r] = Inside || g.rows[1][r] != nullptr ? g.rows[1][r] : zero;
+      offset_a[r] = Inside ? row : g.rows[0][r] != nullptr ? -1 : 0;
+      offset_b[r] = Inside ? row : g.rows[1][r] != nullptr ? -1 : 0;
+    }
+  }
   __attribute__((always_inline)) void load(std::int64_t d, typename S::V (&x)[Rows]) const {
     if (d < 0 || d >= depth) {
 #pragma GCC unroll 6
@@ -186,22 +167,24 @@ struct Columns {
     }
     const std::int64_t at = d * stride + channel;
 #pragma GCC unroll 6
-    for (int r = 0; r < Rows; ++r) x[r] = S::fma(sign, io.load(planes.b(r, at)), io.load(planes.a(r, at)));
+    for (int r = 0; r < Rows; ++r) {
+      const T* const at_a = Inside ? a[0] + at + r * offset_a[0] : a[r] + (at & offset_a[r]);
+      const T* const at_b = Inside ? b[0] + at + r * offset_a[0] : b[r] + (at & offset_b[r]);
+      x[r] = S::fma(sign, io.load(at_b), io.load(at_a));
+    }
   }
 };
 
-/// f(Columns, channel) for each vector of channels. Masked vectors use AnyRows also inside of the volume, because every
-/// kind of Columns is compiled for every transform.
+/// f(Columns, channel) for each vector of channels. Masked vectors use masked rows also inside of the volume, because
+/// every kind of Columns is compiled for every transform.
 template <class T, int Rows, class F>
 inline void each_columns(const InputTransformArgs<T>& g, const F& f) {
-  const bool inside = InsideRows<T, Rows>::all(g);
+  bool inside = true;
+  for (int r = 0; r < Rows; ++r) inside = inside && g.rows[0][r] != nullptr && g.rows[1][r] != nullptr;
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
-    const auto with = [&](auto planes) {
-      f(Columns<T, decltype(planes), io.masked>{planes, io, g.depth, g.stride, c, Simd<T>::set1(g.sign)}, c);
-    };
     if constexpr (!io.masked)
-      if (inside) return with(InsideRows<T, Rows>(g));
-    with(AnyRows<T, Rows>(g));
+      if (inside) return f(Columns<T, Rows, true, false>(g, c, io), c);
+    f(Columns<T, Rows, false, io.masked>(g, c, io), c);
   });
 }
 
@@ -288,10 +271,6 @@ void winograd_gradient(const InputTransformArgs<T>& g) {
 /// How a slice changes the outputs of a tile's first and second plane (the rows of A' along H). The first term of an
 /// output is written, not added.
 enum class StoreMode { nothing, set, add, subtract };
-template <StoreMode I>
-struct OutputMode {
-  static constexpr StoreMode value = I;
-};
 constexpr StoreMode into[5][2] = {{StoreMode::set, StoreMode::nothing},  // no transform along H
                                   {StoreMode::set, StoreMode::nothing},
                                   {StoreMode::add, StoreMode::set},

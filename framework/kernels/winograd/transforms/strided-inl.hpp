@@ -24,40 +24,35 @@
 namespace vg::kernels {
 namespace {
 
-/// The input transform along an axis, of x: `points` values from `size` elements get(0) ...; the next tile is `step`
-/// elements further.
-struct StridedInput {
-  static constexpr int size = 5, points = 5, step = 4;
-  template <int P, class V, class Get>
-  static inline __attribute__((always_inline)) V point(const Get& get) {
-    if constexpr (P == 0) return get(0) - get(2);
-    if constexpr (P == 1) return get(2);
-    if constexpr (P == 2) return get(4) - get(2);
-    if constexpr (P == 3) return get(1);
-    if constexpr (P == 4) return get(3);
-  }
+/// A transform along an axis, from `from` to `to` numbers: number i becomes element a[i] or, if b[i] >= 0, the sum or
+/// difference of elements a[i] and b[i]. Consecutive tiles of inputs are `step` elements apart.
+struct AxisSums {
+  int from, to, step;
+  bool subtract;
+  int a[5], b[5];
 };
-/// The transform of dy in grad_weight.
-struct StridedGradient {
-  static constexpr int size = 2, points = 3, step = 2;
-  template <int P, class V, class Get>
-  static inline __attribute__((always_inline)) V point(const Get& get) {
-    if constexpr (P == 0) return get(0);
-    if constexpr (P == 1) return get(0) + get(1);
-    if constexpr (P == 2) return get(1);
-  }
-};
-/// The transform of dy in backward-data, that is, of an input with dilation 2.
-struct DilatedInput {
-  static constexpr int size = 3, points = 4, step = 2;
-  template <int P, class V, class Get>
-  static inline __attribute__((always_inline)) V point(const Get& get) {
-    if constexpr (P == 0) return get(0) - get(1);
-    if constexpr (P == 1) return get(1);
-    if constexpr (P == 2) return get(2) - get(1);
-    if constexpr (P == 3) return get(2);
-  }
-};
+// of x; of dy in grad_weight; and of dy in backward-data, that is, of an input with dilation 2
+constexpr AxisSums strided_input = {5, 5, 4, true, {0, 2, 4, 1, 3}, {2, -1, 2, -1, -1}};
+constexpr AxisSums strided_gradient = {2, 3, 2, false, {0, 0, 1}, {-1, 1, -1}};
+constexpr AxisSums dilated_input = {3, 4, 2, true, {0, 1, 2, 2}, {1, -1, 1, -1}};
+// the inverse transforms: from products to outputs
+constexpr AxisSums strided_outputs = {3, 2, 0, false, {0, 1}, {1, 2}};
+constexpr AxisSums dilated_outputs = {5, 4, 0, false, {0, 3, 1, 4}, {1, -1, 2, -1}};
+// of weights: from taps to points and the transpose
+constexpr AxisSums strided_weight_points = {3, 4, 0, false, {0, 0, 2, 1}, {-1, 2, -1, -1}};
+constexpr AxisSums strided_weight_taps = {4, 3, 0, false, {0, 3, 1}, {1, -1, 2}};
+
+/// Number I of the transform; get(i) returns element i.
+template <const AxisSums& Axis, int I, class Get>
+inline __attribute__((always_inline)) auto number(const Get& get) {
+  constexpr int a = Axis.a[I], b = Axis.b[I];
+  if constexpr (b < 0)
+    return get(a);
+  else if constexpr (Axis.subtract)
+    return get(a) - get(b);
+  else
+    return get(a) + get(b);
+}
 
 /// f(Int<0>()), f(Int<1>()) ... f(Int<N - 1>()).
 template <int N, class F>
@@ -68,12 +63,19 @@ inline __attribute__((always_inline)) void each_constant(const F& f) {
   }
 }
 
+template <const AxisSums& Axis, class V>
+inline __attribute__((always_inline)) void transform(const V (&in)[Axis.from], V (&out)[Axis.to]) {
+  each_constant<Axis.to>([&](auto i) __attribute__((always_inline)) {
+    out[i.value] = number<Axis, i.value>([&](int k) __attribute__((always_inline)) { return in[k]; });
+  });
+}
+
 /// Transforms the tiles of a run at point H along H and all points along W and D.
-template <class Axis, int H, bool Inside, class T, class Io>
+template <const AxisSums& Axis, int H, bool Inside, class T, class Io>
 __attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std::int64_t c, T* to, const Io& io) {
   using S = Simd<T>;
   using V = typename S::V;
-  constexpr int size = Axis::size, points = Axis::points, step = Axis::step, kept = size > step ? size - step : 0;
+  constexpr int size = Axis.from, points = Axis.to, step = Axis.step, kept = size > step ? size - step : 0;
   const std::int64_t depth = g.depth, stride = g.stride, point_stride = g.point_stride;
   const T* rows[size][size];
   for (int h = 0; h < size; ++h)
@@ -89,12 +91,10 @@ __attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std
     V x[size];
 #pragma GCC unroll 5
     for (int w = 0; w < size; ++w)
-      x[w] = Axis::template point<H, V>([&](int h) __attribute__((always_inline)) {
+      x[w] = number<Axis, H>([&](int h) __attribute__((always_inline)) {
         return Inside || rows[h][w] != nullptr ? io.load(rows[h][w] + at) : S::zero();
       });
-    each_constant<points>([&](auto w) __attribute__((always_inline)) {
-      q[k][w.value] = Axis::template point<w.value, V>([&](int r) __attribute__((always_inline)) { return x[r]; });
-    });
+    transform<Axis>(x, q[k]);
   };
   std::int64_t d = g.first;
 #pragma GCC unroll 5
@@ -105,7 +105,7 @@ __attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std
     each_constant<points>([&](auto w) __attribute__((always_inline)) {
       each_constant<points>([&](auto k) __attribute__((always_inline)) {
         S::store(to + (w.value * points + k.value) * point_stride,
-                 Axis::template point<k.value, V>([&](int i) __attribute__((always_inline)) { return q[i][w.value]; }));
+                 number<Axis, k.value>([&](int i) __attribute__((always_inline)) { return q[i][w.value]; }));
       });
     });
 #pragma GCC unroll 5
@@ -116,71 +116,51 @@ __attribute__((noinline)) void strided_plane(const InputTransformArgs<T>& g, std
 }
 
 /// Transforms a run; with n points along each axis, point (h, w, d) has the number (h * n + w) * n + d.
-template <class Axis, class T>
+template <const AxisSums& Axis, class T>
 void strided_points(const InputTransformArgs<T>& g) {
   bool inside = true;
-  for (int h = 0; h < Axis::size; ++h)
-    for (int w = 0; w < Axis::size; ++w) inside = inside && g.rows[h][w] != nullptr;
+  for (int h = 0; h < Axis.from; ++h)
+    for (int w = 0; w < Axis.from; ++w) inside = inside && g.rows[h][w] != nullptr;
   each_vector<T>(g.channels, [&](std::int64_t c, auto io) {
     T* to = g.to + c;
-    each_constant<Axis::points>([&](auto h) {
+    each_constant<Axis.to>([&](auto h) {
       if (!io.masked && inside)  // as in each_columns
         strided_plane<Axis, h.value, !io.masked>(g, c, to, io);
       else
         strided_plane<Axis, h.value, false>(g, c, to, io);
-      to += Axis::points * Axis::points * g.point_stride;
+      to += Axis.to * Axis.to * g.point_stride;
     });
   });
 }
 
-/// The inverse transform along an axis: `outputs` outputs from `points` values.
-struct StridedOutput {
-  static constexpr int points = 3, outputs = 2;
-  template <class V>
-  static inline __attribute__((always_inline)) void apply(const V (&m)[points], V (&y)[outputs]) {
-    y[0] = m[0] + m[1];
-    y[1] = m[1] + m[2];
-  }
-};
-struct DilatedOutput {
-  static constexpr int points = 5, outputs = 4;
-  template <class V>
-  static inline __attribute__((always_inline)) void apply(const V (&m)[points], V (&y)[outputs]) {
-    y[0] = m[0] + m[1];
-    y[1] = m[3];
-    y[2] = m[1] + m[2];
-    y[3] = m[4];
-  }
-};
-
 /// The outputs along W and D of a tile at one point along H.
-template <class Axis, class T, class V>
+template <const AxisSums& Axis, class T, class V>
 inline __attribute__((always_inline)) void strided_outputs_of(const T* m, std::int64_t point_stride,
-                                                              V (&y)[Axis::outputs][Axis::outputs]) {
-  constexpr int points = Axis::points, outputs = Axis::outputs;
+                                                              V (&y)[Axis.to][Axis.to]) {
+  constexpr int points = Axis.from, outputs = Axis.to;
   V by_d[outputs][points];
 #pragma GCC unroll 5
   for (int w = 0; w < points; ++w) {
     V v[points], out[outputs];
 #pragma GCC unroll 5
     for (int d = 0; d < points; ++d) v[d] = Simd<T>::load(m + (w * points + d) * point_stride);
-    Axis::apply(v, out);
+    transform<Axis>(v, out);
 #pragma GCC unroll 4
     for (int d = 0; d < outputs; ++d) by_d[d][w] = out[d];
   }
 #pragma GCC unroll 4
   for (int d = 0; d < outputs; ++d) {
     V out[outputs];
-    Axis::apply(by_d[d], out);
+    transform<Axis>(by_d[d], out);
 #pragma GCC unroll 4
     for (int w = 0; w < outputs; ++w) y[w][d] = out[w];
   }
 }
 
-template <class Axis, class T>
+template <const AxisSums& Axis, class T>
 void strided_output(const OutputTransformArgs<T>& g) {
   using V = typename Simd<T>::V;
-  constexpr int points = Axis::points, outputs = Axis::outputs;
+  constexpr int points = Axis.from, outputs = Axis.to;
   const std::int64_t point_stride = g.point_stride, depth = g.depth, stride = g.stride;
   const bool stream = g.stream && can_stream && Simd<T>::lanes * sizeof(T) == 64;
   T* rows[outputs][outputs];
@@ -199,7 +179,7 @@ void strided_output(const OutputTransformArgs<T>& g) {
           V m[points], y[outputs];
 #pragma GCC unroll 5
           for (int h = 0; h < points; ++h) m[h] = planes[h][w][d];
-          Axis::apply(m, y);
+          transform<Axis>(m, y);
           const std::int64_t at = (first + d) * stride + c;
 #pragma GCC unroll 4
           for (int h = 0; h < outputs; ++h)
@@ -216,43 +196,30 @@ void strided_output(const OutputTransformArgs<T>& g) {
 
 // ---- weights ------------------------------------------------------------------------------------------------------
 
-template <class V>
-inline __attribute__((always_inline)) void strided_weight_points(const V (&w)[3], V (&u)[4]) {
-  u[0] = w[0];
-  u[1] = w[0] + w[2];
-  u[2] = w[2];
-  u[3] = w[1];
-}
-template <class V>
-inline __attribute__((always_inline)) void strided_weight_taps(const V (&u)[4], V (&w)[3]) {
-  w[0] = u[0] + u[1];
-  w[1] = u[3];
-  w[2] = u[1] + u[2];
-}
-
-/// Applies `axis`, From numbers to To numbers, along all three axes: from get(i), i < From^3, to put(i, v), i < To^3.
-template <int From, int To, class V, class Axis, class Get, class Put>
-inline void nested(const Axis& axis, const Get& get, const Put& put) {
-  V by_d[From][From][To], by_w[From][To][To];
-  for (int h = 0; h < From; ++h)
-    for (int w = 0; w < From; ++w) {
-      V v[From];
-      for (int d = 0; d < From; ++d) v[d] = get((h * From + w) * From + d);
-      axis(v, by_d[h][w]);
+/// Transforms along all three axes, from get(i), i < from^3, to put(i, v), i < to^3.
+template <const AxisSums& Axis, class V, class Get, class Put>
+inline void nested(const Get& get, const Put& put) {
+  constexpr int from = Axis.from, to = Axis.to;
+  V by_d[from][from][to], by_w[from][to][to];
+  for (int h = 0; h < from; ++h)
+    for (int w = 0; w < from; ++w) {
+      V v[from];
+      for (int d = 0; d < from; ++d) v[d] = get((h * from + w) * from + d);
+      transform<Axis>(v, by_d[h][w]);
     }
-  for (int h = 0; h < From; ++h)
-    for (int d = 0; d < To; ++d) {
-      V v[From], out[To];
-      for (int w = 0; w < From; ++w) v[w] = by_d[h][w][d];
-      axis(v, out);
-      for (int w = 0; w < To; ++w) by_w[h][w][d] = out[w];
+  for (int h = 0; h < from; ++h)
+    for (int d = 0; d < to; ++d) {
+      V v[from], out[to];
+      for (int w = 0; w < from; ++w) v[w] = by_d[h][w][d];
+      transform<Axis>(v, out);
+      for (int w = 0; w < to; ++w) by_w[h][w][d] = out[w];
     }
-  for (int w = 0; w < To; ++w)
-    for (int d = 0; d < To; ++d) {
-      V v[From], out[To];
-      for (int h = 0; h < From; ++h) v[h] = by_w[h][w][d];
-      axis(v, out);
-      for (int h = 0; h < To; ++h) put((h * To + w) * To + d, out[h]);
+  for (int w = 0; w < to; ++w)
+    for (int d = 0; d < to; ++d) {
+      V v[from], out[to];
+      for (int h = 0; h < from; ++h) v[h] = by_w[h][w][d];
+      transform<Axis>(v, out);
+      for (int h = 0; h < to; ++h) put((h * to + w) * to + d, out[h]);
     }
 }
 
@@ -266,12 +233,12 @@ void strided_weights(const WeightTransformArgs<T, const T>& a) {
       const std::int64_t n = a.channels - c;
       const T* const w = a.w + r * a.row_stride + c;
       T* const u = a.u + r * a.u_stride + c;
-      nested<3, 4, V>([](const V(&v)[3], V(&out)[4]) { strided_weight_points(v, out); },
-                      [&](int tap) {
-                        const T* const at = w + tap * a.tap_stride;
-                        return n >= S::lanes ? S::load(at) : n > 0 ? S::load_first(at, n) : S::zero();
-                      },
-                      [&](int point, V v) { S::store(u + point * a.point_stride, v); });
+      nested<strided_weight_points, V>(
+          [&](int tap) {
+            const T* const at = w + tap * a.tap_stride;
+            return n >= S::lanes ? S::load(at) : n > 0 ? S::load_first(at, n) : S::zero();
+          },
+          [&](int point, V v) { S::store(u + point * a.point_stride, v); });
     }
 }
 
@@ -284,9 +251,8 @@ void strided_taps(const WeightTransformArgs<const T, T>& a) {
     each_vector<T>(a.channels, [&](std::int64_t c, auto io) {
       const T* const u = a.u + r * a.u_stride + c;
       T* const w = a.w + r * a.row_stride + c;
-      nested<4, 3, V>([](const V(&v)[4], V(&out)[3]) { strided_weight_taps(v, out); },
-                      [&](int point) { return S::load(u + point * a.point_stride); },
-                      [&](int tap, V v) { io.store(w + tap * a.tap_stride, v); });
+      nested<strided_weight_taps, V>([&](int point) { return S::load(u + point * a.point_stride); },
+                                     [&](int tap, V v) { io.store(w + tap * a.tap_stride, v); });
     });
 }
 

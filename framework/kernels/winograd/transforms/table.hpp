@@ -6,10 +6,32 @@
 
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 
 #include "voxgrad/framework/kernels/common/typed_tables.hpp"
 
 namespace vg::kernels {
+
+/// The slices of wide tiles: three pairs of points along H times three along W. The last pair of each axis is complex.
+namespace wide {
+
+constexpr int slices = 9;
+constexpr int slices_per_stage = 3;  ///< slices of one pair along H
+
+constexpr bool is_complex_along_h(int slice) { return slice >= 6; }
+constexpr bool is_complex_along_w(int slice) { return slice % 3 == 2; }
+
+/// Points of a slice that is real along H and W, and of one that is complex along H, W or both.
+constexpr int real_points = 4 * 7, complex_points = 6 * 6;
+constexpr int points_of(int slice) {
+  return is_complex_along_h(slice) || is_complex_along_w(slice) ? complex_points : real_points;
+}
+/// Number of sums that fused products store for a slice with so many points.
+constexpr int sums_of(int points) { return points == real_points ? 16 : 24; }
+/// Numbers per slice of a gradient before the transform along D, which the fused products of grad_weight do.
+constexpr int numbers = 16;
+
+}  // namespace wide
 
 /// Transforms a run of tiles, adjacent along D, in one slice (one point along H). The transform along H is plane 0 +
 /// sign * plane 1; for wide tiles the planes are those of the tile itself. A tile of x has as many elements along W and
@@ -30,7 +52,7 @@ struct InputTransformArgs {
 };
 
 /// Bounds on how far apart the outputs of a block's tiles are. The output transforms compute them at no cost, from
-/// single channels of a few outputs (uneven.hpp).
+/// single channels of a few outputs (checks.hpp).
 template <class T>
 struct WinogradLevels {
   T most = 0;                                    ///< the largest sum of squares of one channel's outputs in a tile
@@ -50,11 +72,11 @@ struct OutputTransformArgs {
   std::int64_t depth;  ///< number of outputs along D that exist from there on
   std::int64_t first;  ///< stride 2: depth in y[h][w] of the first tile's first output, which may be outside
   std::int64_t stride;
-  int slice;   ///< 0, 1, 2, 3 in this order, as the first slice of each output overwrites it; -1: the only slice
-               ///< (no transform along H). For wide tiles the first slice of the stage: 0, then 3, 6.
-  int slices;  ///< for wide tiles, those of the stage: 3, or 9 if all; 2 without complex points along W
-  bool last;   ///< for wide tiles: whether this stage completes the outputs
-  bool stream;                ///< stride 2: non-temporal stores if a vector is a cache line; voxels are whole lines
+  int slice;    ///< 0, 1, 2, 3 in this order, as the first slice of each output overwrites it; -1: the only slice
+                ///< (no transform along H). For wide tiles the first slice of the stage: 0, then 3, 6.
+  int slices;   ///< for wide tiles, those of the stage: 3, or 9 if all; 2 without complex points along W
+  bool last;    ///< for wide tiles: whether this stage completes the outputs
+  bool stream;  ///< stride 2: non-temporal stores if a vector is a cache line; voxels are whole lines
   WinogradLevels<T>* levels;  ///< for long and wide tiles: the complete outputs update these bounds
 };
 
@@ -68,87 +90,47 @@ struct WeightTransformArgs {
   T* u;
   std::int64_t point_stride, u_stride;
   std::int64_t width;  ///< elements of a row of u that are written (zeros from `channels` on), whole vectors
-  int points[3];       ///< along each axis
   int slice;           ///< as in OutputTransformArgs; for wide tiles the first slice
   int slices;          ///< for wide tiles: number of slices; their points follow each other
 };
 
-/// The products at one point: m[t][g * out + c] = sum over k of v[t][g * in + k] * u[k][g * out + c].
-template <class T>
-struct GroupedProductArgs {
-  const T* v;  ///< tile t at v + t * v_ld
-  std::int64_t v_ld;
-  const T* u;  ///< input channel k of a group at u + k * u_ld; a vector after the last column may be read
-  std::int64_t u_ld;
-  T* m;
-  std::int64_t m_ld;
-  std::int64_t tiles, groups, in, out;  ///< in, out: channels per group
-};
-
-/// Memory to prefetch during products: some rows, with `lines` cache lines in all.
+/// A row to prefetch during products.
 struct PrefetchRange {
   const char *begin, *end;
 };
-struct PrefetchRanges {
-  const PrefetchRange *begin, *end;
-  std::int64_t lines;
-};
 
-/// The fused products of all tiles in one slice of wide tiles, which are summed before they are stored. Slices that are
-/// real along H and W sum the seven points of a real number to four values; other slices sum the six points of each
-/// PointPair along D of a complex number to four values (complex_products-inl.hpp). Point p, tile t at v + p * v_point
-/// + t * v_ld; sum j, tile t at m + j * m_point + t * m_ld. Groups: see GroupedProductArgs.
-template <class T>
-struct FusedProductArgs {
-  std::int64_t points;  ///< 4 * 7 or 6 * 6
-  const T* v;
-  std::int64_t v_point, v_ld;
-  const T* u;  ///< input channel k of point p at u + p * u_point + k * u_ld; a vector after the end may be read
-  std::int64_t u_point, u_ld;
-  T* m;
-  std::int64_t m_point, m_ld;
-  std::int64_t tiles, groups, in, out;
-  PrefetchRanges prefetch;
-};
-
-/// The same for grad_weight: adds to u, or writes to u if `first`, the sums over all tiles of the points of an input
-/// times those of a gradient. The gradient is given as the 4 x 4 numbers of a slice before the transform along D:
-/// number (h, w) at depth k, tile t at g + ((2 * h + w) * 4 + k) * g_point + t * g_ld. Point p, input channel r at u +
-/// p * u_point + r * u_ld, in whole vectors of `out` channels.
-template <class T>
-struct FusedWgradArgs {
-  std::int64_t points;
-  const T* v;
-  std::int64_t v_point, v_ld;
-  const T* g;
-  std::int64_t g_point, g_ld;
-  T* u;
-  std::int64_t u_point, u_ld;
-  std::int64_t tiles, in, out;
-  bool first;
-  PrefetchRanges prefetch;
+/// The products of all tiles at the points of a slice, with the input channels of each group: m[t][g * out + c] = sum
+/// over k of v[t][g * in + k] * u[k][g * out + c]. Point p, tile t is at v + p * v_point + t * v_ld; input channel k of
+/// point p at u + p * u_point + k * u_ld. A vector after the last column of u may be read. The transpose for
+/// grad_weight has a const m and adds to u, or writes to u if `first`, the sums over all tiles.
+///
+/// Fused products of wide tiles are summed before they are stored: product j, tile t at m + j * m_point + t * m_ld. A
+/// slice that is real along H and W sums the seven points of a real number to four values; other slices sum the six
+/// points of each PointPair along D of a complex number to four values (products-inl.hpp). In the transpose, m has the
+/// 4 x 4 numbers of a gradient's slice before the transform along D: number (h, w) at depth k is (2 * h + w) * 4 + k.
+template <class U, class M>
+struct ProductArgs {
+  const std::remove_const_t<U>* v;
+  U* u;
+  M* m;
+  std::int64_t v_ld, u_ld, m_ld;
+  std::int64_t tiles, groups, in, out;  ///< in, out: channels per group; the transpose has one group
+  std::int64_t points;                  ///< fused: 4 * 7 or 6 * 6; otherwise only the first one is multiplied
+  std::int64_t v_point, u_point, m_point;
+  bool first = false;
+  const PrefetchRange *prefetch = nullptr, *prefetch_end = nullptr;  ///< for fused products
+  std::int64_t prefetch_lines = 0;                                   ///< cache lines of all these rows
 };
 
 /// The transforms of one kind of tile.
 template <class T>
 struct TileTransforms {
   void (*input)(const InputTransformArgs<T>&);
-  void (*gradient)(const InputTransformArgs<T>&);
+  void (*gradient)(const InputTransformArgs<T>&);  ///< of dy, for grad_weight
   void (*output)(const OutputTransformArgs<T>&);
-};
-
-/// The transforms of convolutions with stride 2 or input dilation 2 (strided-inl.hpp).
-template <class T>
-struct StridedTransforms {
-  /// From x to 125 points, from dy to 27 points for grad_weight, from an input with dilation 2 to 64 points.
-  void (*input)(const InputTransformArgs<T>&);
-  void (*gradient)(const InputTransformArgs<T>&);
-  void (*dilated_input)(const InputTransformArgs<T>&);
-  /// From 27 points to 8 outputs; with input dilation 2, from 125 points to 64 outputs.
-  void (*output)(const OutputTransformArgs<T>&);
-  void (*dilated_output)(const OutputTransformArgs<T>&);
-  /// From 27 taps to 64 points, and the transpose.
   void (*weights)(const WeightTransformArgs<T, const T>&);
+  /// The transpose of `weights`, for all slices at once (point p of slice s is number s * points + p): it transforms a
+  /// weight gradient from points to taps.
   void (*taps)(const WeightTransformArgs<const T, T>&);
 };
 
@@ -158,24 +140,22 @@ struct WinogradTable {
   /// Indexed by the number of points along W and D: [1, 4][1, 4, 6].
   TileTransforms<T> tiles[2][3];
   TileTransforms<T> wide;
-  StridedTransforms<T> strided;
+  /// Stride 2: from x to 125 points, from dy to 27, from 27 taps to 64, and from 27 points to 8 outputs. Input dilation
+  /// 2: from the input to 64 points and from 125 points to 64 outputs (strided-inl.hpp).
+  TileTransforms<T> strided, dilated;
   /// The transforms of tiles with so many points along H, W and D.
   const TileTransforms<T>& of_points(const int (&along)[3]) const {
     return along[0] == 6 ? wide : tiles[along[1] == 4][along[2] == 1 ? 0 : along[2] == 4 ? 1 : 2];
   }
-  void (*weights)(const WeightTransformArgs<T, const T>&);
-  /// The transpose of `weights`, for all slices at once (point p of slice s is number s * points + p): it transforms a
-  /// weight gradient from points to taps.
-  void (*taps)(const WeightTransformArgs<const T, T>&);
   /// to[r * lanes + c] = from[c * stride + r] for r < rows <= lanes, c < columns <= lanes, zero for other c.
   void (*transpose)(const T* from, std::int64_t stride, std::int64_t rows, std::int64_t columns, T* to);
   /// The largest |v[r * stride + c]| for r < rows, c < n; infinity or NaN if one is not finite.
   T (*largest)(std::int64_t rows, std::int64_t n, const T* v, std::int64_t stride);
-  void (*groups)(const GroupedProductArgs<T>&);
+  void (*groups)(const ProductArgs<const T, T>&);
   /// Fused products and their transpose. Null if there are too few registers; products of wide tiles are then stored
   /// point by point.
-  void (*fold)(const FusedProductArgs<T>&);
-  void (*fold_sums)(const FusedWgradArgs<T>&);
+  void (*fold)(const ProductArgs<const T, T>&);
+  void (*fold_sums)(const ProductArgs<T, const T>&);
   /// Copies n elements, whole cache lines, with non-temporal stores; call stream_end before other code reads them.
   void (*stream)(std::int64_t n, const T* from, T* to);
   void (*stream_end)();

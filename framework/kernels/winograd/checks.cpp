@@ -1,8 +1,10 @@
-#include "voxgrad/framework/kernels/winograd/uneven.hpp"
+#include "voxgrad/framework/kernels/winograd/checks.hpp"
 
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <optional>
+#include <tuple>
 #include <vector>
 
 #include "voxgrad/framework/base/memory.hpp"
@@ -12,6 +14,8 @@
 namespace vg::kernels::winograd {
 
 using std::int64_t;
+
+// ---- data passes ------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -23,16 +27,13 @@ constexpr double largest_ratio = 64;
 /// ordinary output.
 constexpr double ordinary = 128;
 
-int64_t tile_outputs(const Tiling& tiling) {
-  return tiling.points().step(0) * tiling.points().step(1) * tiling.points().step(2);
-}
-
 /// f(tile of the block, output of the tile, address of its channels in a tensor, number of these channels, number of
 /// channels in the tensors before) for all outputs that exist.
 template <class T, class F>
 void each_output(const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y, const F& f) {
-  const int64_t step_h = tiling.points().step(0), step_w = tiling.points().step(1), step_d = tiling.points().step(2);
-  y.each_side(block, 0, [&](const OutputTransformArgs<T>& g, int64_t run, int64_t before) {
+  const int64_t step_h = tiling.scheme().outputs[0], step_w = tiling.scheme().outputs[1],
+                step_d = tiling.scheme().outputs[2];
+  y.each_run(block, 0, [&](const OutputTransformArgs<T>& g, int64_t run, int64_t before) {
     const int64_t depth = std::min(g.depth, block.depth_tiles * step_d);
     for (int64_t h = 0; h < step_h; ++h)
       for (int64_t w = 0; w < step_w; ++w)
@@ -55,7 +56,7 @@ class OutputLevels {
  public:
   OutputLevels(const Conv3dProblem& p, const Tiling& tiling, const Tiling::Block& block, BlockOutputs<T>& y)
       : groups_(p.groups),
-        outputs_(tile_outputs(tiling)),
+        outputs_(tiling.scheme().tile_outputs()),
         levels_(static_cast<std::size_t>(block.tiles() * groups_ * outputs_), none) {
     const int64_t of_group = p.out_channels / p.groups;
     each_output(tiling, block, y, [&](int64_t tile, int64_t output, const T* at, int64_t channels, int64_t before) {
@@ -67,22 +68,21 @@ class OutputLevels {
       }
     });
   }
-  std::size_t index(int64_t tile, int64_t group, int64_t output) const {
-    return static_cast<std::size_t>((tile * groups_ + group) * outputs_ + output);
-  }
-  T most(int64_t tile, int64_t group) const {
+  /// Whether an output of the tile is not finite, or one that is not ignored is far below the largest.
+  template <class Ignored>
+  bool is_uneven(int64_t tile, int64_t group, const Ignored& ignored) const {
     const T* const level = levels_.data() + index(tile, group, 0);
-    return *std::max_element(level, level + outputs_);
-  }
-  /// f(output) for all outputs that are far below `most`.
-  template <class F>
-  void each_low(int64_t tile, int64_t group, T most, const F& f) const {
-    const T* const level = levels_.data() + index(tile, group, 0);
-    for (int64_t i = 0; i < outputs_; ++i)
-      if (most > T(largest_ratio) * level[i] && level[i] != none) f(i);
+    const T most = *std::max_element(level, level + outputs_);
+    bool uneven = !std::isfinite(most);
+    for (int64_t i = 0; i < outputs_ && !uneven; ++i)
+      uneven = most > T(largest_ratio) * level[i] && level[i] != none && !ignored(i);
+    return uneven;
   }
 
  private:
+  std::size_t index(int64_t tile, int64_t group, int64_t output) const {
+    return static_cast<std::size_t>((tile * groups_ + group) * outputs_ + output);
+  }
   static constexpr T none = -1;
   int64_t groups_, outputs_;
   std::vector<T> levels_;
@@ -93,7 +93,7 @@ Conv3dProblem problem_of_tiles(const Conv3dProblem& p, const Tiling& tiling, int
   Conv3dProblem q = p;
   q.batch = tiles;
   for (int a = 0; a < 3; ++a) {
-    q.out_size[a] = tiling.points().step(a);
+    q.out_size[a] = tiling.scheme().outputs[a];
     q.in_size[a] = q.out_size[a] + q.kernel_size[a] - 1;
     q.pad[a] = 0;
     q.rhs_dilation[a] = 1;
@@ -116,7 +116,7 @@ class ZeroInputs {
 
   /// Selects the tile for each().
   void move_to(int64_t tile) {
-    std::fill(known_.begin(), known_.end(), Known::nothing);
+    std::fill(known_.begin(), known_.end(), std::nullopt);
     parts_.clear();
     for_each_source(x_, [&](const T* data, int64_t channels, int64_t) {
       parts_.push_back(tiling_.all_inputs(block_, block_.run_begin + tile / block_.depth_tiles, data, channels));
@@ -135,8 +135,6 @@ class ZeroInputs {
   }
 
  private:
-  enum class Known : char { nothing, zero, other };
-
   /// The same for the outputs from `first` to first + k - 1 along each axis.
   template <class F>
   void each_of(int64_t group, const std::array<int64_t, 3>& first, const F& f) {
@@ -154,10 +152,10 @@ class ZeroInputs {
     return true;
   }
   bool is_zero(int64_t group, int64_t h, int64_t w, int64_t d) {
-    Known& known =
+    std::optional<bool>& known =
         known_[static_cast<std::size_t>(((group * q_.in_size[0] + h) * q_.in_size[1] + w) * q_.in_size[2] + d)];
-    if (known == Known::nothing) known = reads_zero(group, h, w, first_ + d) ? Known::zero : Known::other;
-    return known == Known::zero;
+    if (!known) known = reads_zero(group, h, w, first_ + d);
+    return *known;
   }
   bool reads_zero(int64_t group, int64_t h, int64_t w, int64_t depth) const {
     for (const InputTransformArgs<T>& g : parts_) {
@@ -176,7 +174,7 @@ class ZeroInputs {
   const Tiling& tiling_;
   const Tiling::Block& block_;
   const ConcatView<const T>& x_;
-  std::vector<Known> known_;
+  std::vector<std::optional<bool>> known_;  // whether a voxel is zero
   std::vector<InputTransformArgs<T>> parts_;
   int64_t first_ = 0;
 };
@@ -229,80 +227,164 @@ T DataPassOperands<T>::ordinary() const {
   return ordinary_;
 }
 
-namespace {
-
-/// Which outputs of a block become zero, and which tiles are computed again.
-class Mending {
- public:
-  Mending(const Conv3dProblem& p, int64_t all_tiles, int64_t outputs)
-      : groups_(p.groups), outputs_(outputs), clear_(static_cast<std::size_t>(all_tiles * p.groups * outputs)) {}
-
-  std::vector<int64_t> tiles;  ///< to be computed again
-  bool any() const { return any_clear_ || !tiles.empty(); }
-  bool is_clear(int64_t tile, int64_t group, int64_t output) const { return clear_[index(tile, group, output)]; }
-  template <class T>
-  void clear(int64_t tile, ZeroInputs<T>& zeros) {
-    for (int64_t group = 0; group < groups_; ++group)
-      zeros.each(group, [&](int64_t output) { clear_[index(tile, group, output)] = any_clear_ = true; });
-  }
-  template <class T>
-  void compute_if_uneven(int64_t tile, const OutputLevels<T>& levels) {
-    bool uneven = false;
-    for (int64_t group = 0; group < groups_; ++group) {
-      const T most = levels.most(tile, group);
-      uneven = uneven || !std::isfinite(most);
-      levels.each_low(tile, group, most, [&](int64_t i) { uneven = uneven || !is_clear(tile, group, i); });
-    }
-    if (uneven) tiles.push_back(tile);
-  }
-
- private:
-  std::size_t index(int64_t tile, int64_t group, int64_t output) const {
-    return static_cast<std::size_t>((tile * groups_ + group) * outputs_ + output);
-  }
-  int64_t groups_, outputs_;
-  std::vector<char> clear_;
-  bool any_clear_ = false;
-};
-
-}  // namespace
-
 template <class T>
 void mend_uneven_tiles(const DataPassOperands<T>& of, const Tiling& tiling, const Tiling::Block& block,
                        const WinogradLevels<T>& found, BlockOutputs<T>& y) {
   Conv3dProblem q = problem_of_tiles(of.p, tiling, 1);
-  Mending mending(q, block.tiles(), tile_outputs(tiling));
+  const int64_t outputs = tiling.scheme().tile_outputs(), of_group = q.out_channels / q.groups;
+  std::vector<char> becomes_zero(static_cast<std::size_t>(block.tiles() * q.groups * outputs));
+  const auto index = [&](int64_t tile, int64_t group, int64_t output) {
+    return static_cast<std::size_t>((tile * q.groups + group) * outputs + output);
+  };
+  bool any_zero = false;
   ZeroInputs<T> zeros(q, tiling, block, of.x);
   for (int64_t tile = 0; tile < block.tiles(); ++tile) {
     zeros.move_to(tile);
-    mending.clear(tile, zeros);
+    for (int64_t group = 0; group < q.groups; ++group)
+      zeros.each(group, [&](int64_t output) { becomes_zero[index(tile, group, output)] = any_zero = true; });
   }
+  std::vector<int64_t> uneven;  // tiles to be computed again
   if (!std::isfinite(found.total) || !(std::sqrt(found.most) <= T(ordinary) * of.ordinary())) {
     const OutputLevels<T> levels(q, tiling, block, y);
-    for (int64_t tile = 0; tile < block.tiles(); ++tile) mending.compute_if_uneven(tile, levels);
+    for (int64_t tile = 0; tile < block.tiles(); ++tile) {
+      bool is_uneven = false;
+      for (int64_t group = 0; group < q.groups; ++group)
+        is_uneven = is_uneven || levels.is_uneven(tile, group, [&](int64_t output) {
+          return becomes_zero[index(tile, group, output)] != 0;
+        });
+      if (is_uneven) uneven.push_back(tile);
+    }
   }
-  if (!mending.any()) return;
-  q.batch = static_cast<int64_t>(mending.tiles.size());
+  if (!any_zero && uneven.empty()) return;
+  q.batch = static_cast<int64_t>(uneven.size());
   memory::Scratch<T> in(q.batch * in_volume(q)), out(q.batch * out_volume(q));
   std::vector<const T*> again(static_cast<std::size_t>(block.tiles()));  // null if a tile is kept
   for (int64_t i = 0; i < q.batch; ++i) {
-    const int64_t tile = mending.tiles[static_cast<std::size_t>(i)];
+    const int64_t tile = uneven[static_cast<std::size_t>(i)];
     copy_tile(q, tiling, block, tile, of.x, in.data() + i * in_volume(q));
     again[static_cast<std::size_t>(tile)] = out.data() + i * out_volume(q);
   }
   if (q.batch > 0)
     data_pass<T>(q, WinogradTile::f2, of.transpose, single<const T>(in.data(), q.in_channels), of.w,
                  single(out.data(), q.out_channels), Epilogue<T>());
-  const int64_t of_group = q.out_channels / q.groups;
   each_output(tiling, block, y, [&](int64_t tile, int64_t output, T* to, int64_t channels, int64_t before) {
     if (const T* const all = again[static_cast<std::size_t>(tile)]; all != nullptr) {
       std::copy_n(all + output * q.out_channels + before, channels, to);
       return;
     }
     for (int64_t c = 0; c < channels; c += of_group)
-      if (mending.is_clear(tile, (before + c) / of_group, output))
+      if (becomes_zero[index(tile, (before + c) / of_group, output)] != 0)
         std::fill_n(to + c, std::min(of_group, channels - c), T(0));
   });
+}
+
+// ---- backward-weights -------------------------------------------------------------------------------------------
+
+namespace {
+
+/// The largest sum may be so many times the smallest tap. For ordinary values both have about the same size.
+constexpr double largest_excess = 8;
+/// The largest value of a voxel may be so many times that of another voxel.
+constexpr double even_voxels = 64;
+
+/// Points that together use every element of a tile, with their coefficients in the taps.
+std::vector<std::pair<int64_t, double>> shares_of(const Scheme& scheme) {
+  std::vector<std::pair<int64_t, double>> shares;
+  if (scheme.strided)
+    for (int64_t i = 0; i < scheme.w_points(); ++i) shares.emplace_back(i, 1);
+  if (scheme.strided) return shares;
+  if (scheme.has_wide_tiles()) {
+    // PointPair::plus_minus_1 and zero_inf: the pair, the number within it, its coefficient
+    const std::tuple<int, int, double> along[3] = {{0, 0, 0.25}, {1, 0, 1}, {1, 1, 1}};
+    for (const auto& [pair_h, h, share_h] : along)
+      for (const auto& [pair_w, w, share_w] : along)
+        for (const auto& [pair_d, d, share_d] : along)
+          shares.emplace_back(
+              scheme.before(wide::slices_per_stage * pair_h + pair_w) + 7 * (2 * h + w) + 2 * pair_d + d,
+              share_h * share_w * share_d);
+    return shares;
+  }
+  const auto along = [&](int axis) -> std::vector<std::pair<int64_t, double>> {
+    if (scheme.along[axis] == 1) return {{0, 1}};
+    if (scheme.along[axis] == 4) return {{0, 1}, {1, 0.5}, {3, 1}};
+    return {{0, 0.94}, {1, 0.6}, {5, 1}};  // from real_points
+  };
+  for (const auto& [h, share_h] : along(0))
+    for (const auto& [w, share_w] : along(1))
+      for (const auto& [d, share_d] : along(2))
+        shares.emplace_back((h * scheme.along[1] + w) * scheme.along[2] + d, share_h * share_w * share_d);
+  return shares;
+}
+
+/// Whether any output uses a tap along an axis, that is, the tap does not always fall on padding.
+bool is_used(const Conv3dProblem& p, int axis, int64_t tap) {
+  const int64_t before = p.pad[axis] - tap * p.rhs_dilation[axis];
+  const int64_t first = before <= 0 ? 0 : ceil_div(before, p.stride[axis]);
+  return first < p.out_size[axis] && first * p.stride[axis] - before < p.in_size[axis];
+}
+
+}  // namespace
+
+template <class T>
+bool has_even_voxels(int64_t voxels, int64_t channels, const T* v) {
+  const auto largest = current_winograd_table<T>().largest;
+  T most = 0, least = std::numeric_limits<T>::infinity();
+  for (int64_t i = 0; i < voxels; ++i) {
+    const T of_voxel = largest(1, channels, v + i * channels, channels);
+    if (!std::isfinite(of_voxel)) return false;
+    most = std::max(most, of_voxel);
+    if (of_voxel != 0) least = std::min(least, of_voxel);
+  }
+  return most == 0 || most <= T(even_voxels) * least;
+}
+
+template <class T>
+SumsCheck<T>::SumsCheck(const Conv3dProblem& p, const Scheme& scheme, int64_t tasks)
+    : shares_(shares_of(scheme)),
+      taps_(taps(p)),
+      most_sums_(static_cast<std::size_t>(tasks)),
+      most_taps_(static_cast<std::size_t>(tasks * taps_)) {
+  for (int64_t h = 0; h < p.kernel_size[0]; ++h)
+    for (int64_t w = 0; w < p.kernel_size[1]; ++w)
+      for (int64_t d = 0; d < p.kernel_size[2]; ++d)
+        is_used_.push_back(is_used(p, 0, h) && is_used(p, 1, w) && is_used(p, 2, d));
+}
+
+template <class T>
+void SumsCheck<T>::add_points(int64_t task, int64_t rows, int64_t channels, const T* u, int64_t point_stride,
+                              int64_t stride) {
+  T& most = most_sums_[static_cast<std::size_t>(task)];
+  const auto largest = current_winograd_table<T>().largest;
+  for (const auto& [point, share] : shares_) {
+    const T of_point = static_cast<T>(share) * largest(rows, channels, u + point * point_stride, stride);
+    if (!(of_point <= most) && std::isfinite(most)) most = of_point;
+  }
+}
+
+template <class T>
+void SumsCheck<T>::add_tap(int64_t task, int64_t tap, int64_t rows, int64_t channels, const T* dw, int64_t stride) {
+  T& most = most_taps_[static_cast<std::size_t>(task * taps_ + tap)];
+  const T of_rows = current_winograd_table<T>().largest(rows, channels, dw, stride);
+  if (!(of_rows <= most)) most = of_rows;
+}
+
+template <class T>
+bool SumsCheck<T>::are_even() const {
+  T sums = 0;
+  for (const T most : most_sums_) {
+    if (!std::isfinite(most)) return false;
+    sums = std::max(sums, most);
+  }
+  for (int64_t tap = 0; tap < taps_; ++tap) {
+    T most = 0;
+    for (std::size_t at = static_cast<std::size_t>(tap); at < most_taps_.size();
+         at += static_cast<std::size_t>(taps_)) {
+      if (!std::isfinite(most_taps_[at])) return false;
+      most = std::max(most, most_taps_[at]);
+    }
+    if (is_used_[static_cast<std::size_t>(tap)] && !(sums <= T(largest_excess) * most)) return false;
+  }
+  return true;
 }
 
 template class DataPassOperands<float>;
@@ -311,5 +393,9 @@ template void mend_uneven_tiles<float>(const DataPassOperands<float>&, const Til
                                        const WinogradLevels<float>&, BlockOutputs<float>&);
 template void mend_uneven_tiles<double>(const DataPassOperands<double>&, const Tiling&, const Tiling::Block&,
                                         const WinogradLevels<double>&, BlockOutputs<double>&);
+template bool has_even_voxels<float>(int64_t, int64_t, const float*);
+template bool has_even_voxels<double>(int64_t, int64_t, const double*);
+template class SumsCheck<float>;
+template class SumsCheck<double>;
 
 }  // namespace vg::kernels::winograd
