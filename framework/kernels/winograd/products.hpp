@@ -78,8 +78,20 @@ class BlockProducts {
   void multiply(const Tiling::Block& block, const std::int64_t* offsets, int slice, int slices, const T* v, T* m,
                 Prefetch& prefetch) const {
     const int before = scheme_.before(slice), points = scheme_.y_points(slice, slices);
+    // a convolution over the tiles, whose taps are subkernels or, with stride 2, the products of a point of y
     TapRun subkernels[8];
     if (!u_.in_rows()) fill_subkernel_taps(subkernels, scheme_, block, p_.in_channels, in_.ld);
+    IgemmArgs<T> a{.x = v,
+                   .w = u_.point(0),
+                   .y = m,
+                   .taps = subkernels,
+                   .tap_count = scheme_.all_subkernels(),
+                   .x_indirection = offsets,
+                   .y_indirection = offsets + block.tiles(),
+                   .positions = block.tiles(),
+                   .w_rows = u_.packed_rows(),
+                   .co_end = p_.out_channels,
+                   .batch = {1, in_.point_stride, u_.point_stride(), out_.point_stride}};
     each(slice, slices, [&](int point, int count, int value) {
       T* const to = m + value * out_.point_stride;
       const int first = point - before, done = first + count;
@@ -87,21 +99,17 @@ class BlockProducts {
       if (folded_ != nullptr) return fold(block, point, count, from, to, prefetch, done, points);
       prefetch.run(done, points);
       if (u_.in_rows()) return groups(block, point, count, from, to);
-      // a convolution over the tiles, whose taps are subkernels or, with stride 2, the products of a point of y
-      const auto* const taps = scheme_.strided ? &taps_[static_cast<std::size_t>(point)] : nullptr;
-      const std::int64_t tap_count =
-          taps != nullptr ? static_cast<std::int64_t>(taps->size()) : scheme_.all_subkernels();
-      current_table<T>().igemm({.x = from,
-                                .w = u_.point(taps != nullptr ? 0 : point),
-                                .y = to,
-                                .taps = taps != nullptr ? taps->data() : subkernels,
-                                .tap_count = tap_count,
-                                .x_indirection = offsets,
-                                .y_indirection = offsets + block.tiles(),
-                                .positions = block.tiles(),
-                                .w_rows = u_.packed_rows(),
-                                .co_end = p_.out_channels,
-                                .batch = {count, in_.point_stride, u_.point_stride(), out_.point_stride}});
+      a.y = to;
+      a.batch.count = count;
+      if (scheme_.strided) {
+        const std::vector<TapRun>& taps = taps_[static_cast<std::size_t>(point)];
+        a.taps = taps.data();
+        a.tap_count = static_cast<std::int64_t>(taps.size());
+      } else {
+        a.x = from;
+        a.w = u_.point(point);
+      }
+      current_table<T>().igemm(a);
     });
   }
 

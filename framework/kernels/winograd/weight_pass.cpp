@@ -156,9 +156,9 @@ class WeightTask {
         if (fold_ != nullptr)
           fold(block, slice, slices, is_first);
         else if (scheme_.strided && block.tiles() == tiling_.most_tiles())
-          multiply_pairs(pairs_);
+          multiply_pairs(block, pairs_);
         else if (scheme_.strided)
-          multiply_pairs(pairs_of(scheme_, block.tiles(), in_, out_));
+          multiply_pairs(block, pairs_of(scheme_, block.tiles(), in_, out_));
         else
           multiply(block, slice, slices);
         prefetch_.clear();
@@ -221,15 +221,15 @@ class WeightTask {
       e += wide::numbers * out_.point_stride;
     }
   }
-  WgradArgs<T> arguments(int64_t point, const T* v, const T* e) {
-    return {.x = v,
-            .dy = e - co_begin_,
-            .dw = u_.point(partial_, point),
+  WgradArgs<T> arguments(const Tiling::Block& block) {
+    return {.x = v_.data(),
+            .dy = e_.data() - co_begin_,
+            .dw = nullptr,
             .taps = taps_,
             .tap_count = scheme_.all_subkernels(),
             .x_indirection = v_off_.data(),
             .y_indirection = e_off_.data(),
-            .positions = 0,
+            .positions = block.tiles(),
             .dw_stride = u_.stride,
             .co_begin = co_begin_,
             .co_end = co_begin_ + channels_};
@@ -238,21 +238,20 @@ class WeightTask {
     fill_subkernel_taps(taps_, scheme_, block, p_.in_channels, in_.ld);
     fill_offsets(v_off_.data(), block.runs(), block.depth_tiles, scheme_.halo(), in_.ld);
     const int before = scheme_.before(slice), count = scheme_.points(slice, slices);
-    for (int point = 0; point < count; ++point) {
+    WgradArgs<T> a = arguments(block);
+    for (int point = 0; point < count; ++point, a.x += in_.point_stride, a.dy += out_.point_stride) {
       prefetch_.run(point + 1, count);
-      WgradArgs<T> a =
-          arguments(before + point, v_.data() + point * in_.point_stride, e_.data() + point * out_.point_stride);
-      a.positions = block.tiles();
+      a.dw = u_.point(partial_, before + point);
       current_table<T>().wgrad(a);
     }
   }
-  void multiply_pairs(const ProductPairs& pairs) {
-    const int count = scheme_.w_points();
+  void multiply_pairs(const Tiling::Block& block, const ProductPairs& pairs) {
     taps_[0] = {0, p_.in_channels, 0};
-    for (int point = 0; point < count; ++point) {
-      prefetch_.run(point + 1, count);
+    WgradArgs<T> a = arguments(block);
+    for (int point = 0; point < scheme_.w_points(); ++point) {
+      prefetch_.run(point + 1, scheme_.w_points());
       const auto& [of_x, of_dy] = pairs[static_cast<std::size_t>(point)];
-      WgradArgs<T> a = arguments(point, v_.data(), e_.data());
+      a.dw = u_.point(partial_, point);
       a.x_indirection = of_x.data();
       a.y_indirection = of_dy.data();
       a.positions = static_cast<int64_t>(of_x.size());
