@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <tuple>
 #include <utility>
 
 #include "voxgrad/framework/ops/elementwise.hpp"
@@ -105,5 +106,8 @@ struct Identity : Module {
   Variable update(Variable x) override { return x; }
   std::string kind() const override { return "Identity"; }
 };
+
+/// The layers of this header, for load_model (layers/registry/registry_table.cpp).
+using Activations = std::tuple<ReLU, LeakyReLU, GELU, ELU, Softplus, SiLU, Sigmoid, Tanh, Softmax, Identity>;
 
 }  // namespace vg

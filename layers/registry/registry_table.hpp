@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,7 +13,7 @@
 namespace vg::registry {
 
 struct LayerEntry {
-  std::string_view kind;
+  std::string kind;
   std::unique_ptr<Module> (*make)(const ModuleConfig&);
   std::vector<FieldInfo> (*fields)();  ///< the options with their defaults
 };
