@@ -108,6 +108,7 @@ Variable fused_activation(const Variable& x, const kernels::Activation& activati
 }
 
 Variable fused_sum(const Variable& a, const Variable& b) {
+  if (!lazy_op_of(a) && !lazy_op_of(b)) return {};  // most sums: the cheapest check comes first
   if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
   const auto left = absorbed(a, Op::add), lazy = left ? left : absorbed(b, Op::add);
   if (!lazy) return {};
