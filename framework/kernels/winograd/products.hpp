@@ -79,7 +79,7 @@ class BlockProducts {
                 Prefetch& prefetch) const {
     const int before = scheme_.before(slice), points = scheme_.y_points(slice, slices);
     // a convolution over the tiles, whose taps are subkernels or, with stride 2, the products of a point of y
-    TapRun subkernels[8];
+    TapRun subkernels[most_subkernels];
     if (!u_.in_rows()) fill_subkernel_taps(subkernels, scheme_, block, p_.in_channels, in_.ld);
     IgemmArgs<T> a{.x = v,
                    .w = u_.point(0),

@@ -23,6 +23,19 @@ bool is_strided(const Conv3dProblem& p, Pass pass) {
   return pass != Pass::grad_weight && all(p.stride, 1) && all(p.lhs_dilation, 2);
 }
 
+bool applies(const Conv3dProblem& p, Pass pass) {
+  if (!has_winograd_tables()) return false;
+  if (is_strided(p, pass)) return true;
+  bool three = false, five = false;
+  for (int a = 0; a < 3; ++a) {
+    if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
+    if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3 && p.kernel_size[a] != 5) return false;
+    three = three || p.kernel_size[a] == 3;
+    five = five || p.kernel_size[a] == 5;
+  }
+  return p.groups == 1 ? three || five : three && !five && pass != Pass::grad_weight;
+}
+
 Scheme::Scheme(const Conv3dProblem& p, WinogradTile tiles)
     : elements(),
       outputs(),
@@ -48,7 +61,7 @@ Scheme::Scheme(const Conv3dProblem& p, WinogradTile tiles)
     outputs[a] = tile[1];
     step[a] = tile[2];
     along[a] = tile[3];
-    subkernels[a] = taps == 5 ? 2 : 1;
+    subkernels[a] = taps > 3 ? static_cast<int>(taps - 1) / 2 : 1;
   }
 }
 

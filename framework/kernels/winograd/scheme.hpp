@@ -25,9 +25,16 @@ namespace vg::kernels::winograd {
 /// f4_complex four along every axis if each has three taps.
 enum class WinogradTile { f2, f4_depth, f4_complex };
 
+/// Whether Winograd can compute this pass of p: stride 1, no input dilation, 3 or 5 taps along at least one axis and 1
+/// along the others; sizes, pads and the kernel's dilation are free. With groups it needs a data pass and at most 3
+/// taps per axis. It also applies to every problem that satisfies is_strided.
+bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
 /// Whether p has, along all axes, three taps without dilation, and either stride 2 and no input dilation or, not for
 /// grad_weight, stride 1 and input dilation 2. It must have one group. Such a problem has a scheme of its own.
 bool is_strided(const Conv3dProblem& p, Pass pass);
+
+/// The most subkernels of a scheme: two along each axis.
+inline constexpr int most_subkernels = 8;
 
 /// Slices are processed one after the other. A slice is one point along H, and a stage is one slice. For wide tiles a
 /// slice is one PointPair along H and one along W, and a stage is three slices or all nine; the outputs of a stage are
@@ -90,7 +97,7 @@ void each_strided_product(const Scheme& scheme, const F& f) {
         f((h[0] * x + w[0]) * x + d[0], (h[1] * 4 + w[1]) * 4 + d[1], (h[2] * y + w[2]) * y + d[2]);
 }
 
-/// p with three taps along each axis that has five: the shape of a subkernel.
+/// p with three taps along each axis that has more: the shape of a subkernel.
 Conv3dProblem shape_of_subkernel(const Conv3dProblem& p);
 
 /// f(tap of the subkernel, tap of the kernel) for all taps that a subkernel has.
@@ -99,8 +106,9 @@ void each_tap(const Conv3dProblem& p, const Scheme& scheme, std::int64_t subkern
   const Conv3dProblem q = shape_of_subkernel(p);
   std::int64_t first[3], have[3];
   for (int a = 2; a >= 0; --a) {
-    first[a] = 2 * (subkernel % scheme.subkernels[a]);
-    have[a] = scheme.subkernels[a] == 2 && first[a] == 0 ? 2 : q.kernel_size[a];
+    const std::int64_t index = subkernel % scheme.subkernels[a];
+    first[a] = 2 * index;
+    have[a] = index + 1 < scheme.subkernels[a] ? 2 : q.kernel_size[a];
     subkernel /= scheme.subkernels[a];
   }
   for (std::int64_t h = 0; h < have[0]; ++h)

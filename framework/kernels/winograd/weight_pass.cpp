@@ -274,7 +274,7 @@ class WeightTask {
   TransformedLayout in_, out_;
   memory::Scratch<T> v_, e_;
   memory::Scratch<int64_t> v_off_, e_off_;
-  TapRun taps_[8];
+  TapRun taps_[most_subkernels];
   Prefetch prefetch_;
 };
 

@@ -49,8 +49,9 @@ void transform_weights(const Conv3dProblem& p, const Scheme& scheme, const Weigh
 template <class T>
 bool is_grouped(const Conv3dProblem& p) {
   if (p.groups > 1) return true;
-  const bool five = std::any_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k == 5; });
-  return !five && !is_strided(p, Pass::forward) && &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
+  const bool several = std::any_of(p.kernel_size, p.kernel_size + 3, [](int64_t k) { return k > 3; });
+  return !several && !is_strided(p, Pass::forward) &&
+         &winograd_table<T>(p.out_channels) != &current_winograd_table<T>();
 }
 
 template <class T>

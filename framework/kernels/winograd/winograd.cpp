@@ -38,19 +38,6 @@ void grad_weight_directly(const Conv3dProblem& p, const ConcatView<const T>& x, 
 
 }  // namespace
 
-bool applies(const Conv3dProblem& p, Pass pass) {
-  if (!has_winograd_tables()) return false;
-  if (is_strided(p, pass)) return true;
-  bool three = false, five = false;
-  for (int a = 0; a < 3; ++a) {
-    if (p.stride[a] != 1 || p.lhs_dilation[a] != 1) return false;
-    if (p.kernel_size[a] != 1 && p.kernel_size[a] != 3 && p.kernel_size[a] != 5) return false;
-    three = three || p.kernel_size[a] == 3;
-    five = five || p.kernel_size[a] == 5;
-  }
-  return p.groups == 1 ? three || five : three && !five && pass != Pass::grad_weight;
-}
-
 template <class T>
 bool supports_concat(const Conv3dProblem& p, WinogradTile tiles) {
   const Scheme scheme(p, tiles);

@@ -8,11 +8,6 @@
 
 namespace vg::kernels::winograd {
 
-/// Whether Winograd can compute this pass of p: stride 1, no input dilation, 3 or 5 taps along at least one axis and 1
-/// along the others; sizes, pads and the kernel's dilation are free. With groups it needs a data pass and at most 3
-/// taps per axis. It also applies to every problem that satisfies is_strided.
-bool applies(const Conv3dProblem& p, Pass pass = Pass::forward);
-
 /// Whether x, and y of a data pass, may consist of several tensors, each with whole vectors of channels.
 template <class T>
 bool supports_concat(const Conv3dProblem& p, WinogradTile tiles);

@@ -1,5 +1,5 @@
 // The kernels that an instruction set provides for Winograd convolutions, in addition to its direct kernels. Plain data
-// and pointers, as in kernel_table.hpp. An axis has 4 points if the kernel has 3 or 5 taps along it, 6 along D in long
+// and pointers, as in kernel_table.hpp. An axis has 4 points if the kernel has several taps along it, 6 along D in long
 // tiles, and 1 point (no transform) if the kernel has one tap. Wide tiles have 6 points along each axis and transforms
 // of their own (complex-inl.hpp).
 #pragma once
