@@ -109,27 +109,40 @@ Variable BatchNorm3d::update(Variable x) {
   return finish(result.output);
 }
 
+namespace {
+
+// The members from epsilon on that GroupNorm and LayerNorm have.
+template <class O>
+void scale_and_bias_fields(Fields& f, O& o) {
+  f("epsilon", o.epsilon, at_least(0));
+  f("use_bias", o.use_bias);
+  f("use_scale", o.use_scale);
+  f("bias_init", o.bias_init);
+  f("scale_init", o.scale_init);
+  f("name", o.name);
+}
+
+template <class O>
+O without_unused(O o) {
+  if (!o.use_scale) o.scale_init = std::nullopt;
+  if (!o.use_bias) o.bias_init = std::nullopt;
+  return o;
+}
+
+}  // namespace
+
 void GroupNormOptions::fields(Fields& f) {
   f("in_size", in_size);
   f("num_groups", num_groups, at_least(1));
   f("group_size", group_size, at_least(1));
-  f("epsilon", epsilon, at_least(0));
-  f("use_bias", use_bias);
-  f("use_scale", use_scale);
-  f("bias_init", bias_init);
-  f("scale_init", scale_init);
-  f("name", name);
+  scale_and_bias_fields(f, *this);
   if (f.checking() && num_groups.has_value() == group_size.has_value())
     f.refuse("num_groups, group_size",
              fmt::format("got {}; exactly one must be given (num_groups is 32 unless it is std::nullopt)",
                          num_groups ? "both" : "neither"));
 }
 
-GroupNorm::GroupNorm(GroupNormOptions options) : LayerWith(std::move(options)) {
-  if (!options_.use_scale) options_.scale_init = std::nullopt;
-  if (!options_.use_bias) options_.bias_init = std::nullopt;
-  start();
-}
+GroupNorm::GroupNorm(GroupNormOptions options) : LayerWith(without_unused(std::move(options))) { start(); }
 
 void GroupNorm::build(const Size& in_size) {
   if (built()) return require_same(in_size);
@@ -181,20 +194,11 @@ void LayerNormOptions::fields(Fields& f) {
   f("in_size", in_size);
   f("reduction_axes", reduction_axes);
   f("feature_axes", feature_axes);
-  f("epsilon", epsilon, at_least(0));
-  f("use_bias", use_bias);
-  f("use_scale", use_scale);
-  f("bias_init", bias_init);
-  f("scale_init", scale_init);
-  f("name", name);
+  scale_and_bias_fields(f, *this);
   if (f.checking() && reduction_axes.empty()) f.refuse("reduction_axes", "got none; at least one is needed");
 }
 
-LayerNorm::LayerNorm(LayerNormOptions options) : LayerWith(std::move(options)) {
-  if (!options_.use_scale) options_.scale_init = std::nullopt;
-  if (!options_.use_bias) options_.bias_init = std::nullopt;
-  start();
-}
+LayerNorm::LayerNorm(LayerNormOptions options) : LayerWith(without_unused(std::move(options))) { start(); }
 
 void LayerNorm::build(const Size& in_size) {
   if (built()) return require_same(in_size);

@@ -18,8 +18,8 @@ class NormLayer : public Layer {
 
  protected:
   using Layer::Layer;
-  /// Adds the leaves with that shape, then replaces the initializers by their texts. A leaf whose initializer is None is
-  /// left out.
+  /// Adds the leaves with that shape, then replaces the initializers by their texts. A leaf whose initializer is None
+  /// is left out.
   void make_weight(const Shape& shape, Initializer& scale_init, Initializer& bias_init);
   /// The leaf as a vector of its entries; undefined if it is missing.
   Variable flat(std::string_view leaf) const;

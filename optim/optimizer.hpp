@@ -188,8 +188,8 @@ class Optimizer : public Stateful {
   detail::FusedStep pass_;
 };
 
-/// An optimizer with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks and stores
-/// it.
+/// An optimizer with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks and
+/// stores it.
 template <class O>
 class OptimizerWith : public Optimizer {
  protected:

@@ -87,8 +87,8 @@ class Schedule {
   std::shared_ptr<Any> inside_;
 };
 
-/// A schedule with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks it and gives
-/// its description.
+/// A schedule with options O: it keeps the aggregate, whose list of members (framework/nn/fields.hpp) checks it and
+/// gives its description.
 template <class O>
 class ScheduleWith {
  public:

@@ -86,12 +86,12 @@ class Fields {
   /// A member that may be left out, which its default T{} means. It is stored only if it differs from that.
   template <class T>
   void if_given(std::string_view name, T& value) {
-    if (listing() || !(value == T{}) || has(name)) optional(name, [&] { (*this)(name, value); });
+    if (listing() || !(value == T{}) || has(name)) optional([&] { (*this)(name, value); });
   }
   /// A member that exists only on a condition, for example in one mode of the layer.
   template <class T>
   void when(bool condition, std::string_view name, T& value) {
-    if (condition || listing() || checking()) optional(name, [&] { (*this)(name, value); });
+    if (condition || listing() || checking()) optional([&] { (*this)(name, value); });
   }
 
   /// For field(): stores, loads or lists a value of a basic type. `given`: whether the default may be used as it is.
@@ -117,7 +117,7 @@ class Fields {
   Fields(Mode mode, std::string where, const Attributes* from = nullptr)
       : mode_(mode), where_(std::move(where)), from_(from) {}
   template <class F>
-  void optional(std::string_view, F&& visit) {
+  void optional(F&& visit) {
     const bool before = optional_;
     optional_ = true;
     visit();

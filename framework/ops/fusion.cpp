@@ -108,10 +108,8 @@ Variable fused_activation(const Variable& x, const kernels::Activation& activati
 }
 
 Variable fused_sum(const Variable& a, const Variable& b) {
-  if (!lazy_op_of(a) && !lazy_op_of(b)) return {};  // most sums: the cheapest check comes first
-  if (a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
   const auto left = absorbed(a, Op::add), lazy = left ? left : absorbed(b, Op::add);
-  if (!lazy) return {};
+  if (!lazy || a.shape() != b.shape() || a.dtype() != b.dtype()) return {};
   const Variable &norm = left ? a : b, &other = left ? b : a;
   const auto sum = std::make_shared<Lazy>(*lazy);
   sum->op = Op::norm_sum;

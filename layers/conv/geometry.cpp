@@ -104,7 +104,7 @@ void field(Fields& f, std::string_view name, Padding& padding) {
 void field(Fields& f, std::string_view name, Compute& compute) {
   std::string text(name_of(compute));
   if (f.listing()) return f.list(name, text);
-  f(name, text, {"automatic", "full", "bf16"});
+  f(name, text);
   for (const Compute c : {Compute::automatic, Compute::full, Compute::bf16})
     if (name_of(c) == text) compute = c;
   if (f.loading() && name_of(compute) != text) f.refuse(name, fmt::format("got \"{}\"; must be full or bf16", text));

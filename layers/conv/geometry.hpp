@@ -77,7 +77,8 @@ class Padding {
   bool ints_ = false;  // given as a list of ints
 };
 
-/// The members of these types in a list of options (framework/nn/fields.hpp). Checking an extent makes it three entries.
+/// The members of these types in a list of options (framework/nn/fields.hpp). Checking an extent makes it three
+/// entries.
 void field(Fields& f, std::string_view name, TripleArg& extents);
 void field(Fields& f, std::string_view name, Padding& padding);
 void field(Fields& f, std::string_view name, Compute& compute);

@@ -50,7 +50,8 @@ class TransformedWeights {
 };
 
 /// Whether p has groups, or one group whose outputs fit into half a vector of the current kernel set, so that half
-/// vectors (half_width, typed_tables.hpp) are used. Then TransformedWeights::in_rows is true. False with several subkernels.
+/// vectors (half_width, typed_tables.hpp) are used. Then TransformedWeights::in_rows is true. False with several
+/// subkernels.
 template <class T>
 bool is_grouped(const Conv3dProblem& p);
 

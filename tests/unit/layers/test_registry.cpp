@@ -90,6 +90,15 @@ TEST_CASE("registry: layers that are not built yet come back, too") {
   model.build({4, 4, 4, 2});
   CHECK(back->states().size() == model.states().size());
   CHECK(back->out_size() == model.out_size());
+
+  // a mask that is an array is saved before the layer is built, too
+  Linear masked({.out_features = 2, .w_mask = Tensor::of<float>({3, 2}, {1, 0, 1, 0, 1, 1})});
+  save(masked, folder / "masked.json");
+  const auto again = load_model(folder / "masked.json");
+  again->build({3});
+  for (auto [path, state] : again->parameters()) state.set("weight", Tensor::ones({3, 2}));
+  CHECK((*again)(Variable(Tensor::ones({1, 3}))).value().values() ==
+        std::vector<double>{3, 1});  // the columns of the mask
 }
 
 TEST_CASE("registry: modules of one's own") {
